@@ -1,0 +1,41 @@
+# What a checkout needs. Every target first sets up .venv if it is missing or out of date.
+.DEFAULT_GOAL := help
+.PHONY: help setup run up test lint format clean reset
+
+# Choose the interpreter of a fresh .venv with PYTHON=/path/to/python (3.11, 3.12 or 3.13).
+export PYTHON
+BIN := .venv/bin
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="	" read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: ## Make or update .venv (Python 3.11 to 3.13)
+	@scripts/setup
+
+run: setup ## Run the example from a keyword list to articles that wait for review, then stop
+	@$(BIN)/pressroom demo
+
+up: setup ## Start everything, print address, user and password, stay until Ctrl-C
+	@$(BIN)/pressroom up
+
+test: setup ## Run all tests
+	@$(BIN)/python -m pytest -q
+
+lint: setup ## Check style, layering and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## Format the code and fix what can be fixed safely
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+clean: ## Remove .venv and caches; databases, media and logs stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist include/*.egg-info
+	@find . -name __pycache__ -type d -not -path './.pressroom/*' -prune -exec rm -rf {} +
+
+reset: ## Remove the local databases, media and logs
+	@if [ -e .pressroom/local.json ]; then echo "Pressroom runs, or was killed: end it, remove .pressroom/local.json." >&2; exit 1; fi
+	@if [ -L .pressroom/postgres ]; then rm -rf "$$(readlink -f .pressroom/postgres)"; fi
+	@rm -rf .pressroom

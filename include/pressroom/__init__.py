@@ -1,0 +1,1 @@
+"""Pressroom: a content production line for Apache Airflow."""

@@ -1,0 +1,235 @@
+"""Airflow's public REST API (v2), as far as Pressroom steers runs from outside.
+
+Every foreign error becomes one of ours::
+
+    no connection, time-out, 5xx      TransientError
+    429                               TransientError with its Retry-After
+    401, 403, not an http(s) URL      ConfigurationError
+    404, other 4xx, unreadable body   PermanentError
+    409                               RunConflict
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
+
+TIMEOUT_SECONDS = 30.0
+FINAL_STATES = frozenset({"success", "failed"})
+
+
+class AirflowApi:
+    """A client of one Airflow. ``transport`` takes the network's place in tests."""
+
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._user = user
+        self._password = password
+        self._sleep = sleep
+        self._token: str | None = None
+        try:
+            self._http = httpx.Client(base_url=f"{self._url}/", timeout=TIMEOUT_SECONDS, transport=transport)
+        except httpx.InvalidURL:
+            raise ConfigurationError("Airflow's URL is not an http(s) URL") from None
+        # What an error may show: a URL can carry a user and a password.
+        self._where = (
+            f"Airflow at {self._http.base_url.host}:{self._http.base_url.port or self._http.base_url.scheme}"
+        )
+
+    def __enter__(self) -> AirflowApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def trigger(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, *, dag_run_id: str | None = None
+    ) -> str:
+        """Start a DAG run and return its id. With ``dag_run_id``, a repeated call cannot start a second run.
+
+        Raises RunConflict when that id exists, PermanentError when the DAG does not or refuses ``conf``.
+        """
+        body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
+        if dag_run_id is not None:
+            body["dag_run_id"] = dag_run_id
+        answer = self._call("POST", f"dags/{_part(dag_id)}/dagRuns", body)
+        return str(answer["dag_run_id"])
+
+    def run_state(self, dag_id: str, dag_run_id: str) -> str:
+        """queued, running, success or failed."""
+        return str(self._call("GET", f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}")["state"])
+
+    def dag_exists(self, dag_id: str) -> bool:
+        """Whether Airflow has parsed such a DAG."""
+        return self._send("GET", f"dags/{_part(dag_id)}", None, allow=(404,)).status_code != 404
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG's runs be scheduled."""
+        self._call("PATCH", f"dags/{_part(dag_id)}?update_mask=is_paused", {"is_paused": False})
+
+    def task_instances(self, dag_id: str, dag_run_id: str) -> list[dict[str, Any]]:
+        """A run's task instances as Airflow describes them: task_id, map_index, state, start_date …"""
+        path = f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}/taskInstances"
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", f"{path}?limit=100&offset={len(found)}&order_by=id")
+            found += page["task_instances"]
+            if not page["task_instances"] or len(found) >= page["total_entries"]:
+                return found
+
+    def clear(
+        self,
+        dag_id: str,
+        dag_run_id: str,
+        task_ids: Sequence[str | tuple[str, int]],
+        *,
+        downstream: bool = True,
+        only_failed: bool = False,
+    ) -> int:
+        """Make task instances run again; a pair is one index of a mapped task. Returns how many there are."""
+        body = {
+            "dry_run": False,
+            "only_failed": only_failed,
+            "dag_run_id": dag_run_id,
+            "task_ids": [list(task) if isinstance(task, tuple) else task for task in task_ids],
+            "include_downstream": downstream,
+            "reset_dag_runs": True,
+        }
+        return int(self._call("POST", f"dags/{_part(dag_id)}/clearTaskInstances", body)["total_entries"])
+
+    def wait(
+        self,
+        dag_id: str,
+        dag_run_id: str,
+        *,
+        timeout: float | None = None,
+        interval: float = 1.0,
+        on_poll: Callable[[str], None] | None = None,
+    ) -> str:
+        """Poll every ``interval`` seconds until the run has ended, and return success or failed.
+
+        ``on_poll`` sees every state. An Airflow that is away for a while is waited for, up to a minute.
+        Raises TransientError when it stays away, or when ``timeout`` seconds are over.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        lost_since: float | None = None
+        while True:
+            try:
+                state = self.run_state(dag_id, dag_run_id)
+                lost_since = None
+                if on_poll:
+                    on_poll(state)
+                if state in FINAL_STATES:
+                    return state
+            except TransientError:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > 60:
+                    raise
+            if end is not None and time.monotonic() > end:
+                raise TransientError(f"{dag_id} {dag_run_id} has not ended within {timeout:g} seconds")
+            self._sleep(interval)
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return self._json(self._send(method, path, body))
+
+    def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, allow: Sequence[int] = ()
+    ) -> httpx.Response:
+        fresh = self._token is None
+        response = self._request(method, f"api/v2/{path}", body, token=self._token or self._log_in())
+        if response.status_code == 401 and not fresh:
+            response = self._request(method, f"api/v2/{path}", body, token=self._log_in())
+        if response.is_success or response.status_code in allow:
+            return response
+        raise self._error(response, f"{method} {path.partition('?')[0]}", _detail(response))
+
+    def _log_in(self) -> str:
+        response = self._request(
+            "POST", "auth/token", {"username": self._user, "password": self._password}, token=None
+        )
+        if response.status_code in (401, 403, 422):
+            raise ConfigurationError(f"{self._where} refuses the login of {self._user!r}")
+        if not response.is_success:
+            # Without the answer's text: a validation error repeats what was sent, the password too.
+            raise self._error(response, "POST auth/token", "")
+        self._token = str(self._json(response)["access_token"])
+        return self._token
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, token: str | None
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            return self._http.request(method, path, json=body, headers=headers)
+        except httpx.UnsupportedProtocol:
+            raise ConfigurationError("Airflow's URL is not an http(s) URL") from None
+        except httpx.TimeoutException:
+            raise TransientError(f"{self._where} does not answer in time") from None
+        except httpx.TransportError as error:
+            raise TransientError(f"{self._where} cannot be reached: {type(error).__name__}") from None
+        except httpx.HTTPError as error:
+            raise PermanentError(f"{self._where} answers unreadably: {type(error).__name__}") from None
+
+    def _json(self, response: httpx.Response) -> dict[str, Any]:
+        try:
+            data = response.json()
+        except ValueError:
+            data = None
+        if not isinstance(data, dict):
+            raise PermanentError(f"{self._where} answers with something else than Airflow's REST API does")
+        return data
+
+    def _error(self, response: httpx.Response, call: str, detail: str) -> Exception:
+        status = response.status_code
+        message = f"{self._where}: {call}: {status}{f': {detail}' if detail else ''}"
+        if status in (401, 403):
+            return ConfigurationError(message)
+        if status == 409:
+            return RunConflict(message)
+        if status == 429:
+            return TransientError(message, retry_after=_seconds(response.headers.get("Retry-After")))
+        if status >= 500:
+            return TransientError(message)
+        return PermanentError(message)
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return None
+
+
+def _detail(response: httpx.Response) -> str:
+    """Airflow's explanation, without the input that a validation error repeats."""
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    if isinstance(detail, list):
+        return "; ".join(
+            f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}"
+            for item in detail
+            if isinstance(item, dict)
+        )
+    if isinstance(detail, dict):
+        return str(detail.get("reason") or detail.get("message") or "")
+    return str(detail)[:500]

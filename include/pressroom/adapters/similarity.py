@@ -1,0 +1,54 @@
+"""Closeness in meaning, by the word embeddings inside the wordllama wheel. Never uses the network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pressroom.domain.errors import ConfigurationError
+
+_lock = threading.Lock()
+
+
+class WordLlamaSimilarity:
+    """``domain.model.Similarity`` on 256-dimensional embeddings, about 1 ms for 100 short texts.
+
+    The model (16 MB) is loaded at the first use, in about 0.8 s, import included; once per process.
+    """
+
+    def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Cosine similarity: a row for each of ``left``, a column for each of ``right``.
+
+        Raises ConfigurationError when the wheel lacks its files.
+        """
+        if not left or not right:
+            return [[] for _ in left]
+        with _lock:  # makes the load happen once; embedding is too quick to be worth more
+            model = _model()
+            rows = _embed(model, left)
+            columns = rows if list(left) == list(right) else _embed(model, right)
+        result: list[list[float]] = (rows @ columns.T).tolist()
+        return result
+
+
+def _embed(model: Any, texts: Sequence[str]) -> Any:
+    import numpy as np
+
+    # A text without a single token has no direction: it shall be like nothing, not NaN.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num(model.embed(list(texts), norm=True))
+
+
+@cache
+def _model() -> Any:
+    import wordllama  # 0.5 s, with numpy: not for those who only import this module
+
+    try:
+        # Its loader seeks the tokenizer beside itself in `tokenizer/`, where the wheel has `tokenizers/`;
+        # below the cache directory it seeks in `tokenizers/`. So the package's own folder is the cache.
+        return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"the wordllama package is incomplete: {error}") from error

@@ -1,0 +1,38 @@
+"""The command line: set-up, definitions, and a site's runs. ``pressroom --help`` lists it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from pressroom.cli import accounts, definitions, local, runs
+from pressroom.domain.errors import DefinitionError, PressroomError
+
+
+class ErrorsInOneLine(TyperGroup):
+    """Turns our own errors into a line each and exit code 1; anything else is a bug with its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # the context's class is typer's own affair
+        try:
+            return super().invoke(ctx)
+        except PressroomError as error:
+            one_line = " ".join(str(error).split())
+            for problem in error.problems if isinstance(error, DefinitionError) else [one_line]:
+                typer.echo(f"error: {problem}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=ErrorsInOneLine,
+    help="Pressroom: a content team's production line on Apache Airflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with local variables would print passwords.
+    pretty_exceptions_enable=False,
+)
+definitions.register(app)
+app.add_typer(accounts.app, name="credits")
+runs.register(app)
+local.register(app)

@@ -1,0 +1,60 @@
+"""What the commands share: the store, the site that is meant, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pressroom import settings
+from pressroom.definitions.reading import SiteRow, site_by_slug
+from pressroom.store.database import Store
+
+
+@contextmanager
+def open_store() -> Iterator[Store]:
+    """The store that the settings name. Raises ConfigurationError when they name none."""
+    with Store(settings.database_url()) as store:
+        yield store
+
+
+@contextmanager
+def open_site(slug: str) -> Iterator[tuple[Store, SiteRow]]:
+    """The store and the site. Raises PermanentError when there is no such site."""
+    with open_store() as store:
+        with store.transaction() as tx:
+            row = site_by_slug(tx, slug)
+        yield store, row
+
+
+def show(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
+    """A table; for a pipe or a file, plain columns that no width cuts off."""
+    console = Console(highlight=False)
+    cells = [["" if value is None else _text(value) for value in row] for row in rows]
+    if console.is_terminal:
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+        return
+    if title:
+        typer.echo(title)
+    lines = [[column.upper() for column in columns], *cells]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def clock(at: datetime) -> str:
+    """A time of day in this machine's time zone, for log lines."""
+    return f"{at.astimezone():%H:%M:%S}"
+
+
+def _text(value: object) -> str:
+    return f"{value.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)

@@ -1,0 +1,184 @@
+"""Commands on the database's schema and on what it holds: migrate, apply, get, import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from pressroom import settings
+from pressroom.cli.common import open_site, open_store, show
+from pressroom.definitions import applying, loading, reading
+from pressroom.definitions.importing import import_keywords
+from pressroom.definitions.suggest import did_you_mean
+from pressroom.domain.definitions import Account, BrandContext, Site, dump
+from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.store.migrate import migrate as run_migrations
+
+KIND_NAMES = {
+    "account": "Account",
+    "accounts": "Account",
+    "brand": "BrandContext",
+    "brands": "BrandContext",
+    "brandcontext": "BrandContext",
+    "brandcontexts": "BrandContext",
+    "site": "Site",
+    "sites": "Site",
+}
+BAD_ROWS_SHOWN = 20
+
+import_app = typer.Typer(help="Bring items in from files.", no_args_is_help=True)
+
+
+class Output(StrEnum):
+    """How `get` writes."""
+
+    TABLE = "table"
+    YAML = "yaml"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("migrate")(migrate)
+    app.command("apply")(apply)
+    app.command("get")(get)
+    app.add_typer(import_app, name="import")
+
+
+def migrate() -> None:
+    """Create Pressroom's database if it is missing, and bring it to the current schema."""
+    applied = run_migrations(settings.database_url())
+    typer.echo(f"applied {', '.join(applied)}" if applied else "the schema is current")
+
+
+def apply(
+    path: Annotated[
+        Path, typer.Option("-f", "--file", help="a YAML file, or a directory of them (recursive)")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would change, and change nothing")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="also disable sites, and delete unused brand contexts, that the files leave out"
+            " of the accounts they name",
+        ),
+    ] = False,
+) -> None:
+    """Make the database hold what the files say, all of it or nothing, and show the difference."""
+    found = loading.load(path)
+    with open_store() as store:
+        changes = applying.apply(store, found, dry_run=dry_run, prune=prune)
+    for change in changes:
+        if change.action is not applying.Action.UNCHANGED:
+            typer.echo(
+                f"{change.action} {change.kind} {change.slug}{f' ({change.note})' if change.note else ''}"
+            )
+            for line in change.diff:
+                typer.echo(f"  {line}")
+    counts = {action: sum(change.action is action for change in changes) for action in applying.Action}
+    words = {
+        "create": "created",
+        "update": "updated",
+        "disable": "disabled",
+        "delete": "deleted",
+        "keep": "kept",
+    }
+    summary = ", ".join(f"{count} {words.get(action, action)}" for action, count in counts.items() if count)
+    typer.echo(f"{summary}{' (dry run: nothing was written)' if dry_run else ''}")
+
+
+def get(
+    kind: Annotated[str, typer.Argument(help="accounts, brands or sites")],
+    slug: Annotated[str | None, typer.Argument(help="one of them; default: all")] = None,
+    output: Annotated[
+        Output, typer.Option("-o", "--output", help="yaml can be applied again")
+    ] = Output.TABLE,
+) -> None:
+    """Show definitions as the database holds them."""
+    name = KIND_NAMES.get(kind.lower())
+    if name is None:
+        raise typer.BadParameter(f"{kind!r} is not known{did_you_mean(kind.lower(), KIND_NAMES)}")
+    found = _stored(name)
+    if slug is not None:
+        known = {definition.slug for definition in found}
+        if slug not in known:
+            raise PermanentError(f"there is no {name} {slug!r}{did_you_mean(slug, known)}")
+        found = [definition for definition in found if definition.slug == slug]
+    if output is Output.TABLE:
+        _show_table(name, found)
+        return
+    data = [_plain(definition) for definition in found]
+    if output is Output.JSON:
+        typer.echo(json.dumps(data[0] if slug and len(data) == 1 else data, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(yaml.safe_dump_all(data, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@import_app.command("keywords")
+def keywords(
+    site: Annotated[str, typer.Argument(help="the site's slug")],
+    file: Annotated[Path, typer.Argument(help="CSV: keyword, and if wanted volume, difficulty, intent")],
+) -> None:
+    """Add a keyword list to a site. Encoding and delimiter are detected, duplicates skipped and counted."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DefinitionError([f"{file}: cannot be read: {error.strerror}"]) from None
+    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+        report = import_keywords(tx, row.site_id, data, str(file))
+    typer.echo(f"{report.added} added, {report.duplicates} duplicates skipped, {len(report.bad)} bad rows")
+    if report.ignored_columns:
+        typer.echo(f"columns not used: {', '.join(report.ignored_columns)}")
+    for bad in report.bad[:BAD_ROWS_SHOWN]:
+        typer.echo(f"{file}:{bad.line}: {bad.reason}", err=True)
+    if len(report.bad) > BAD_ROWS_SHOWN:
+        lines = ", ".join(str(bad.line) for bad in report.bad[BAD_ROWS_SHOWN:])
+        typer.echo(f"bad rows also in lines {lines}", err=True)
+
+
+def _stored(name: str) -> Sequence[Account | BrandContext | Site]:
+    with open_store() as store, store.transaction() as tx:
+        if name == "Account":
+            return [row.account for row in reading.all_accounts(tx)]
+        if name == "BrandContext":
+            return reading.all_brands(tx)
+        return [row.site for row in reading.all_sites(tx)]
+
+
+def _plain(definition: Account | BrandContext | Site) -> dict[str, Any]:
+    # kind first, as people write it
+    return {"kind": definition.kind} | dump(definition)
+
+
+def _show_table(name: str, found: Sequence[Account | BrandContext | Site]) -> None:
+    if name == "Account":
+        rows = [(d.slug, d.name, len(d.members)) for d in found if isinstance(d, Account)]
+        show(["slug", "name", "members"], rows)
+    elif name == "BrandContext":
+        show(
+            ["account", "slug", "name"],
+            [(d.account, d.slug, d.name) for d in found if isinstance(d, BrandContext)],
+        )
+    else:
+        show(
+            ["slug", "name", "account", "status", "schedule", "brand"],
+            [
+                (d.slug, d.name, d.account, d.status, _schedule(d), d.brand or "")
+                for d in found
+                if isinstance(d, Site)
+            ],
+        )
+
+
+def _schedule(site: Site) -> str:
+    schedule = site.automation.schedule
+    return f"{schedule} {site.automation.timezone}" if schedule else "by hand"

@@ -1,0 +1,117 @@
+"""A run as it goes: a live table on a terminal, the activity log line by line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pressroom.cli.common import clock
+from pressroom.definitions.reading import SiteRow
+from pressroom.engine import reports
+from pressroom.engine.reports import JobState, LogLine, RunStatus
+from pressroom.pipelines.stage import Pipeline
+from pressroom.store.database import Store
+
+REFRESH_SECONDS = 0.5
+SHOWN_LINES = 6
+MARKS = {
+    JobState.PENDING: "[dim]·[/]",
+    JobState.RUNNING: "[cyan]▶[/]",
+    JobState.RETRYING: "[yellow]↻[/]",
+    JobState.PAUSED: "[yellow]‖[/]",
+    JobState.COMPLETED: "[green]✓[/]",
+    JobState.FAILED: "[red]✗[/]",
+    JobState.CANCELLED: "[dim]–[/]",
+}
+
+
+def watch(
+    store: Store,
+    row: SiteRow,
+    pipeline: Pipeline,
+    dag_run_id: str,
+    *,
+    console: Console,
+    ended: Callable[[], bool],
+) -> RunStatus | None:
+    """Show the run of that DAG run until it has ended, and return its last status.
+
+    ``ended`` tells whether Airflow is through with it: a run that was refused at the door has no stages to wait
+    for. None when the run was never opened.
+    """
+    began = time.monotonic()
+    last = 0
+    lines: list[LogLine] = []
+    found: RunStatus | None = None
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while True:
+            over = ended()  # asked first, so that what is read below is the end
+            with store.transaction(row.account_id) as tx:
+                run_id = next(
+                    (r.id for r in reports.history(tx, row.site_id) if r.dag_run_id == dag_run_id), None
+                )
+                if run_id is not None:
+                    found = reports.status(tx, row.site_id, pipeline, run_id)
+                    fresh = reports.log_tail(tx, run_id, 500, last)
+                    last = fresh[-1].id if fresh else last
+                    lines = (lines + fresh)[-SHOWN_LINES:]
+                    if not console.is_terminal:
+                        for line in fresh:
+                            console.print(_line(line), highlight=False, soft_wrap=True)
+            if found is not None and console.is_terminal:
+                live.update(_picture(found, lines, time.monotonic() - began))
+            if over:
+                break
+            time.sleep(REFRESH_SECONDS)
+    if found is not None:
+        console.print(stage_table(found))
+    return found
+
+
+def stage_table(status: RunStatus) -> Table:
+    """The stages with what they did."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, justify in (
+        ("", "left"),
+        ("stage", "left"),
+        ("done", "right"),
+        ("failed", "right"),
+        ("result", "left"),
+    ):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for stage in status.stages:
+        shown = {name: value for name, value in stage.result.items() if value not in (None, [], "")}
+        table.add_row(
+            MARKS[stage.state],
+            stage.title,
+            f"{stage.processed}/{max(stage.planned, stage.processed)}",
+            str(stage.failed or ""),
+            ", ".join(f"{name} {_short(value)}" for name, value in shown.items()),
+        )
+    return table
+
+
+def _picture(status: RunStatus, lines: list[LogLine], seconds: float) -> RenderableType:
+    items = sum(stage.processed for stage in status.stages)
+    head = Text.assemble(
+        (f"run {status.run.id} {status.run.status}", "bold"),
+        f"   {seconds:.0f} s   {items} items   {items * 60 / max(seconds, 1):.0f} a minute   "
+        f"{status.run.credits_used} credits   {status.run.cents:.2f} cents",
+    )
+    return Group(head, stage_table(status), "", *(_line(line) for line in lines))
+
+
+def _line(line: LogLine) -> Text:
+    style = {"warning": "yellow", "error": "red"}.get(line.level, "dim")
+    return Text(f"{clock(line.at)} {line.stage or '-':<13} {line.message}", style=style, overflow="ellipsis")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

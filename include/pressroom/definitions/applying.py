@@ -1,0 +1,249 @@
+"""Definitions → rows: what would change, and the change itself, all of it in one transaction or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pressroom.definitions.loading import AnyDefinition, Located
+from pressroom.definitions.reading import all_accounts, all_brands, all_sites
+from pressroom.definitions.suggest import did_you_mean
+from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
+from pressroom.domain.errors import DefinitionError
+from pressroom.domain.text import to_json
+from pressroom.engine import ledger
+from pressroom.store.database import Store, Tx
+
+OPENING = "opening"
+
+
+class Action(StrEnum):
+    """What applying does to a definition."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    DISABLE = "disable"
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One definition's part. ``diff``: lines that start with ``-`` (was) or ``+`` (will be)."""
+
+    action: Action
+    kind: str
+    slug: str
+    account: str
+    diff: tuple[str, ...] = ()
+    note: str = ""
+    definition: AnyDefinition | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Current:
+    """What the database holds. Brand contexts go by (account, slug); ``live``: sites with a live run."""
+
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    account_ids: Mapping[str, int] = field(default_factory=dict)
+    brands: Mapping[tuple[str, str], BrandContext] = field(default_factory=dict)
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    live: frozenset[str] = frozenset()
+
+
+def apply(
+    store: Store, found: Sequence[Located], *, dry_run: bool = False, prune: bool = False
+) -> list[Change]:
+    """Make the database hold what the files say, and return what that changed (or would, in a dry run).
+
+    Prune takes in what the database has beyond the files, within the accounts that the files name: a site is
+    disabled (its articles and its ledger stay), a brand context deleted unless a site uses it. Accounts stay.
+    Raises DefinitionError when a reference leads nowhere or a site's slug is another account's.
+    """
+    with store.transaction() as tx:
+        tx.value("lock_definitions")  # two applies at once would each plan on what the other is changing
+        current = read_current(tx)
+        changes = plan(found, current, prune=prune)
+        if not dry_run:
+            _write(tx, changes, dict(current.account_ids))
+    return changes
+
+
+def read_current(tx: Tx) -> Current:
+    """All definitions in the database. A SYSTEM transaction."""
+    accounts = all_accounts(tx)
+    return Current(
+        accounts={row.account.slug: row.account for row in accounts},
+        account_ids={row.account.slug: row.account_id for row in accounts},
+        brands={(brand.account, brand.slug): brand for brand in all_brands(tx)},
+        sites={row.site.slug: row.site for row in all_sites(tx)},
+        live=frozenset(tx.values("live_site_slugs")),
+    )
+
+
+def plan(found: Sequence[Located], current: Current, *, prune: bool = False) -> list[Change]:
+    """The changes in the order in which they can be made. Raises DefinitionError."""
+    problems = [problem for located in found for problem in _wrong_references(located, found, current)]
+    if problems:
+        raise DefinitionError(problems)
+    changes: list[Change] = []
+    for kind in (Account, BrandContext, Site):
+        changes += [_change(each.definition, current) for each in found if isinstance(each.definition, kind)]
+    if prune:
+        changes += _prune(found, current)
+    return changes
+
+
+def _wrong_references(located: Located, found: Sequence[Located], current: Current) -> Iterator[str]:
+    definition = located.definition
+    if isinstance(definition, Account):
+        return
+    accounts = {each.definition.slug for each in found if isinstance(each.definition, Account)} | set(
+        current.accounts
+    )
+    if definition.account not in accounts:
+        yield located.problem(
+            "account",
+            f"there is no account {definition.account!r}{did_you_mean(definition.account, accounts)}",
+        )
+    if not isinstance(definition, Site):
+        return
+    there = current.sites.get(definition.slug)
+    if there is not None and there.account != definition.account:
+        yield located.problem(
+            "slug", f"the site {definition.slug!r} belongs to another account: choose another slug"
+        )
+    brands = {b.slug for b in _brands(found) if b.account == definition.account}
+    brands |= {slug for account, slug in current.brands if account == definition.account}
+    if definition.brand is not None and definition.brand not in brands:
+        yield located.problem(
+            "brand",
+            f"the account {definition.account!r} has no brand context {definition.brand!r}"
+            + did_you_mean(definition.brand, brands),
+        )
+
+
+def _brands(found: Sequence[Located]) -> list[BrandContext]:
+    return [each.definition for each in found if isinstance(each.definition, BrandContext)]
+
+
+def _change(new: AnyDefinition, current: Current) -> Change:
+    old: AnyDefinition | None
+    if isinstance(new, Account):
+        account, old = new.slug, current.accounts.get(new.slug)
+    elif isinstance(new, BrandContext):
+        account, old = new.account, current.brands.get((new.account, new.slug))
+    else:
+        account, old = new.account, current.sites.get(new.slug)
+    if old is None:
+        return Change(Action.CREATE, new.kind, new.slug, account, _diff({}, _set_keys(new)), "", new)
+    if old == new:
+        return Change(Action.UNCHANGED, new.kind, new.slug, account, definition=new)
+    note = ""
+    if (
+        isinstance(new, Account)
+        and isinstance(old, Account)
+        and old.opening_credits
+        and (new.opening_credits != old.opening_credits)
+    ):
+        note = f"opening credits are granted once: use `pressroom credits grant {new.slug} N` for more"
+    return Change(
+        Action.UPDATE, new.kind, new.slug, account, _diff(_flat(dump(old)), _flat(dump(new))), note, new
+    )
+
+
+def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
+    mine = {_account_of(each.definition) for each in found}
+    declared = {each.definition.slug: each.definition for each in found if isinstance(each.definition, Site)}
+    declared_brands = {(brand.account, brand.slug) for brand in _brands(found)}
+    for slug, site in current.sites.items():
+        if site.account in mine and slug not in declared and site.status == "active":
+            note = "its live run goes on to its end" if slug in current.live else ""
+            diff = ('- status: "active"', '+ status: "disabled"')
+            yield Change(Action.DISABLE, "Site", slug, site.account, diff, note)
+    # A pruned site stays as a row, and so does what it refers to.
+    users = {
+        (site.account, site.brand): site.slug for site in {**current.sites, **declared}.values() if site.brand
+    }
+    for account, slug in current.brands:
+        if account in mine and (account, slug) not in declared_brands:
+            user = users.get((account, slug))
+            note = f"the site {user} uses it" if user else ""
+            yield Change(Action.KEEP if user else Action.DELETE, "BrandContext", slug, account, note=note)
+
+
+def _account_of(definition: AnyDefinition) -> str:
+    return definition.slug if isinstance(definition, Account) else definition.account
+
+
+def _set_keys(definition: Definition) -> dict[str, str]:
+    return _flat(definition.model_dump(mode="json", exclude_defaults=True))
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = to_json(value)
+    return found
+
+
+def _diff(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    lines = []
+    for key in [*new, *(key for key in old if key not in new)]:
+        if old.get(key) != new.get(key):
+            lines += [f"- {key}: {old[key]}"] if key in old else []
+            lines += [f"+ {key}: {new[key]}"] if key in new else []
+    return tuple(lines)
+
+
+def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> None:
+    for change in changes:
+        if change.action in (Action.UNCHANGED, Action.KEEP):
+            continue
+        if isinstance(change.definition, Account):
+            account_ids[change.slug] = _write_account(tx, change.definition)
+            continue
+        own = tx.for_account(account_ids[change.account])
+        if isinstance(change.definition, BrandContext):
+            own.run("save_brand", slug=change.slug, definition=to_json(dump(change.definition)))
+        elif isinstance(change.definition, Site):
+            _write_site(own, change.definition)
+        elif change.action is Action.DISABLE:
+            own.run("disable_site", slug=change.slug)
+        else:
+            own.run("delete_brand", slug=change.slug)
+
+
+def _write_account(tx: Tx, account: Account) -> int:
+    account_id: int = tx.value(
+        "save_account", slug=account.slug, title=account.name, definition=to_json(dump(account))
+    )
+    own = tx.for_account(account_id)
+    own.run("clear_members")
+    if account.members:
+        own.many(
+            "add_member", [{"username": name, "role": role.value} for name, role in account.members.items()]
+        )
+    if account.opening_credits:
+        ledger.grant(own, account.opening_credits, entry_key=OPENING, note="opening credits")
+    return account_id
+
+
+def _write_site(own: Tx, site: Site) -> None:
+    data = dump(site)
+    automation = data.pop("automation")
+    site_id = own.value(
+        "save_site", slug=site.slug, status=site.status, brand=site.brand, definition=to_json(data)
+    )
+    if site_id is None:
+        raise DefinitionError(
+            [f"Site {site.slug}: slug: the site belongs to another account: choose another slug"]
+        )
+    automation["batch_sizes"] = to_json(automation["batch_sizes"])
+    own.run("save_automation", site=site_id, **automation)

@@ -1,0 +1,232 @@
+"""YAML files → definitions. Everything that is wrong, in all files, is reported at once."""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pressroom.definitions import nodes
+from pressroom.definitions.suggest import did_you_mean
+from pressroom.domain.definitions import KINDS, Account, BrandContext, Site
+from pressroom.domain.errors import DefinitionError
+
+AnyDefinition = Account | BrandContext | Site
+
+
+@dataclass(frozen=True)
+class Located:
+    """A definition and where it stands. ``lines``: top-level key → line, from 1."""
+
+    definition: AnyDefinition
+    file: str
+    line: int
+    lines: Mapping[str, int]
+
+    def problem(self, key: str, what: str) -> str:
+        """A located message about one of its keys."""
+        return f"{self.file}:{self.lines.get(key, self.line)}: {label(self.definition)}: {key}: {what}"
+
+
+def label(definition: AnyDefinition) -> str:
+    """How messages name a definition."""
+    return f"{definition.kind} {definition.slug}"
+
+
+def load(path: Path) -> list[Located]:
+    """Every definition of a file, or of a directory's ``*.yaml`` and ``*.yml``, recursive and sorted.
+
+    Hidden files and folders are passed over. Raises DefinitionError with one problem a line.
+    """
+    problems: list[str] = []
+    found: list[Located] = []
+    for file in _files(path):
+        try:
+            text = file.read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            problems.append(f"{file}: not UTF-8 text (byte {error.start})")
+            continue
+        except OSError as error:
+            problems.append(f"{file}: cannot be read: {error.strerror}")
+            continue
+        located, wrong = read_text(text, str(file))
+        found += located
+        problems += wrong
+    problems += _twice(found)
+    if problems:
+        raise DefinitionError(problems)
+    return found
+
+
+def read_text(text: str, file: str) -> tuple[list[Located], list[str]]:
+    """One file's definitions, and its problems."""
+    found: list[Located] = []
+    problems: list[str] = []
+    try:
+        for node in nodes.documents(text):
+            try:
+                found.append(_definition(node, file))
+            except nodes.NodeError as problem:
+                problems.append(f"{file}:{problem.line}: {problem.what}")
+            except DefinitionError as error:
+                problems += error.problems
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.append(f"{file}:{mark.line + 1 if mark else 1}: not YAML: {error.problem}")
+    except RecursionError:
+        problems.append(f"{file}: nested too deeply")
+    except yaml.YAMLError as error:
+        problems.append(f"{file}: not YAML: {str(error).splitlines()[0]}")
+    return found, problems
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DefinitionError([f"{path}: no such file or directory"])
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix in (".yaml", ".yml")
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    if not files:
+        raise DefinitionError([f"{path}: holds no .yaml file"])
+    return files
+
+
+def _definition(node: yaml.Node, file: str) -> Located:
+    data = nodes.value(node)
+    if not isinstance(data, dict):
+        raise nodes.NodeError(nodes.line(node), "a definition is a mapping that starts with kind:")
+    if "kind" not in data:
+        raise nodes.NodeError(nodes.line(node), f"kind: is missing. Valid: {', '.join(sorted(KINDS))}")
+    kind = data["kind"]
+    model = KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        where = nodes.line(nodes.find(node, ["kind"]))
+        raise nodes.NodeError(where, f"kind: {kind!r} is not known{did_you_mean(kind, KINDS)}")
+    name = f"{kind} {data.get('slug', '?')}"
+    try:
+        definition = model.model_validate(data)
+    except ValidationError as error:
+        raise DefinitionError(
+            [
+                f"{file}:{nodes.line(nodes.find(node, _real_path(data, detail['loc'])))}: {name}: "
+                f"{_key(detail['loc'])}{_explain(model, detail)}"
+                for detail in error.errors(include_url=False)
+            ]
+        ) from None
+    _check_templates(node, definition, file, name)
+    lines = {key.value: nodes.line(key) for key, _ in node.value}
+    return Located(definition, file, nodes.line(node), lines)
+
+
+def _key(path: Sequence[int | str]) -> str:
+    parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in path if step != "[key]"]
+    return f"{''.join(parts).lstrip('.')}: " if parts else ""
+
+
+def _real_path(data: Any, path: Sequence[int | str]) -> list[int | str]:
+    """The part of pydantic's path that the file has: without its own steps, such as a union's branch."""
+    real: list[int | str] = []
+    for step in path:
+        in_dict = isinstance(data, dict) and step in data
+        if in_dict or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
+            data = data[step]
+            real.append(step)
+    return real
+
+
+def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            owner = _model_at(model, detail["loc"][:-1])
+            return f"unknown key{did_you_mean(detail['loc'][-1], owner.model_fields if owner else ())}"
+        case "missing":
+            return "is missing"
+        case "literal_error" | "enum":
+            valid = [
+                part.strip("' ") for part in str(detail["ctx"]["expected"]).replace(" or ", ",").split(",")
+            ]
+            return (
+                f"{detail['input']!r} is not possible{did_you_mean(detail['input'], [v for v in valid if v])}"
+            )
+        case "string_type" if isinstance(detail["input"], (bool, int, float)):
+            return f"must be text: put {str(detail['input']).lower()} in quotes"
+        case "string_pattern_mismatch" if detail["loc"][-1:] and "a-z0-9" in str(detail["ctx"]["pattern"]):
+            return f"{detail['input']!r} must be lower-case letters, digits and single hyphens"
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case _:
+            given = "" if isinstance(detail["input"], (dict, list)) else f", not {detail['input']!r}"
+            return detail["msg"].replace("Input should be", "must be") + given
+
+
+def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model that a path of keys leads to."""
+    here: Any = model
+    for step in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(step))
+            here = _bare(field.annotation) if field else None
+        else:
+            # Of a list or a dict: what its entries are.
+            arguments = typing.get_args(here)
+            here = _bare(arguments[-1]) if arguments else None
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _bare(annotation: Any) -> Any:
+    """X of ``X | None`` and of ``Annotated[X, …]``."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return _bare(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
+    if origin is typing.Annotated:
+        return _bare(typing.get_args(annotation)[0])
+    return annotation
+
+
+@functools.cache
+def _jinja() -> jinja2.Environment:
+    return jinja2.Environment(autoescape=True)  # it only parses
+
+
+def _check_templates(node: yaml.Node, definition: AnyDefinition, file: str, name: str) -> None:
+    """A prompt that cannot be parsed would otherwise come up in the middle of a run."""
+    problems = []
+    for stage, override in getattr(definition, "prompts", {}).items():
+        for part in ("system", "user"):
+            source = getattr(override, part)
+            try:
+                _jinja().parse(source or "")
+            except jinja2.TemplateSyntaxError as error:
+                at = nodes.line(nodes.find(node, ["prompts", stage, part]))
+                what = f"line {error.lineno} of the template: {error.message}"
+                problems.append(f"{file}:{at}: {name}: prompts.{stage}.{part}: {what}")
+    if problems:
+        raise DefinitionError(problems)
+
+
+def _twice(found: Sequence[Located]) -> list[str]:
+    seen: dict[tuple[str, ...], Located] = {}
+    problems = []
+    for located in found:
+        definition = located.definition
+        # A site's slug names its DAG, so unique over all accounts; a brand context's in its own.
+        scope = (definition.account,) if isinstance(definition, BrandContext) else ()
+        first = seen.setdefault((definition.kind, *scope, definition.slug), located)
+        if first is not located:
+            problems.append(located.problem("slug", f"defined already in {first.file}:{first.line}"))
+    return problems

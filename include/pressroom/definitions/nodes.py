@@ -1,0 +1,127 @@
+"""YAML as nodes that remember their lines, turned into plain values by YAML 1.2's rules.
+
+PyYAML follows YAML 1.1, where ``14:30`` is the number 870 and ``no`` (Norwegian) is false. Definitions hold
+times of day and language codes, so only true, false, null, integers and decimals are special here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+DEEPEST = 30
+LONGEST_NUMBER = 40
+
+
+class PlainLoader(yaml.SafeLoader):
+    """SafeLoader with the scalar rules of YAML 1.2's core schema."""
+
+
+PlainLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    PlainLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}",
+        re.compile(rf"^(?:{_pattern})$"),
+        [letter if letter != "\0" else "" for letter in _first],
+    )
+
+
+class NodeError(Exception):
+    """What is wrong with a node, and the line (from 1) where."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+        self.what = what
+
+
+def line(node: yaml.Node) -> int:
+    """The node's line, from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def documents(text: str) -> Iterator[yaml.Node]:
+    """The file's documents that are not empty. Raises yaml.YAMLError."""
+    for node in yaml.compose_all(text, PlainLoader):
+        if not (isinstance(node, yaml.ScalarNode) and node.value == ""):
+            yield node
+
+
+def value(node: yaml.Node) -> Any:
+    """The node as dicts, lists and scalars. Raises NodeError for keys given twice, tags, endless aliases."""
+    return _value(node, (), {})
+
+
+def find(node: yaml.Node, path: Sequence[int | str]) -> yaml.Node:
+    """The deepest node on the path that exists; for a mapping's entry, its key where the path ends there."""
+    here = node
+    for depth, step in enumerate(path):
+        last = depth == len(path) - 1
+        if isinstance(here, yaml.MappingNode):
+            pair = next(((key, item) for key, item in here.value if key.value == step), None)
+            if pair is None:
+                return here
+            here = pair[0] if last else pair[1]
+        elif isinstance(here, yaml.SequenceNode) and isinstance(step, int) and step < len(here.value):
+            here = here.value[step]
+        else:
+            return here
+    return here
+
+
+def _value(node: yaml.Node, above: tuple[int, ...], made: dict[int, Any]) -> Any:
+    # above: the nodes that hold this one. made: values by node, so that aliases cost nothing.
+    if id(node) in above:
+        raise NodeError(line(node), "an alias that contains itself")
+    if len(above) > DEEPEST:
+        raise NodeError(line(node), "nested too deeply")
+    if id(node) not in made:
+        inside = (*above, id(node))
+        if isinstance(node, yaml.MappingNode):
+            made[id(node)] = _mapping(node, inside, made)
+        elif isinstance(node, yaml.SequenceNode):
+            made[id(node)] = [_value(item, inside, made) for item in node.value]
+        else:
+            made[id(node)] = _scalar(node)
+    return made[id(node)]
+
+
+def _mapping(node: yaml.MappingNode, inside: tuple[int, ...], made: dict[int, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    for key, item in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise NodeError(line(key), "a key must be text")
+        name = key.value
+        if name in found:
+            raise NodeError(line(key), f"{name}: given twice, first in line {lines[name]}")
+        lines[name] = line(key)
+        found[name] = _value(item, inside, made)
+    return found
+
+
+def _scalar(node: yaml.Node) -> Any:
+    text = str(node.value)
+    match node.tag.rsplit(":", 1)[-1]:
+        case "str":
+            return text
+        case "bool":
+            return text.lower() == "true"
+        case "null":
+            return None
+        case "int":
+            if len(text) > LONGEST_NUMBER:
+                raise NodeError(line(node), "a number of too many digits")
+            return int(text)
+        case "float":
+            return float(text)
+        case _:
+            raise NodeError(line(node), f"the tag {node.tag} is not understood here")

@@ -1,0 +1,100 @@
+"""The last good read of the definitions, kept on disk: dag files go by it while Postgres is away."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pressroom.definitions.reading import Shard, SiteRow, active_sites
+from pressroom.domain.definitions import Account, BrandContext, Site, dump
+from pressroom.domain.errors import TransientError
+from pressroom.store.database import Store
+
+logger = logging.getLogger(__name__)
+VERSION = 1
+
+
+def read_or_snapshot(
+    store: Store, path: Path, *, dag_id: str | None = None, shard: Shard | None = None, timeout: float = 3.0
+) -> tuple[list[SiteRow], bool]:
+    """(active sites, whether they come from the snapshot at ``path``).
+
+    ``timeout``: seconds the query may take. A read of all sites (of the shard) renews the snapshot, one of
+    a single DAG does not. Raises TransientError when the database is away and there is no usable snapshot,
+    ConfigurationError when it answers but is not migrated: a stale answer would hide that.
+    """
+    try:
+        with store.transaction() as tx:
+            tx.value("statement_timeout", milliseconds=str(max(1, int(timeout * 1000))))
+            rows = active_sites(tx, dag_id, shard)
+    except TransientError as error:
+        kept = read(path)
+        if kept is None:
+            raise
+        logger.warning("definitions come from the snapshot %s: %s", path, error)
+        return [row for row in kept if dag_id in (None, row.site.dag_id)], True
+    if dag_id is None:
+        write(path, rows)
+    return rows, False
+
+
+def write(path: Path, rows: Sequence[SiteRow]) -> None:
+    """Replace the snapshot if its content differs. A failure is a warning: parsing goes on without one."""
+    text = json.dumps(
+        {"version": VERSION, "sites": [_plain(row) for row in rows]}, ensure_ascii=False, sort_keys=True
+    )
+    temporary = None
+    try:
+        if path.exists() and path.read_text("utf-8") == text:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed, so that a reader sees the old one or the new one, never a half.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning("the snapshot %s cannot be written: %s", path, error)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def read(path: Path) -> list[SiteRow] | None:
+    """The snapshot's sites, or None when there is none that this version can read."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if data["version"] != VERSION:
+            raise ValueError(f"version {data['version']}")
+        return [_row(entry) for entry in data["sites"]]
+    except FileNotFoundError:
+        return None
+    # A ValidationError, a JSONDecodeError and a UnicodeDecodeError are all ValueErrors.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("the snapshot %s is ignored: %s", path, type(error).__name__)
+        return None
+
+
+def _plain(row: SiteRow) -> dict[str, Any]:
+    return {
+        "account_id": row.account_id,
+        "site_id": row.site_id,
+        "account": dump(row.account),
+        "site": dump(row.site),
+        "brand": None if row.brand is None else dump(row.brand),
+    }
+
+
+def _row(entry: dict[str, Any]) -> SiteRow:
+    brand = entry["brand"]
+    return SiteRow(
+        int(entry["account_id"]),
+        int(entry["site_id"]),
+        Account.model_validate(entry["account"]),
+        Site.model_validate(entry["site"]),
+        None if brand is None else BrandContext.model_validate(brand),
+    )

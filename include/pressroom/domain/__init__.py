@@ -1,0 +1,1 @@
+"""What things are: definitions, items, errors, credits, prices. Pure Python and pydantic."""

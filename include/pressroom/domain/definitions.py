@@ -1,0 +1,214 @@
+"""What users declare: accounts, brand contexts and sites. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+Cents = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
+Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from None
+    return name
+
+
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
+
+
+class Definition(BaseModel):
+    """Base of all definitions: frozen, and strict about keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Role(StrEnum):
+    """What a member may do, each including the ones before it."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    APPROVER = "approver"
+    OWNER = "owner"
+
+
+class Charges(Definition):
+    """Credits charged per finished item."""
+
+    keywords_per_credit: int = Field(default=5, ge=1, description="keywords clustered for one credit")
+    cluster: Credits = Decimal(2)
+    article: Credits = Decimal(5)
+    prompt_set: Credits = Decimal(2)
+    image: Credits = Decimal(2)
+
+
+class AccountCaps(Definition):
+    """Ceilings on what providers may cost, in cents. None: no ceiling."""
+
+    month_cents: Cents | None = None
+    total_cents: Cents | None = None
+
+
+class Account(Definition):
+    """A tenant."""
+
+    kind: Literal["Account"] = "Account"
+    slug: Slug
+    name: str = Field(min_length=1, max_length=120)
+    opening_credits: Credits = Field(default=Decimal(0), description="granted once, when the account is made")
+    members: dict[str, Role] = Field(default_factory=dict, description="Airflow user name → role")
+    charges: Charges = Charges()
+    caps: AccountCaps = AccountCaps()
+    prompts: dict[str, PromptOverride] = Field(default_factory=dict, description="stage → prompt in place of ours")
+
+
+class BrandContext(Definition):
+    """Who speaks: handed to every prompt, and to the images."""
+
+    kind: Literal["BrandContext"] = "BrandContext"
+    account: Slug
+    slug: Slug
+    name: str = Field(min_length=1, max_length=120)
+    voice: str = Field(default="", max_length=2000)
+    audience: str = Field(default="", max_length=1000)
+    topics: list[str] = Field(default_factory=list)
+    competitors: list[str] = Field(default_factory=list)
+    colors: list[Color] = Field(default_factory=list, max_length=5, description="main colour first")
+    dos: list[str] = Field(default_factory=list)
+    donts: list[str] = Field(default_factory=list)
+    examples: list[str] = Field(default_factory=list)
+
+
+class PromptOverride(Definition):
+    """Jinja2 sources that take a stage's prompt's place; what is None stays ours."""
+
+    system: str | None = None
+    user: str | None = None
+
+
+class BatchSizes(Definition):
+    """Items that one mapped task works through, per stage. For clusters: keywords in one call."""
+
+    clusters: int = Field(default=20, ge=5, le=100)
+    ideas: int = Field(default=8, ge=1, le=500)
+    tasks: int = Field(default=200, ge=1, le=5000)
+    content: int = Field(default=8, ge=1, le=500)
+    image_prompts: int = Field(default=16, ge=1, le=500)
+    images: int = Field(default=16, ge=1, le=500)
+
+
+class Automation(Definition):
+    """When and how a site's pipeline runs."""
+
+    enabled: bool = Field(default=False, description="false: no schedule; it can still be triggered")
+    frequency: Literal["daily", "weekly", "monthly"] = "daily"
+    time: dt.time = Field(default=dt.time(2, 0), description="local time of day")
+    timezone: Timezone = "UTC"
+    cron: str | None = Field(default=None, description="any cron expression, instead of frequency and time")
+    batch_sizes: BatchSizes = BatchSizes()
+    within_stage_delay: int = Field(default=0, ge=0, le=3600, description="seconds between batches")
+    between_stage_delay: int = Field(default=0, ge=0, le=86400, description="seconds between stages")
+    concurrency: int = Field(default=8, ge=1, le=64, description="items of a stage in work at once")
+    articles_per_run: int | None = Field(default=None, ge=1, description="articles written in a run; None: all")
+
+    @model_validator(mode="after")
+    def _cron_is_readable(self) -> Automation:
+        if self.cron is not None:
+            from croniter import croniter  # comes with Airflow, which reads the same expression
+
+            if len(self.cron.split()) != 5 or not croniter.is_valid(self.cron):
+                raise ValueError(f"cron {self.cron!r} is not a five-field cron expression")
+        return self
+
+    @property
+    def schedule(self) -> str | None:
+        """The cron expression in force, None when not enabled."""
+        if not self.enabled:
+            return None
+        if self.cron:
+            return self.cron
+        day = {"daily": "* * *", "weekly": "* * 1", "monthly": "1 * *"}[self.frequency]
+        return f"{self.time.minute} {self.time.hour} {day}"
+
+
+class TextSettings(Definition):
+    """Which model writes, and how."""
+
+    connection: str = "pressroom_text"
+    model: str | None = Field(default=None, description="None: the connection's")
+    temperature: float = Field(default=0.7, ge=0, le=2)
+
+
+class ArticleSettings(Definition):
+    """What an article looks like."""
+
+    ideas_per_cluster: int = Field(default=3, ge=1, le=20)
+    target_words: int = Field(default=1200, ge=100, le=10_000)
+    words_per_call: int = Field(default=1500, ge=80, le=5_000, description="above this, written in sections")
+
+
+class ImageSettings(Definition):
+    """Who draws, and how many."""
+
+    provider: Literal["card", "openai", "runware"] = "card"
+    connection: str = "pressroom_images"
+    model: str | None = None
+    per_article: int = Field(default=4, ge=1, le=12, description="one featured, the others in the article")
+    width: int = Field(default=1200, ge=256, le=2048)
+    height: int = Field(default=672, ge=256, le=2048)
+
+
+class SiteCaps(Definition):
+    """Ceilings on what providers may cost, in cents. None: no ceiling."""
+
+    run_cents: Cents | None = None
+    month_cents: Cents | None = None
+
+
+class Site(Definition):
+    """A web property."""
+
+    kind: Literal["Site"] = "Site"
+    account: Slug
+    slug: Slug
+    name: str = Field(min_length=1, max_length=120)
+    url: str = Field(default="", max_length=500)
+    language: str = Field(default="en", max_length=20)
+    subject: str = Field(default="", max_length=500, description="what the site is about, in a line")
+    status: Literal["active", "disabled"] = "active"
+    brand: Slug | None = Field(default=None, description="slug of a BrandContext of the account")
+    automation: Automation = Automation()
+    text: TextSettings = TextSettings()
+    article: ArticleSettings = ArticleSettings()
+    images: ImageSettings = ImageSettings()
+    caps: SiteCaps = SiteCaps()
+    prompts: dict[str, PromptOverride] = Field(default_factory=dict, description="stage → prompt in place of ours")
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that runs this site."""
+        return f"site__{self.slug}"
+
+
+Account.model_rebuild()
+
+KINDS: dict[str, type[Account] | type[BrandContext] | type[Site]] = {
+    "Account": Account,
+    "BrandContext": BrandContext,
+    "Site": Site,
+}
+
+
+def dump(definition: Definition) -> dict[str, Any]:
+    """The definition as plain JSON values, defaults included."""
+    return definition.model_dump(mode="json")

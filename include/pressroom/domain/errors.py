@@ -1,0 +1,93 @@
+"""Every error Pressroom raises on purpose. The class decides what happens next, never the message.
+
+::
+
+    PressroomError
+    ├── TransientError            retried with back-off; ``retry_after`` seconds are honoured
+    └── PermanentError            retrying cannot help
+        ├── ConfigurationError    credentials, connections, models: dooms the whole batch, fails the task
+        │   └── DefinitionError   a definition or an input file; names file, line, key
+        ├── RunConflict           another run of the site is live, or this one was taken over
+        ├── BudgetError           no paid call may start: the run ends partial
+        │   ├── InsufficientCredits
+        │   └── CapReached
+        └── AnswerError           this item's answer is unusable; its neighbours go on
+            ├── RefusedAnswer     the model declined
+            ├── FilteredAnswer    the provider's content filter cut it
+            ├── TruncatedAnswer   it hit the token limit
+            ├── EmptyAnswer       nothing came back
+            └── InvalidAnswer     not of the asked type, even after the repair round
+"""
+
+from __future__ import annotations
+
+
+class PressroomError(Exception):
+    """Base of the tree above."""
+
+
+class TransientError(PressroomError):
+    """Something outside failed in a way that may pass.
+
+    ``retry_after``: seconds the other side asked us to wait, when it said so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(PressroomError):
+    """Trying again with the same input gives the same failure."""
+
+
+class ConfigurationError(PermanentError):
+    """The set-up is wrong, so every item would fail alike."""
+
+
+class DefinitionError(ConfigurationError):
+    """A definition or input file is wrong. ``problems`` holds one line each, already located."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RunConflict(PermanentError):
+    """The site's lock is held by another run, or was taken from this one."""
+
+
+class BudgetError(PermanentError):
+    """Money or credits forbid another call."""
+
+
+class InsufficientCredits(BudgetError):
+    """The account's available credits do not cover what is asked. Units: credits."""
+
+
+class CapReached(BudgetError):
+    """A cap in cents (run, site, month or account) is used up."""
+
+
+class AnswerError(PermanentError):
+    """One model answer cannot be used."""
+
+
+class RefusedAnswer(AnswerError):
+    """The model declined to answer."""
+
+
+class FilteredAnswer(AnswerError):
+    """The provider's content filter stopped the answer."""
+
+
+class TruncatedAnswer(AnswerError):
+    """The answer reached the token limit before it was complete."""
+
+
+class EmptyAnswer(AnswerError):
+    """The model returned no text."""
+
+
+class InvalidAnswer(AnswerError):
+    """The answer is not of the asked type."""

@@ -1,0 +1,210 @@
+"""The ports to text and image models: what the engine asks, what an adapter answers.
+
+Adapters map every foreign object and error to the types here and in ``domain.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One chat message. ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A tool the model may call. ``schema``: JSON schema of its arguments."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call the model asked for; ``arguments`` is the raw JSON text."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """One chat completion. ``schema``: JSON schema the answer must follow, if any."""
+
+    messages: Sequence[Message]
+    schema_name: str = "answer"
+    schema: Mapping[str, Any] | None = None
+    max_tokens: int = 1024
+    temperature: float = 0.7
+    tools: Sequence[ToolSpec] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one or more calls."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+class Finish(StrEnum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    FILTERED = "content_filter"
+    REFUSED = "refusal"
+
+
+@dataclass(frozen=True)
+class ModelReply:
+    """What came back. ``text`` may be empty when ``tool_calls`` is not."""
+
+    text: str
+    finish: Finish
+    usage: Usage
+    model: str
+    tool_calls: Sequence[ToolCall] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Per minute; None: unlimited. ``burst_seconds``: how much of the rate may be used at once after idling.
+
+    ``max_wait`` seconds: a call whose turn is later than that is put off to a retry instead of sleeping here.
+    """
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    burst_seconds: float = 10.0
+    max_wait: float = 60.0
+
+    @property
+    def rates(self) -> dict[str, int]:
+        """Unit → how many a minute; always in this order, so that two callers cannot deadlock."""
+        named = {"requests": self.requests_per_minute, "tokens": self.tokens_per_minute}
+        return {unit: rate for unit, rate in named.items() if rate is not None}
+
+
+class TextModel(Protocol):
+    """A chat model behind one connection.
+
+    ``connection`` names the connection: the unit of the shared rate limit.
+    ``complete`` raises TransientError, ConfigurationError or PermanentError, never a foreign error.
+    """
+
+    connection: str
+    model: str
+
+    async def complete(self, request: ModelRequest) -> ModelReply: ...
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """One picture to make. Sizes in pixels; ``colors``: the brand's, as #rrggbb."""
+
+    prompt: str
+    title: str
+    width: int
+    height: int
+    colors: Sequence[str] = field(default_factory=tuple)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """The encoded picture. ``cents``: what the provider charged, 0 when local."""
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    model: str
+    cents: Decimal = Decimal(0)
+
+
+class ImageProvider(Protocol):
+    """Makes pictures. ``connection`` is the unit of the shared rate limit; '' means local and unlimited."""
+
+    connection: str
+    model: str
+
+    async def draw(self, request: ImageRequest) -> ImageResult: ...
+
+
+class MediaStore(Protocol):
+    """Keeps media by content hash, so that the same bytes are stored once."""
+
+    def put(self, data: bytes, media_type: str) -> str:
+        """Store and return the URL. Raises TransientError (no space, unreachable) and ConfigurationError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a stage asks. ``max_tokens`` bounds the answer; ``temperature`` None: the site's."""
+
+    name: str
+    system: str
+    user: str
+    max_tokens: int = 1024
+    temperature: float | None = None
+
+
+class Text(Protocol):
+    """The AI engine as a stage sees it: bound to one item, so that what it spends is booked to that item.
+
+    ``generate`` raises TransientError, ConfigurationError, BudgetError, or the AnswerError that fits.
+    """
+
+    model: str
+
+    async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer: ...
+
+
+@dataclass(frozen=True)
+class Tool(Generic[Answer]):
+    """Something the model may ask for. ``arguments``: the type that its arguments must have."""
+
+    name: str
+    description: str
+    arguments: type[Answer]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A tool the model asked for, with its validated arguments."""
+
+    tool: str
+    arguments: BaseModel
+
+
+class Similarity(Protocol):
+    """How close texts are in meaning."""
+
+    def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Cosine similarity, -1 to 1: a row for each of ``left``, a column for each of ``right``."""
+        ...

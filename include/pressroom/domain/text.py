@@ -1,0 +1,32 @@
+"""Small pure helpers on text that several rooms share."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+_SPACE = re.compile(r"\s+")
+_NOT_WORD = re.compile(r"[^\w\s]")
+
+
+def normalize(text: str) -> str:
+    """The form under which two spellings count as the same: NFKC, case folded, punctuation and space squeezed."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return _SPACE.sub(" ", _NOT_WORD.sub(" ", folded)).strip()
+
+
+def to_json(value: Any) -> str:
+    """JSON text; dates as ISO 8601, decimals as numbers."""
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not JSON")

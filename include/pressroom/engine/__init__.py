@@ -1,0 +1,1 @@
+"""What stages share: run_batch, the AI engine, the ledger, run control."""

@@ -1,0 +1,114 @@
+"""Credits and cents: reserved before they are used, entered once, never changed.
+
+Credits are what an account pays for finished items: reserved before an item is worked on, charged in the
+transaction that saves it. Cents are what providers take for calls: held before the call, entered when it
+returns, whether or not the item comes to anything, because the money is gone either way.
+
+``Tx`` arguments are open transactions of the scope's account. The reservation triggers lock the account's
+row, so two runs cannot both take the last credit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pressroom.domain.errors import CapReached, InsufficientCredits
+from pressroom.store.database import Tx
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Ceilings in cents; None: none."""
+
+    run: Decimal | None = None
+    site_month: Decimal | None = None
+    account_month: Decimal | None = None
+    account_total: Decimal | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a ceiling at all."""
+        return any(cap is not None for cap in (self.run, self.site_month, self.account_month, self.account_total))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom a call or a charge belongs to."""
+
+    account_id: int
+    site_id: int
+    run_id: int
+    stage: str
+    item: str
+    caps: Caps = Caps()
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The scope as statement parameters."""
+        return {"site": self.site_id, "run": self.run_id, "stage": self.stage, "item": self.item}
+
+
+def grant(tx: Tx, credits: Decimal, *, entry_key: str, note: str = "") -> bool:
+    """Add credits to the account. False when this key was entered before."""
+    return tx.run("ledger_grant", credits=credits, entry_key=entry_key, note=note) == 1
+
+
+def balance(tx: Tx) -> tuple[Decimal, Decimal]:
+    """The account's credits: (balance, of which reserved)."""
+    row = tx.rows("account_balance")[0]
+    return row["balance"], row["reserved"]
+
+
+def reserve(tx: Tx, scope: Scope, credits: Decimal) -> None:
+    """Set the item's credits aside. Again for the same item of a run: replaces, never adds.
+
+    Raises InsufficientCredits.
+    """
+    have, reserved = balance(tx)
+    if credits and have - reserved + _own(tx, scope) < credits:
+        raise InsufficientCredits(f"{credits} credits are needed for {scope.stage} and {have - reserved} are available")
+    # Whoever was quicker between the look and this: the table's check has the last word.
+    tx.run("reserve_credits", credits=credits, **scope.key)
+
+
+def settle(tx: Tx, scope: Scope, credits: Decimal) -> None:
+    """Charge a finished item and end its reservation. Called in the transaction that saves the item."""
+    tx.run("release_reservation", **scope.key)
+    if credits:
+        tx.run("ledger_charge", credits=-credits, entry_key=f"{scope.stage}:{scope.item}", **scope.key)
+
+
+def release(tx: Tx, scope: Scope) -> None:
+    """End an unfinished item's reservation without a charge."""
+    tx.run("release_reservation", **scope.key)
+
+
+def release_run(tx: Tx, run_id: int) -> int:
+    """End every reservation of a run. Returns how many there were."""
+    return tx.run("release_run_reservations", run=run_id)
+
+
+def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
+    """Set aside what the next call may cost. Raises CapReached when a ceiling would be passed."""
+    if scope.caps.any:
+        tx.run("lock_account")  # one decision at a time, or two calls would both see the last cent
+        spent = tx.rows("spent_cents", site=scope.site_id, run=scope.run_id)[0]
+        for name, cap in vars(scope.caps).items():
+            if cap is not None and (spent[name] + cents > cap or spent[name] >= cap):
+                raise CapReached(f"the {name.replace('_', ' ')} cap of {cap} cents is reached ({spent[name]:.4f} spent)")
+    if cents:
+        tx.run("hold_cents", cents=cents, **scope.key)
+
+
+def book_cost(tx: Tx, scope: Scope, cents: Decimal, *, held: Decimal, entry_key: str, note: str) -> None:
+    """Enter what a call cost and give back what was held for it. Units: cents."""
+    if held:
+        tx.run("hold_cents", cents=-held, **scope.key)
+    if cents:
+        tx.run("ledger_cost", cents=cents, entry_key=entry_key, note=note, **scope.key)
+
+
+def _own(tx: Tx, scope: Scope) -> Decimal:
+    own: Decimal | None = tx.value("own_reservation", **scope.key)
+    return own or Decimal(0)

@@ -1,0 +1,84 @@
+"""A limit on requests and tokens a minute that every worker on every host shares, through one table.
+
+A call takes its place in the queue first and then sleeps until its turn, so a burst of callers is spaced out
+instead of trying again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from pressroom.domain.errors import TransientError
+from pressroom.domain.model import Limits
+from pressroom.store.database import Store, Tx
+
+MINUTE = 60.0
+
+
+class RateLimiter:
+    """The shared limit of one connection. Without limits it never touches the database."""
+
+    def __init__(self, store: Store, connection: str, limits: Limits) -> None:
+        self._store = store
+        self._connection = connection
+        self._limits = limits
+
+    async def acquire(self, tokens: int = 0) -> None:
+        """Wait for room for so many tokens. Raises TransientError when that takes longer than max_wait."""
+        if self._limits.rates:
+            wait = await asyncio.to_thread(self.take, tokens)
+            if wait > 0:
+                await asyncio.sleep(wait)
+
+    def take(self, tokens: int = 0) -> float:
+        """Take a place and return the seconds until it. Raises as ``acquire``; then nothing is taken."""
+        longest = 0.0
+        if not self._limits.rates:
+            return longest
+        with self._store.transaction() as tx:
+            for unit, rate in self._limits.rates.items():
+                units = 1 if unit == "requests" else tokens
+                cost = units * MINUTE / rate
+                # An idle connection lets even a call that is larger than the whole burst start at once.
+                slack = max(self._burst(rate) - cost, 0.0)
+                found = tx.rows(
+                    "take_units",
+                    connection=self._connection,
+                    unit=unit,
+                    cost=timedelta(seconds=cost),
+                    slack=timedelta(seconds=slack),
+                    max_wait=timedelta(seconds=self._limits.max_wait),
+                )
+                # Refused with no row to see: it was made after this statement began.
+                taken, wait = (found[0]["taken"], found[0]["wait"]) if found else (False, 0.0)
+                if not taken:
+                    wait = max(wait, self._limits.max_wait)
+                    raise TransientError(
+                        f"the rate limit of connection {self._connection!r} ({rate} {unit} a minute)"
+                        f" has no room for {wait:.0f} s",
+                        retry_after=wait,
+                    )
+                longest = max(longest, wait)
+        return longest
+
+    def correct(self, tx: Tx, *, estimated: int, used: int) -> None:
+        """Replace the tokens that a call was expected to use by what it used."""
+        rate = self._limits.tokens_per_minute
+        if rate is not None and used != estimated:
+            by = timedelta(seconds=(used - estimated) * MINUTE / rate)
+            tx.run("shift_due", connection=self._connection, unit="tokens", by=by)
+
+    async def penalize(self, retry_after: float) -> None:
+        """Nobody's next call starts before so many seconds from now: the server asked for that."""
+        for unit, rate in list(self._limits.rates.items())[:1]:
+            wait = timedelta(seconds=retry_after + self._burst(rate))
+            await asyncio.to_thread(self._push, unit, wait)
+
+    def _push(self, unit: str, wait: timedelta) -> None:
+        with self._store.transaction() as tx:
+            tx.run("push_due", connection=self._connection, unit=unit, wait=wait)
+
+    def _burst(self, rate: int) -> float:
+        """Seconds of the rate that may be used at once: at least one request's worth."""
+        return max(self._limits.burst_seconds, MINUTE / rate)

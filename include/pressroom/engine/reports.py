@@ -1,0 +1,224 @@
+"""What people ask about a site: what waits, what runs, what happened, what it used.
+
+``Tx`` arguments are transactions of the site's account. Nothing here is stored: states are derived from runs,
+stage results, failures and the ledger whenever they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pressroom.pipelines.stage import Pipeline, Stage
+from pressroom.store.database import Tx
+
+HISTORY_RUNS = 20
+
+
+class JobState(StrEnum):
+    """What a run, or a stage of it, is doing."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class StagePending:
+    """A stage's place in the overview. ``pending`` and ``failed`` count items."""
+
+    name: str
+    title: str
+    pending: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A line of the history. Times in UTC; ``cents`` is what providers took."""
+
+    id: int
+    dag_id: str
+    dag_run_id: str
+    trigger: str
+    owner: str
+    status: str
+    cancel_requested: bool
+    current_stage: str | None
+    estimated_credits: Decimal
+    error_message: str | None
+    started_at: datetime
+    paused_at: datetime | None
+    resumed_at: datetime | None
+    cancelled_at: datetime | None
+    completed_at: datetime | None
+    lease_until: datetime
+    lease_over: bool
+    credits_used: Decimal
+    cents: Decimal
+
+    @property
+    def live(self) -> bool:
+        """Whether it holds the site's lock."""
+        return self.status in ("running", "paused")
+
+    @property
+    def state(self) -> JobState:
+        """The job state: partial ends count as completed, a run whose worker is gone waits to be retried."""
+        match self.status:
+            case "running" if self.lease_over:
+                return JobState.RETRYING
+            case "running" if self.current_stage is None:
+                return JobState.PENDING
+            case "partial":
+                return JobState.COMPLETED
+            case other:
+                return JobState(other)
+
+    @property
+    def since(self) -> datetime:
+        """When the status that it is in began."""
+        if self.status == "paused":
+            return self.paused_at or self.started_at
+        return self.completed_at or self.started_at
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage of a run. ``result``: its public fields; ``planned`` and ``processed`` count items."""
+
+    name: str
+    title: str
+    state: JobState
+    planned: int = 0
+    processed: int = 0
+    failed: int = 0
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run and all of its pipeline's stages, in order."""
+
+    run: RunSummary
+    stages: Sequence[StageStatus]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """An event of a run. ``level``: info, warning or error."""
+
+    id: int
+    at: datetime
+    stage: str | None
+    kind: str
+    level: str
+    message: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that failed and is passed over until it is forgiven or retried."""
+
+    stage: str
+    item: str
+    attempts: int
+    error_class: str
+    error: str
+    run_id: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Balance:
+    """An account's credits, and the cents that providers took in all."""
+
+    balance: Decimal
+    reserved: Decimal
+    spent_cents: Decimal
+
+    @property
+    def available(self) -> Decimal:
+        """Credits that nothing holds."""
+        return self.balance - self.reserved
+
+
+def overview(tx: Tx, site_id: int, pipeline: Pipeline) -> list[StagePending]:
+    """What waits in each stage, whether or not a run is on."""
+    waiting = tx.rows("site_pending", site=site_id)[0]
+    failed = {row["stage"]: row["failed"] for row in tx.rows("site_failed_counts", site=site_id)}
+    return [
+        StagePending(stage.name, stage.title, waiting.get(stage.name, 0), failed.get(stage.name, 0))
+        for stage in pipeline.stages
+    ]
+
+
+def status(tx: Tx, site_id: int, pipeline: Pipeline, run_id: int | None = None) -> RunStatus | None:
+    """The live run, else the last one; with ``run_id`` that one. None when the site has no such run."""
+    run = tx.maybe("site_runs", RunSummary, site=site_id, run=run_id, limit=1)
+    if run is None:
+        return None
+    results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
+    return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
+
+
+def history(tx: Tx, site_id: int, limit: int = HISTORY_RUNS) -> list[RunSummary]:
+    """The site's runs: the live one first, then newest first."""
+    return tx.all("site_runs", RunSummary, site=site_id, run=None, limit=limit)
+
+
+def log_tail(tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None) -> list[LogLine]:
+    """The last ``lines`` of a run's log; with ``after_id`` the first ``lines`` after it. Oldest first."""
+    if after_id is None:
+        return tx.all("run_log_tail", LogLine, run=run_id, lines=lines)
+    return tx.all("run_log_after", LogLine, run=run_id, lines=lines, after=after_id)
+
+
+def failures(tx: Tx, site_id: int) -> list[Failure]:
+    """The site's failed items, latest first."""
+    return tx.all("site_failures", Failure, site=site_id)
+
+
+def forget_failures(tx: Tx, site_id: int, stage: str | None = None) -> int:
+    """Let failed items (of one stage) wait again. Returns how many. The one thing here that writes."""
+    return tx.run("forget_failures", site=site_id, stage=stage)
+
+
+def balance(tx: Tx) -> Balance:
+    """The account's credits."""
+    return tx.all("account_balance", Balance)[0]
+
+
+def _stage_status(run: RunSummary, stage: Stage[Any, Any], row: Mapping[str, Any] | None) -> StageStatus:
+    if row is None:
+        state = run.state if run.live and run.current_stage == stage.name else JobState.PENDING
+        return StageStatus(stage.name, stage.title, state)
+    return StageStatus(
+        stage.name,
+        stage.title,
+        _stage_state(run, stage.name, row),
+        row["planned"],
+        row["processed"],
+        row["failed"],
+        {name: row[column] for name, column in stage.result_fields.items()} | (row["output"] or {}),
+    )
+
+
+def _stage_state(run: RunSummary, stage: str, row: Mapping[str, Any]) -> JobState:
+    if run.current_stage == stage and run.live:
+        return run.state
+    if row["completed_at"] is not None or row["skipped"] is not None:
+        return JobState.COMPLETED
+    if run.live:
+        return JobState.RUNNING
+    # It was begun and not finished: it ended as its run did.
+    return run.state

@@ -1,0 +1,1 @@
+"""The pipelines: lists of stages, each stage pure but for its three functions."""

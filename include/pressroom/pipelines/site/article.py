@@ -1,0 +1,256 @@
+"""What an article is made of: answer types by length, and the HTML that our code builds from text. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Annotated, Any
+
+from pydantic import create_model
+from slugify import slugify
+
+from pressroom.pipelines.site.answers import (
+    LONGEST,
+    Answer,
+    Chars,
+    Items,
+    clip,
+    distinct,
+    plain,
+    sanitize,
+    tokens_for,
+    whole_sentences,
+    words_of_html,
+)
+
+TITLE_CHARS = 100
+META_CHARS = 160
+EXCERPT_CHARS = 220
+HEADING_CHARS = 80
+TAG_CHARS = 30
+MOST_TAGS = 8
+SLUG_CHARS = 80
+
+_WORD_CHARS = 6.5  # English, with its space
+_ROOM = 1.15  # bounds leave this much more room than the length asked for
+_SECTION_WORDS = 150
+_HEAD_CHARS = TITLE_CHARS + META_CHARS + 10 + EXCERPT_CHARS + 5 * (TAG_CHARS + 6) + 120
+
+_BOLD = re.compile(r"\*\*(\S(?:.*?\S)?)\*\*")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much text is asked for: sections, paragraphs in each, characters in each paragraph."""
+
+    words: int
+    sections: int
+    paragraphs: int
+    chars: int
+
+    @property
+    def introduction(self) -> int:
+        """Paragraphs before the first section."""
+        return 1 if self.words < 600 else 2
+
+    @property
+    def total(self) -> int:
+        """Characters of the longest answer with all its sections."""
+        body = (self.sections * self.paragraphs + self.introduction) * (self.chars + 8)
+        return _HEAD_CHARS + body + self.sections * (HEADING_CHARS + 40)
+
+    @property
+    def tokens(self) -> int:
+        """Token limit of the whole article in one answer."""
+        return tokens_for(self.total, words=self.words)
+
+
+def shape_of(words: int, outline: int = 0) -> Shape:
+    """The shape of an article of ``words`` words; ``outline``: headings it has to follow, 0 for none."""
+    sections = min(max(2, ceil(words / _SECTION_WORDS)), 40)
+    if outline:
+        # Follow the outline unless its sections would come out too short or too long to be any good.
+        sections = min(max(outline, ceil(words / 400), 2), max(2, ceil(words / 90)))
+    return Shape(words, sections, *_paragraphs(words / sections))
+
+
+def _paragraphs(words: float) -> tuple[int, int]:
+    """Paragraphs for so many words, and the characters of each."""
+    room = words * _WORD_CHARS * _ROOM
+    number = max(2 if room > 400 else 1, ceil(room / LONGEST))
+    return number, min(LONGEST, max(160, ceil(room / number)))
+
+
+class Head(Answer):
+    """What every article has beside its body."""
+
+    title: str
+    meta_description: str
+    excerpt: str
+    tags: list[str]
+
+
+class Section(Answer):
+    """A heading and its paragraphs."""
+
+    heading: str
+    paragraphs: list[str]
+
+
+class Article(Head):
+    """A whole article in one answer."""
+
+    introduction: list[str]
+    sections: list[Section]
+
+
+class ArticlePlan(Head):
+    """An article to be written section by section."""
+
+    introduction: list[str]
+    headings: list[str]
+
+
+class SectionText(Answer):
+    """One section of a planned article."""
+
+    paragraphs: list[str]
+
+
+def article_type(shape: Shape) -> type[Article]:
+    """The answer when the article is written in one call."""
+    section = create_model(
+        "Section",
+        __base__=Section,
+        heading=(Annotated[str, Chars(HEADING_CHARS, 3)], ...),
+        paragraphs=(_texts(shape.paragraphs, shape.chars), ...),
+    )
+    return create_model(
+        "Article",
+        __base__=Article,
+        **_HEAD,
+        introduction=(_texts(shape.introduction, shape.chars), ...),
+        sections=(Annotated[list[section], Items(shape.sections, shape.sections)], ...),
+    )
+
+
+def plan_type(shape: Shape) -> type[ArticlePlan]:
+    """The answer of the planning call."""
+    headings = Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(shape.sections, shape.sections)]
+    return create_model(
+        "ArticlePlan",
+        __base__=ArticlePlan,
+        **_HEAD,
+        introduction=(_texts(shape.introduction, min(shape.chars, 400)), ...),
+        headings=(headings, ...),
+    )
+
+
+def section_type(shape: Shape) -> type[SectionText]:
+    """The answer of one section's call."""
+    return create_model(
+        "SectionText", __base__=SectionText, paragraphs=(_texts(shape.paragraphs, shape.chars), ...)
+    )
+
+
+def plan_tokens(shape: Shape) -> int:
+    """Token limit of the planning call."""
+    return tokens_for(_HEAD_CHARS + shape.introduction * 400 + shape.sections * (HEADING_CHARS + 6))
+
+
+def section_tokens(shape: Shape) -> int:
+    """Token limit of one section's call."""
+    return tokens_for(shape.paragraphs * (shape.chars + 8), words=ceil(shape.words / shape.sections))
+
+
+def _texts(number: int, chars: int) -> Any:
+    # A small model stops early wherever it may; a bullet point must still be possible.
+    least = number if number <= 2 else number - 1
+    return Annotated[list[Annotated[str, Chars(chars, min(80, chars // 3))]], Items(number, least)]
+
+
+_HEAD: dict[str, Any] = {
+    "title": (Annotated[str, Chars(TITLE_CHARS, 5)], ...),
+    "meta_description": (Annotated[str, Chars(META_CHARS + 10, 20)], ...),
+    "excerpt": (Annotated[str, Chars(EXCERPT_CHARS, 20)], ...),
+    "tags": (Annotated[list[Annotated[str, Chars(TAG_CHARS, 2)]], Items(5, 2)], ...),
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished article. ``slug`` is what its title asks for; saving makes it unique on the site."""
+
+    title: str
+    slug: str
+    meta_description: str
+    html: str
+    excerpt: str
+    tags: list[str]
+    word_count: int
+    model: str
+
+
+def assemble(
+    head: Head,
+    introduction: Sequence[str],
+    sections: Sequence[tuple[str, Sequence[str]]],
+    *,
+    fallback_title: str,
+    chars: int,
+    model: str,
+) -> Written:
+    """The article from its answered parts. ``chars``: the bound at which paragraphs may have been cut off.
+
+    Raises nothing: what is missing in the head comes from the body.
+    """
+    parts = [_flow(introduction, chars)]
+    for heading, paragraphs in sections:
+        body = _flow(paragraphs, chars)
+        if body:
+            parts.append(f"<h2>{html.escape(clip(heading, HEADING_CHARS), quote=False)}</h2>\n{body}")
+    markup = sanitize("\n".join(part for part in parts if part))
+    text = plain(markup)
+    title = clip(head.title, TITLE_CHARS).strip("#*\"' ") or fallback_title
+    excerpt = clip(whole_sentences(head.excerpt, EXCERPT_CHARS), EXCERPT_CHARS) or clip(text, EXCERPT_CHARS)
+    return Written(
+        title=title,
+        slug=slugify(title, max_length=SLUG_CHARS, word_boundary=True),
+        meta_description=clip(head.meta_description, META_CHARS) or clip(excerpt, META_CHARS),
+        html=markup,
+        excerpt=excerpt,
+        tags=distinct(head.tags, MOST_TAGS, TAG_CHARS),
+        word_count=words_of_html(markup),
+        model=model,
+    )
+
+
+def headings_of(markup: str) -> list[str]:
+    """The section headings of an article's HTML, as plain text."""
+    return [plain(found) for found in re.findall(r"<h2[^>]*>(.*?)</h2>", markup, re.DOTALL)]
+
+
+def _flow(paragraphs: Sequence[str], chars: int) -> str:
+    """Paragraphs as HTML; neighbours that start with a dash become one list. A repetition is dropped."""
+    lines: list[str] = []
+    inside = False
+    blocks = (block for paragraph in paragraphs for block in _blocks(paragraph, chars))
+    for block in dict.fromkeys(blocks):
+        bullet = block.startswith(("- ", "* ", "\u2022 "))
+        if bullet != inside:
+            lines.append("<ul>" if bullet else "</ul>")
+            inside = bullet
+        text = _BOLD.sub(r"<strong>\1</strong>", block[2:].strip() if bullet else block)
+        lines.append(f"<li>{text}</li>" if bullet else f"<p>{text}</p>")
+    if inside:
+        lines.append("</ul>")
+    return "\n".join(lines)
+
+
+def _blocks(paragraph: str, chars: int) -> list[str]:
+    # Each block is balanced by itself, so that a tag left open in one cannot swallow the next.
+    blocks = (line.strip().lstrip("#").strip() for line in whole_sentences(paragraph, chars).splitlines())
+    return [cleaned for block in blocks if block and plain(cleaned := sanitize(block)).strip("-*\u2022 ")]

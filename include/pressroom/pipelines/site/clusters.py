@@ -1,0 +1,200 @@
+"""Keywords → clusters: groups of keywords in, each keyword in exactly one cluster out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from math import ceil
+from typing import Annotated
+
+from pydantic import create_model
+
+from pressroom.domain.definitions import Charges
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.model import Similarity
+from pressroom.domain.text import normalize
+from pressroom.pipelines.prompts import render
+from pressroom.pipelines.site.answers import Answer, Between, Chars, Items, tokens_for
+from pressroom.pipelines.site.grouping import NAME_CHARS, Grouped, Keyword, Known, Proposal, reconcile
+from pressroom.pipelines.stage import Key, Run, Saved, Skip, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "clusters"
+FEWEST = 5
+"""Fewer waiting keywords than this are not worth clustering."""
+
+GROUPS_PER_TASK = 25
+ABOUT_CHARS = 100
+SHOWN = 30
+"""Existing clusters listed in a prompt: those nearest to the keywords."""
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Keywords of one call, with the site's clusters as they are at this moment."""
+
+    keywords: Sequence[Keyword]
+    known: Sequence[Known]
+
+
+class ProposedCluster(Answer):
+    """One cluster of the answer. ``keywords`` are numbers of the prompt's list."""
+
+    name: Annotated[str, Chars(NAME_CHARS, 3)]
+    keywords: list[int]
+    description: Annotated[str, Chars(ABOUT_CHARS)]
+
+
+class Clusters(Answer):
+    """The answer."""
+
+    clusters: list[ProposedCluster]
+
+
+def answer_type(count: int) -> type[Clusters]:
+    """The answer for so many keywords."""
+    one = create_model(
+        "ProposedCluster",
+        __base__=ProposedCluster,
+        name=(Annotated[str, Chars(NAME_CHARS, 3)], ...),
+        keywords=(
+            Annotated[list[Annotated[int, Between(1, count)]], Items(max(FEWEST, ceil(count / 2)))],
+            ...,
+        ),
+        description=(Annotated[str, Chars(ABOUT_CHARS)], ...),
+    )
+    return create_model(
+        "Clusters", __base__=Clusters, clusters=(Annotated[list[one], Items(most(count))], ...)
+    )
+
+
+def most(count: int) -> int:
+    """Clusters allowed for so many keywords."""
+    return max(2, ceil(count / 4))
+
+
+def groups_of(ids: Sequence[int], size: int) -> list[list[int]]:
+    """Groups of at most ``size``, all about as large, so that none is left with a lone keyword.
+
+    When some of the groups are done, the same call on the rest makes the other groups again.
+    """
+    number = ceil(len(ids) / size)
+    if not number:
+        return []
+    least, larger = divmod(len(ids), number)
+    bounds = [index * least + min(index, larger) for index in range(number + 1)]
+    return [list(ids[start:end]) for start, end in pairwise(bounds)]
+
+
+def key_of(ids: Sequence[int]) -> str:
+    """One name for a group of ids, whatever their order."""
+    return hashlib.blake2b(",".join(map(str, sorted(ids))).encode(), digest_size=8).hexdigest()
+
+
+def price(charges: Charges, keywords: int) -> Decimal:
+    """Credits for clustering so many keywords: by the keyword, so that groups add up to the whole."""
+    return (Decimal(keywords) / charges.keywords_per_credit).quantize(CENT)
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key] | Skip:
+    """Groups of waiting keywords; those that failed too often stay out until their members change."""
+    ids: list[int] = tx.values("keywords_waiting", site=run.site_id)
+    if len(ids) < FEWEST:
+        return Skip(f"{len(ids)} keyword{'s' * (len(ids) != 1)} waiting: clustering needs at least {FEWEST}")
+    given_up = set(tx.values("items_given_up", site=run.site_id, stage=NAME))
+    groups = groups_of(ids, run.site.automation.batch_sizes.clusters)
+    return [group for group in groups if key_of(group) not in given_up]
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Group]:
+    """The groups, without keywords that were clustered or disabled meanwhile."""
+    known = tx.all("clusters_known", Known, site=run.site_id)
+    groups: list[Group] = []
+    for key in keys:
+        ids = key if isinstance(key, list) else [key]
+        keywords = tx.all("keywords_still_waiting", Keyword, site=run.site_id, ids=ids)
+        if keywords:
+            groups.append(Group(keywords, known))
+    return groups
+
+
+async def process(group: Group, tools: Tools) -> Sequence[Grouped]:
+    """Ask for clusters and reconcile the answer with the keywords and with the clusters there are."""
+    count = len(group.keywords)
+    chars = most(count) * (NAME_CHARS + ABOUT_CHARS + 120) + count * 8
+    prompt = render(
+        NAME,
+        account=tools.account,
+        site=tools.site,
+        brand=tools.brand,
+        max_tokens=tokens_for(chars),
+        temperature=min(0.2, tools.site.text.temperature),  # sorting wants no imagination
+        keywords=[keyword.text for keyword in group.keywords],
+        existing=nearest(group, tools.similarity),
+        most=most(count),
+    )
+    answer = await tools.text.generate(prompt, answer_type(count))
+    proposals = [Proposal(c.name, c.description, c.keywords) for c in answer.clusters]
+    return reconcile(group.keywords, group.known, proposals, tools.similarity)
+
+
+def nearest(group: Group, similarity: Similarity) -> list[str]:
+    """Names of the enabled clusters closest to any of the group's keywords, closest first."""
+    names = [cluster.name for cluster in group.known if not cluster.disabled]
+    if not names:
+        return []
+    rows = similarity.matrix([n.casefold() for n in names], [k.text.casefold() for k in group.keywords])
+    closeness = {name: max(row) for name, row in zip(names, rows, strict=True)}
+    return sorted(names, key=lambda name: -closeness[name])[:SHOWN]
+
+
+def save(tx: Tx, run: Run, group: Group, output: Sequence[Grouped]) -> Saved:
+    """New clusters made, known ones extended as they are, every keyword clustered."""
+    created = assigned = 0
+    for grouped in output:
+        cluster = grouped.known
+        if cluster is None:
+            row = tx.rows(
+                "cluster_upsert",
+                site=run.site_id,
+                label=grouped.name,
+                normalized=normalize(grouped.name) or grouped.name,
+                description=grouped.description,
+            )[0]
+            cluster = row["id"]
+            created += row["created"]
+        ids = [keyword.id for keyword in grouped.keywords]
+        assigned += tx.run("keywords_assign", site=run.site_id, cluster=cluster, ids=ids)
+    if assigned != len(group.keywords):
+        raise PermanentError(f"{len(group.keywords) - assigned} of the group's keywords no longer wait")
+    return Saved(created=created)
+
+
+STAGE: Stage[Group, Sequence[Grouped]] = Stage(
+    name=NAME,
+    title="Keywords → clusters",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda group: key_of([keyword.id for keyword in group.keywords]),
+    result_fields={
+        "keywords_processed": "processed",
+        "clusters_created": "created",
+        "batches_run": "batches",
+        "credits_used": "credits",
+        "skipped": "skipped",
+        "partial": "partial",
+        "time_elapsed": "time_elapsed",
+    },
+    charge=lambda run, group: price(run.account.charges, len(group.keywords)),
+    size=lambda group: len(group.keywords),
+    batch_items=lambda site: GROUPS_PER_TASK,
+    pool="pressroom_text",
+    serial=True,
+)

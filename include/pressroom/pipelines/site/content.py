@@ -1,0 +1,213 @@
+"""Tasks → content: each task becomes an article, in one call or, when it is long, section by section."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from pressroom.domain.errors import EmptyAnswer, PermanentError
+from pressroom.domain.model import Prompt
+from pressroom.pipelines.prompts import render
+from pressroom.pipelines.site.answers import count_words, distinct
+from pressroom.pipelines.site.article import (
+    HEADING_CHARS,
+    SLUG_CHARS,
+    TITLE_CHARS,
+    Article,
+    Head,
+    SectionText,
+    Shape,
+    Written,
+    article_type,
+    assemble,
+    plan_tokens,
+    plan_type,
+    section_tokens,
+    section_type,
+    shape_of,
+)
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "content"
+AT_ONCE = 4
+"""Sections of one article in work at once."""
+
+_KINDS = {"how_to": "how-to", "faq": "FAQ"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A queued task with the idea it came from."""
+
+    id: int
+    title: str
+    angle: str
+    type: str
+    target_keywords: list[str]
+    outline: list[str]
+    cluster: str
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Queued tasks without content, as many as this run may still write."""
+    left = None
+    if run.articles is not None:
+        # A run that was cleared or resumed has written some already: those count.
+        left = max(0, run.articles - tx.value("articles_of_run", run=run.id, site=run.site_id))
+    ids: list[Key] = tx.values("tasks_waiting", site=run.site_id, ids=None, left=left)
+    return ids
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Task]:
+    """The tasks that still wait."""
+    waiting = tx.values("tasks_waiting", site=run.site_id, ids=list(keys), left=None)
+    return tx.all("tasks_to_write", Task, site=run.site_id, ids=waiting)
+
+
+async def process(task: Task, tools: Tools) -> Written:
+    """Write the article. Raises EmptyAnswer when no text is left, and what ``generate`` raises."""
+    settings = tools.site.article
+    outline = distinct(task.outline, 40, HEADING_CHARS)
+    shape = shape_of(settings.target_words, len(outline))
+    if settings.target_words <= settings.words_per_call:
+        written = await _in_one(task, outline, shape, tools)
+    else:
+        written = await _in_sections(task, outline, settings.words_per_call, shape, tools)
+    if not written.word_count:
+        raise EmptyAnswer("the answer holds no article text")
+    return written
+
+
+async def _in_one(task: Task, outline: list[str], shape: Shape, tools: Tools) -> Written:
+    prompt = _prompt(
+        NAME,
+        task,
+        tools,
+        shape.tokens,
+        angle=task.angle,
+        cluster=task.cluster,
+        outline=outline,
+        words=shape.words,
+        sections=shape.sections,
+        paragraphs=shape.paragraphs,
+    )
+    answer: Article = await tools.text.generate(prompt, article_type(shape))
+    sections = [(section.heading, section.paragraphs) for section in answer.sections]
+    return _article(task, answer, answer.introduction, sections, shape, tools)
+
+
+async def _in_sections(task: Task, outline: list[str], per_call: int, shape: Shape, tools: Tools) -> Written:
+    fewest = -(-shape.words // per_call)
+    if shape.sections < fewest:
+        shape = shape_of(shape.words, fewest)
+    plan_prompt = _prompt(
+        "content_plan",
+        task,
+        tools,
+        plan_tokens(shape),
+        angle=task.angle,
+        cluster=task.cluster,
+        outline=outline,
+        words=shape.words,
+        sections=shape.sections,
+    )
+    plan = await tools.text.generate(plan_prompt, plan_type(shape))
+    # A heading at the bound was cut off; the idea's outline steps in.
+    kept = [heading for heading in plan.headings[: shape.sections] if len(heading) < HEADING_CHARS]
+    headings = distinct([*kept, *outline], shape.sections, HEADING_CHARS) or [task.title]
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def write(heading: str) -> SectionText:
+        prompt = _prompt(
+            "content_section",
+            task,
+            tools,
+            section_tokens(shape),
+            headings=headings,
+            heading=heading,
+            words=round(shape.words / len(headings)),
+            paragraphs=shape.paragraphs,
+        )
+        async with gate:
+            return await tools.text.generate(prompt, section_type(shape))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            texts = [group.create_task(write(heading)) for heading in headings]
+    except ExceptionGroup as failed:
+        # One section's error is the article's, under its own class: that class decides what happens next.
+        raise failed.exceptions[0] from None
+    sections = [(heading, text.result().paragraphs) for heading, text in zip(headings, texts, strict=True)]
+    return _article(task, plan, plan.introduction, sections, shape, tools)
+
+
+def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variables: Any) -> Prompt:
+    return render(
+        name,
+        account=tools.account,
+        site=tools.site,
+        brand=tools.brand,
+        max_tokens=max_tokens,
+        title=task.title,
+        kind=_KINDS.get(task.type, task.type),
+        keywords=task.target_keywords[:8],
+        **variables,
+    )
+
+
+def _article(
+    task: Task,
+    head: Head,
+    introduction: Sequence[str],
+    sections: Sequence[tuple[str, Sequence[str]]],
+    shape: Shape,
+    tools: Tools,
+) -> Written:
+    # A title of one word says less than the idea's; one at the bound was cut off.
+    titled = (
+        head
+        if count_words(head.title) > 1 and len(head.title) < TITLE_CHARS
+        else head.model_copy(update={"title": task.title})
+    )
+    return assemble(
+        titled, introduction, sections, fallback_title=task.title, chars=shape.chars, model=tools.text.model
+    )
+
+
+def save(tx: Tx, run: Run, task: Task, output: Written) -> Saved:
+    """A draft under a slug of its own; the task is completed."""
+    if not tx.run("task_completed", site=run.site_id, task=task.id):
+        raise PermanentError(f"task {task.id} no longer waits to be written")
+    base = output.slug or f"article-{task.id}"
+    for number in count(1):
+        suffix = "" if number == 1 else f"-{number}"
+        slug = base[: SLUG_CHARS - len(suffix)].rstrip("-") + suffix
+        # Whoever takes the same slug in another transaction: this waits for it, and inserts nothing.
+        if tx.run("content_insert", site=run.site_id, task=task.id, **{**vars(output), "slug": slug}):
+            break
+    return Saved(created=1, words=output.word_count)
+
+
+STAGE: Stage[Task, Written] = Stage(
+    name=NAME,
+    title="Tasks → content",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda task: str(task.id),
+    result_fields={
+        "tasks_processed": "processed",
+        "content_created": "created",
+        "total_words": "words",
+        "batches_run": "batches",
+        "credits_used": "credits",
+    },
+    charge=lambda run, task: run.account.charges.article,
+    batch_items=lambda site: site.automation.batch_sizes.content,
+    pool="pressroom_text",
+)

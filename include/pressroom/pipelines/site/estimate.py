@@ -1,0 +1,108 @@
+"""What a run will cost in credits: for what waits now, and for what its earlier stages will make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil
+
+from pressroom.domain.definitions import Account, Site
+from pressroom.pipelines.site.clusters import FEWEST, price
+from pressroom.pipelines.stage import Run
+from pressroom.store.database import Tx
+
+BUFFER = Decimal("1.2")
+"""A run starts when the balance covers its estimate this many times."""
+
+KEYWORDS_PER_CLUSTER = 4
+"""How many keywords a cluster is expected to hold: unknown before clustering, so taken on the low side."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Items that wait, per stage, as the stages' ``pending`` defines it. ``review``: articles for people."""
+
+    keywords: int = 0
+    clusters: int = 0
+    ideas: int = 0
+    tasks: int = 0
+    contents: int = 0
+    images: int = 0
+    review: int = 0
+
+    def by_stage(self) -> Mapping[str, int]:
+        """The same, under the names of the stages that the items wait for."""
+        return {
+            "clusters": self.keywords,
+            "ideas": self.clusters,
+            "tasks": self.ideas,
+            "content": self.tasks,
+            "image_prompts": self.contents,
+            "images": self.images,
+            "review": self.review,
+        }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected credits, and expected items, per stage."""
+
+    credits: Mapping[str, Decimal]
+    items: Mapping[str, int]
+
+    @property
+    def total(self) -> Decimal:
+        """Credits of the whole run."""
+        return sum(self.credits.values(), Decimal(0))
+
+    @property
+    def required(self) -> Decimal:
+        """The balance that the run needs to start."""
+        return (self.total * BUFFER).quantize(Decimal("0.01"))
+
+    def sufficient(self, balance: Decimal) -> bool:
+        """Whether a balance covers the estimate with its buffer."""
+        return balance >= self.total * BUFFER
+
+
+def counts(tx: Tx, site: int) -> Counts:
+    """What waits on the site now."""
+    return Counts(**tx.rows("waiting_counts", site=site)[0])
+
+
+def estimate(waiting: Counts, account: Account, site: Site, articles: int | None = None) -> Estimate:
+    """Credits of a run over what waits. ``articles``: how many it may write at most, None for all."""
+    charges = account.charges
+    keywords = waiting.keywords if waiting.keywords >= FEWEST else 0
+    clusters = waiting.clusters + ceil(keywords / KEYWORDS_PER_CLUSTER)
+    ideas = waiting.ideas + clusters * site.article.ideas_per_cluster
+    tasks = waiting.tasks + ideas
+    written = tasks if articles is None else min(tasks, articles)
+    contents = waiting.contents + written
+    images = waiting.images + contents * site.images.per_article
+    return Estimate(
+        credits={
+            "clusters": price(charges, keywords),
+            "ideas": clusters * charges.cluster,
+            "tasks": Decimal(0),
+            "content": written * charges.article,
+            "image_prompts": contents * charges.prompt_set,
+            "images": images * charges.image,
+            "review": Decimal(0),
+        },
+        items={
+            "clusters": keywords,
+            "ideas": clusters,
+            "tasks": ideas,
+            "content": written,
+            "image_prompts": contents,
+            "images": images,
+            "review": 0,
+        },
+    )
+
+
+def estimate_run(tx: Tx, run: Run) -> Estimate:
+    """The estimate of a run by its own definitions and limit."""
+    return estimate(counts(tx, run.site_id), run.account, run.site, run.articles)

@@ -1,0 +1,187 @@
+"""Clusters → ideas: each cluster gets articles planned, under titles that the site does not have yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Annotated, Literal
+
+from pydantic import create_model
+
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.text import normalize
+from pressroom.pipelines.prompts import render
+from pressroom.pipelines.site.answers import (
+    Answer,
+    Between,
+    Chars,
+    Items,
+    clip,
+    distinct,
+    says_something,
+    tokens_for,
+)
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "ideas"
+TITLE_CHARS = 100
+HEADING_CHARS = 80
+ANGLE_CHARS = 200
+SHOWN = 20
+"""Keywords, and taken titles, that a prompt lists."""
+
+Type = Literal["guide", "how_to", "list", "comparison", "review", "news", "faq"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster to plan. ``keywords``: those searched most first; ``taken``: titles of the site."""
+
+    id: int
+    name: str
+    description: str
+    keywords: list[str]
+    taken: list[str]
+
+
+@dataclass(frozen=True)
+class Idea:
+    """An article to be."""
+
+    title: str
+    angle: str
+    type: str
+    target_keywords: list[str]
+    outline: list[str]
+
+
+class ProposedIdea(Answer):
+    """One idea of the answer. ``keywords`` are numbers of the prompt's list."""
+
+    title: str
+    angle: str
+    type: Type
+    keywords: list[int]
+    outline: list[str]
+
+
+class Ideas(Answer):
+    """The answer."""
+
+    ideas: list[ProposedIdea]
+
+
+def answer_type(ideas: int, keywords: int) -> type[Ideas]:
+    """The answer for so many ideas on so many keywords."""
+    numbers = Annotated[list[Annotated[int, Between(1, max(keywords, 1))]], Items(min(max(keywords, 1), 5))]
+    one = create_model(
+        "ProposedIdea",
+        __base__=ProposedIdea,
+        title=(Annotated[str, Chars(TITLE_CHARS, 10)], ...),
+        angle=(Annotated[str, Chars(ANGLE_CHARS)], ...),
+        keywords=(numbers, ...),
+        outline=(Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(6, 3)], ...),
+    )
+    return create_model("Ideas", __base__=Ideas, ideas=(Annotated[list[one], Items(ideas, ideas)], ...))
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Clusters that are new, enabled and without ideas."""
+    ids: list[Key] = tx.values("clusters_waiting", site=run.site_id, ids=None)
+    return ids
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Cluster]:
+    """The clusters that still wait."""
+    waiting = tx.values("clusters_waiting", site=run.site_id, ids=list(keys))
+    return tx.all("clusters_to_plan", Cluster, site=run.site_id, ids=waiting, shown=SHOWN)
+
+
+async def process(cluster: Cluster, tools: Tools) -> Sequence[Idea]:
+    """Ask for ideas; at least one comes out."""
+    wanted = tools.site.article.ideas_per_cluster
+    chars = wanted * (TITLE_CHARS + ANGLE_CHARS + 6 * HEADING_CHARS + 150)
+    prompt = render(
+        NAME,
+        account=tools.account,
+        site=tools.site,
+        brand=tools.brand,
+        max_tokens=tokens_for(chars),
+        cluster=cluster.name,
+        description=cluster.description,
+        keywords=cluster.keywords or [cluster.name],
+        taken=cluster.taken,
+        count=wanted,
+    )
+    answer = await tools.text.generate(prompt, answer_type(wanted, len(cluster.keywords)))
+    ideas: dict[str, Idea] = {}
+    for proposed in answer.ideas[:wanted]:
+        idea = _idea(proposed, cluster)
+        ideas.setdefault(normalize(idea.title), idea)
+    return list(ideas.values()) or [Idea(cluster.name, "", "guide", cluster.keywords[:3], [])]
+
+
+def _idea(proposed: ProposedIdea, cluster: Cluster) -> Idea:
+    title = clip(proposed.title, TITLE_CHARS).strip("#*\"' ")
+    numbers = dict.fromkeys(n for n in proposed.keywords if 1 <= n <= len(cluster.keywords))
+    return Idea(
+        title=title if says_something(title, 4) and normalize(title) else cluster.name,
+        angle=clip(proposed.angle, ANGLE_CHARS),
+        type=proposed.type,
+        target_keywords=[cluster.keywords[n - 1] for n in numbers] or cluster.keywords[:3],
+        outline=distinct(proposed.outline, 12, HEADING_CHARS),
+    )
+
+
+def save(tx: Tx, run: Run, cluster: Cluster, output: Sequence[Idea]) -> Saved:
+    """Ideas whose titles are new to the site, one at least; the cluster is planned."""
+    if not tx.run("cluster_planned", site=run.site_id, cluster=cluster.id):
+        raise PermanentError(f"the cluster {cluster.name!r} no longer waits for ideas")
+    created = sum(_insert(tx, run, cluster, idea, idea.title) for idea in output)
+    if not created:
+        # Every title is taken: the cluster's name tells them apart, then a number does.
+        first = output[0]
+        named = f"{first.title}: {cluster.name}"
+        created = next(
+            1 for n in count(1) if _insert(tx, run, cluster, first, named if n == 1 else f"{named} ({n})")
+        )
+    return Saved(created=created)
+
+
+def _insert(tx: Tx, run: Run, cluster: Cluster, idea: Idea, title: str) -> bool:
+    return (
+        tx.run(
+            "idea_insert",
+            site=run.site_id,
+            cluster=cluster.id,
+            title=title,
+            normalized=normalize(title) or title,
+            angle=idea.angle,
+            type=idea.type,
+            target_keywords=idea.target_keywords,
+            outline=idea.outline,
+        )
+        == 1
+    )
+
+
+STAGE: Stage[Cluster, Sequence[Idea]] = Stage(
+    name=NAME,
+    title="Clusters → ideas",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda cluster: str(cluster.id),
+    result_fields={
+        "clusters_processed": "processed",
+        "ideas_created": "created",
+        "batches_run": "batches",
+        "credits_used": "credits",
+    },
+    charge=lambda run, cluster: run.account.charges.cluster,
+    batch_items=lambda site: site.automation.batch_sizes.ideas,
+    pool="pressroom_text",
+)

@@ -1,0 +1,160 @@
+"""Content → image prompts: what to draw for each draft, and what to say to those who cannot see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import create_model
+
+from pressroom.domain.errors import PermanentError
+from pressroom.pipelines.prompts import render
+from pressroom.pipelines.site.answers import (
+    Answer,
+    Chars,
+    Items,
+    clip,
+    says_something,
+    tokens_for,
+    whole_sentences,
+)
+from pressroom.pipelines.site.article import headings_of
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "image_prompts"
+PROMPT_CHARS = 240
+ALT_CHARS = 125
+"""Longer alt texts are cut off by some screen readers."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An article without images."""
+
+    id: int
+    title: str
+    excerpt: str
+    html: str
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """An image to draw."""
+
+    prompt: str
+    alt: str
+
+
+class ProposedImage(Answer):
+    """One image of the answer."""
+
+    prompt: str
+    alt: str
+
+
+class ImagePrompts(Answer):
+    """The answer: the featured image first."""
+
+    images: list[ProposedImage]
+
+
+def answer_type(number: int) -> type[ImagePrompts]:
+    """The answer for so many images."""
+    one = create_model(
+        "ProposedImage",
+        __base__=ProposedImage,
+        prompt=(Annotated[str, Chars(PROMPT_CHARS, 10)], ...),
+        alt=(Annotated[str, Chars(ALT_CHARS, 5)], ...),
+    )
+    return create_model(
+        "ImagePrompts", __base__=ImagePrompts, images=(Annotated[list[one], Items(number, number)], ...)
+    )
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Drafts with no image at all."""
+    ids: list[Key] = tx.values("drafts_without_images", site=run.site_id, ids=None)
+    return ids
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Draft]:
+    """The drafts that still wait."""
+    waiting = tx.values("drafts_without_images", site=run.site_id, ids=list(keys))
+    return tx.all("drafts_to_illustrate", Draft, site=run.site_id, ids=waiting)
+
+
+async def process(draft: Draft, tools: Tools) -> Sequence[ImagePlan]:
+    """Ask for prompts; as many come out as the site has images per article, the featured one first."""
+    number = tools.site.images.per_article
+    headings = headings_of(draft.html)
+    prompt = render(
+        NAME,
+        account=tools.account,
+        site=tools.site,
+        brand=tools.brand,
+        max_tokens=tokens_for(number * (PROMPT_CHARS + ALT_CHARS + 40)),
+        title=draft.title,
+        excerpt=draft.excerpt,
+        headings=headings[:20],
+        count=number,
+    )
+    answer = await tools.text.generate(prompt, answer_type(number))
+    return complete(draft.title, headings, answer.images, number)
+
+
+def complete(
+    title: str, headings: Sequence[str], answered: Sequence[ProposedImage], number: int
+) -> list[ImagePlan]:
+    """Exactly ``number`` images: those answered, then ones made from the article's headings in order."""
+    plans: list[ImagePlan] = []
+    for image in answered[:number]:
+        prompt = clip(whole_sentences(image.prompt, PROMPT_CHARS), PROMPT_CHARS)
+        alt = clip(image.alt, ALT_CHARS)
+        if says_something(prompt, 5):
+            plans.append(ImagePlan(prompt, alt if says_something(alt) else clip(prompt, ALT_CHARS)))
+    for index in range(len(plans), number):
+        # Image n stands at section n; beyond the last heading they come round again.
+        subject = headings[(index - 1) % len(headings)] if index and headings else title
+        about = subject if subject == title else f"{subject} ({title})"
+        plans.append(ImagePlan(clip(f"An illustration of: {about}", PROMPT_CHARS), clip(subject, ALT_CHARS)))
+    return plans
+
+
+def save(tx: Tx, run: Run, draft: Draft, output: Sequence[ImagePlan]) -> Saved:
+    """Pending images at positions 0 (featured) and up."""
+    if tx.value("draft_lock_without_images", site=run.site_id, content=draft.id) is None:
+        raise PermanentError(f"article {draft.id} no longer waits for image prompts")
+    rows = [
+        {
+            "site": run.site_id,
+            "content": draft.id,
+            "role": "in_article" if position else "featured",
+            "position": position,
+            **vars(plan),
+        }
+        for position, plan in enumerate(output)
+    ]
+    tx.many("image_insert", rows)
+    return Saved(created=len(rows))
+
+
+STAGE: Stage[Draft, Sequence[ImagePlan]] = Stage(
+    name=NAME,
+    title="Content → image prompts",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda draft: str(draft.id),
+    result_fields={
+        "content_processed": "processed",
+        "prompts_created": "created",
+        "batches_run": "batches",
+        "credits_used": "credits",
+    },
+    charge=lambda run, draft: run.account.charges.prompt_set,
+    batch_items=lambda site: site.automation.batch_sizes.image_prompts,
+    pool="pressroom_text",
+)

@@ -1,0 +1,91 @@
+"""Image prompts → images: drawn by the site's provider; an article goes to review with its last image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.model import ImageRequest
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "images"
+
+
+@dataclass(frozen=True)
+class PendingImage:
+    """An image to draw, and the article it is for."""
+
+    id: int
+    content_id: int
+    position: int
+    prompt: str
+    alt: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An image that is drawn and stored. Sizes in pixels."""
+
+    media_url: str
+    media_type: str
+    width: int
+    height: int
+    model: str
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Images that are pending."""
+    ids: list[Key] = tx.values("images_waiting", site=run.site_id, ids=None)
+    return ids
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[PendingImage]:
+    """The images that still wait."""
+    waiting = tx.values("images_waiting", site=run.site_id, ids=list(keys))
+    return tx.all("images_to_draw", PendingImage, site=run.site_id, ids=waiting)
+
+
+async def process(image: PendingImage, tools: Tools) -> Drawn:
+    """Draw and store. Storing is by content hash, so doing it twice stores one file."""
+    settings = tools.site.images
+    result = await tools.images.draw(
+        ImageRequest(
+            prompt=image.prompt,
+            title=image.alt if image.position else image.title,
+            width=settings.width,
+            height=settings.height,
+            colors=tuple(tools.brand.colors) if tools.brand else (),
+            label=tools.site.name,
+        )
+    )
+    url = await asyncio.to_thread(tools.media.put, result.data, result.media_type)
+    return Drawn(url, result.media_type, result.width, result.height, result.model)
+
+
+def save(tx: Tx, run: Run, image: PendingImage, output: Drawn) -> Saved:
+    """The image is generated; with the last one its article goes from draft to review."""
+    # The article's row first: of two last images at once, the second waits here and then sees the first.
+    tx.value("content_lock", site=run.site_id, content=image.content_id)
+    if not tx.run("image_generated", site=run.site_id, image=image.id, **vars(output)):
+        raise PermanentError(f"image {image.id} no longer waits to be drawn")
+    tx.run("content_to_review", site=run.site_id, content=image.content_id)
+    return Saved(created=1)
+
+
+STAGE: Stage[PendingImage, Drawn] = Stage(
+    name=NAME,
+    title="Image prompts → images",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda image: str(image.id),
+    result_fields={"images_processed": "processed", "images_generated": "created", "batches_run": "batches"},
+    charge=lambda run, image: run.account.charges.image,
+    batch_items=lambda site: site.automation.batch_sizes.images,
+    pool="pressroom_images",
+)

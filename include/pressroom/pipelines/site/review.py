@@ -1,0 +1,49 @@
+"""Review: the gate where people decide. Nothing is processed; what waits for them is counted and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Never
+
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "review"
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Nothing: review is people's work."""
+    return []
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Never]:
+    """Nothing, as ``pending`` names nothing."""
+    return []
+
+
+async def process(item: Never, tools: Tools) -> None:
+    """Never called."""
+
+
+def save(tx: Tx, run: Run, item: Never, output: None) -> Saved:
+    """Never called."""
+    return Saved()
+
+
+def summarize(tx: Tx, run: Run) -> Mapping[str, Any]:
+    """``ready_for_review``: articles of the site in review; ``content_ids``: which, oldest first."""
+    ids = tx.values("contents_in_review", site=run.site_id)
+    return {"ready_for_review": len(ids), "content_ids": ids}
+
+
+STAGE: Stage[Never, None] = Stage(
+    name=NAME,
+    title="Review",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=str,
+    result_fields={},
+    summarize=summarize,
+)

@@ -1,0 +1,54 @@
+"""Ideas → tasks: local queueing, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pressroom.domain.errors import PermanentError
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "tasks"
+
+
+@dataclass(frozen=True)
+class NewIdea:
+    """An idea to queue."""
+
+    id: int
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Ideas that are new."""
+    ids: list[Key] = tx.values("ideas_waiting", site=run.site_id, ids=None)
+    return ids
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[NewIdea]:
+    """The ideas that still wait."""
+    return [NewIdea(idea) for idea in tx.values("ideas_waiting", site=run.site_id, ids=list(keys))]
+
+
+async def process(idea: NewIdea, tools: Tools) -> None:
+    """Nothing to work out: an idea becomes a task as it is."""
+
+
+def save(tx: Tx, run: Run, idea: NewIdea, output: None) -> Saved:
+    """A queued task; the idea is queued."""
+    if not tx.run("idea_queued", site=run.site_id, idea=idea.id):
+        raise PermanentError(f"idea {idea.id} no longer waits to be queued")
+    return Saved(created=tx.run("task_insert", site=run.site_id, idea=idea.id))
+
+
+STAGE: Stage[NewIdea, None] = Stage(
+    name=NAME,
+    title="Ideas → tasks",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda idea: str(idea.id),
+    result_fields={"ideas_processed": "processed", "tasks_created": "created", "batches_run": "batches"},
+    batch_items=lambda site: site.automation.batch_sizes.tasks,
+)

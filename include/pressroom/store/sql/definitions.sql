@@ -1,0 +1,54 @@
+-- name: clear_members
+DELETE FROM members WHERE account_id = %(account)s
+
+-- name: add_member
+INSERT INTO members (account_id, username, role) VALUES (%(account)s, %(username)s, %(role)s)
+
+-- name: save_brand
+INSERT INTO brand_contexts (account_id, slug, definition)
+VALUES (%(account)s, %(slug)s, %(definition)s::jsonb)
+ON CONFLICT (account_id, slug) DO UPDATE SET definition = excluded.definition, updated_at = now()
+
+-- name: delete_brand
+DELETE FROM brand_contexts
+WHERE account_id = %(account)s AND slug = %(slug)s
+    AND NOT EXISTS (
+        SELECT FROM sites
+        WHERE sites.account_id = %(account)s AND sites.brand_context_id = brand_contexts.id)
+
+-- name: save_site
+INSERT INTO sites (account_id, slug, status, brand_context_id, definition)
+VALUES (
+    %(account)s, %(slug)s, %(status)s,
+    (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
+    %(definition)s::jsonb)
+ON CONFLICT (slug) DO UPDATE
+SET status = excluded.status, brand_context_id = excluded.brand_context_id,
+    definition = excluded.definition, updated_at = now()
+WHERE sites.account_id = %(account)s
+RETURNING id
+
+-- name: disable_site
+UPDATE sites
+SET status = 'disabled', definition = jsonb_set(definition, '{status}', '"disabled"'), updated_at = now()
+WHERE account_id = %(account)s AND slug = %(slug)s
+
+-- name: save_automation
+INSERT INTO automation_configs (
+    account_id, site_id, enabled, frequency, scheduled_time, timezone, cron, batch_sizes,
+    within_stage_delay, between_stage_delay, concurrency, articles_per_run)
+VALUES (
+    %(account)s, %(site)s, %(enabled)s, %(frequency)s, %(time)s::time, %(timezone)s, %(cron)s,
+    %(batch_sizes)s::jsonb, %(within_stage_delay)s, %(between_stage_delay)s, %(concurrency)s,
+    %(articles_per_run)s)
+ON CONFLICT (site_id) DO UPDATE
+SET enabled = excluded.enabled, frequency = excluded.frequency, scheduled_time = excluded.scheduled_time,
+    timezone = excluded.timezone, cron = excluded.cron, batch_sizes = excluded.batch_sizes,
+    within_stage_delay = excluded.within_stage_delay, between_stage_delay = excluded.between_stage_delay,
+    concurrency = excluded.concurrency, articles_per_run = excluded.articles_per_run, updated_at = now()
+WHERE automation_configs.account_id = %(account)s
+
+-- name: import_keyword
+INSERT INTO keywords (account_id, site_id, text, normalized, volume, difficulty, intent)
+VALUES (%(account)s, %(site)s, %(text)s, %(normalized)s, %(volume)s, %(difficulty)s, %(intent)s)
+ON CONFLICT (site_id, normalized) DO NOTHING

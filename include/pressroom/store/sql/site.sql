@@ -1,0 +1,246 @@
+-- The site pipeline's statements. `ids`: only these; NULL: all. What failed three times waits for a person.
+
+-- name: items_given_up
+SELECT item FROM item_failures
+WHERE account_id = %(account)s AND site_id = %(site)s AND stage = %(stage)s AND attempts >= 3
+
+-- name: keywords_waiting
+SELECT id FROM keywords
+WHERE account_id = %(account)s AND site_id = %(site)s
+    AND status = 'new' AND cluster_id IS NULL AND NOT disabled
+ORDER BY id
+
+-- name: keywords_still_waiting
+SELECT id, text FROM keywords
+WHERE account_id = %(account)s AND site_id = %(site)s
+    AND status = 'new' AND cluster_id IS NULL AND NOT disabled
+    AND id = ANY(%(ids)s::bigint[])
+ORDER BY id
+
+-- name: clusters_known
+SELECT id, name, normalized, disabled FROM clusters
+WHERE account_id = %(account)s AND site_id = %(site)s
+ORDER BY id
+
+-- name: cluster_upsert
+-- The no-op update makes the row come back either way; xmax is 0 for a row that was just inserted.
+INSERT INTO clusters (account_id, site_id, name, normalized, description)
+VALUES (%(account)s, %(site)s, %(label)s, %(normalized)s, %(description)s)
+ON CONFLICT (site_id, normalized) DO UPDATE SET name = clusters.name
+RETURNING id, (xmax = 0)::int AS created
+
+-- name: keywords_assign
+UPDATE keywords SET status = 'clustered', cluster_id = %(cluster)s
+WHERE account_id = %(account)s AND site_id = %(site)s
+    AND status = 'new' AND NOT disabled AND id = ANY(%(ids)s::bigint[])
+
+-- name: clusters_waiting
+SELECT clusters.id FROM clusters
+WHERE clusters.account_id = %(account)s AND clusters.site_id = %(site)s
+    AND clusters.status = 'new' AND NOT clusters.disabled
+    AND (%(ids)s::bigint[] IS NULL OR clusters.id = ANY(%(ids)s::bigint[]))
+    AND NOT EXISTS (SELECT FROM ideas WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id)
+    AND NOT EXISTS (
+        SELECT FROM item_failures f
+        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'ideas'
+            AND f.item = clusters.id::text AND f.attempts >= 3)
+ORDER BY clusters.id
+
+-- name: clusters_to_plan
+SELECT
+    clusters.id, clusters.name, clusters.description,
+    ARRAY(
+        SELECT keywords.text FROM keywords
+        WHERE keywords.account_id = %(account)s AND keywords.cluster_id = clusters.id AND NOT keywords.disabled
+        ORDER BY keywords.volume DESC NULLS LAST, keywords.id
+        LIMIT %(shown)s) AS keywords,
+    ARRAY(
+        SELECT ideas.title FROM ideas
+        WHERE ideas.account_id = %(account)s AND ideas.site_id = %(site)s
+        ORDER BY ideas.id DESC
+        LIMIT %(shown)s) AS taken
+FROM clusters
+WHERE clusters.account_id = %(account)s AND clusters.site_id = %(site)s AND clusters.id = ANY(%(ids)s::bigint[])
+ORDER BY clusters.id
+
+-- name: cluster_planned
+UPDATE clusters SET status = 'planned'
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(cluster)s AND status = 'new'
+
+-- name: idea_insert
+INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, angle, type, target_keywords, outline)
+VALUES (%(account)s, %(site)s, %(cluster)s, %(title)s, %(normalized)s, %(angle)s, %(type)s,
+    %(target_keywords)s::text[], %(outline)s::text[])
+ON CONFLICT (site_id, normalized) DO NOTHING
+
+-- name: ideas_waiting
+SELECT ideas.id FROM ideas
+WHERE ideas.account_id = %(account)s AND ideas.site_id = %(site)s AND ideas.status = 'new'
+    AND (%(ids)s::bigint[] IS NULL OR ideas.id = ANY(%(ids)s::bigint[]))
+    AND NOT EXISTS (
+        SELECT FROM item_failures f
+        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'tasks'
+            AND f.item = ideas.id::text AND f.attempts >= 3)
+ORDER BY ideas.id
+
+-- name: idea_queued
+UPDATE ideas SET status = 'queued'
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(idea)s AND status = 'new'
+
+-- name: task_insert
+INSERT INTO tasks (account_id, site_id, idea_id) VALUES (%(account)s, %(site)s, %(idea)s)
+
+-- name: articles_of_run
+-- The ledger knows exactly, but not of free articles; the stage's result counts those.
+SELECT greatest(
+    (SELECT count(*) FROM ledger
+     WHERE account_id = %(account)s AND site_id = %(site)s AND run_id = %(run)s
+        AND kind = 'charge' AND stage = 'content'),
+    (SELECT coalesce(sum(stage_results.created), 0) FROM stage_results
+     JOIN runs ON runs.id = stage_results.run_id AND runs.account_id = stage_results.account_id
+     WHERE stage_results.account_id = %(account)s AND runs.site_id = %(site)s
+        AND stage_results.run_id = %(run)s AND stage_results.stage = 'content'))::bigint
+
+-- name: tasks_waiting
+SELECT tasks.id FROM tasks
+WHERE tasks.account_id = %(account)s AND tasks.site_id = %(site)s AND tasks.status = 'queued'
+    AND (%(ids)s::bigint[] IS NULL OR tasks.id = ANY(%(ids)s::bigint[]))
+    AND NOT EXISTS (SELECT FROM contents WHERE contents.account_id = %(account)s AND contents.task_id = tasks.id)
+    AND NOT EXISTS (
+        SELECT FROM item_failures f
+        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'content'
+            AND f.item = tasks.id::text AND f.attempts >= 3)
+ORDER BY tasks.id
+LIMIT %(left)s::bigint
+
+-- name: tasks_to_write
+SELECT tasks.id, ideas.title, ideas.angle, ideas.type, ideas.target_keywords, ideas.outline, clusters.name AS cluster
+FROM tasks
+JOIN ideas ON ideas.account_id = tasks.account_id AND ideas.id = tasks.idea_id
+JOIN clusters ON clusters.account_id = ideas.account_id AND clusters.id = ideas.cluster_id
+WHERE tasks.account_id = %(account)s AND tasks.site_id = %(site)s AND tasks.id = ANY(%(ids)s::bigint[])
+ORDER BY tasks.id
+
+-- name: task_completed
+UPDATE tasks SET status = 'completed'
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(task)s AND status = 'queued'
+
+-- name: content_insert
+INSERT INTO contents
+    (account_id, site_id, task_id, title, slug, meta_description, html, excerpt, tags, word_count, model)
+VALUES (%(account)s, %(site)s, %(task)s, %(title)s, %(slug)s, %(meta_description)s, %(html)s, %(excerpt)s,
+    %(tags)s::text[], %(word_count)s, %(model)s)
+ON CONFLICT (site_id, slug) DO NOTHING
+
+-- name: drafts_without_images
+SELECT contents.id FROM contents
+WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.status = 'draft'
+    AND (%(ids)s::bigint[] IS NULL OR contents.id = ANY(%(ids)s::bigint[]))
+    AND NOT EXISTS (SELECT FROM images WHERE images.account_id = %(account)s AND images.content_id = contents.id)
+    AND NOT EXISTS (
+        SELECT FROM item_failures f
+        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'image_prompts'
+            AND f.item = contents.id::text AND f.attempts >= 3)
+ORDER BY contents.id
+
+-- name: drafts_to_illustrate
+SELECT id, title, excerpt, html FROM contents
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = ANY(%(ids)s::bigint[])
+ORDER BY id
+
+-- name: draft_lock_without_images
+SELECT contents.id FROM contents
+WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.id = %(content)s
+    AND contents.status = 'draft'
+    AND NOT EXISTS (SELECT FROM images WHERE images.account_id = %(account)s AND images.content_id = contents.id)
+FOR UPDATE OF contents
+
+-- name: image_insert
+INSERT INTO images (account_id, site_id, content_id, role, position, prompt, alt)
+VALUES (%(account)s, %(site)s, %(content)s, %(role)s, %(position)s, %(prompt)s, %(alt)s)
+
+-- name: images_waiting
+SELECT images.id FROM images
+WHERE images.account_id = %(account)s AND images.site_id = %(site)s AND images.status = 'pending'
+    AND (%(ids)s::bigint[] IS NULL OR images.id = ANY(%(ids)s::bigint[]))
+    AND NOT EXISTS (
+        SELECT FROM item_failures f
+        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'images'
+            AND f.item = images.id::text AND f.attempts >= 3)
+ORDER BY images.id
+
+-- name: images_to_draw
+SELECT images.id, images.content_id, images.position, images.prompt, images.alt, contents.title
+FROM images
+JOIN contents ON contents.account_id = images.account_id AND contents.id = images.content_id
+WHERE images.account_id = %(account)s AND images.site_id = %(site)s AND images.id = ANY(%(ids)s::bigint[])
+ORDER BY images.id
+
+-- name: content_lock
+SELECT id FROM contents WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s FOR UPDATE
+
+-- name: image_generated
+UPDATE images
+SET status = 'generated', media_url = %(media_url)s, media_type = %(media_type)s,
+    width = %(width)s, height = %(height)s, model = %(model)s
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(image)s AND status = 'pending'
+
+-- name: content_to_review
+UPDATE contents SET status = 'review', updated_at = now()
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND status = 'draft'
+    AND NOT EXISTS (
+        SELECT FROM images
+        WHERE images.account_id = %(account)s AND images.content_id = contents.id AND images.status = 'pending')
+
+-- name: contents_in_review
+SELECT id FROM contents
+WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review'
+ORDER BY id
+
+-- name: waiting_counts
+SELECT
+    (SELECT count(*) FROM keywords
+     WHERE account_id = %(account)s AND site_id = %(site)s
+        AND status = 'new' AND cluster_id IS NULL AND NOT disabled) AS keywords,
+    (SELECT count(*) FROM clusters
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new' AND NOT disabled
+        AND NOT EXISTS (SELECT FROM ideas WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id)
+    ) AS clusters,
+    (SELECT count(*) FROM ideas
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new') AS ideas,
+    (SELECT count(*) FROM tasks
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'queued'
+        AND NOT EXISTS (SELECT FROM contents WHERE contents.account_id = %(account)s AND contents.task_id = tasks.id)
+    ) AS tasks,
+    (SELECT count(*) FROM contents
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'draft'
+        AND NOT EXISTS (SELECT FROM images WHERE images.account_id = %(account)s AND images.content_id = contents.id)
+    ) AS contents,
+    (SELECT count(*) FROM images
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'pending') AS images,
+    (SELECT count(*) FROM contents
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review') AS review
+
+-- name: preview_site
+SELECT name, url, subject FROM (
+    SELECT definition ->> 'name' AS name, coalesce(definition ->> 'url', '') AS url,
+        coalesce(definition ->> 'subject', '') AS subject, id, account_id
+    FROM sites) AS site
+WHERE account_id = %(account)s AND id = %(site)s
+
+-- name: preview_articles
+SELECT
+    contents.id, contents.title, contents.slug, contents.meta_description, contents.html, contents.excerpt,
+    contents.tags, contents.word_count, contents.status, contents.model, contents.created_at,
+    ideas.type AS kind, ideas.target_keywords, clusters.name AS cluster
+FROM contents
+JOIN tasks ON tasks.account_id = contents.account_id AND tasks.id = contents.task_id
+JOIN ideas ON ideas.account_id = contents.account_id AND ideas.id = tasks.idea_id
+JOIN clusters ON clusters.account_id = contents.account_id AND clusters.id = ideas.cluster_id
+WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.status <> 'archived'
+ORDER BY contents.id
+
+-- name: preview_images
+SELECT content_id, position, alt, media_url, media_type, width, height FROM images
+WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'generated'
+ORDER BY content_id, position

@@ -1,0 +1,64 @@
+-- Statements that run as the system, over all accounts: the dag files, and commands of whoever runs the
+-- installation. Nothing that serves a tenant's request may use one.
+
+-- name: statement_timeout
+SELECT set_config('statement_timeout', %(milliseconds)s, true)
+
+-- name: lock_definitions
+SELECT pg_advisory_xact_lock(7305119)
+
+-- name: read_accounts
+SELECT
+    accounts.id, accounts.slug, accounts.definition,
+    (SELECT coalesce(jsonb_object_agg(username, role), '{}') FROM members
+     WHERE members.account_id = accounts.id) AS members
+FROM accounts
+ORDER BY accounts.slug COLLATE "C"
+
+-- name: read_brands
+SELECT accounts.slug AS account_slug, brand_contexts.slug, brand_contexts.definition
+FROM brand_contexts
+JOIN accounts ON accounts.id = brand_contexts.account_id
+ORDER BY accounts.slug COLLATE "C", brand_contexts.slug COLLATE "C"
+
+-- name: read_sites
+SELECT
+    sites.id AS site_id, sites.account_id, sites.slug, sites.status, sites.definition,
+    accounts.slug AS account_slug, accounts.definition AS account,
+    brand_contexts.id AS brand_id, brand_contexts.definition AS brand,
+    CASE WHEN automation.site_id IS NOT NULL THEN jsonb_build_object(
+        'enabled', automation.enabled,
+        'frequency', automation.frequency,
+        'time', automation.scheduled_time,
+        'timezone', automation.timezone,
+        'cron', automation.cron,
+        'batch_sizes', automation.batch_sizes,
+        'within_stage_delay', automation.within_stage_delay,
+        'between_stage_delay', automation.between_stage_delay,
+        'concurrency', automation.concurrency,
+        'articles_per_run', automation.articles_per_run
+    ) END AS automation
+FROM sites
+JOIN accounts ON accounts.id = sites.account_id
+LEFT JOIN brand_contexts ON brand_contexts.id = sites.brand_context_id
+LEFT JOIN automation_configs AS automation ON automation.site_id = sites.id
+WHERE (%(slug)s::text IS NULL OR sites.slug = %(slug)s)
+    -- A disabled site keeps its DAG while a run is live, or that run would lose it in the middle.
+    AND (NOT %(active_only)s::boolean OR sites.status = 'active' OR EXISTS (
+        SELECT FROM runs WHERE runs.site_id = sites.id AND runs.status IN ('running', 'paused')))
+    AND (%(shards)s::integer IS NULL OR sites.slug_hash %% %(shards)s = %(shard)s)
+ORDER BY sites.slug COLLATE "C"
+
+-- name: site_slugs
+SELECT slug FROM sites ORDER BY slug COLLATE "C"
+
+-- name: live_site_slugs
+SELECT sites.slug FROM runs JOIN sites ON sites.id = runs.site_id
+WHERE runs.status IN ('running', 'paused')
+
+-- name: save_account
+INSERT INTO accounts (slug, name, definition)
+VALUES (%(slug)s, %(title)s, %(definition)s::jsonb)
+ON CONFLICT (slug) DO UPDATE
+SET name = excluded.name, definition = excluded.definition, updated_at = now()
+RETURNING id

@@ -1,0 +1,149 @@
+"""Stand-ins for a stage's collaborators: no network, no files, everything they were asked kept for a look."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.model import ImageRequest, ImageResult, Prompt
+from pressroom.domain.text import normalize
+from pressroom.pipelines.stage import Tools
+
+Answer = TypeVar("Answer", bound=BaseModel)
+Script = Any
+"""An answer (a dict, or a model), an error to raise, a list of these for one call after another (the last
+one stays), or a function of the prompt that returns one of them."""
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360606060000000050001a5f64540"
+    "0000000049454e44ae426082"
+)
+"""A PNG of one pixel."""
+
+
+class FakeText:
+    """A text model that answers by script, found under the prompt's name or the name of the output type.
+
+    Without a script it answers with the least that the type's schema allows, its strings made from the
+    prompt's name and the number of the call. ``prompts`` holds every prompt in order.
+    """
+
+    def __init__(self, script: Mapping[str, Script] | None = None, *, model: str = "fake-text") -> None:
+        self.model = model
+        self.prompts: list[Prompt] = []
+        self._script: dict[str, Script] = {
+            name: list(answer) if isinstance(answer, list) else answer
+            for name, answer in (script or {}).items()
+        }
+
+    async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
+        """The scripted answer, as ``output_type``. Raises the scripted error, or ValidationError."""
+        self.prompts.append(prompt)
+        found: Script = self._script.get(prompt.name, self._script.get(output_type.__name__))
+        if isinstance(found, list):
+            found = found.pop(0) if len(found) > 1 else found[0]
+        if callable(found):
+            found = found(prompt)
+        if isinstance(found, BaseException):
+            raise found
+        if found is None:
+            schema = output_type.model_json_schema()
+            found = least(schema, schema.get("$defs", {}), f"{prompt.name} {len(self.prompts)}")
+        if isinstance(found, BaseModel):
+            found = found.model_dump()
+        return output_type.model_validate(found)
+
+
+def least(schema: Mapping[str, Any], known: Mapping[str, Any], text: str) -> Any:
+    """The least value a JSON schema allows. ``known``: its ``$defs``; ``text``: what strings are made of."""
+    if "$ref" in schema:
+        return least(known[schema["$ref"].rsplit("/", 1)[-1]], known, text)
+    for choice in ("const", "default"):
+        if choice in schema:
+            return schema[choice]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return least(schema["anyOf"][0], known, text)
+    match schema.get("type"):
+        case "object":
+            properties: Mapping[str, Any] = schema.get("properties", {})
+            return {name: least(part, known, f"{text} {name}") for name, part in properties.items()}
+        case "array":
+            number = range(1, schema.get("minItems", 1) + 1)
+            return [least(schema["items"], known, f"{text} {index}") for index in number]
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+        case _:
+            return text.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength", 600)]
+
+
+class FakeImages:
+    """An image provider that draws one pixel. ``requests`` holds what it was asked."""
+
+    connection = ""
+
+    def __init__(self, model: str = "fake-images", error: Exception | None = None) -> None:
+        self.model = model
+        self.error = error
+        self.requests: list[ImageRequest] = []
+
+    async def draw(self, request: ImageRequest) -> ImageResult:
+        """One pixel, said to be of the size asked for; or the error, when there is one."""
+        self.requests.append(request)
+        if self.error is not None:
+            raise self.error
+        return ImageResult(PIXEL, "image/png", request.width, request.height, self.model)
+
+
+class MemoryMedia:
+    """A media store in a dict: URL → bytes."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+
+    def put(self, data: bytes, media_type: str) -> str:
+        """Store under the content's hash."""
+        url = f"memory://media/{hashlib.sha256(data).hexdigest()[:16]}.{media_type.rsplit('/', 1)[-1]}"
+        self.stored[url] = data
+        return url
+
+
+class FakeSimilarity:
+    """Closeness as the share of words that two texts have in common, 0 to 1."""
+
+    def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
+        """A row for each of ``left``, a column for each of ``right``."""
+        return [[self._share(one, other) for other in right] for one in left]
+
+    @staticmethod
+    def _share(one: str, other: str) -> float:
+        mine, theirs = set(normalize(one).split()), set(normalize(other).split())
+        return len(mine & theirs) / len(mine | theirs) if mine | theirs else 0.0
+
+
+def tools(
+    account: Account | None = None,
+    site: Site | None = None,
+    brand: BrandContext | None = None,
+    text: FakeText | None = None,
+    images: FakeImages | None = None,
+    media: MemoryMedia | None = None,
+) -> Tools:
+    """A stage's collaborators, all of them fakes unless given."""
+    return Tools(
+        account=account or Account(slug="acme", name="Acme"),
+        site=site or Site(account="acme", slug="acme-blog", name="Acme Blog", subject="everything"),
+        brand=brand,
+        text=text or FakeText(),
+        images=images or FakeImages(),
+        media=media or MemoryMedia(),
+        similarity=FakeSimilarity(),
+    )

@@ -1,0 +1,165 @@
+"""A site's articles as a folder of plain HTML that any browser opens, without a server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pressroom.domain.errors import PermanentError, TransientError
+from pressroom.store.database import Tx
+
+BUNDLED_MODEL = "SmolLM2-135M"
+"""How the bundled model's name begins."""
+
+_SUFFIX = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/svg+xml": "svg",
+}
+
+
+@dataclass(frozen=True)
+class Article:
+    """An article with what its keywords and its cluster say about it."""
+
+    id: int
+    title: str
+    slug: str
+    meta_description: str
+    html: str
+    excerpt: str
+    tags: list[str]
+    word_count: int
+    status: str
+    model: str
+    created_at: datetime
+    kind: str
+    target_keywords: list[str]
+    cluster: str
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """A generated image of an article. Sizes in pixels."""
+
+    content_id: int
+    position: int
+    alt: str
+    media_url: str
+    media_type: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a page shows it: ``src`` is relative to the preview's folder."""
+
+    src: str
+    alt: str
+    width: int
+    height: int
+
+
+def write_preview(tx: Tx, site: int, folder: Path) -> Path:
+    """Write ``index.html``, a page per article and the images into ``folder``; the index's path comes back.
+
+    Covers the articles of one site of the transaction's account; an image whose file is gone is left out.
+    Raises PermanentError for an unknown site, TransientError when the folder cannot be written.
+    """
+    rows = tx.rows("preview_site", site=site)
+    if not rows:
+        raise PermanentError(f"there is no site {site} in this account")
+    articles = tx.all("preview_articles", Article, site=site)
+    images = tx.all("preview_images", StoredImage, site=site)
+    try:
+        return _write(rows[0], articles, images, folder)
+    except OSError as error:
+        raise TransientError(
+            f"the preview cannot be written to {folder}: {error.strerror or error}"
+        ) from error
+
+
+def place(html: str, pictures: Sequence[Markup]) -> Markup:
+    """An article's sanitised HTML with its pictures in it: one after each heading's first block, in order.
+
+    What is left when the headings run out stands at the end.
+    """
+    parts = re.split(r"(?=<h2)", html)
+    waiting = list(pictures)
+    for index, part in enumerate(parts):
+        if waiting and part.startswith("<h2"):
+            head, closing, rest = part.partition("</p>")
+            parts[index] = f"{head}{closing}{waiting.pop(0)}{rest}"
+    return Markup("".join([*parts, *waiting]))  # noqa: S704  # sanitised when it was saved
+
+
+def _write(
+    site: Mapping[str, Any], articles: Sequence[Article], images: Sequence[StoredImage], folder: Path
+) -> Path:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    pictures: dict[int, dict[int, Picture]] = {}
+    for image in images:
+        picture = _copy(image, folder)
+        if picture is not None:
+            pictures.setdefault(image.content_id, {})[image.position] = picture
+    models = sorted({article.model for article in articles})
+    common = {
+        "site": site,
+        "models": models,
+        "bundled": any(model.startswith(BUNDLED_MODEL) for model in models),
+    }
+    figure = _environment().get_template("preview_figure.html.j2")
+    for article in articles:
+        own = pictures.get(article.id, {})
+        inside = [Markup(figure.render(picture=own[n])) for n in sorted(own) if n]  # noqa: S704  # our template
+        page = _environment().get_template("preview_article.html.j2").render(
+            **common, article=article, featured=own.get(0), body=place(article.html, inside)
+        )  # fmt: skip
+        (folder / f"{article.slug}.html").write_text(page, "utf-8")
+    cards = [(article, pictures.get(article.id, {}).get(0)) for article in articles]
+    index = folder / "index.html"
+    index.write_text(
+        _environment().get_template("preview_index.html.j2").render(
+            **common, cards=cards, words=sum(article.word_count for article in articles)
+        ),
+        "utf-8",
+    )  # fmt: skip
+    return index
+
+
+def _copy(image: StoredImage, folder: Path) -> Picture | None:
+    from upath import UPath  # any storage that media may live in; slow to import, and only needed here
+
+    name = re.sub(r"[^\w.-]", "_", image.media_url.rsplit("/", 1)[-1])
+    suffix = _SUFFIX.get(image.media_type, "bin")
+    if not name.endswith(f".{suffix}"):
+        name = f"{name}.{suffix}"
+    target = folder / "images" / name
+    try:
+        data = UPath(image.media_url).read_bytes()
+    except (OSError, ValueError, ImportError):
+        return None
+    target.write_bytes(data)
+    return Picture(f"images/{name}", image.alt, image.width, image.height)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

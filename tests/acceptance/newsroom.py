@@ -1,0 +1,167 @@
+"""A site under test in a running Airflow: what tests do with it and ask of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+
+from pressroom.adapters.airflow_api import AirflowApi
+from pressroom.definitions.applying import apply
+from pressroom.definitions.loading import load
+from pressroom.definitions.reading import site_by_slug
+from pressroom.engine import control
+from pressroom.local.services import LocalServices
+from pressroom.store.database import Store
+from tests.support.scripted_openai import ScriptedOpenAI
+
+LONGEST_WAIT = 180.0
+
+
+def apply_site(url: str, slug: str, **settings: Any) -> None:
+    """Apply an account and a site of that slug, as a user would with files."""
+    site = {
+        "kind": "Site", "account": slug, "slug": slug, "name": f"The {slug} site",
+        "automation": {
+            "concurrency": settings.get("concurrency", 2),
+            "articles_per_run": settings.get("articles_per_run"),
+            "within_stage_delay": settings.get("within_stage_delay", 0),
+            "batch_sizes": {"content": settings.get("batch", 4)},
+        },
+        "text": {"connection": settings.get("connection", "pressroom_text")},
+        "article": {"ideas_per_cluster": 1, "target_words": 200},
+        "images": {"per_article": 2, "width": 320, "height": 256},
+        "caps": {"run_cents": settings.get("run_cents")},
+    }  # fmt: skip
+    account = {"kind": "Account", "slug": slug, "name": slug, "opening_credits": settings.get("opening_credits", 1000)}
+    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"pressroom-definitions-{os.getpid()}-{slug}"  # noqa: S108
+    folder.mkdir(exist_ok=True)
+    (folder / "site.yaml").write_text(yaml.safe_dump_all([account, site]), encoding="utf-8")
+    with Store(url) as store:
+        apply(store, load(folder))
+
+
+class Newsroom:
+    """One site, its DAG, its rows."""
+
+    def __init__(self, slug: str, services: LocalServices, model: ScriptedOpenAI) -> None:
+        info = services.info
+        self.slug, self.model, self.services = slug, model, services
+        self.dag_id = f"site__{slug}"
+        self.url = info.database_url
+        self.api = AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password)
+        self.store = Store(self.url)
+        with self.store.transaction() as tx:
+            self.row = site_by_slug(tx, slug)
+
+    def __enter__(self) -> Newsroom:
+        self.until(lambda: self.api.dag_exists(self.dag_id), "the DAG")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.api.__exit__(None, None, None)
+        self.store.close()
+
+    def until(self, ready: Callable[[], Any], what: str, seconds: float = LONGEST_WAIT) -> None:
+        """Wait for a state. Fails the test when it does not come."""
+        end = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < end, f"{self.slug}: waited {seconds:g} s for {what}; {self.events()[-8:]}"
+            time.sleep(0.1)
+
+    def trigger(self, **params: Any) -> str:
+        """Start a DAG run."""
+        return self.api.trigger(self.dag_id, params)
+
+    def finish(self, dag_run_id: str) -> str:
+        """Wait for Airflow's end of the run: success or failed."""
+        return self.api.wait(self.dag_id, dag_run_id, timeout=LONGEST_WAIT, interval=0.3)
+
+    def steer(self, action: str) -> None:
+        """pause, resume or cancel, as the command line does."""
+        with self.store.transaction(self.row.account_id) as tx:
+            getattr(control, action)(tx, self.row.site_id)
+
+    def queue(self, *titles: str) -> None:
+        """Tasks that wait to be written."""
+        self.sql(
+            "WITH c AS (INSERT INTO clusters (account_id, site_id, name, normalized, status)"
+            "  VALUES (%(account)s, %(site)s, 'Queue', %(name)s, 'planned') RETURNING id),"
+            " i AS (INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, type, status, outline)"
+            "  SELECT %(account)s, %(site)s, c.id, title, lower(title), 'guide', 'queued', ARRAY['Beginning', 'End']"
+            "  FROM c, unnest(%(titles)s::text[]) AS title RETURNING id)"
+            " INSERT INTO tasks (account_id, site_id, idea_id) SELECT %(account)s, %(site)s, id FROM i",
+            account=self.row.account_id, site=self.row.site_id, titles=list(titles), name=f"queue {titles[0]}",
+        )  # fmt: skip
+
+    def sql(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
+        """One statement in a transaction of its own; ``%(site)s`` and ``%(account)s`` are filled in."""
+        values = {"site": self.row.site_id, "account": self.row.account_id, **params}
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def count(self, table: str, where: str = "true") -> int:
+        """Rows of the site in a table."""
+        return int(self.sql(f"SELECT count(*) FROM {table} WHERE site_id = %(site)s AND {where}")[0][0])
+
+    def events(self) -> list[str]:
+        """The site's activity log, oldest first."""
+        return [
+            row[0]
+            for row in self.sql(
+                "SELECT kind || ': ' || message FROM run_events JOIN runs ON runs.id = run_id"
+                " WHERE site_id = %(site)s ORDER BY run_events.id"
+            )
+        ]
+
+    def run_status(self, dag_run_id: str) -> str:
+        """The run's own status, as in the history."""
+        rows = self.sql(
+            "SELECT status FROM runs WHERE site_id = %(site)s AND dag_run_id = %(run)s", run=dag_run_id
+        )
+        return str(rows[0][0]) if rows else "unknown"
+
+    def charged(self) -> Decimal:
+        """Credits charged in all."""
+        found = self.sql("SELECT coalesce(-sum(credits), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'charge'")
+        return Decimal(found[0][0])
+
+    def owed(self) -> Decimal:
+        """What the items that exist are worth by the default charges: what the ledger must say."""
+        keywords = self.count("keywords", "status = 'clustered'")
+        clusters = self.count("clusters", "status = 'planned' AND name <> 'Queue'")
+        articles = self.count("contents")
+        prompted = int(
+            self.sql("SELECT count(DISTINCT content_id) FROM images WHERE site_id = %(site)s")[0][0]
+        )
+        images = self.count("images", "status = 'generated'")
+        return Decimal(keywords) / 5 + 2 * clusters + 5 * articles + 2 * prompted + 2 * images
+
+    def kill_tasks(self, dag_run_id: str, task_id: str) -> int:
+        """SIGKILL every process that runs this task now. Returns how many there were."""
+        instances = self.api.task_instances(self.dag_id, dag_run_id)
+        # Airflow names the process that executes a task after its instance.
+        titles = {f"airflow worker -- {one['id']}" for one in instances if one["task_id"] == task_id}
+        killed = 0
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                title = Path("/proc", pid, "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if title.rstrip("\0 ") in titles:
+                os.kill(int(pid), signal.SIGKILL)
+                killed += 1
+        return killed
+
+    def state_of(self, dag_run_id: str, task_id: str) -> list[str]:
+        """The states of a task's instances."""
+        found = self.api.task_instances(self.dag_id, dag_run_id)
+        return [str(one["state"]) for one in found if one["task_id"] == task_id]

@@ -1,0 +1,53 @@
+"""A migrated database per test session on a real Postgres, emptied before every test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pressroom.store.database import Store
+from pressroom.store.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server's URL: PRESSROOM_TEST_DATABASE_URL when set, otherwise an embedded one for this session."""
+    given = os.environ.get("PRESSROOM_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    from tests.support.postgres import embedded_postgres
+
+    with embedded_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres_url: str) -> Iterator[str]:
+    """A fresh, migrated database."""
+    name = f"pressroom_test_{uuid.uuid4().hex[:12]}"
+    url = psycopg.conninfo.make_conninfo(postgres_url, dbname=name)
+    migrate(url)
+    yield url
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store on an empty database."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'schema_migrations'"
+        ).fetchone()
+        assert tables
+        connection.execute("ALTER TABLE ledger DISABLE TRIGGER ledger_is_append_only")
+        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY CASCADE")
+        connection.execute("ALTER TABLE ledger ENABLE TRIGGER ledger_is_append_only")
+    with Store(database_url) as opened:
+        yield opened

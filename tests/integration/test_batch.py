@@ -1,0 +1,244 @@
+"""run_batch: what each class of error does, group commit, control, charges. The stage is a toy; the store is real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from pressroom.domain.errors import (
+    ConfigurationError,
+    RefusedAnswer,
+    RunConflict,
+    TransientError,
+)
+from pressroom.engine import batch, control, ledger
+from pressroom.engine.batch import Report, Stop, run_batch
+from pressroom.engine.ledger import Scope
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.store.database import Store, Tx
+from tests.support.world import World, make_world
+
+Process = Callable[[int, Tools], Awaitable[str]]
+
+
+@pytest.fixture
+def world(database_url: str, store: Store) -> World:
+    return make_world(database_url, store)
+
+
+def toy(process: Process, *, save: Callable[[Tx, int], None] | None = None, serial: bool = False) -> Stage[int, str]:
+    """New clusters become planned ones, for two credits each."""
+
+    def load(tx: Tx, run: Run, keys: Sequence[Key]) -> list[int]:
+        found = tx._connection.execute(
+            "SELECT id FROM clusters WHERE status = 'new' AND id = ANY(%s) ORDER BY id", [list(keys)]
+        )
+        return [row[0] for row in found]
+
+    def write(tx: Tx, run: Run, item: int, output: str) -> Saved:
+        if save:
+            save(tx, item)
+        tx._connection.execute("UPDATE clusters SET status = 'planned', description = %s WHERE id = %s", [output, item])
+        return Saved(created=1, label=output)
+
+    return Stage(
+        name="ideas", title="toy", pending=lambda tx, run: [], load=load, process=process, save=write, key=str,
+        result_fields={}, charge=lambda run, item: Decimal(2), serial=serial,
+    )  # fmt: skip
+
+
+def go(world: World, stage: Stage[int, str], run: Run, keys: Sequence[Key], **kwargs: Any) -> Report:
+    with world.store.transaction(world.account_id) as tx:
+        tx.run("plan_stage", run=run.id, stage=stage.name, planned=len(keys), skipped=None)
+    tools = cast(Callable[[Scope], Tools], lambda scope: None)
+    kwargs = {"concurrency": 4, **kwargs}
+    return asyncio.run(run_batch(stage, run, keys, store=world.store, tools_for=tools, **kwargs))
+
+
+async def fine(item: int, tools: Tools) -> str:
+    return f"done {item}"
+
+
+def failing(error: Exception, *items: int) -> Process:
+    async def process(item: int, tools: Tools) -> str:
+        if item in items:
+            raise error
+        return await fine(item, tools)
+
+    return process
+
+
+def planned(world: World) -> list[int]:
+    return [row[0] for row in world.sql("SELECT id FROM clusters WHERE status = 'planned' ORDER BY id")]
+
+
+def charged(world: World) -> dict[str, Decimal]:
+    return dict(world.sql("SELECT item, -credits FROM ledger WHERE kind = 'charge'"))
+
+
+def reserved(world: World) -> Decimal:
+    with world.store.transaction(world.account_id) as tx:
+        return ledger.balance(tx)[1]
+
+
+def test_every_item_is_saved_charged_and_counted_once(world: World) -> None:
+    ids, run = world.clusters(7), world.run()
+    report = go(world, toy(fine), run, ids)
+    assert (report.done, report.created, report.credits, report.failed) == (7, 7, 14, 0)
+    assert planned(world) == ids
+    assert charged(world) == {str(item): 2 for item in ids}
+    assert reserved(world) == 0
+    assert world.sql("SELECT processed, created, credits FROM stage_results") == [(7, 7, 14)]
+    assert world.sql("SELECT count(*) FROM run_events WHERE kind = 'item_done'") == [(7,)]
+
+
+def test_done_items_are_not_done_again(world: World) -> None:
+    ids, run = world.clusters(4), world.run()
+    go(world, toy(fine), run, ids[:2])
+    assert go(world, toy(fine), run, ids).done == 2
+    assert len(charged(world)) == 4
+
+
+def test_one_permanent_failure_leaves_its_neighbours_alone(world: World) -> None:
+    ids, run = world.clusters(5), world.run()
+    report = go(world, toy(failing(RefusedAnswer("no"), ids[2])), run, ids)
+    assert (report.done, report.failed, report.waiting) == (4, 1, [])
+    assert ids[2] not in planned(world)
+    assert world.sql("SELECT item, error_class, error, attempts FROM item_failures") == [
+        (str(ids[2]), "RefusedAnswer", "no", 1)
+    ]
+    assert reserved(world) == 0
+
+
+def test_a_permanent_failure_is_not_tried_again_until_the_run_is_reopened(world: World) -> None:
+    ids, run = world.clusters(2), world.run()
+    stage = toy(failing(RefusedAnswer("no"), ids[0]))
+    go(world, stage, run, ids)
+    assert go(world, stage, run, ids).failed == 0
+    world.run()  # what a clear does
+    assert go(world, stage, run, ids).failed == 1
+    assert world.sql("SELECT attempts FROM item_failures") == [(2,)]
+    world.run()
+    assert go(world, toy(fine), run, ids).done == 1
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+
+
+def test_a_transient_failure_waits_for_another_try(world: World) -> None:
+    ids, run = world.clusters(3), world.run()
+    report = go(world, toy(failing(TransientError("429", retry_after=7), ids[1])), run, ids)
+    assert (report.done, report.failed) == (2, 0)
+    assert [error.retry_after for error in report.waiting] == [7]
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert reserved(world) == 0
+
+
+def test_on_the_last_try_what_still_waits_is_recorded(world: World) -> None:
+    ids, run = world.clusters(3), world.run()
+    report = go(world, toy(failing(TransientError("503"), ids[1])), run, ids, last_try=True)
+    assert (report.done, report.failed) == (2, 1)
+
+
+def test_a_wrong_configuration_fails_the_batch_at_once(world: World) -> None:
+    ids, run = world.clusters(20), world.run()
+    with pytest.raises(ConfigurationError, match="key"):
+        go(world, toy(failing(ConfigurationError("bad key"), *ids)), run, ids, concurrency=1)
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert reserved(world) == 0
+
+
+def test_a_defect_fails_the_task_after_the_others_are_through(world: World) -> None:
+    ids, run = world.clusters(5), world.run()
+    with pytest.raises(ZeroDivisionError):
+        go(world, toy(failing(ZeroDivisionError("secret detail"), ids[0])), run, ids, concurrency=1)
+    assert planned(world) == ids[1:]
+    assert world.sql("SELECT error FROM item_failures") == [("unexpected ZeroDivisionError",)]
+
+
+def test_a_failing_save_takes_back_its_own_item_only(world: World) -> None:
+    ids, run = world.clusters(6), world.run()
+
+    def save(tx: Tx, item: int) -> None:
+        if item == ids[3]:
+            raise RefusedAnswer("this one does not fit")
+
+    report = go(world, toy(fine, save=save), run, ids, concurrency=6)
+    assert (report.done, report.failed) == (5, 1)
+    assert str(ids[3]) not in charged(world)
+
+
+def test_finished_items_are_saved_in_groups_of_at_most_50(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    commit = batch._Batch._commit
+
+    def spy(self: Any, group: Sequence[Any]) -> list[Saved]:
+        groups.append(len(group))
+        return commit(self, group)
+
+    monkeypatch.setattr(batch._Batch, "_commit", spy)
+    ids, run = world.clusters(120), world.run()
+    go(world, toy(fine), run, ids, concurrency=64)
+    assert sum(groups) == 120
+    assert len(groups) < 60
+    assert max(groups) <= batch.SAVE_TOGETHER
+
+
+def test_credits_that_run_out_stop_the_batch_without_failing_items(database_url: str, store: Store) -> None:
+    world = make_world(database_url, store, credits=5)
+    ids, run = world.clusters(4), world.run()
+    report = go(world, toy(fine), run, ids, concurrency=1)
+    assert (report.done, report.failed, report.stop) == (2, 0, Stop.BUDGET)
+    assert "2 credits are needed for ideas and 1.00 are available" in report.reason
+
+
+@pytest.mark.parametrize(("action", "stop"), [("pause", Stop.PAUSED), ("cancel", Stop.CANCELLED)])
+def test_pause_and_cancel_take_effect_after_the_current_item(world: World, action: str, stop: Stop) -> None:
+    ids, run = world.clusters(5), world.run()
+
+    async def process(item: int, tools: Tools) -> str:
+        if item == ids[1]:
+            with world.store.transaction(world.account_id) as tx:
+                getattr(control, action)(tx, world.site_id)
+        return await fine(item, tools)
+
+    report = go(world, toy(process), run, ids, concurrency=1)
+    assert (report.done, report.stop) == (2, stop)
+
+
+def test_a_run_that_lost_its_lock_stops(world: World) -> None:
+    ids, run = world.clusters(3), world.run()
+    world.sql("UPDATE runs SET lease_until = now() - interval '1 second'")
+    world.run("manual__2")
+    with pytest.raises(RunConflict, match="no longer holds"):
+        go(world, toy(fine), run, ids)
+    assert planned(world) == []
+
+
+def test_serial_stages_load_each_item_after_the_one_before_is_saved(world: World) -> None:
+    ids, run = world.clusters(4), world.run()
+    seen: list[int] = []
+
+    async def process(item: int, tools: Tools) -> str:
+        seen.append(len(planned(world)))
+        return await fine(item, tools)
+
+    go(world, toy(process, serial=True), run, ids, concurrency=4)
+    assert seen == [0, 1, 2, 3]
+
+
+def test_concurrency_is_a_bound(world: World) -> None:
+    ids, run = world.clusters(12), world.run()
+    now = most = 0
+
+    async def process(item: int, tools: Tools) -> str:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        await asyncio.sleep(0.01)
+        now -= 1
+        return await fine(item, tools)
+
+    go(world, toy(process), run, ids, concurrency=3)
+    assert most == 3

@@ -1,0 +1,270 @@
+"""The command line against a real database, with a transport in Airflow's place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from pressroom.cli import app
+from pressroom.store.database import Store
+
+DEFINITIONS = (
+    "kind: Account\nslug: acme\nname: Acme\nopening_credits: 100\nmembers: {ann: owner}\n---\n"
+    "kind: BrandContext\naccount: acme\nslug: main\nname: Main\n---\n"
+    "kind: Site\naccount: acme\nslug: garden\nname: Garden\nbrand: main\n"
+    "automation: {enabled: true, time: '06:30', timezone: Europe/Berlin}\n"
+)
+SECRET = "hunter2"
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(DEFINITIONS)
+    return folder
+
+
+@pytest.fixture
+def invoke(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
+    """Runs a command; checks its exit code, and that nothing that fails shows a traceback."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRESSROOM_DATABASE_URL", database_url)
+
+    def call(*words: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def garden(invoke: Invoke, files: Path) -> Invoke:
+    invoke("apply", "-f", files)
+    return invoke
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[psycopg.Connection[tuple[int]]]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -> int:
+    row = database.execute(
+        "INSERT INTO runs (account_id, site_id, dag_id, dag_run_id, trigger, owner, status, current_stage,"
+        " lease_until) SELECT account_id, id, 'site__garden', 'manual__1', 'manual', 'ann', %s, 'ideas',"
+        " now() + interval '5 min' FROM sites WHERE slug = 'garden' RETURNING id",
+        (status,),
+    ).fetchone()
+    assert row
+    database.execute(
+        "INSERT INTO run_events (account_id, run_id, stage, kind, level, message)"
+        " SELECT account_id, id, 'ideas', 'x', l, m FROM runs,"
+        " (VALUES ('info', 'first'), ('info', 'second'), ('error', 'third')) AS v (l, m)"
+    )
+    return row[0]
+
+
+class FakeAirflow:
+    """Answers as Airflow's REST API does."""
+
+    def __init__(self) -> None:
+        self.triggered: list[object] = []
+        self.state = "success"
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/auth/token":
+            return httpx.Response(201, json={"access_token": "t"})
+        if request.method == "POST" and path == "/api/v2/dags/site__garden/dagRuns":
+            self.triggered.append(json.loads(request.content)["conf"])
+            return httpx.Response(200, json={"dag_run_id": "manual__2"})
+        if path.endswith("/dagRuns/manual__2"):
+            return httpx.Response(200, json={"state": self.state})
+        if path == "/api/v2/dags/site__garden":
+            return httpx.Response(200, json={})
+        return httpx.Response(404, json={"detail": "no"})
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
+    fake = FakeAirflow()
+    real = httpx.Client
+
+    def client(**options: object) -> httpx.Client:
+        return real(**(options | {"transport": httpx.MockTransport(fake)}))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(httpx, "Client", client)
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_URL", "http://airflow.example")
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_USER", "ann")
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_PASSWORD", SECRET)
+    return fake
+
+
+def test_migrate_says_when_there_is_nothing_to_do(invoke: Invoke) -> None:
+    assert invoke("migrate").output == "the schema is current\n"
+
+
+def test_apply_shows_what_it_does(invoke: Invoke, files: Path) -> None:
+    dry = invoke("apply", "-f", files, "--dry-run").output
+    assert "create Site garden\n" in dry
+    assert '  + automation.time: "06:30:00"\n' in dry
+    assert dry.endswith("3 created (dry run: nothing was written)\n")
+    assert invoke("apply", "-f", files).output.endswith("3 created\n")
+    assert invoke("apply", "-f", files).output == "3 unchanged\n"
+    (files / "a.yaml").write_text(DEFINITIONS.split("---\n")[0])
+    pruned = invoke("apply", "-f", files, "--prune").output
+    assert pruned.endswith("1 unchanged, 1 disabled, 1 kept\n")
+
+
+def test_bad_definitions_are_a_line_each(invoke: Invoke, files: Path) -> None:
+    (files / "b.yaml").write_text("kind: Site\naccount: acme\nslug: x\nname: x\nurll: x\nbrnd: x\n")
+    lines = invoke("apply", "-f", files, code=1).stderr.splitlines()
+    assert lines == [
+        f"error: {files}/b.yaml:5: Site x: urll: unknown key. Did you mean 'url'?",
+        f"error: {files}/b.yaml:6: Site x: brnd: unknown key. Did you mean 'brand'?",
+    ]
+
+
+def test_get_gives_tables_and_what_can_be_applied_again(garden: Invoke, files: Path) -> None:
+    table = garden("get", "sites").output.splitlines()
+    assert table[0].split() == ["SLUG", "NAME", "ACCOUNT", "STATUS", "SCHEDULE", "BRAND"]
+    assert table[1].split("  ")[0] == "garden"
+    assert "30 6 * * * Europe/Berlin" in table[1]
+    assert "ACME" not in garden("get", "accounts").output
+    again = "---\n".join(garden("get", kind, "-o", "yaml").output for kind in ("accounts", "brands", "sites"))
+    (files / "a.yaml").write_text(again)
+    assert garden("apply", "-f", files).output == "3 unchanged\n"
+    one = json.loads(garden("get", "Site", "garden", "-o", "json").output)
+    assert one["kind"] == "Site"
+    assert yaml.safe_load(garden("get", "account", "acme", "-o", "yaml").output)["members"] == {
+        "ann": "owner"
+    }
+
+
+def test_get_names_the_nearest(garden: Invoke) -> None:
+    assert "Did you mean 'garden'?" in garden("get", "site", "gardn", code=1).stderr
+    assert "Did you mean" in garden("get", "sitez", code=2).stderr
+
+
+def test_import_lists_bad_rows(garden: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "k.csv"
+    file.write_text("keyword;volume;cpc\nroses;1.2k;3\ntulips;many;1\nRoses!;5;1\n")
+    result = garden("import", "keywords", "garden", file)
+    assert result.stdout == "1 added, 1 duplicates skipped, 1 bad rows\ncolumns not used: cpc\n"
+    assert result.stderr == f"{file}:3: the volume 'many' is not a number\n"
+    overview = garden("overview", "garden").output.splitlines()
+    assert overview[0].split() == ["STAGE", "TITLE", "PENDING", "FAILED"]
+    assert overview[1].split()[0] == "clusters"
+    assert overview[1].split()[-2:] == ["1", "0"]
+    assert "cannot be read" in garden("import", "keywords", "garden", tmp_path / "no.csv", code=1).stderr
+    assert "Did you mean 'garden'" in garden("import", "keywords", "gardne", file, code=1).stderr
+
+
+def test_credits(garden: Invoke) -> None:
+    assert garden("credits", "garden").output.splitlines()[1].split() == [
+        "acme",
+        "100.00",
+        "0.00",
+        "100.00",
+        "0.0000",
+    ]
+    assert garden("credits", "grant", "acme", "12.50").output.endswith("the balance is 112.50\n")
+    garden("credits", "grant", "acme", "12.50")
+    assert "125.00" in garden("credits", "acme").output
+    for wrong in ("0", "1.234", "many", "nan"):
+        garden("credits", "grant", "acme", wrong, code=2)
+    assert "Did you mean 'acme'" in garden("credits", "acmee", code=1).stderr
+
+
+def test_run_triggers_and_waits(garden: Invoke, airflow: FakeAirflow) -> None:
+    assert garden("run", "garden", "--articles", 3).output == "started site__garden manual__2\n"
+    assert garden("run", "garden", "--wait").output.endswith("garden: success\n")
+    assert airflow.triggered == [{"articles": 3}, {}]
+    airflow.state = "failed"
+    assert garden("run", "garden", "--wait", code=1).output.endswith("garden: failed\n")
+
+
+def test_run_is_refused_while_one_is_live(
+    garden: Invoke, airflow: FakeAirflow, database: psycopg.Connection[tuple[int]]
+) -> None:
+    add_run(database)
+    assert "error: run 1 of garden is running, started by ann" in garden("run", "garden", code=1).stderr
+    assert airflow.triggered == []
+
+
+def test_run_without_airflow_says_how_to_name_it(garden: Invoke) -> None:
+    assert "PRESSROOM_AIRFLOW_URL" in garden("run", "garden", code=1).stderr
+
+
+def test_pause_resume_and_cancel(garden: Invoke, database: psycopg.Connection[tuple[int]]) -> None:
+    for command in ("pause", "resume", "cancel"):
+        assert garden(command, "garden", code=1).stderr.startswith(f"error: cannot {command}: ")
+    add_run(database)
+    garden("pause", "garden")
+    assert "paused" in garden("status", "garden").output
+    garden("resume", "garden")
+    garden("cancel", "garden")
+    assert "cancel requested" in garden("status", "garden").output
+
+
+def test_status_history_and_logs(garden: Invoke, database: psycopg.Connection[tuple[int]]) -> None:
+    assert garden("status", "garden").output == "garden has no runs yet\n"
+    assert "garden has no runs yet" in garden("logs", "garden", code=1).stderr
+    add_run(database, "failed")
+    assert garden("status", "garden").output.startswith("run 1 (manual__1): failed since ")
+    assert garden("history", "garden").output.splitlines()[1].split()[:3] == ["1", "failed", "manual"]
+    lines = garden("logs", "garden", "-f", "--lines", 2).output.splitlines()
+    assert [line.split()[1:] for line in lines] == [["ideas", "second"], ["ideas", "ERROR", "third"]]
+
+
+def test_estimate(garden: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "k.csv").write_text("keyword\n" + "\n".join(f"keyword {number}" for number in range(10)))
+    garden("import", "keywords", "garden", tmp_path / "k.csv")
+    assert garden("estimate", "garden").output.splitlines()[-1].split()[-1] == "sufficient"
+
+
+def test_retry_failed(garden: Invoke, database: psycopg.Connection[tuple[int]]) -> None:
+    assert garden("retry-failed", "garden").output == "0 failed items wait again\n"
+    assert "Did you mean 'content'" in garden("retry-failed", "garden", "--stage", "contents", code=2).stderr
+
+
+def test_preview(garden: Invoke, tmp_path: Path) -> None:
+    path = Path(garden("preview", "garden", "--out", tmp_path / "out").output.strip())
+    assert path.exists()
+
+
+def test_errors_are_one_line_without_secrets(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, files: Path
+) -> None:
+    monkeypatch.setenv("PRESSROOM_DATABASE_URL", f"postgresql://u:{SECRET}@127.0.0.1:9/press")
+    monkeypatch.setattr("pressroom.store.database.CONNECT_SECONDS", 0.3)
+    result = invoke("apply", "-f", files, code=1)
+    assert result.stderr == "error: Pressroom's database at 127.0.0.1:9/press does not answer\n"
+    monkeypatch.delenv("PRESSROOM_DATABASE_URL")
+    monkeypatch.delenv("AIRFLOW_HOME", raising=False)
+    (line,) = invoke("get", "sites", code=1).stderr.splitlines()
+    assert line.startswith("error: Pressroom's database is not set up")
+
+
+def test_usage_errors_are_two_and_help_is_there(invoke: Invoke) -> None:
+    invoke("get", code=2)
+    invoke("nonsense", code=2)
+    invoke("apply", code=2)
+    listed = invoke("--help").output
+    for command in (
+        "migrate", "apply", "get", "import", "credits", "run", "pause", "resume", "cancel", "status",
+        "history", "logs", "estimate", "overview", "retry-failed", "preview",
+    ):  # fmt: skip
+        assert command in listed

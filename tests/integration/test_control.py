@@ -1,0 +1,134 @@
+"""The site's lock, the lease, pause, resume, cancel, and how a run ends."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from pressroom.domain.errors import InsufficientCredits, RunConflict
+from pressroom.engine import control, ledger
+from pressroom.engine.control import TooSoon
+from pressroom.engine.ledger import Scope
+from pressroom.store.database import Store
+from tests.support.world import World, make_world
+
+
+@pytest.fixture
+def world(database_url: str, store: Store) -> World:
+    return make_world(database_url, store)
+
+
+def state(world: World, run_id: int) -> control.RunState:
+    with world.store.transaction(world.account_id) as tx:
+        return control.get(tx, run_id)
+
+
+def test_a_second_run_is_refused_and_told_who_holds_the_lock(world: World) -> None:
+    world.run("manual__1", owner="ann")
+    with pytest.raises(RunConflict, match=r"run 1 \(manual__1\).*running, started by ann at"):
+        world.run("manual__2")
+
+
+def test_of_two_simultaneous_openings_one_wins(world: World) -> None:
+    def attempt(number: int) -> bool:
+        try:
+            world.run(f"manual__{number}")
+        except RunConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(8))) == 1
+
+
+def test_two_sites_run_side_by_side(world: World) -> None:
+    world.run()
+    make_world(world.url, world.store, credits=0, slug="tea").run()
+
+
+def test_clearing_reopens_the_same_run(world: World) -> None:
+    run = world.run()
+    with world.store.transaction(world.account_id) as tx:
+        control.close_run(tx, run.id, failed="content.work failed")
+    assert world.run().id == run.id
+    assert state(world, run.id).status == "running"
+
+
+def test_a_run_whose_lease_ran_out_gives_way(world: World) -> None:
+    dead = world.run("manual__1")
+    world.sql("UPDATE runs SET lease_until = now() - interval '1 second'")
+    world.run("manual__2")
+    assert state(world, dead.id).status == "failed"
+    with world.store.transaction(world.account_id) as tx:
+        assert control.close_run(tx, dead.id, failed=None) == "failed"  # the late loser changes nothing
+
+
+def test_another_accounts_run_does_not_exist(world: World) -> None:
+    run = world.run()
+    with world.store.transaction(world.account_id + 1) as tx, pytest.raises(RunConflict, match="does not exist"):
+        control.get(tx, run.id)
+
+
+@pytest.mark.parametrize(
+    ("balance", "estimate", "accepted"),
+    [("120", "100", True), ("119.99", "100", False), ("0", "0", True), ("1", "1", False)],
+)
+def test_balance_must_be_at_least_1_2_times_the_estimate(
+    database_url: str, store: Store, balance: str, estimate: str, accepted: bool
+) -> None:
+    world = make_world(database_url, store, credits=0)
+    if Decimal(balance):
+        with store.transaction(world.account_id) as tx:
+            ledger.grant(tx, Decimal(balance), entry_key="grant")
+    if accepted:
+        world.run(estimate=Decimal(estimate))
+    else:
+        with pytest.raises(InsufficientCredits, match=rf"{Decimal(estimate) * Decimal('1.2'):.2f} credits .* {balance}"):
+            world.run(estimate=Decimal(estimate))
+
+
+def test_a_scheduled_run_within_23_hours_of_the_last_is_too_soon(world: World) -> None:
+    run = world.run("scheduled__1", trigger="scheduled")
+    with world.store.transaction(world.account_id) as tx:
+        control.close_run(tx, run.id, failed=None)
+    with pytest.raises(TooSoon):
+        world.run("scheduled__2", trigger="scheduled")
+    world.run("manual__1")  # by hand it may always
+    world.sql("UPDATE runs SET status = 'completed', started_at = started_at - interval '23 hours 1 minute'")
+    world.run("scheduled__3", trigger="scheduled")
+
+
+def test_pause_resume_cancel(world: World) -> None:
+    run = world.run()
+    with world.store.transaction(world.account_id) as tx:
+        with pytest.raises(RunConflict, match="cannot resume: run 1 is running"):
+            control.resume(tx, world.site_id)
+        assert control.pause(tx, world.site_id).paused
+        with pytest.raises(RunConflict, match="cannot pause: run 1 is paused"):
+            control.pause(tx, world.site_id)
+        assert not control.resume(tx, world.site_id).paused
+        assert control.cancel(tx, world.site_id).cancel_requested
+        with pytest.raises(RunConflict, match="is being cancelled"):
+            control.cancel(tx, world.site_id)
+        assert control.close_run(tx, run.id, failed=None) == "cancelled"
+        with pytest.raises(RunConflict, match="no run is live"):
+            control.pause(tx, world.site_id)
+
+
+def test_a_paused_run_can_be_cancelled_and_then_no_longer_waits(world: World) -> None:
+    world.run()
+    with world.store.transaction(world.account_id) as tx:
+        control.pause(tx, world.site_id)
+        assert not control.cancel(tx, world.site_id).paused
+
+
+def test_closing_gives_back_what_was_reserved(world: World) -> None:
+    run = world.run()
+    scope = Scope(world.account_id, world.site_id, run.id, "content", "1")
+    with world.store.transaction(world.account_id) as tx:
+        ledger.reserve(tx, scope, Decimal(5))
+        assert ledger.balance(tx) == (1000, 5)
+        control.close_run(tx, run.id, failed=None)
+        assert ledger.balance(tx) == (1000, 0)

@@ -1,0 +1,259 @@
+"""An OpenAI-compatible server that answers at once and fails on command. No model in it.
+
+    python -m tests.support.scripted_openai --port 8900 --latency 1
+
+* ``POST /v1/chat/completions``: a valid instance of whatever JSON schema is asked for, the same for the
+  same prompt; tool calls when tools are sent. ``POST /v1/images/generations``, ``GET /v1/models``,
+  ``GET /health``.
+* ``POST /script``: ``{"latency": seconds, "unsupported": [...], "rules": [rule, ...]}`` replaces what it
+  names. A rule: ``{"match": substring of the prompt, "call": number, "times": n, "action": ..., ...}``; the
+  first that fits and is not used up decides. Without ``times`` it never is; without ``match`` and ``call`` it
+  fits every call. Actions: ``status`` (with ``status``, ``retry_after``, ``code``, ``message``, ``param``),
+  ``hang``, ``broken_json``, ``broken_body``, ``wrong_schema``, ``length``, ``content_filter``, ``refusal``,
+  ``empty``, ``answer`` (with ``content``), ``delay`` (with ``latency``).
+  ``unsupported``: what the server refuses with a 400, out of json_schema, json_object, maxLength, max_tokens,
+  max_completion_tokens, temperature, tools; ``tools_ignored``: it answers as if none had been sent.
+* ``GET /journal``: every call with prompt, times and how many were in flight; ``GET /state``; ``DELETE
+  /script`` starts anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.support.scripted_answers import MODEL, completion, error, picture, plain, refused
+
+_HANG_SECONDS = 600.0
+
+
+Answer = Callable[[str, dict[str, Any], Mapping[str, Any], Collection[str]], Response]
+
+
+class Script:
+    """What the server is told to do, and what it did."""
+
+    def __init__(self, latency: float = 0.0) -> None:
+        self._latency = latency
+        self.stopping = threading.Event()
+        self.clear()
+
+    def clear(self) -> None:
+        """Back to answering well; the journal starts anew."""
+        self.latency = self._latency
+        self.rules: list[dict[str, Any]] = []
+        self.unsupported: set[str] = set()
+        self.journal: list[dict[str, Any]] = []
+        self.calls = 0
+        self.in_flight = 0
+        self.max_in_flight = 0
+
+    def update(self, told: Mapping[str, Any]) -> None:
+        """Take over the parts of a script that are named."""
+        if "latency" in told:
+            self.latency = float(told["latency"])
+        if "unsupported" in told:
+            self.unsupported = set(told["unsupported"])
+        if "rules" in told:
+            self.rules = [dict(rule) for rule in told["rules"]]
+
+    def begin(self, path: str, prompt: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Note a call; its journal entry and the rule that decides it ({}: none)."""
+        self.calls += 1
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        rule = next((rule for rule in self.rules if self._fits(rule, prompt)), {})
+        if "times" in rule:
+            rule["times"] -= 1
+        entry = {
+            "call": self.calls,
+            "path": path,
+            "prompt": prompt,
+            "model": body.get("model"),
+            "parameters": sorted(set(body) - {"messages", "model", "prompt"}),
+            "format": (body.get("response_format") or {}).get("type"),
+            "action": rule.get("action", "answer"),
+            "started": time.time(),
+            "ended": None,
+            "in_flight": self.in_flight,
+        }
+        self.journal.append(entry)
+        return entry, rule
+
+    def end(self, entry: dict[str, Any]) -> None:
+        """Note that a call is over."""
+        entry["ended"] = time.time()
+        self.in_flight = max(self.in_flight - 1, 0)
+
+    def _fits(self, rule: Mapping[str, Any], prompt: str) -> bool:
+        return (
+            rule.get("times", 1) > 0
+            and rule.get("call", self.calls) == self.calls
+            and str(rule.get("match", "")) in prompt
+        )
+
+
+def make_app(script: Script) -> Starlette:
+    """The server's routes on one script."""
+
+    async def chat(request: Request) -> Response:
+        body = await request.json()
+        prompt = "\n".join(plain(message.get("content")) for message in body.get("messages", []))
+        return await _served(request, script, "chat", prompt, body, completion)
+
+    async def images(request: Request) -> Response:
+        body = await request.json()
+        return await _served(request, script, "images", str(body.get("prompt", "")), body, picture)
+
+    async def tell(request: Request) -> Response:
+        if request.method == "DELETE":
+            script.clear()
+        else:
+            script.update(await request.json())
+        return JSONResponse({"rules": script.rules, "latency": script.latency})
+
+    async def models(request: Request) -> Response:
+        return JSONResponse(
+            {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "tests"}]}
+        )
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def journal(request: Request) -> Response:
+        return JSONResponse(script.journal)
+
+    async def state(request: Request) -> Response:
+        seen = {"calls": script.calls, "in_flight": script.in_flight, "max_in_flight": script.max_in_flight}
+        return JSONResponse(seen)
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/images/generations", images, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/health", health),
+            Route("/script", tell, methods=["POST", "DELETE"]),
+            Route("/journal", journal),
+            Route("/state", state),
+        ]
+    )
+
+
+async def _served(
+    request: Request, script: Script, path: str, prompt: str, body: dict[str, Any], answer: Answer
+) -> Response:
+    refusal = refused(script.unsupported, body)
+    if refusal is not None:
+        entry, _ = script.begin(path, prompt, body)
+        entry["action"] = "unsupported"
+        script.end(entry)
+        return refusal
+    entry, rule = script.begin(path, prompt, body)
+    try:
+        if rule.get("action") == "hang":
+            await _hang(request, script)
+            return Response(status_code=503)
+        latency = float(rule.get("latency", script.latency))
+        if latency:
+            await asyncio.sleep(latency)
+        return _failure(rule) or answer(prompt, body, rule, script.unsupported)
+    finally:
+        script.end(entry)
+
+
+async def _hang(request: Request, script: Script) -> None:
+    """Until the client gives up or the server stops."""
+    until = time.monotonic() + _HANG_SECONDS
+    while time.monotonic() < until and not script.stopping.is_set():
+        if await request.is_disconnected():
+            return
+        await asyncio.sleep(0.05)  # set from another thread, so it cannot be awaited
+
+
+def _failure(rule: Mapping[str, Any]) -> Response | None:
+    if rule.get("action") == "broken_body":
+        return Response('{"id": "chatcmpl-1", "choices": [', media_type="application/json")
+    if rule.get("action") != "status":
+        return None
+    status = int(rule.get("status", 500))
+    headers = {"Retry-After": str(rule["retry_after"])} if "retry_after" in rule else {}
+    message = rule.get("message", f"scripted {status}")
+    return error(status, message, rule.get("param"), rule.get("code"), headers)
+
+
+def _server(script: Script, port: int) -> uvicorn.Server:
+    config = uvicorn.Config(
+        make_app(script),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+class ScriptedOpenAI:
+    """The server in a thread, for tests: a context manager with ``base_url`` and ``script``."""
+
+    def __init__(self, latency: float = 0.0, port: int = 0) -> None:
+        self.script = Script(latency)
+        self._server = _server(self.script, port)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> ScriptedOpenAI:
+        self._thread.start()
+        until = time.monotonic() + 10
+        while not self._server.started:
+            if time.monotonic() > until or not self._thread.is_alive():
+                raise RuntimeError("the scripted server did not start")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.script.stopping.set()
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        """The server's root."""
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    @property
+    def base_url(self) -> str:
+        """For an OpenAI client."""
+        return f"{self.url}/v1"
+
+
+def serve(latency: float = 0.0, port: int = 0) -> ScriptedOpenAI:
+    """The server as a context manager; port 0: any free one."""
+    return ScriptedOpenAI(latency, port)
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description="A scripted OpenAI-compatible server on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=8900)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer takes")
+    arguments = parser.parse_args()
+    script = Script(arguments.latency)
+    server = _server(script, arguments.port)
+    server.run()
+
+
+if __name__ == "__main__":
+    main()
