@@ -1,18 +1,19 @@
-"""How well the writing of articles fans out, through a real Airflow, beside two other ways to do the same work.
+"""How well the writing of articles fans out, through a real Airflow, beside two other ways to do the work.
 
-60 queued tasks, a model server that answers every call after exactly one second, 16 calls in flight: four seconds is
-the ideal. Three sites hold the same 60 tasks and run one after the other on the same Airflow:
+60 queued tasks, a model server that answers every call after exactly one second, 16 calls in flight: four
+seconds is the ideal. Three sites hold the same 60 tasks and run one after the other on the same Airflow:
 
   batched      as Pressroom does it: few mapped tasks, each working a batch with asyncio
   per item     one mapped task per article, 16 at once
   sequential   one call after the other in one task
 
-Measured is stage 4 (content): from the start of its plan to the end of its last work, as Airflow recorded them.
+Measured is stage 4 (content): from the start of its plan to the end of its last work, as Airflow recorded
+them.
 
     python -m benchmarks.fanout [--items 60] [--latency 1.0] [--in-flight 16] [--batch 16]
 
-The last line is one JSON object: ratio_to_ideal (aim: at most 2), speedup_over_task_per_item (aim: at least 4),
-speedup_over_sequential.
+The last line is one JSON object: ratio_to_ideal (aim: at most 2), speedup_over_task_per_item (aim: at least
+4), speedup_over_sequential.
 """
 
 from __future__ import annotations
@@ -27,18 +28,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.support.scripted_openai import serve
+
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.reading import site_by_slug
 from pressroom.engine import control
 from pressroom.local.services import LocalServices
 from pressroom.store.database import Store
-from tests.support.scripted_openai import serve
 
 
 def main() -> None:
     """Run the three ways and print the table and the JSON line."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("--items", type=int, default=60)
     arguments.add_argument("--latency", type=float, default=1.0)
     arguments.add_argument("--in-flight", type=int, default=16)
@@ -50,7 +54,10 @@ def main() -> None:
         "per-item": {"batch": 1, "concurrency": options.in_flight},
         "sequential": {"batch": 500, "concurrency": 1},
     }
-    with tempfile.TemporaryDirectory(prefix="pressroom-fanout-") as folder, serve(latency=options.latency) as model:
+    with (
+        tempfile.TemporaryDirectory(prefix="pressroom-fanout-") as folder,
+        serve(latency=options.latency) as model,
+    ):
         env = {
             "OPENAI_BASE_URL": f"{model.url}/v1",
             "OPENAI_API_KEY": "none",
@@ -69,12 +76,15 @@ def main() -> None:
                 add_queued_tasks(url, account, site, options.items)
 
         services = LocalServices(
-            Path(folder) / "run", settings=wide_pools(Path(folder)), extra_env=env, model=False, parallelism=32,
-            prepare=prepare, report=progress,
+            Path(folder) / "run", settings=wide_pools(Path(folder)), extra_env=env, model=False,
+            parallelism=32, prepare=prepare, report=progress,
         )  # fmt: skip
         with services:
             seconds = {way: measure(services, f"bench-{way}", options.items) for way in ways}
-    print(f"\n{options.items} articles, {options.latency:g} s a call, {options.in_flight} in flight: ideal {ideal:g} s")
+    print(
+        f"\n{options.items} articles, {options.latency:g} s a call, {options.in_flight} in flight:"
+        f" ideal {ideal:g} s"
+    )
     for way, took in seconds.items():
         print(f"  {way:<12} {took:7.2f} s   {took / ideal:6.2f} × the ideal")
     result = {
@@ -89,7 +99,7 @@ def main() -> None:
 
 
 def measure(services: LocalServices, slug: str, items: int) -> float:
-    """Seconds from the start of content.plan to the end of the last content.work. The run is cancelled after it."""
+    """Seconds from the start of content.plan to the end of the last content.work. It is cancelled then."""
     info = services.info
     dag_id = f"site__{slug}"
     with AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password) as api:
@@ -111,7 +121,9 @@ def measure(services: LocalServices, slug: str, items: int) -> float:
 def _span(instances: list[dict[str, Any]]) -> float:
     plan = next(one for one in instances if one["task_id"] == "content.plan")
     ends = [one["end_date"] for one in instances if one["task_id"] == "content.work"]
-    return (max(map(datetime.fromisoformat, ends)) - datetime.fromisoformat(plan["start_date"])).total_seconds()
+    return (
+        max(map(datetime.fromisoformat, ends)) - datetime.fromisoformat(plan["start_date"])
+    ).total_seconds()
 
 
 def wait(ready: Any, what: str, seconds: float) -> None:

@@ -1,14 +1,17 @@
 """What generated DAGs cost to parse: for the dag processor, and for a worker, with 1, 100 and 1,000 sites.
 
-The dag processor is the real one (`airflow dag-processor --num-runs 1`), from its start to its end, with every DAG
-parsed, serialized and written to the metadata database; its start-up is taken off by the run with one site.
+The dag processor is the real one (`airflow dag-processor --num-runs 1`), from its start to its end, with
+every DAG parsed, serialized and written to the metadata database; its start-up is taken off by the run with
+one site.
 
-A worker parses one dag file to find the one DAG that its task belongs to. Measured is that parse alone, in a fresh
-process with everything imported, as Airflow does it; the least of several counts, since the machine is noisy.
+A worker parses one dag file to find the one DAG that its task belongs to. Measured is that parse alone, in a
+fresh process with everything imported, as Airflow does it; the least of several counts, since the machine is
+noisy.
 
     python -m benchmarks.parse [--sites 1 100 1000]
 
-The last line is one JSON object: ms_per_dag_at_1000 (aim: at most 12), worker_parse_ratio_1000_to_1 (aim: at most 1.5).
+The last line is one JSON object: ms_per_dag_at_1000 (aim: at most 12) and worker_parse_ratio_1000_to_1 (aim:
+at most 1.5).
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ print(min(took))
 
 def main() -> None:
     """Measure each number of sites and print the table and the JSON line."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument("--sites", type=int, nargs="+", default=[1, 100, 1000])
     counts = sorted(arguments.parse_args().sites)
     processor: dict[int, float] = {}
@@ -60,14 +65,18 @@ def main() -> None:
                 processor[count] = dag_processor(services.environment)
                 assert serialized(services.environment) == count, "the dag processor did not write every DAG"
                 worker[count] = worker_parse(services.environment, "site-00000")
-                progress("parse", f"{count} sites: {processor[count]:.2f} s, worker {worker[count] * 1000:.1f} ms")
+                progress(
+                    "parse", f"{count} sites: {processor[count]:.2f} s, worker {worker[count] * 1000:.1f} ms"
+                )
     first, last = counts[0], counts[-1]
     print("\n sites   dag processor   per DAG    a worker's parse")
     per_dag = {}
     for count in counts:
         new = count - first or 1
         per_dag[count] = (processor[count] - (processor[first] if count > first else 0)) * 1000 / new
-        print(f"{count:6d} {processor[count]:12.2f} s {per_dag[count]:9.1f} ms {worker[count] * 1000:12.1f} ms")
+        print(
+            f"{count:6d} {processor[count]:12.2f} s {per_dag[count]:9.1f} ms {worker[count] * 1000:12.1f} ms"
+        )
     result = {
         "processor_seconds": {str(count): round(took, 3) for count, took in processor.items()},
         f"ms_per_dag_at_{last}": round(per_dag[last], 2),
@@ -106,7 +115,8 @@ def worker_parse(env: dict[str, str], slug: str) -> float:
     file = PROJECT / "dags" / f"sites_{shard_of(slug)}.py"
     answer = subprocess.run(
         [sys.executable, "-c", WORKER, str(file), dag_id],
-        env={**env, "_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": "open_run"},
+        env=env
+        | {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": "open_run"},
         check=True, capture_output=True, text=True, cwd=os.fspath(PROJECT),
     )  # fmt: skip
     return float(answer.stdout.strip().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""What the benchmarks put into the database: an account, sites, and items in the state that is to be measured."""
+"""What the benchmarks put into the database: an account, sites, and items in the state to be measured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def open_world(url: str) -> int:
         ).fetchone()
         assert row
         connection.execute(
-            "INSERT INTO ledger (account_id, kind, credits, entry_key) VALUES (%s, 'grant', 1000000, 'bench')", row
+            "INSERT INTO ledger (account_id, kind, credits, entry_key)"
+            " VALUES (%s, 'grant', 1000000, 'bench')",
+            row,
         )
         return int(row[0])
 
@@ -53,8 +55,8 @@ def add_sites(url: str, account: int, slugs: list[str], *, batch: int = 8, concu
             ).fetchone()
             assert row
             connection.execute(
-                "INSERT INTO automation_configs (site_id, account_id, enabled, frequency, scheduled_time, timezone,"
-                " batch_sizes, within_stage_delay, between_stage_delay, concurrency)"
+                "INSERT INTO automation_configs (site_id, account_id, enabled, frequency, scheduled_time,"
+                " timezone, batch_sizes, within_stage_delay, between_stage_delay, concurrency)"
                 " VALUES (%s, %s, false, %s, %s, %s, %s, 0, 0, %s)",
                 [row[0], account, automation["frequency"], automation["time"], automation["timezone"],
                  json.dumps(automation["batch_sizes"]), concurrency],
@@ -73,7 +75,8 @@ def add_queued_tasks(url: str, account: int, site: int, number: int) -> None:
         ).fetchone()
         assert cluster
         connection.execute(
-            "WITH made AS (INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, type, status, outline)"
+            "WITH made AS (INSERT INTO ideas"
+            " (account_id, site_id, cluster_id, title, normalized, type, status, outline)"
             " SELECT %(account)s, %(site)s, %(cluster)s, 'Idea ' || n, 'idea ' || n, 'guide', 'queued',"
             " ARRAY['One', 'Two'] FROM generate_series(1, %(number)s) AS n RETURNING id)"
             " INSERT INTO tasks (account_id, site_id, idea_id) SELECT %(account)s, %(site)s, id FROM made",
@@ -85,15 +88,18 @@ def articles(url: str, slug: str) -> int:
     """How many articles the site has."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
-            "SELECT count(*) FROM contents JOIN sites ON sites.id = contents.site_id WHERE sites.slug = %s", [slug]
+            "SELECT count(*) FROM contents JOIN sites ON sites.id = contents.site_id WHERE sites.slug = %s",
+            [slug],
         ).fetchone()
         assert row
         return int(row[0])
 
 
 def wide_pools(folder: Path) -> Path:
-    """The project's settings with pools that do not bound anything: they shield providers, and would be what is
-    measured. Returns the file."""
+    """The project's settings with pools that bound nothing: pools shield providers, here they would be measured.
+
+    Returns the file.
+    """
     settings: dict[str, Any] = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text("utf-8"))
     for pool in settings["airflow"]["pools"]:
         pool["pool_slot"] = 128

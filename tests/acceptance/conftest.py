@@ -1,7 +1,7 @@
 """One real Airflow for the whole session: scheduler, dag processor, triggerer, API server, Postgres.
 
-The model is the scripted OpenAI-compatible server. Every test has a site and an account of its own, all applied
-before Airflow starts, so that no test waits for a DAG to appear.
+The model is the scripted OpenAI-compatible server. Every test has a site and an account of its own, all
+applied before Airflow starts, so that no test waits for a DAG to appear.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.support.scripted_openai import ScriptedOpenAI
 
 KEYWORDS = [
     "pour over coffee", "pour over ratio", "pour over kettle", "cold brew coffee", "cold brew ratio",
-    "cold brew concentrate", "espresso grind size", "espresso tamping", "espresso machine descaling", "french press time",
-    "french press grind", "french press sediment",
+    "cold brew concentrate", "espresso grind size", "espresso tamping", "espresso machine descaling",
+    "french press time", "french press grind", "french press sediment",
 ]  # fmt: skip
 
 SITES: dict[str, dict[str, Any]] = {
     "whole": {"articles_per_run": 3},
-    "killed": {},
+    "killed": {"batch": 12},
     "steered": {},
     "cancelled": {},
     "twice": {},
@@ -67,7 +67,9 @@ def services(model: ScriptedOpenAI, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def newsroom(request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI) -> Iterator[Newsroom]:
+def newsroom(
+    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI
+) -> Iterator[Newsroom]:
     """The site named by the test's ``site`` marker, and a model server that answers well."""
     marker = request.node.get_closest_marker("site")
     assert marker, "name the test's site: @pytest.mark.site(…)"

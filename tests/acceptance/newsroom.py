@@ -40,7 +40,12 @@ def apply_site(url: str, slug: str, **settings: Any) -> None:
         "images": {"per_article": 2, "width": 320, "height": 256},
         "caps": {"run_cents": settings.get("run_cents")},
     }  # fmt: skip
-    account = {"kind": "Account", "slug": slug, "name": slug, "opening_credits": settings.get("opening_credits", 1000)}
+    account = {
+        "kind": "Account",
+        "slug": slug,
+        "name": slug,
+        "opening_credits": settings.get("opening_credits", 1000),
+    }
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"pressroom-definitions-{os.getpid()}-{slug}"  # noqa: S108
     folder.mkdir(exist_ok=True)
     (folder / "site.yaml").write_text(yaml.safe_dump_all([account, site]), encoding="utf-8")
@@ -73,7 +78,9 @@ class Newsroom:
         """Wait for a state. Fails the test when it does not come."""
         end = time.monotonic() + seconds
         while not ready():
-            assert time.monotonic() < end, f"{self.slug}: waited {seconds:g} s for {what}; {self.events()[-8:]}"
+            assert time.monotonic() < end, (
+                f"{self.slug}: waited {seconds:g} s for {what}; {self.events()[-8:]}"
+            )
             time.sleep(0.1)
 
     def trigger(self, **params: Any) -> str:
@@ -94,11 +101,14 @@ class Newsroom:
         self.sql(
             "WITH c AS (INSERT INTO clusters (account_id, site_id, name, normalized, status)"
             "  VALUES (%(account)s, %(site)s, 'Queue', %(name)s, 'planned') RETURNING id),"
-            " i AS (INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, type, status, outline)"
-            "  SELECT %(account)s, %(site)s, c.id, title, lower(title), 'guide', 'queued', ARRAY['Beginning', 'End']"
+            " i AS (INSERT INTO ideas"
+            "  (account_id, site_id, cluster_id, title, normalized, type, status, outline)"
+            "  SELECT %(account)s, %(site)s, c.id, title, lower(title), 'guide', 'queued',"
+            "  ARRAY['Beginning', 'End']"
             "  FROM c, unnest(%(titles)s::text[]) AS title RETURNING id)"
             " INSERT INTO tasks (account_id, site_id, idea_id) SELECT %(account)s, %(site)s, id FROM i",
-            account=self.row.account_id, site=self.row.site_id, titles=list(titles), name=f"queue {titles[0]}",
+            account=self.row.account_id, site=self.row.site_id, titles=list(titles),
+            name=f"queue {titles[0]}",
         )  # fmt: skip
 
     def sql(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
@@ -110,7 +120,8 @@ class Newsroom:
 
     def count(self, table: str, where: str = "true") -> int:
         """Rows of the site in a table."""
-        return int(self.sql(f"SELECT count(*) FROM {table} WHERE site_id = %(site)s AND {where}")[0][0])
+        statement = f"SELECT count(*) FROM {table} WHERE site_id = %(site)s AND {where}"  # noqa: S608
+        return int(self.sql(statement)[0][0])
 
     def events(self) -> list[str]:
         """The site's activity log, oldest first."""
@@ -131,7 +142,9 @@ class Newsroom:
 
     def charged(self) -> Decimal:
         """Credits charged in all."""
-        found = self.sql("SELECT coalesce(-sum(credits), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'charge'")
+        found = self.sql(
+            "SELECT coalesce(-sum(credits), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'charge'"
+        )
         return Decimal(found[0][0])
 
     def owed(self) -> Decimal:
@@ -147,19 +160,14 @@ class Newsroom:
 
     def kill_tasks(self, dag_run_id: str, task_id: str) -> int:
         """SIGKILL every process that runs this task now. Returns how many there were."""
-        instances = self.api.task_instances(self.dag_id, dag_run_id)
-        # Airflow names the process that executes a task after its instance.
-        titles = {f"airflow worker -- {one['id']}" for one in instances if one["task_id"] == task_id}
-        killed = 0
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                title = Path("/proc", pid, "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if title.rstrip("\0 ") in titles:
-                os.kill(int(pid), signal.SIGKILL)
-                killed += 1
-        return killed
+        running = [
+            one["pid"]
+            for one in self.api.task_instances(self.dag_id, dag_run_id)
+            if one["task_id"] == task_id and one["state"] == "running" and one["pid"]
+        ]
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+        return len(running)
 
     def state_of(self, dag_run_id: str, task_id: str) -> list[str]:
         """The states of a task's instances."""

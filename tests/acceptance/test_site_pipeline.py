@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -40,11 +41,20 @@ def test_keywords_become_illustrated_articles_for_review(newsroom: Newsroom, key
     assert result["clusters"]["clusters_created"] == newsroom.count("clusters")
     assert result["ideas"]["ideas_created"] == newsroom.count("ideas")
     assert result["tasks"]["tasks_created"] == newsroom.count("tasks")
-    assert result["content"]["content_created"] == newsroom.count("contents") == min(3, newsroom.count("tasks"))
-    assert result["content"]["total_words"] == newsroom.sql("SELECT sum(word_count) FROM contents WHERE site_id = %(site)s")[0][0]
+    assert (
+        result["content"]["content_created"] == newsroom.count("contents") == min(3, newsroom.count("tasks"))
+    )
+    assert (
+        result["content"]["total_words"]
+        == newsroom.sql("SELECT sum(word_count) FROM contents WHERE site_id = %(site)s")[0][0]
+    )
     assert result["image_prompts"]["prompts_created"] == newsroom.count("images")
     assert result["images"]["images_generated"] == 2 * newsroom.count("contents")
-    assert result["review"]["ready_for_review"] == newsroom.count("contents", "status = 'review'") == newsroom.count("contents")
+    assert (
+        result["review"]["ready_for_review"]
+        == newsroom.count("contents", "status = 'review'")
+        == newsroom.count("contents")
+    )
     for (url,) in newsroom.sql("SELECT media_url FROM images WHERE site_id = %(site)s"):
         assert Path(url.removeprefix("file://")).read_bytes().startswith(b"\x89PNG")
     assert newsroom.charged() == newsroom.owed()
@@ -54,16 +64,22 @@ def test_keywords_become_illustrated_articles_for_review(newsroom: Newsroom, key
     calls = len(newsroom.model.script.journal)
     articles = newsroom.sql("SELECT id, title, html FROM contents WHERE site_id = %(site)s ORDER BY id")
     newsroom.api.clear(newsroom.dag_id, run, ["clusters.plan"])
-    newsroom.until(lambda: newsroom.api.run_state(newsroom.dag_id, run) != "success", "the cleared run to start")
+    newsroom.until(
+        lambda: newsroom.api.run_state(newsroom.dag_id, run) != "success", "the cleared run to start"
+    )
     assert newsroom.finish(run) == "success"
     assert newsroom.run_status(run) == "completed"
     assert len(newsroom.model.script.journal) == calls
-    assert newsroom.sql("SELECT id, title, html FROM contents WHERE site_id = %(site)s ORDER BY id") == articles
+    assert (
+        newsroom.sql("SELECT id, title, html FROM contents WHERE site_id = %(site)s ORDER BY id") == articles
+    )
     assert newsroom.charged() == newsroom.owed()
 
 
 @pytest.mark.site("killed")
-def test_a_run_killed_in_the_middle_of_stage_4_and_cleared_ends_with_each_item_once(newsroom: Newsroom) -> None:
+def test_a_run_killed_in_the_middle_of_stage_4_and_cleared_ends_with_each_item_once(
+    newsroom: Newsroom,
+) -> None:
     newsroom.queue(*(f"Article {number}" for number in range(12)))
     newsroom.model.script.latency = 0.7
     run = newsroom.trigger()
@@ -120,7 +136,9 @@ def test_cancel_finishes_the_current_items_and_skips_the_rest(newsroom: Newsroom
     assert newsroom.count("images") == 0
     assert newsroom.state_of(run, "images.plan") == ["skipped"]
     assert newsroom.charged() == newsroom.owed()
-    stamps = newsroom.sql("SELECT cancelled_at IS NOT NULL, completed_at IS NOT NULL FROM runs WHERE site_id = %(site)s")
+    stamps = newsroom.sql(
+        "SELECT cancelled_at IS NOT NULL, completed_at IS NOT NULL FROM runs WHERE site_id = %(site)s"
+    )
     assert stamps == [(True, True)]
 
     # What was left waits for the next run.
@@ -138,7 +156,9 @@ def test_of_two_simultaneous_triggers_one_is_refused_and_told_so(newsroom: Newsr
     assert ends == ["failed", "success"]
     refused = next(run for run in runs if newsroom.api.run_state(newsroom.dag_id, run) == "failed")
     accepted = next(run for run in runs if run != refused)
-    reason = newsroom.sql("SELECT error_message FROM runs WHERE dag_run_id = %(run)s AND site_id = %(site)s", run=refused)
+    reason = newsroom.sql(
+        "SELECT error_message FROM runs WHERE dag_run_id = %(run)s AND site_id = %(site)s", run=refused
+    )
     assert f"({accepted}) of this site is running" in reason[0][0]
     assert newsroom.state_of(refused, "open_run") == ["failed"]
     assert newsroom.run_status(accepted) == "completed"
@@ -190,7 +210,9 @@ def test_each_answer_of_the_model_ends_as_its_error_class_says(newsroom: Newsroo
         " JOIN tasks ON tasks.id::text = item JOIN ideas ON ideas.id = tasks.idea_id"
         " WHERE item_failures.site_id = %(site)s AND stage = 'content'"
     )
-    assert {title: error for title, error, _ in failures} == {title: error for title, (_, error) in ends_badly.items()}
+    assert {title: error for title, error, _ in failures} == {
+        title: error for title, (_, error) in ends_badly.items()
+    }
     assert {attempts for *_, attempts in failures} == {1}
     assert newsroom.charged() == newsroom.owed()
     spent = newsroom.sql("SELECT sum(cents) FROM ledger WHERE site_id = %(site)s AND kind = 'cost'")
@@ -219,7 +241,9 @@ def test_a_cap_in_cents_stops_new_calls_and_the_run_ends_partial(newsroom: Newsr
     run = newsroom.trigger()
     assert newsroom.finish(run) == "success"
     assert newsroom.run_status(run) == "partial"
-    spent = newsroom.sql("SELECT coalesce(sum(cents), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'cost'")[0][0]
+    spent = newsroom.sql(
+        "SELECT coalesce(sum(cents), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'cost'"
+    )[0][0]
     assert 0 < spent <= 3
     assert newsroom.count("contents") < 8
     assert any("run cap of 3" in event for event in newsroom.events())
@@ -244,13 +268,21 @@ def test_a_missing_connection_fails_at_once_with_one_clear_message(newsroom: New
 def test_a_delay_between_batches_holds_no_worker(newsroom: Newsroom) -> None:
     newsroom.queue(*(f"Delayed article {number}" for number in range(8)))  # two batches of four
     run = newsroom.trigger()
-    newsroom.until(lambda: "deferred" in newsroom.state_of(run, "content.work"), "the second batch to be put off")
+    newsroom.until(
+        lambda: "deferred" in newsroom.state_of(run, "content.work"), "the second batch to be put off"
+    )
     assert newsroom.finish(run) == "success"
-    times = sorted(call["started"] for call in newsroom.model.script.journal if "Delayed article" in call["prompt"])
+    times = sorted(
+        call["started"] for call in newsroom.model.script.journal if "Delayed article" in call["prompt"]
+    )
     assert newsroom.count("contents", "status = 'review'") == 8
-    started = [one["start_date"] for one in newsroom.api.task_instances(newsroom.dag_id, run) if one["task_id"] == "content.work"]
+    started = [
+        one["start_date"]
+        for one in newsroom.api.task_instances(newsroom.dag_id, run)
+        if one["task_id"] == "content.work"
+    ]
     assert len(started) == 2
-    assert max(after - before for before, after in zip(times, times[1:], strict=False)) > 1
+    assert max(after - before for before, after in pairwise(times)) > 1
 
 
 @pytest.mark.site("whole")
@@ -258,7 +290,9 @@ def test_a_delay_between_batches_holds_no_worker(newsroom: Newsroom) -> None:
     ("conf", "message"),
     [({"articles": 0}, "articles"), ({"articles": "many"}, "articles"), ({"cap_cents": -1}, "cap_cents")],
 )
-def test_wrong_parameters_are_refused_at_the_trigger(newsroom: Newsroom, conf: dict[str, object], message: str) -> None:
+def test_wrong_parameters_are_refused_at_the_trigger(
+    newsroom: Newsroom, conf: dict[str, object], message: str
+) -> None:
     with pytest.raises(Exception, match=message):
         newsroom.trigger(**conf)
 

@@ -1,4 +1,4 @@
-"""run_batch: what each class of error does, group commit, control, charges. The stage is a toy; the store is real."""
+"""run_batch: what each class of error does, group commit, control, charges. A toy stage on a real store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def world(database_url: str, store: Store) -> World:
     return make_world(database_url, store)
 
 
-def toy(process: Process, *, save: Callable[[Tx, int], None] | None = None, serial: bool = False) -> Stage[int, str]:
+def toy(
+    process: Process, *, save: Callable[[Tx, int], None] | None = None, serial: bool = False
+) -> Stage[int, str]:
     """New clusters become planned ones, for two credits each."""
 
     def load(tx: Tx, run: Run, keys: Sequence[Key]) -> list[int]:
@@ -42,12 +44,14 @@ def toy(process: Process, *, save: Callable[[Tx, int], None] | None = None, seri
     def write(tx: Tx, run: Run, item: int, output: str) -> Saved:
         if save:
             save(tx, item)
-        tx._connection.execute("UPDATE clusters SET status = 'planned', description = %s WHERE id = %s", [output, item])
+        tx._connection.execute(
+            "UPDATE clusters SET status = 'planned', description = %s WHERE id = %s", [output, item]
+        )
         return Saved(created=1, label=output)
 
     return Stage(
-        name="ideas", title="toy", pending=lambda tx, run: [], load=load, process=process, save=write, key=str,
-        result_fields={}, charge=lambda run, item: Decimal(2), serial=serial,
+        name="ideas", title="toy", pending=lambda tx, run: [], load=load, process=process, save=write,
+        key=str, result_fields={}, charge=lambda run, item: Decimal(2), serial=serial,
     )  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def reserved(world: World) -> Decimal:
 def test_every_item_is_saved_charged_and_counted_once(world: World) -> None:
     ids, run = world.clusters(7), world.run()
     report = go(world, toy(fine), run, ids)
-    assert (report.done, report.created, report.credits, report.failed) == (7, 7, 14, 0)
+    assert (report.done, report.created, report.credits, report.failed) == (7, 7, Decimal(14), 0)
     assert planned(world) == ids
     assert charged(world) == {str(item): 2 for item in ids}
     assert reserved(world) == 0
@@ -170,7 +174,9 @@ def test_a_failing_save_takes_back_its_own_item_only(world: World) -> None:
     assert str(ids[3]) not in charged(world)
 
 
-def test_finished_items_are_saved_in_groups_of_at_most_50(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_items_are_saved_in_groups_of_at_most_50(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     groups: list[int] = []
     commit = batch._Batch._commit
 

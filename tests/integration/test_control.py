@@ -67,7 +67,10 @@ def test_a_run_whose_lease_ran_out_gives_way(world: World) -> None:
 
 def test_another_accounts_run_does_not_exist(world: World) -> None:
     run = world.run()
-    with world.store.transaction(world.account_id + 1) as tx, pytest.raises(RunConflict, match="does not exist"):
+    with (
+        world.store.transaction(world.account_id + 1) as tx,
+        pytest.raises(RunConflict, match="does not exist"),
+    ):
         control.get(tx, run.id)
 
 
@@ -85,7 +88,9 @@ def test_balance_must_be_at_least_1_2_times_the_estimate(
     if accepted:
         world.run(estimate=Decimal(estimate))
     else:
-        with pytest.raises(InsufficientCredits, match=rf"{Decimal(estimate) * Decimal('1.2'):.2f} credits .* {balance}"):
+        with pytest.raises(
+            InsufficientCredits, match=rf"{Decimal(estimate) * Decimal('1.2'):.2f} credits .* {balance}"
+        ):
             world.run(estimate=Decimal(estimate))
 
 
@@ -129,6 +134,6 @@ def test_closing_gives_back_what_was_reserved(world: World) -> None:
     scope = Scope(world.account_id, world.site_id, run.id, "content", "1")
     with world.store.transaction(world.account_id) as tx:
         ledger.reserve(tx, scope, Decimal(5))
-        assert ledger.balance(tx) == (1000, 5)
+        assert ledger.balance(tx) == (Decimal(1000), Decimal(5))
         control.close_run(tx, run.id, failed=None)
-        assert ledger.balance(tx) == (1000, 0)
+        assert ledger.balance(tx) == (Decimal(1000), Decimal(0))

@@ -57,7 +57,8 @@ def make_world(url: str, store: Store, *, credits: int = 1000, slug: str = "brew
     definition = Site(account="demo", slug=slug, name=slug.title(), **site)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO accounts (slug, name, definition) VALUES ('demo', 'Demo', %s) ON CONFLICT DO NOTHING",
+            "INSERT INTO accounts (slug, name, definition) VALUES ('demo', 'Demo', %s)"
+            " ON CONFLICT DO NOTHING",
             [json.dumps(dump(account))],
         )
         account_id = connection.execute("SELECT id FROM accounts WHERE slug = 'demo'").fetchone()
@@ -70,8 +71,8 @@ def make_world(url: str, store: Store, *, credits: int = 1000, slug: str = "brew
         ).fetchone()
         assert site_id
         connection.execute(
-            "INSERT INTO automation_configs (site_id, account_id, enabled, frequency, scheduled_time, timezone,"
-            " batch_sizes, within_stage_delay, between_stage_delay, concurrency)"
+            "INSERT INTO automation_configs (site_id, account_id, enabled, frequency, scheduled_time,"
+            " timezone, batch_sizes, within_stage_delay, between_stage_delay, concurrency)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [site_id[0], account_id[0], automation["enabled"], automation["frequency"], automation["time"],
              automation["timezone"], json.dumps(automation["batch_sizes"]), automation["within_stage_delay"],

@@ -1,4 +1,4 @@
-"""Commands that run everything on this machine: ``up`` keeps it running, ``demo`` runs the example and stops."""
+"""Commands that run everything on this machine: ``up`` keeps it up, ``demo`` runs the example and stops."""
 
 from __future__ import annotations
 
@@ -148,8 +148,9 @@ def _summary(
     models = sorted({article["model"] for article in articles})
     if any("SmolLM2-135M" in model for model in models):
         console.print(
-            "[yellow]Written by the bundled SmolLM2-135M, a model of 135 million parameters: it shows the machinery, its"
-            " sentences mean little.[/] Set OPENAI_BASE_URL and OPENAI_API_KEY, or PRESSROOM_GGUF, for a better one."
+            "[yellow]Written by the bundled SmolLM2-135M, a model of 135 million parameters: it shows the"
+            " machinery, its sentences mean little.[/]"
+            " Set OPENAI_BASE_URL and OPENAI_API_KEY, or PRESSROOM_GGUF, for a better one."
         )
     elif models:
         console.print(f"Written by {', '.join(models)}.")

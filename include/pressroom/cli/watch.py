@@ -42,8 +42,8 @@ def watch(
 ) -> RunStatus | None:
     """Show the run of that DAG run until it has ended, and return its last status.
 
-    ``ended`` tells whether Airflow is through with it: a run that was refused at the door has no stages to wait
-    for. None when the run was never opened.
+    ``ended`` tells whether Airflow is through with it: a run that was refused at the door has no stages to
+    wait for. None when the run was never opened.
     """
     began = time.monotonic()
     last = 0

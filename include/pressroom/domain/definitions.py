@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from croniter import croniter  # what Airflow reads the same expression with
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
@@ -69,7 +70,9 @@ class Account(Definition):
     members: dict[str, Role] = Field(default_factory=dict, description="Airflow user name → role")
     charges: Charges = Charges()
     caps: AccountCaps = AccountCaps()
-    prompts: dict[str, PromptOverride] = Field(default_factory=dict, description="stage → prompt in place of ours")
+    prompts: dict[str, PromptOverride] = Field(
+        default_factory=dict, description="stage → prompt in place of ours"
+    )
 
 
 class BrandContext(Definition):
@@ -119,15 +122,14 @@ class Automation(Definition):
     within_stage_delay: int = Field(default=0, ge=0, le=3600, description="seconds between batches")
     between_stage_delay: int = Field(default=0, ge=0, le=86400, description="seconds between stages")
     concurrency: int = Field(default=8, ge=1, le=64, description="items of a stage in work at once")
-    articles_per_run: int | None = Field(default=None, ge=1, description="articles written in a run; None: all")
+    articles_per_run: int | None = Field(
+        default=None, ge=1, description="articles written in a run; None: all"
+    )
 
     @model_validator(mode="after")
     def _cron_is_readable(self) -> Automation:
-        if self.cron is not None:
-            from croniter import croniter  # comes with Airflow, which reads the same expression
-
-            if len(self.cron.split()) != 5 or not croniter.is_valid(self.cron):
-                raise ValueError(f"cron {self.cron!r} is not a five-field cron expression")
+        if self.cron is not None and not (len(self.cron.split()) == 5 and croniter.is_valid(self.cron)):
+            raise ValueError(f"cron {self.cron!r} is not a five-field cron expression")
         return self
 
     @property
@@ -192,7 +194,9 @@ class Site(Definition):
     article: ArticleSettings = ArticleSettings()
     images: ImageSettings = ImageSettings()
     caps: SiteCaps = SiteCaps()
-    prompts: dict[str, PromptOverride] = Field(default_factory=dict, description="stage → prompt in place of ours")
+    prompts: dict[str, PromptOverride] = Field(
+        default_factory=dict, description="stage → prompt in place of ours"
+    )
 
     @property
     def dag_id(self) -> str:

@@ -14,7 +14,7 @@ _NOT_WORD = re.compile(r"[^\w\s]")
 
 
 def normalize(text: str) -> str:
-    """The form under which two spellings count as the same: NFKC, case folded, punctuation and space squeezed."""
+    """The form under which two spellings count as the same: NFKC, case folded, punctuation squeezed."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", folded)).strip()
 

@@ -85,7 +85,7 @@ async def run_batch(
     Raises ConfigurationError and RunConflict at once, TransientError when the store is away, and any
     unexpected exception after the other items are through. An item's own error raises nothing.
     """
-    batch = _Batch(stage, run, store, tools_for, last_try)
+    batch = _Batch(stage, run, store, tools_for, last_try=last_try)
     return await batch.work(list(keys), 1 if stage.serial else max(1, concurrency))
 
 
@@ -96,6 +96,7 @@ class _Batch:
         run: Run,
         store: Store,
         tools_for: Callable[[Scope], Tools],
+        *,
         last_try: bool,
     ) -> None:
         self.stage, self.run, self.store, self.tools_for = stage, run, store, tools_for
@@ -128,21 +129,22 @@ class _Batch:
 
         def look(tx: Tx) -> list[Any]:
             failed = set(tx.values("failed_since_opened", run=self.run.id, stage=self.stage.name))
-            return [item for item in self.stage.load(tx, self.run, keys) if self.stage.key(item) not in failed]
+            return [
+                item for item in self.stage.load(tx, self.run, keys) if self.stage.key(item) not in failed
+            ]
 
-        return [] if self._over else await self._tx(look)
+        return [] if self._over() else await self._tx(look)
 
     async def _drain(self, queue: deque[Any]) -> None:
         while queue and await self._may_go_on() and queue:
             await self._one(queue.popleft())
 
-    @property
     def _over(self) -> bool:
         return self.report.stop is not None or self.fatal is not None
 
     async def _may_go_on(self) -> bool:
         """The control check: paused? cancelled? taken over?"""
-        if self._over:
+        if self._over():
             return False
 
         def look(tx: Tx) -> control.RunState:
@@ -152,7 +154,7 @@ class _Batch:
             return control.get(tx, self.run.id)
 
         state = await self._tx(look)
-        if self._over:
+        if self._over():
             return False
         if not state.live:
             self.fatal = RunConflict(f"run {state.id} is {state.status}: it no longer holds its site's lock")
@@ -160,7 +162,7 @@ class _Batch:
             self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
         elif state.paused:
             self.report.stop, self.report.reason = Stop.PAUSED, "paused"
-        return not self._over
+        return not self._over()
 
     async def _one(self, item: Any) -> None:
         credits = self.stage.charge(self.run, item)
@@ -209,7 +211,7 @@ class _Batch:
                 group = [self.finished.popleft() for _ in range(min(SAVE_TOGETHER, len(self.finished)))]
                 try:
                     results = await asyncio.to_thread(self._commit, group)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  # handed on to whoever waits for the item
                     if len(group) == 1:
                         group[0].saved.set_exception(error)
                         continue
@@ -217,7 +219,7 @@ class _Batch:
                     for entry in group:
                         try:
                             entry.saved.set_result((await asyncio.to_thread(self._commit, [entry]))[0])
-                        except Exception as own:
+                        except Exception as own:  # noqa: BLE001  # likewise
                             entry.saved.set_exception(own)
                     continue
                 for entry, saved in zip(group, results, strict=True):
@@ -232,7 +234,9 @@ class _Batch:
                 item = entry.scope.item
                 tx.run("clear_item_failure", site=self.run.site_id, stage=self.stage.name, item=item)
                 data = {"item": item, "created": saved.created, "credits": entry.credits}
-                control.event(tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data)
+                control.event(
+                    tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data
+                )
                 ledger.settle(tx, entry.scope, entry.credits)
             tx.run(
                 "add_to_stage", run=self.run.id, stage=self.stage.name,
@@ -254,7 +258,9 @@ class _Batch:
     async def _note(self, scope: Scope, kind: str, message: str, level: str = "warning") -> None:
         def write(tx: Tx) -> None:
             ledger.release(tx, scope)
-            control.event(tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item})
+            control.event(
+                tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item}
+            )
 
         log.warning("%s: %s", scope.stage, message)
         await self._tx(write)
@@ -268,8 +274,8 @@ class _Batch:
         def write(tx: Tx) -> None:
             ledger.release(tx, scope)
             tx.run(
-                "record_item_failure", site=scope.site_id, stage=scope.stage, item=scope.item, run=scope.run_id,
-                error_class=name, error=text[:2000],
+                "record_item_failure", site=scope.site_id, stage=scope.stage, item=scope.item,
+                run=scope.run_id, error_class=name, error=text[:2000],
             )  # fmt: skip
             control.event(
                 tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {text}", stage=scope.stage,
@@ -290,7 +296,11 @@ class _Batch:
 def caps_of(run: Run) -> Caps:
     """The ceilings in force for a run: the stricter of its own and its site's, and its account's. Cents."""
     asked = run.params.get("cap_cents")
-    own = [cap for cap in (run.site.caps.run_cents, None if asked is None else Decimal(str(asked))) if cap is not None]
+    own = [
+        cap
+        for cap in (run.site.caps.run_cents, None if asked is None else Decimal(str(asked)))
+        if cap is not None
+    ]
     return Caps(
         run=min(own) if own else None,
         site_month=run.site.caps.month_cents,

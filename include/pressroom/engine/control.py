@@ -78,12 +78,15 @@ def open_run(
     if trigger == "scheduled" and mine is None:
         last = tx.value("last_scheduled_start", site=site_id, gap=SCHEDULED_GAP)
         if last:
-            raise TooSoon(f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC: at most one in {SCHEDULED_GAP}")
+            raise TooSoon(
+                f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC: at most one in {SCHEDULED_GAP}"
+            )
     have, reserved = ledger.balance(tx)
     need = (estimate * CREDIT_BUFFER).quantize(Decimal("0.01"))
     if have - reserved < need:
         raise InsufficientCredits(
-            f"this run needs {need} credits (1.2 × the estimate of {estimate}) and {have - reserved} are available"
+            f"this run needs {need} credits (1.2 × the estimate of {estimate})"
+            f" and {have - reserved} are available"
         )
     values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
     if mine is None:
@@ -95,7 +98,12 @@ def open_run(
         run_id = mine.id
         tx.run("reopen_run", run=run_id, **values)
         if not mine.live:
-            event(tx, run_id, "run_reopened", f"Run taken up again: {estimate} credits estimated for what is left")
+            event(
+                tx,
+                run_id,
+                "run_reopened",
+                f"Run taken up again: {estimate} credits estimated for what is left",
+            )
     if trigger == "scheduled":
         tx.run("touch_last_run", site=site_id)
     return get(tx, run_id)
@@ -106,8 +114,8 @@ def record_refusal(
 ) -> None:
     """Keep a refused run in the history, with the reason."""
     run_id = tx.value(
-        "insert_refused_run", site=site_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger, owner=owner,
-        reason=reason,
+        "insert_refused_run", site=site_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger,
+        owner=owner, reason=reason,
     )  # fmt: skip
     if run_id is not None:
         event(tx, run_id, "run_refused", reason, level="error")
@@ -148,7 +156,9 @@ def resume(tx: Tx, site_id: int) -> RunState:
 
 def cancel(tx: Tx, site_id: int) -> RunState:
     """End the live run after its current items. Raises RunConflict when there is none."""
-    return _steer(tx, "cancel_run", site_id, "cancel_requested", "Cancelled: current items are finished first")
+    return _steer(
+        tx, "cancel_run", site_id, "cancel_requested", "Cancelled: current items are finished first"
+    )
 
 
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
@@ -183,14 +193,26 @@ def event(
     data: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a line to the run's activity log. ``level``: info, warning or error."""
-    tx.run("insert_event", run=run_id, kind=kind, message=message[:2000], stage=stage, level=level, data=dict(data or {}))
+    tx.run(
+        "insert_event",
+        run=run_id,
+        kind=kind,
+        message=message[:2000],
+        stage=stage,
+        level=level,
+        data=dict(data or {}),
+    )
 
 
 def _steer(tx: Tx, statement: str, site_id: int, kind: str, message: str) -> RunState:
     run_id = tx.value(statement, site=site_id)
     if run_id is None:
         live = live_run(tx, site_id)
-        what = f"run {live.id} is {'being cancelled' if live.cancel_requested else live.status}" if live else "no run is live"
+        what = (
+            f"run {live.id} is {'being cancelled' if live.cancel_requested else live.status}"
+            if live
+            else "no run is live"
+        )
         raise RunConflict(f"cannot {statement.removesuffix('_run')}: {what}")
     event(tx, run_id, kind, message)
     return get(tx, run_id)
@@ -202,8 +224,8 @@ def _take_over_or_refuse(tx: Tx, other: RunState) -> None:
             f"run {other.id} ({other.dag_run_id}) of this site is {other.status},"
             f" started by {other.owner} at {other.started_at:%Y-%m-%d %H:%M:%S} UTC"
         )
-    reason = f"its lease ran out at {other.lease_until:%Y-%m-%d %H:%M:%S} UTC, and another run took the site's lock"
+    ran_out = f"its lease ran out at {other.lease_until:%Y-%m-%d %H:%M:%S} UTC"
+    reason = f"{ran_out}, and another run took the site's lock"
     ledger.release_run(tx, other.id)
     tx.run("finish_run", run=other.id, status="failed", error=reason)
     event(tx, other.id, "run_finished", f"Run failed: {reason}", level="error")
-

@@ -29,7 +29,9 @@ class Caps:
     @property
     def any(self) -> bool:
         """Whether there is a ceiling at all."""
-        return any(cap is not None for cap in (self.run, self.site_month, self.account_month, self.account_total))
+        return any(
+            cap is not None for cap in (self.run, self.site_month, self.account_month, self.account_total)
+        )
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def reserve(tx: Tx, scope: Scope, credits: Decimal) -> None:
     """
     have, reserved = balance(tx)
     if credits and have - reserved + _own(tx, scope) < credits:
-        raise InsufficientCredits(f"{credits} credits are needed for {scope.stage} and {have - reserved} are available")
+        raise InsufficientCredits(
+            f"{credits} credits are needed for {scope.stage} and {have - reserved} are available"
+        )
     # Whoever was quicker between the look and this: the table's check has the last word.
     tx.run("reserve_credits", credits=credits, **scope.key)
 
@@ -96,7 +100,9 @@ def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
         spent = tx.rows("spent_cents", site=scope.site_id, run=scope.run_id)[0]
         for name, cap in vars(scope.caps).items():
             if cap is not None and (spent[name] + cents > cap or spent[name] >= cap):
-                raise CapReached(f"the {name.replace('_', ' ')} cap of {cap} cents is reached ({spent[name]:.4f} spent)")
+                raise CapReached(
+                    f"the {name.replace('_', ' ')} cap of {cap} cents is reached ({spent[name]:.4f} spent)"
+                )
     if cents:
         tx.run("hold_cents", cents=cents, **scope.key)
 

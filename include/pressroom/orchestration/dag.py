@@ -33,7 +33,11 @@ def build_dag(pipeline: Pipeline, site: Site) -> DAG:
     Declares only: no database, no clock, nothing that differs between two parses of the same definition.
     """
     automation = site.automation
-    schedule = CronTriggerTimetable(automation.schedule, timezone=automation.timezone) if automation.schedule else None
+    schedule = (
+        CronTriggerTimetable(automation.schedule, timezone=automation.timezone)
+        if automation.schedule
+        else None
+    )
     with DAG(
         site.dag_id,
         dag_display_name=site.name,
@@ -60,8 +64,8 @@ def build_dag(pipeline: Pipeline, site: Site) -> DAG:
 def _stage(stage: Stage[Any, Any], site: Site, before: list[Any]) -> list[Any]:
     """Add a stage behind ``before``, and return what the next one comes after.
 
-    A stage starts when nothing before it failed, even if the last one had no work and was skipped. But its plan
-    also follows the last plan, so that a run which never opened, or was cancelled, skips all that is left.
+    A stage starts when nothing before it failed, even if the last one had no work and was skipped. But its
+    plan also follows the last plan, so that a run that never opened, or was cancelled, skips all that is left.
     """
     # Airflow wants everything right behind a setup task to depend on its success.
     rule = "all_success" if any(task.is_setup for task in before) else "none_failed_min_one_success"
@@ -94,16 +98,20 @@ def _params() -> dict[str, Param]:
         ),
         "cap_cents": Param(
             None, type=["null", "number"], minimum=0, title="Cap in cents",
-            description="What providers may cost in this run, at most. The stricter of this and the site's cap counts.",
+            description="What providers may cost in this run, at most."
+            " The stricter of this and the site's cap counts.",
         ),
     }  # fmt: skip
 
 
 def _explain(pipeline: Pipeline, site: Site) -> str:
     automation = site.automation
-    when = f"`{automation.schedule}` ({automation.timezone})" if automation.schedule else "only when triggered"
+    when = (
+        f"`{automation.schedule}` ({automation.timezone})" if automation.schedule else "only when triggered"
+    )
     rows = "\n".join(
-        f"| {number} | `{stage.name}` | {stage.title} |" for number, stage in enumerate(pipeline.stages, start=1)
+        f"| {number} | `{stage.name}` | {stage.title} |"
+        for number, stage in enumerate(pipeline.stages, start=1)
     )
     return f"""\
 ### {site.name}

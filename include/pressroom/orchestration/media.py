@@ -28,7 +28,11 @@ class ObjectStorageMedia:
                 else:
                     path.write_bytes(data)
         except PermissionError as error:
-            raise ConfigurationError(f"media cannot be written under {self._root}: permission denied") from error
+            raise ConfigurationError(
+                f"media cannot be written under {self._root}: permission denied"
+            ) from error
         except OSError as error:
-            raise TransientError(f"media cannot be written under {self._root}: {error.strerror or error}") from error
+            raise TransientError(
+                f"media cannot be written under {self._root}: {error.strerror or error}"
+            ) from error
         return path.as_uri() if path.protocol in ("", "file") else str(path)

@@ -74,7 +74,7 @@ class RunOperator(BaseOperator):
         raise AssertionError("defer does not return")
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        """Taken up again by RunTrigger: the checks are made afresh, so the event's content does not matter."""
+        """Taken up again by RunTrigger: the checks are made afresh, so the event's content is of no use."""
         return self.execute(context)
 
 
@@ -138,8 +138,14 @@ class PlanStage(RunOperator):
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             rows = sum(len(key) if isinstance(key, list) else 1 for key in keys)
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=rows, skipped=reason)
-            message = f"{stage.title}: {rows} waiting, {len(batches)} batches" if keys else f"{stage.title}: nothing to do"
-            control.event(tx, run.id, "stage_started", message + (f" ({reason})" if reason else ""), stage=stage.name)
+            message = (
+                f"{stage.title}: {rows} waiting, {len(batches)} batches"
+                if keys
+                else f"{stage.title}: nothing to do"
+            )
+            control.event(
+                tx, run.id, "stage_started", message + (f" ({reason})" if reason else ""), stage=stage.name
+            )
             control.renew(tx, run.id)
         self.log.info("%s", message)
         return batches
@@ -156,18 +162,18 @@ class WorkBatch(RunOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the batch's counts. Raises TransientError when items wait for another try."""
         opened = self._opened(context)
-        run, stage, ti = opened.run, SITE.stage(self.stage), context["ti"]
+        stage, ti = SITE.stage(self.stage), context["ti"]
         self._until_it_may(opened, self._due(opened, max(0, ti.map_index or 0)))
         last_try = ti.try_number > ti.max_tries
-        report = asyncio.run(self._work(opened, stage, last_try))
+        report = asyncio.run(self._work(opened, stage, last_try=last_try))
         if report.stop is Stop.PAUSED:
             self._wait(opened)
-        self._record(opened, stage, report, max(0, ti.map_index or 0), last_try)
+        self._record(opened, stage, report, max(0, ti.map_index or 0), last_try=last_try)
         if report.waiting and (not last_try or report.done == 0):
             raise self._what_waits(report)
         return {"processed": report.processed, "created": report.created, "failed": report.failed}
 
-    async def _work(self, opened: Opened, stage: Stage[Any, Any], last_try: bool) -> Report:
+    async def _work(self, opened: Opened, stage: Stage[Any, Any], *, last_try: bool) -> Report:
         run = opened.run
         async with toolbox(opened.store, run) as tools_for:
             return await run_batch(
@@ -185,19 +191,27 @@ class WorkBatch(RunOperator):
             started: datetime = tx.rows("stage_clock", run=opened.run.id, stage=self.stage)[0]["started_at"]
         return started + timedelta(seconds=delay)
 
-    def _record(self, opened: Opened, stage: Stage[Any, Any], report: Report, index: int, last_try: bool) -> None:
+    def _record(
+        self, opened: Opened, stage: Stage[Any, Any], report: Report, index: int, *, last_try: bool
+    ) -> None:
         run = opened.run
         over = not report.waiting or last_try
-        text = f"{stage.title}: batch {index + 1} {'done' if over else 'will be taken up again'}, {report.done} finished"
+        state = "done" if over else "will be taken up again"
+        text = f"{stage.title}: batch {index + 1} {state}, {report.done} finished"
         if report.failed:
             text += f", {report.failed} failed"
         if report.stop:
             text += f", stopped: {report.reason}"
         with opened.store.transaction(run.account_id) as tx:
-            tx.run("finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None)
+            tx.run(
+                "finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None
+            )
             control.event(
                 tx, run.id, "batch_done", text, stage=stage.name,
-                data={"batch": index, "done": report.done, "failed": report.failed, "credits": report.credits},
+                data={
+                    "batch": index, "done": report.done, "failed": report.failed, "credits": report.credits,
+                    "waiting": 0 if over else len(report.waiting),
+                },
             )  # fmt: skip
         self.log.info("%s", text)
 
@@ -223,13 +237,16 @@ class SumUpStage(RunOperator):
         opened = self._opened(context)
         self._until_it_may(opened)
         run, stage = opened.run, SITE.stage(self.stage)
-        assert stage.summarize is not None
+        if stage.summarize is None:
+            raise TypeError(f"the stage {stage.name} sums nothing up")
         with opened.store.transaction(run.account_id) as tx:
             summary = dict(stage.summarize(tx, run))
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=0, skipped=None)
             tx.run("finish_stage", run=run.id, stage=stage.name, output=summary)
-            control.event(tx, run.id, "stage_done", f"{stage.title}: {summary}", stage=stage.name, data=summary)
+            control.event(
+                tx, run.id, "stage_done", f"{stage.title}: {summary}", stage=stage.name, data=summary
+            )
         return summary
 
 
@@ -239,9 +256,9 @@ class CloseRun(RunOperator):
     def execute(self, context: Context) -> str:
         """Returns the run's final status."""
         opened = self._opened(context)
-        states: dict[str, str] = context["ti"].get_task_states(dag_id=self.dag_id, run_ids=[_dag_run_id(context)])[
-            _dag_run_id(context)
-        ]
+        states: dict[str, str] = context["ti"].get_task_states(
+            dag_id=self.dag_id, run_ids=[_dag_run_id(context)]
+        )[_dag_run_id(context)]
         broken = sorted(task for task, state in states.items() if state == "failed")
         failed = f"{', '.join(broken)} failed: see the log of the task" if broken else None
         with opened.store.transaction(opened.run.account_id) as tx:
@@ -249,7 +266,7 @@ class CloseRun(RunOperator):
 
 
 def in_flight(concurrency: int, batch_items: int) -> int:
-    """Items in work at once within one batch, so that all parallel batches together keep to the site's bound."""
+    """Items in work at once within one batch, so that all batches together keep to the site's bound."""
     return max(1, concurrency // parallel_batches(concurrency, batch_items))
 
 
@@ -264,4 +281,3 @@ def _run(row: SiteRow, state: control.RunState) -> Run:
 
 def _dag_run_id(context: Context) -> str:
     return context["dag_run"].run_id
-

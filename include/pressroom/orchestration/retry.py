@@ -15,7 +15,7 @@ LONGEST_DELAY = 300.0
 
 
 class ErrorClassPolicy(RetryPolicy):
-    """PermanentError fails at once; TransientError waits as long as it was told, else backs off; others: default."""
+    """PermanentError fails at once; TransientError waits as told, else backs off; others: Airflow's way."""
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
@@ -27,7 +27,8 @@ class ErrorClassPolicy(RetryPolicy):
             return RetryDecision.default()
         if exception.retry_after is not None:
             return RetryDecision.retry(
-                delay=timedelta(seconds=exception.retry_after), reason=f"Retry-After {exception.retry_after:g} s"
+                delay=timedelta(seconds=exception.retry_after),
+                reason=f"Retry-After {exception.retry_after:g} s",
             )
         # Full back-off in lockstep would send every waiting batch at the same moment again.
         delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** max(0, try_number - 1)) * random.uniform(0.75, 1.25)  # noqa: S311

@@ -22,7 +22,7 @@ from pressroom.store.database import Store
 
 @asynccontextmanager
 async def toolbox(store: Store, run: Run) -> AsyncIterator[Callable[[Scope], Tools]]:
-    """Yields what binds the tools to an item. Raises ConfigurationError when a connection is missing or wrong."""
+    """Yields what binds the tools to an item. Raises ConfigurationError for a missing or wrong connection."""
     site = run.site
     async with AsyncExitStack() as stack:
         settings = connections.model_settings(site.text.connection)

@@ -46,7 +46,11 @@ class RunTrigger(BaseTrigger):
                 self.log.warning("%s; looking again", error)
             else:
                 now = datetime.now(UTC)
-                if not state.live or state.cancel_requested or (not state.paused and (due is None or now >= due)):
+                if (
+                    not state.live
+                    or state.cancel_requested
+                    or (not state.paused and (due is None or now >= due))
+                ):
                     yield TriggerEvent({"status": state.status})
                     return
             await asyncio.sleep(POLL_SECONDS)

@@ -94,7 +94,7 @@ class Tx:
             return cursor.rowcount
 
     def for_account(self, account: int) -> Tx:
-        """The same transaction, for another account: for work that spans several, such as applying definitions."""
+        """The same transaction, for another account: for work that spans several, such as applying."""
         return Tx(self._connection, account)
 
     @contextmanager
@@ -167,9 +167,13 @@ class Store:
                 f"the database at {self._where} lacks the current schema: run `pressroom migrate`"
             ) from error
         except (pg.DiskFull, pg.OutOfMemory) as error:
-            raise TransientError(f"Postgres at {self._where} is out of room: {type(error).__name__}") from error
+            raise TransientError(
+                f"Postgres at {self._where} is out of room: {type(error).__name__}"
+            ) from error
         except psycopg.OperationalError as error:
-            raise TransientError(f"lost Pressroom's database at {self._where}: {type(error).__name__}") from error
+            raise TransientError(
+                f"lost Pressroom's database at {self._where}: {type(error).__name__}"
+            ) from error
         except psycopg.IntegrityError as error:
             constraint = error.diag.constraint_name or type(error).__name__
             raise PermanentError(f"the database refuses the row: {constraint}") from error

@@ -27,7 +27,9 @@ def migrate(url: str) -> list[str]:
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
             " name text PRIMARY KEY, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT now())"
         )
-        done = dict(connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall())
+        done: dict[str, str] = dict(
+            connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall()
+        )
         for path in sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda p: p.name):
             if not path.name.endswith(".sql"):
                 continue
@@ -39,8 +41,10 @@ def migrate(url: str) -> list[str]:
                         f"{path.name} was changed after it was applied: add a new migration instead"
                     )
                 continue
-            connection.execute(sql.SQL(text))  # type: ignore[arg-type]  # our own file, not input
-            connection.execute("INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)", [path.name, digest])
+            connection.execute(sql.SQL(text))  # our own file, not input
+            connection.execute(
+                "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)", [path.name, digest]
+            )
             applied.append(path.name)
     return applied
 

@@ -84,10 +84,12 @@ INSERT INTO run_events (account_id, run_id, stage, kind, level, message, data)
 VALUES (%(account)s, %(run)s, %(stage)s, %(kind)s, %(level)s, %(message)s, %(data)s)
 
 -- name: plan_stage
-INSERT INTO stage_results AS s (account_id, run_id, stage, planned, skipped)
-VALUES (%(account)s, %(run)s, %(stage)s, %(planned)s, %(skipped)s)
+INSERT INTO stage_results AS s (account_id, run_id, stage, planned, skipped, completed_at)
+VALUES (%(account)s, %(run)s, %(stage)s, %(planned)s, %(skipped)s,
+    CASE WHEN %(planned)s::bigint = 0 THEN now() END)
 ON CONFLICT (run_id, stage) DO UPDATE
-SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partial = NULL, failed = 0, completed_at = NULL
+SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partial = NULL, failed = 0,
+    completed_at = excluded.completed_at
 
 -- name: add_to_stage
 UPDATE stage_results SET

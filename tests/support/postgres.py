@@ -1,0 +1,33 @@
+"""An embedded Postgres for one test session, when no server is given."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pressroom.local import processes
+from pressroom.local.ports import choose_port
+from pressroom.local.postgres import EmbeddedPostgres
+
+STOP_SECONDS = 20.0
+
+
+@contextmanager
+def embedded_postgres() -> Iterator[str]:
+    """A fresh server in a temporary folder, gone with its data at the end. Yields a superuser's URL."""
+    with tempfile.TemporaryDirectory(prefix="pressroom-postgres-") as name:
+        folder = Path(name)
+        # The server may run as another user, who has to get through to its data.
+        folder.chmod(0o711)
+        server = EmbeddedPostgres(
+            folder / "server", port=choose_port(), password=secrets.token_hex(16), log=folder / "log"
+        )
+        child = server.start()
+        try:
+            server.wait(child, {})
+            yield server.url("postgres")
+        finally:
+            processes.stop([child], grace=STOP_SECONDS)
