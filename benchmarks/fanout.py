@@ -10,7 +10,7 @@ seconds is the ideal. Three sites hold the same 60 tasks and run one after the o
 Measured is stage 4 (content): from the start of its plan to the end of its last work, as Airflow recorded
 them.
 
-    python -m benchmarks.fanout [--items 60] [--latency 1.0] [--in-flight 16] [--batch 16]
+    python -m benchmarks.fanout [--items 60] [--latency 1.0] [--in-flight 16] [--batch 64]
 
 The last line is one JSON object: ratio_to_ideal (aim: at most 2), speedup_over_task_per_item (aim: at least
 4), speedup_over_sequential.
@@ -28,7 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.scripted_openai import serve
+from tests.support.scripted_openai import ScriptedOpenAI
 
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
 from pressroom.adapters.airflow_api import AirflowApi
@@ -46,7 +46,7 @@ def main() -> None:
     arguments.add_argument("--items", type=int, default=60)
     arguments.add_argument("--latency", type=float, default=1.0)
     arguments.add_argument("--in-flight", type=int, default=16)
-    arguments.add_argument("--batch", type=int, default=16)
+    arguments.add_argument("--batch", type=int, default=64)
     options = arguments.parse_args()
     ideal = math.ceil(options.items / options.in_flight) * options.latency
     ways = {
@@ -56,18 +56,16 @@ def main() -> None:
     }
     with (
         tempfile.TemporaryDirectory(prefix="pressroom-fanout-") as folder,
-        serve(latency=options.latency) as model,
+        ScriptedOpenAI(latency=options.latency) as model,
     ):
-        env = {
-            "OPENAI_BASE_URL": f"{model.url}/v1",
-            "OPENAI_API_KEY": "none",
-            "OPENAI_MODEL": "fixed-latency",
-            # The limits of the settings file would be what is measured.
-            "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(
-                {"conn_type": "generic", "host": f"{model.url}/v1", "password": "none",
-                 "extra": {"model": "fixed-latency"}}
-            ),
-        }  # fmt: skip
+        # Without the limits of the settings file, which would be what is measured.
+        connection = {
+            "conn_type": "generic",
+            "host": model.base_url,
+            "password": "none",
+            "extra": {"model": "fixed-latency"},
+        }
+        env = {"AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection)}
 
         def prepare(url: str) -> None:
             account = open_world(url)

@@ -96,7 +96,7 @@ def articles(url: str, slug: str) -> int:
 
 
 def wide_pools(folder: Path) -> Path:
-    """The project's settings with pools that bound nothing: pools shield providers, here they would be measured.
+    """The project's settings with pools that bound nothing: they shield providers, not benchmarks.
 
     Returns the file.
     """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TypeVar
 
 import pytest
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
 
 
@@ -28,7 +30,7 @@ def pytest_make_collect_report(
     return _failed(report) if report.skipped else report
 
 
-def _failed[Report: pytest.TestReport | pytest.CollectReport](report: Report) -> Report:
+def _failed(report: Report) -> Report:
     if NO_SKIPS:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"

@@ -45,16 +45,8 @@ def database_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = Non
     Taken from PRESSROOM_DATABASE_URL, else AIRFLOW_CONN_PRESSROOM_DB (URI or JSON), else the connection
     pressroom_db of airflow_settings.yaml, else a running local runner. Raises ConfigurationError.
     """
-    if given := environ.get(DATABASE_VARIABLE):
-        if not given.startswith(("postgresql://", "postgres://")) and "=" not in given:
-            raise ConfigurationError(
-                f"{DATABASE_VARIABLE} is not a Postgres URL (postgresql://user:password@host:port/name)"
-            )
+    if given := database_in_environment(environ) or _settings_entry(environ, cwd):
         return given
-    if given := environ.get(CONNECTION_VARIABLE):
-        return _from_airflow(given, f"the variable {CONNECTION_VARIABLE}")
-    if entry := _settings_entry(environ, cwd):
-        return entry
     local = _local(environ, cwd).get("database_url")
     if isinstance(local, str) and local:
         return local
@@ -63,6 +55,20 @@ def database_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = Non
         f" {DATABASE_CONNECTION} as {CONNECTION_VARIABLE}, or fill it in in {SETTINGS_FILE}"
         " (or start the local services with `make up`)"
     )
+
+
+def database_in_environment(environ: Mapping[str, str]) -> str | None:
+    """The database that a variable names, None when none does. Raises ConfigurationError."""
+    if given := environ.get(DATABASE_VARIABLE):
+        if not given.startswith(("postgresql://", "postgres://")) and "=" not in given:
+            raise ConfigurationError(
+                f"{DATABASE_VARIABLE} is not a Postgres URL (postgresql://user:password@host:port/name)"
+            )
+        return given
+    if given := environ.get(CONNECTION_VARIABLE):
+        where = f"the variable {CONNECTION_VARIABLE}"
+        return connection_url(read_connection(given, where), where)
+    return None
 
 
 def airflow_login(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> AirflowLogin:
@@ -136,7 +142,7 @@ def _settings_entry(environ: Mapping[str, str], cwd: Path | None) -> str | None:
     if entry is None:
         return None
     if entry.get("conn_uri"):
-        return _from_airflow(str(entry["conn_uri"]), where)
+        return connection_url(read_connection(str(entry["conn_uri"]), where), where)
     if not entry.get("conn_host"):
         return None
     fields = ("host", "port", "login", "password", "schema", "extra")
@@ -145,13 +151,17 @@ def _settings_entry(environ: Mapping[str, str], cwd: Path | None) -> str | None:
     )
 
 
-def _from_airflow(text: str, where: str) -> str:
-    """A connection as Airflow writes it into a variable: JSON or a URI."""
+def read_connection(text: str, where: str) -> dict[str, Any]:
+    """Airflow's fields of a connection as it stands in a variable, as JSON or a URI; ``extra`` is a dict.
+
+    Raises ConfigurationError, which names it ``where`` and shows nothing of it.
+    """
     if text.lstrip().startswith("{"):
         try:
-            return connection_url(json.loads(text), where)
+            fields: dict[str, Any] = json.loads(text)
         except ValueError:
             raise ConfigurationError(f"{where} is not JSON") from None
+        return fields | {"extra": _extra(fields.get("extra"), where)}
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -160,18 +170,27 @@ def _from_airflow(text: str, where: str) -> str:
             f"{where} is not a URI such as postgresql://user:password@host:port/name"
         ) from None
     query = dict(parse_qsl(parts.query))
-    return connection_url(
-        {
-            "conn_type": parts.scheme,
-            "host": unquote(parts.hostname or ""),
-            "port": port,
-            "login": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "schema": unquote(parts.path.lstrip("/")),
-            "extra": query.pop("__extra__", None) or query,
-        },
-        where,
-    )
+    return {
+        "conn_type": parts.scheme,
+        "host": unquote(parts.hostname or ""),
+        "port": port,
+        "login": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "schema": unquote(parts.path.lstrip("/")),
+        "extra": _extra(query.get("__extra__"), where) or query,
+    }
+
+
+def _extra(value: Any, where: str) -> dict[str, Any]:
+    """A connection's extra: a mapping, or a string of JSON."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ConfigurationError(f"the extra of {where} is not JSON") from None
+    if value and not isinstance(value, dict):
+        raise ConfigurationError(f"the extra of {where} is not a mapping")
+    return value or {}
 
 
 def connection_url(connection: Mapping[str, Any], where: str) -> str:
@@ -179,14 +198,7 @@ def connection_url(connection: Mapping[str, Any], where: str) -> str:
     kind = str(connection.get("conn_type") or "postgres").replace("-", "_")
     if kind not in ("postgres", "postgresql"):
         raise ConfigurationError(f"{where} is of type {kind!r}: Pressroom's database is Postgres")
-    extra = connection.get("extra") or {}
-    if isinstance(extra, str):
-        try:
-            extra = json.loads(extra)
-        except ValueError:
-            raise ConfigurationError(f"the extra of {where} is not JSON") from None
-    if not isinstance(extra, dict):
-        raise ConfigurationError(f"the extra of {where} is not a mapping")
+    extra = _extra(connection.get("extra"), where)
     # Airflow's own options (cursor, iam …) travel in the same place; libpq would refuse them.
     options = {
         key: str(value) for key, value in extra.items() if key in LIBPQ_OPTIONS and value not in (None, "")

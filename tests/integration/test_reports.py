@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -168,22 +170,47 @@ def test_a_run_adds_up_from_the_ledger(world: World) -> None:
     assert balance.spent_cents == Decimal("0.25")
 
 
-@pytest.mark.parametrize(
-    ("status", "stage", "lease", "state"),
-    [
-        ("running", None, "5 min", JobState.PENDING),
-        ("running", "ideas", "5 min", JobState.RUNNING),
-        ("running", "ideas", "-5 min", JobState.RETRYING),
-        ("paused", "ideas", "5 min", JobState.PAUSED),
-        ("completed", None, "-5 min", JobState.COMPLETED),
-        ("partial", None, "5 min", JobState.COMPLETED),
-        ("failed", "ideas", "5 min", JobState.FAILED),
-        ("cancelled", None, "5 min", JobState.CANCELLED),
-    ],
-)
-def test_job_states(world: World, status: str, stage: str | None, lease: str, state: JobState) -> None:
-    world.run("r", status, stage, lease)
+Event = tuple[str, dict[str, Any]]
+BATCH: Event = ("batch_done", {"waiting": 0})
+WAITS: Event = ("batch_done", {"waiting": 2})
+ITEM: Event = ("item_done", {"item": "1"})
+# The rows of the seed's table "Job States", and what of ours each covers: status, stage, lease, work's events.
+JOB_STATES: dict[str, tuple[str, str | None, str, list[Event], JobState]] = {
+    "pending: job created, waiting for worker": ("running", None, "5 min", [], JobState.PENDING),
+    "running: worker processing stages": ("running", "ideas", "5 min", [BATCH, ITEM], JobState.RUNNING),
+    "running: a batch is done": ("running", "ideas", "5 min", [WAITS, ITEM, BATCH], JobState.RUNNING),
+    "running: an item waits, its batch goes on": (
+        "running", "ideas", "5 min", [ITEM, ("item_waits", {"item": "2"})], JobState.RUNNING),
+    "retrying: failed, will retry": ("running", "ideas", "5 min", [ITEM, WAITS], JobState.RETRYING),
+    "retrying: what others say does not end it": (
+        "running", "ideas", "5 min", [WAITS, ("resumed", {})], JobState.RETRYING),
+    "retrying: until the next item is done": ("running", "ideas", "5 min", [WAITS, ITEM], JobState.RUNNING),
+    "retrying: until it is taken up again": (
+        "running", "ideas", "5 min", [WAITS, ("run_reopened", {})], JobState.RUNNING),
+    "retrying: the worker is gone": ("running", "ideas", "-5 min", [ITEM], JobState.RETRYING),
+    "paused: whatever waits": ("paused", "ideas", "5 min", [WAITS], JobState.PAUSED),
+    "completed: all stages finished successfully": (
+        "completed", None, "-5 min", [BATCH], JobState.COMPLETED),
+    "completed: with something left undone": ("partial", None, "5 min", [BATCH], JobState.COMPLETED),
+    "failed: unrecoverable error, no more retries": ("failed", "ideas", "5 min", [WAITS], JobState.FAILED),
+    "cancelled: manually stopped": ("cancelled", None, "5 min", [WAITS], JobState.CANCELLED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", JOB_STATES)
+def test_job_states(world: World, row: str) -> None:
+    status, stage, lease, events, state = JOB_STATES[row]
+    run = world.run("r", status, stage, lease)
+    for kind, data in events:
+        world.connection.execute(
+            "INSERT INTO run_events (account_id, run_id, kind, message, data) VALUES (%s, %s, %s, '', %s)",
+            (world.account, run, kind, json.dumps(data)),
+        )
     assert world.status().run.state is state
+
+
+def test_every_job_state_of_the_seed_is_covered() -> None:
+    assert {row.partition(":")[0] for row in JOB_STATES} == {state.value for state in JobState}
 
 
 def test_the_live_run_comes_first_then_the_newest(world: World) -> None:

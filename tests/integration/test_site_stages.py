@@ -18,7 +18,7 @@ from pressroom.domain.text import normalize
 from pressroom.pipelines.site import SITE, content, images, review
 from pressroom.pipelines.site.clusters import key_of
 from pressroom.pipelines.site.estimate import counts, estimate_run
-from pressroom.pipelines.stage import Run, Skip, Stage, Tools
+from pressroom.pipelines.stage import LABEL_CHARS, Run, Skip, Stage, Tools
 from pressroom.store.database import Store
 from pressroom.testing import PIXEL, FakeText, tools
 from pressroom.ui.preview import write_preview
@@ -281,6 +281,40 @@ async def test_an_item_is_saved_once_only(world: World, stage: str, make: Any) -
         assert SITE.stage(stage).load(tx, world.run, [key]) == []
     with pytest.raises(PermanentError, match="no longer wait"), world.store.transaction(world.account) as tx:
         SITE.stage(stage).save(tx, world.run, item, output)
+
+
+LABELS: dict[str, tuple[Any, list[str]]] = {
+    "clusters": (lambda world, name: five(world), ["5 keywords → 2 clusters: {name}, Bread"]),
+    "ideas": (lambda world, name: world.cluster(name), ["{name}: 1 idea"]),
+    "tasks": (lambda world, name: world.idea(name), ["{name}"]),
+    "content": (lambda world, name: world.task(name), ["“{name}”, 7 words"]),
+    "image_prompts": (lambda world, name: world.article(name), ["“{name}”: 2 image prompts"]),
+    "images": (
+        lambda world, name: [world.image(world.article(name), 0), world.image(1, 1)],
+        ["featured image of “{name}”", "image 1 of “{name}”"],
+    ),
+}
+"""For each stage a scene around a name, and how the activity log puts what was made of it."""
+
+
+@pytest.mark.parametrize("stage", LABELS)
+@pytest.mark.parametrize("name", ["Pour over", "A name that " + "goes on and " * 15 + "on"])
+async def test_the_activity_log_says_what_was_made(world: World, stage: str, name: str) -> None:
+    scene, lines = LABELS[stage]
+    scene(world, name)
+    answers = {
+        "clusters": {"clusters": [{"name": name, "keywords": [1, 2], "description": ""},
+                                  {"name": "Bread", "keywords": [3, 4, 5], "description": ""}]},
+        "ideas": {"ideas": [{"title": "Why", "angle": "a", "type": "guide", "keywords": [], "outline": []}]},
+        "content": {"title": name[:60], "meta_description": "m", "excerpt": "e", "tags": [],
+                    "introduction": ["One two three four five six seven."], "sections": []},
+    }  # fmt: skip
+    saved = await world.work(stage, tools(site=SETTINGS, text=FakeText(answers)))
+    assert all(0 < len(each.label) <= LABEL_CHARS for each in saved)
+    if name == "Pour over":
+        assert [each.label for each in saved] == [line.format(name=name) for line in lines]
+    elif stage not in ("clusters", "content"):  # the model's names and titles are cut before
+        assert all("A name that goes on and" in each.label and "…" in each.label for each in saved)
 
 
 async def test_a_known_cluster_is_extended_and_stays_as_it_is(world: World) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pressroom.local import processes
-from pressroom.local.ports import choose_port
+from pressroom.local.ports import PortReservations
 from pressroom.local.postgres import EmbeddedPostgres
 
+PREFERRED_PORT = 15433
 STOP_SECONDS = 20.0
 
 
@@ -22,12 +24,21 @@ def embedded_postgres() -> Iterator[str]:
         folder = Path(name)
         # The server may run as another user, who has to get through to its data.
         folder.chmod(0o711)
+        ports = PortReservations()
         server = EmbeddedPostgres(
-            folder / "server", port=choose_port(), password=secrets.token_hex(16), log=folder / "log"
+            folder / "server",
+            port=ports.take(PREFERRED_PORT),
+            password=secrets.token_hex(16),
+            log=folder / "log",
         )
-        child = server.start()
         try:
-            server.wait(child, {})
-            yield server.url("postgres")
+            child = server.start()
+            try:
+                server.wait(child, {})
+                yield server.url("postgres")
+            finally:
+                processes.stop([child], grace=STOP_SECONDS)
         finally:
-            processes.stop([child], grace=STOP_SECONDS)
+            ports.release()
+            # It lies elsewhere when the server's user cannot reach the temporary folder.
+            shutil.rmtree(server.home, ignore_errors=True)

@@ -103,7 +103,19 @@ def test_an_alias_is_its_anchor(tmp_path: Path) -> None:
         ),
         (
             site("prompts:\n  content:\n    user: |\n      one\n      {{ two\n"),
-            "a.yaml:7: Site garden: prompts.content.user: line 2 of the template: unexpected end",
+            "a.yaml:9: Site garden: prompts.content.user: unexpected end of template",
+        ),
+        (
+            site("prompts:\n  content:\n    user: Write {{ titel }}\n"),
+            "a.yaml:7: Site garden: prompts.content.user: line 1 of the template: unknown variable 'titel'",
+        ),
+        (
+            ACCOUNT + "prompts:\n  ideas:\n    system: |\n      Short.\n\n      {{ clustre }}\n",
+            "a.yaml:9: Account acme: prompts.ideas.system: unknown variable 'clustre'. Did you mean 'cluster",
+        ),
+        (
+            ACCOUNT + "prompts:\n  contents: {user: x}\n",
+            "a.yaml:5: Account acme: prompts.contents: unknown key. Did you mean 'content'?",
         ),
         ("a: &x [*x]\n", "a.yaml:1: an alias that contains itself"),
         ("[" * 5000, "a.yaml: nested too deeply"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pressroom.domain.definitions import Account, BrandContext, PromptOverride, Site
+from pressroom.domain.definitions import Account, BrandContext, PromptOverride, Prompts, Site
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import Prompt
 from pressroom.pipelines.prompts import DATA_RULE, VARIABLES, data, problems, render
@@ -57,9 +57,9 @@ def test_an_override_without_the_data_filter_cannot_be_tricked_either(keyword: s
         account="acme",
         slug="blog",
         name="Blog",
-        prompts={
-            "ideas": PromptOverride(user="Plan {{ cluster }}: {{ keywords | join(', ') }}", system="Short.")
-        },
+        prompts=Prompts(
+            ideas=PromptOverride(user="Plan {{ cluster }}: {{ keywords | join(', ') }}", system="Short.")
+        ),
     )
     prompt = rendered("ideas", site=site, cluster=keyword, keywords=[keyword])
     assert "<" not in prompt.user
@@ -70,9 +70,9 @@ def test_the_sites_prompt_wins_over_the_accounts_and_that_over_ours() -> None:
     account = Account(
         slug="acme",
         name="Acme",
-        prompts={"ideas": PromptOverride(user="account's", system="account's system")},
+        prompts=Prompts(ideas=PromptOverride(user="account's", system="account's system")),
     )
-    site = Site(account="acme", slug="b", name="B", prompts={"ideas": PromptOverride(user="site's")})
+    site = Site(account="acme", slug="b", name="B", prompts=Prompts(ideas=PromptOverride(user="site's")))
     assert rendered("ideas", account, site).user == "site's"
     assert rendered("ideas", account, site).system.startswith("account's system")
     assert rendered("ideas", account).user == "account's"
@@ -80,26 +80,36 @@ def test_the_sites_prompt_wins_over_the_accounts_and_that_over_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "source", "expected"),
+    ("source", "expected"),
     [
-        ("ideas", "ok {{ cluster | data }}", []),
-        ("idees", "x", ["prompts.idees: there is no such prompt (did you mean 'ideas'?)"]),
-        ("ideas", "a\n{{ clustre }}", [", line 2: unknown variable 'clustre' (did you mean 'cluster'?)"]),
-        ("ideas", "a\nb\n{% if %}", [", line 3: Expected an expression, got 'end of statement block'"]),
-        ("ideas", "{{ cluster | dat }}", [", line 1: No filter named 'dat'."]),
-        ("ideas", "{{ brand.__class__ }}", [": access to attribute '__class__' of 'str' object is unsafe."]),
-        ("ideas", "{{ subject * 9 }}", [": '*' is for numbers only here, and ** is not allowed"]),
-        ("ideas", "{{ count / 0 }}", [": division by zero"]),
+        ("ok {{ cluster | data }}", []),
+        ("a\n{{ clustre }}", [(2, "unknown variable 'clustre'. Did you mean 'cluster'?")]),
+        ("{{ a1 }}\n{{ b2 }}{{ a1 }}", [(1, "unknown variable 'a1'"), (2, "unknown variable 'b2'")]),
+        ("a\nb\n{% if %}", [(3, "Expected an expression, got 'end of statement block'")]),
+        ("{{ cluster | dat }}", [(1, "No filter named 'dat'.")]),
+        ("{{ brand.__class__ }}", [(None, "access to attribute '__class__' of 'str' object is unsafe.")]),
+        ("{{ subject * 9 }}", [(None, "'*' is for numbers only here, and ** is not allowed")]),
+        ("{{ count / 0 }}", [(None, "division by zero")]),
     ],
 )  # fmt: skip
-def test_an_override_is_checked_when_it_is_applied(name: str, source: str, expected: list[str]) -> None:
-    found = problems({name: PromptOverride(user=source)})
-    assert [problem.removeprefix("prompts.ideas.user") for problem in found] == expected
+def test_what_is_wrong_with_an_override(source: str, expected: list[tuple[int | None, str]]) -> None:
+    found = problems(Prompts(ideas=PromptOverride(user=source)))
+    assert {(problem.name, problem.part) for problem in found} == ({("ideas", "user")} if expected else set())
+    assert [(line, what) for line, what in expected] == [
+        (problem.line, problem.what.partition(". Valid")[0]) for problem in found
+    ]
+
+
+def test_an_override_is_declared_for_every_prompt_and_no_other() -> None:
+    assert set(Prompts.model_fields) == set(VARIABLES)
 
 
 def test_an_override_that_fails_on_real_values_is_a_configuration_error() -> None:
     site = Site(
-        account="a", slug="b", name="B", prompts={"ideas": PromptOverride(user="{{ keywords[5] | upper }}")}
+        account="a",
+        slug="b",
+        name="B",
+        prompts=Prompts(ideas=PromptOverride(user="{{ keywords[5] | upper }}")),
     )
     with pytest.raises(ConfigurationError, match="user prompt of 'ideas'"):
         rendered("ideas", site=site)

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from pressroom.cli import accounts, definitions, local, runs
 from pressroom.domain.errors import DefinitionError, PressroomError
+from pressroom.local.processes import LocalServiceError
 
 
 class ErrorsInOneLine(TyperGroup):
@@ -18,8 +19,9 @@ class ErrorsInOneLine(TyperGroup):
         try:
             return super().invoke(ctx)
         except PressroomError as error:
-            one_line = " ".join(str(error).split())
-            for problem in error.problems if isinstance(error, DefinitionError) else [one_line]:
+            # A service's error ends with the end of its log, which is no use on one line.
+            text = str(error) if isinstance(error, LocalServiceError) else " ".join(str(error).split())
+            for problem in error.problems if isinstance(error, DefinitionError) else [text]:
                 typer.echo(f"error: {problem}", err=True)
             raise typer.Exit(1) from None
 

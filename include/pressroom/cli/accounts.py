@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 
 from pressroom.cli.common import open_store, show
 from pressroom.definitions.reading import account_by_slug, site_by_slug
-from pressroom.definitions.suggest import did_you_mean
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.suggest import did_you_mean
 from pressroom.engine import ledger, reports
 from pressroom.store.database import Tx
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,8 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pressroom import settings
+from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.reading import SiteRow, site_by_slug
+from pressroom.domain.errors import PermanentError
 from pressroom.store.database import Store
+
+DAG_APPEARS_SECONDS = 120.0
+DAG_POLL_SECONDS = 0.5
 
 
 @contextmanager
@@ -29,6 +35,19 @@ def open_site(slug: str) -> Iterator[tuple[Store, SiteRow]]:
         with store.transaction() as tx:
             row = site_by_slug(tx, slug)
         yield store, row
+
+
+def await_dag(api: AirflowApi, dag_id: str) -> None:
+    """Wait until Airflow has built the DAG of a site that was just applied. Raises PermanentError."""
+    deadline = time.monotonic() + DAG_APPEARS_SECONDS
+    told = False
+    while not api.dag_exists(dag_id):
+        if time.monotonic() > deadline:
+            raise PermanentError(f"Airflow has no DAG {dag_id}: look for import errors in its UI")
+        if not told:
+            typer.echo(f"waiting for Airflow to build {dag_id}", err=True)
+            told = True
+        time.sleep(DAG_POLL_SECONDS)
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:

@@ -15,9 +15,9 @@ from pressroom import settings
 from pressroom.cli.common import open_site, open_store, show
 from pressroom.definitions import applying, loading, reading
 from pressroom.definitions.importing import import_keywords
-from pressroom.definitions.suggest import did_you_mean
 from pressroom.domain.definitions import Account, BrandContext, Site, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.suggest import did_you_mean
 from pressroom.store.migrate import migrate as run_migrations
 
 KIND_NAMES = {

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pressroom.adapters.airflow_api import AirflowApi
+from pressroom.cli.common import await_dag
 from pressroom.cli.watch import watch
 from pressroom.definitions.applying import Action, apply
 from pressroom.definitions.importing import import_keywords
 from pressroom.definitions.loading import load
 from pressroom.definitions.reading import SiteRow, site_by_slug
-from pressroom.domain.errors import PermanentError, TransientError
+from pressroom.domain.errors import PermanentError
 from pressroom.engine import reports
 from pressroom.local.services import PROJECT, LocalServices, Report
 from pressroom.store.database import Store
@@ -24,7 +25,6 @@ from pressroom.store.migrate import migrate
 
 EXAMPLES = PROJECT / "examples"
 EXAMPLE_SITE = "home-coffee"
-DAG_APPEARS_SECONDS = 120
 
 Root = Annotated[Path, typer.Option(help="where data, logs and secrets are kept")]
 
@@ -68,7 +68,8 @@ def demo(root: Root = Path(".pressroom")) -> None:
                 with store.transaction() as tx:
                     row = site_by_slug(tx, EXAMPLE_SITE)
                 with AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password) as api:
-                    dag_run_id = _trigger(api, row.site.dag_id)
+                    await_dag(api, row.site.dag_id)
+                    dag_run_id = api.trigger(row.site.dag_id)
                     console.print(f"\n[bold]{row.site.name}[/]: {row.site.dag_id} {dag_run_id}\n")
                     found = watch(
                         store, row, SITE, dag_run_id, console=console,
@@ -110,15 +111,6 @@ def _apply_example(store: Store, report: Report) -> None:
     with store.transaction(row.account_id) as tx:
         imported = import_keywords(tx, row.site_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv")
     report("pressroom", f"keywords: {imported.added} added, {imported.duplicates} known already")
-
-
-def _trigger(api: AirflowApi, dag_id: str) -> str:
-    deadline = time.monotonic() + DAG_APPEARS_SECONDS
-    while not api.dag_exists(dag_id):
-        if time.monotonic() > deadline:
-            raise TransientError(f"Airflow has not built {dag_id}: see the dag processor's log")
-        time.sleep(0.3)
-    return api.trigger(dag_id)
 
 
 def _summary(

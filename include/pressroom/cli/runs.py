@@ -11,15 +11,13 @@ import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import clock, open_site, show
+from pressroom.cli.common import await_dag, clock, open_site, show
 from pressroom.definitions.reading import SiteRow
 from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.engine import reports
 from pressroom.pipelines.stage import Pipeline, Run
 from pressroom.store.database import Store
 
-# A site that was just applied becomes a DAG when its dag file is parsed again.
-DAG_APPEARS_SECONDS = 90
 FOLLOW_SECONDS = 1.0
 FOLLOW_LINES = 500
 
@@ -54,7 +52,7 @@ def run(
         login = settings.airflow_login()
         with AirflowApi(login.url, login.user, login.password) as api:
             dag_id = row.site.dag_id
-            _await_dag(api, dag_id)
+            await_dag(api, dag_id)
             dag_run_id = api.trigger(dag_id, {} if articles is None else {"articles": articles})
             typer.echo(f"started {dag_id} {dag_run_id}")
             if wait:
@@ -189,7 +187,7 @@ def retry_failed(
     stage: Annotated[str | None, typer.Option(help="only this stage's; default: all")] = None,
 ) -> None:
     """Let items that failed for good be taken up by the next run."""
-    from pressroom.definitions.suggest import did_you_mean
+    from pressroom.domain.suggest import did_you_mean
 
     names = [each.name for each in _pipeline().stages]
     if stage is not None and stage not in names:
@@ -220,18 +218,6 @@ def _pipeline() -> Pipeline:
 
 def _fields(result: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in result.items() if value is not None)
-
-
-def _await_dag(api: AirflowApi, dag_id: str) -> None:
-    deadline = time.monotonic() + DAG_APPEARS_SECONDS
-    told = False
-    while not api.dag_exists(dag_id):
-        if time.monotonic() > deadline:
-            raise PermanentError(f"Airflow has no DAG {dag_id}: look for import errors in its UI")
-        if not told:
-            typer.echo(f"waiting for Airflow to build {dag_id}", err=True)
-            told = True
-        time.sleep(1)
 
 
 def _wait(api: AirflowApi, store: Store, row: SiteRow, dag_run_id: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from pressroom.definitions.loading import AnyDefinition, Located
 from pressroom.definitions.reading import all_accounts, all_brands, all_sites
-from pressroom.definitions.suggest import did_you_mean
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.suggest import did_you_mean
 from pressroom.domain.text import to_json
 from pressroom.engine import ledger
 from pressroom.store.database import Store, Tx

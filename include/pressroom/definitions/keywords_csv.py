@@ -11,8 +11,8 @@ from decimal import Decimal, InvalidOperation
 
 from charset_normalizer import from_bytes
 
-from pressroom.definitions.suggest import did_you_mean
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.suggest import did_you_mean
 from pressroom.domain.text import normalize
 
 COLUMNS = ("keyword", "volume", "difficulty", "intent")

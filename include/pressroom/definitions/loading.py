@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pressroom.definitions import nodes
-from pressroom.definitions.suggest import did_you_mean
 from pressroom.domain.definitions import KINDS, Account, BrandContext, Site
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.suggest import did_you_mean
+from pressroom.pipelines import prompts
 
 AnyDefinition = Account | BrandContext | Site
 
@@ -128,7 +127,8 @@ def _definition(node: yaml.Node, file: str) -> Located:
                 for detail in error.errors(include_url=False)
             ]
         ) from None
-    _check_templates(node, definition, file, name)
+    if not isinstance(definition, BrandContext):
+        _check_prompts(node, definition, file, name)
     lines = {key.value: nodes.line(key) for key, _ in node.value}
     return Located(definition, file, nodes.line(node), lines)
 
@@ -198,25 +198,18 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-@functools.cache
-def _jinja() -> jinja2.Environment:
-    return jinja2.Environment(autoescape=True)  # it only parses
-
-
-def _check_templates(node: yaml.Node, definition: AnyDefinition, file: str, name: str) -> None:
-    """A prompt that cannot be parsed would otherwise come up in the middle of a run."""
-    problems = []
-    for stage, override in getattr(definition, "prompts", {}).items():
-        for part in ("system", "user"):
-            source = getattr(override, part)
-            try:
-                _jinja().parse(source or "")
-            except jinja2.TemplateSyntaxError as error:
-                at = nodes.line(nodes.find(node, ["prompts", stage, part]))
-                what = f"line {error.lineno} of the template: {error.message}"
-                problems.append(f"{file}:{at}: {name}: prompts.{stage}.{part}: {what}")
-    if problems:
-        raise DefinitionError(problems)
+def _check_prompts(node: yaml.Node, definition: Account | Site, file: str, name: str) -> None:
+    """Refuse an override that does not work: it would otherwise come up in the middle of a run."""
+    wrong = []
+    for problem in prompts.problems(definition.prompts):
+        path = ["prompts", problem.name, problem.part]
+        what, at = problem.what, None
+        if problem.line is not None:
+            at = nodes.line_of_text(node, path, problem.line)
+            what = what if at else f"line {problem.line} of the template: {what}"
+        wrong.append(f"{file}:{at or nodes.line(nodes.find(node, path))}: {name}: {'.'.join(path)}: {what}")
+    if wrong:
+        raise DefinitionError(wrong)
 
 
 def _twice(found: Sequence[Located]) -> list[str]:

@@ -77,6 +77,15 @@ def find(node: yaml.Node, path: Sequence[int | str]) -> yaml.Node:
     return here
 
 
+def line_of_text(node: yaml.Node, path: Sequence[str], number: int) -> int | None:
+    """Where in the file the n-th line of a text stands; None when the text is not a literal block (``|``)."""
+    here: yaml.Node | None = node
+    for step in path:
+        pairs = here.value if isinstance(here, yaml.MappingNode) else []
+        here = next((item for key, item in pairs if key.value == step), None)
+    return line(here) + number if isinstance(here, yaml.ScalarNode) and here.style == "|" else None
+
+
 def _value(node: yaml.Node, above: tuple[int, ...], made: dict[int, Any]) -> Any:
     # above: the nodes that hold this one. made: values by node, so that aliases cost nothing.
     if id(node) in above:

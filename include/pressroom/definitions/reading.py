@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.definitions.suggest import did_you_mean
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.suggest import did_you_mean
 from pressroom.store.database import Tx
 
 logger = logging.getLogger(__name__)

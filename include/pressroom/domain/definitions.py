@@ -60,6 +60,24 @@ class AccountCaps(Definition):
     total_cents: Cents | None = None
 
 
+class PromptOverride(Definition):
+    """Jinja2 sources that take a prompt's place; what is None stays ours."""
+
+    system: str | None = None
+    user: str | None = None
+
+
+class Prompts(Definition):
+    """Prompts in place of ours, by their names. A site's win over its account's."""
+
+    clusters: PromptOverride = PromptOverride()
+    ideas: PromptOverride = PromptOverride()
+    content: PromptOverride = PromptOverride()
+    content_plan: PromptOverride = PromptOverride()
+    content_section: PromptOverride = PromptOverride()
+    image_prompts: PromptOverride = PromptOverride()
+
+
 class Account(Definition):
     """A tenant."""
 
@@ -70,9 +88,7 @@ class Account(Definition):
     members: dict[str, Role] = Field(default_factory=dict, description="Airflow user name → role")
     charges: Charges = Charges()
     caps: AccountCaps = AccountCaps()
-    prompts: dict[str, PromptOverride] = Field(
-        default_factory=dict, description="stage → prompt in place of ours"
-    )
+    prompts: Prompts = Prompts()
 
 
 class BrandContext(Definition):
@@ -92,22 +108,15 @@ class BrandContext(Definition):
     examples: list[str] = Field(default_factory=list)
 
 
-class PromptOverride(Definition):
-    """Jinja2 sources that take a stage's prompt's place; what is None stays ours."""
-
-    system: str | None = None
-    user: str | None = None
-
-
 class BatchSizes(Definition):
     """Items that one mapped task works through, per stage. For clusters: keywords in one call."""
 
     clusters: int = Field(default=20, ge=5, le=100)
-    ideas: int = Field(default=8, ge=1, le=500)
+    ideas: int = Field(default=32, ge=1, le=500)
     tasks: int = Field(default=200, ge=1, le=5000)
-    content: int = Field(default=8, ge=1, le=500)
-    image_prompts: int = Field(default=16, ge=1, le=500)
-    images: int = Field(default=16, ge=1, le=500)
+    content: int = Field(default=32, ge=1, le=500)
+    image_prompts: int = Field(default=32, ge=1, le=500)
+    images: int = Field(default=32, ge=1, le=500)
 
 
 class Automation(Definition):
@@ -194,17 +203,13 @@ class Site(Definition):
     article: ArticleSettings = ArticleSettings()
     images: ImageSettings = ImageSettings()
     caps: SiteCaps = SiteCaps()
-    prompts: dict[str, PromptOverride] = Field(
-        default_factory=dict, description="stage → prompt in place of ours"
-    )
+    prompts: Prompts = Prompts()
 
     @property
     def dag_id(self) -> str:
         """The DAG that runs this site."""
         return f"site__{self.slug}"
 
-
-Account.model_rebuild()
 
 KINDS: dict[str, type[Account] | type[BrandContext] | type[Site]] = {
     "Account": Account,

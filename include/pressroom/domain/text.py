@@ -19,6 +19,22 @@ def normalize(text: str) -> str:
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", folded)).strip()
 
 
+def shorten(text: str, most: int) -> str:
+    """The text on one line, at most so many characters, with an ellipsis where it was cut."""
+    line = _SPACE.sub(" ", text).strip()
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
+def quoted(title: str) -> str:
+    """A title within a line of a log."""
+    return f"“{shorten(title, 80)}”"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 cluster``, ``2 clusters``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def to_json(value: Any) -> str:
     """JSON text; dates as ISO 8601, decimals as numbers."""
     return json.dumps(value, default=_plain, ensure_ascii=False)

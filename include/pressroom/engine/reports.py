@@ -43,7 +43,10 @@ class StagePending:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A line of the history. Times in UTC; ``cents`` is what providers took."""
+    """A line of the history. Times in UTC; ``cents`` is what providers took.
+
+    ``items_wait``: its work stands still until items that failed are tried again.
+    """
 
     id: int
     dag_id: str
@@ -64,6 +67,7 @@ class RunSummary:
     lease_over: bool
     credits_used: Decimal
     cents: Decimal
+    items_wait: bool
 
     @property
     def live(self) -> bool:
@@ -72,9 +76,9 @@ class RunSummary:
 
     @property
     def state(self) -> JobState:
-        """The job state: partial ends count as completed, a run whose worker is gone waits to be retried."""
+        """The job state: partial ends count as completed; a run whose worker is gone is retried as well."""
         match self.status:
-            case "running" if self.lease_over:
+            case "running" if self.lease_over or self.items_wait:
                 return JobState.RETRYING
             case "running" if self.current_stage is None:
                 return JobState.PENDING

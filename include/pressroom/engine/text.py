@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -152,11 +153,17 @@ class BoundText:
         return ModelRequest(
             messages=[Message(role, text) for role, text in texts if text],
             schema_name=form.__name__,
-            schema=form.model_json_schema(),
+            schema=_schema_of(form),
             max_tokens=prompt.max_tokens,
             temperature=self._temperature if prompt.temperature is None else prompt.temperature,
             tools=tools,
         )
+
+
+@lru_cache(maxsize=256)
+def _schema_of(form: type[BaseModel]) -> Mapping[str, Any]:
+    # A batch asks for the same form item after item, and making its schema takes milliseconds of the one thread.
+    return form.model_json_schema()
 
 
 def cache_key(model: str, request: ModelRequest) -> str:

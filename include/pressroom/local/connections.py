@@ -1,7 +1,7 @@
 """Decides which database, which language model and which media folder a local run uses.
 
-For each: an AIRFLOW_CONN_* or AIRFLOW_VAR_* variable wins, then the shorter environment variables, then what
-airflow_settings.yaml fills in; what is left comes from the local services.
+For each an environment variable wins, then what airflow_settings.yaml fills in; what is left comes from the
+local services.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pressroom.local.astro_settings import AstroSettings
-from pressroom.local.processes import LocalServiceError
+from pressroom.settings import (
+    DATABASE_CONNECTION,
+    DATABASE_VARIABLE,
+    SETTINGS_FILE,
+    connection_url,
+    database_in_environment,
+    read_connection,
+)
 
-DATABASE = "pressroom_db"
 TEXT = "pressroom_text"
 MEDIA_ROOT = "pressroom_media_root"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
@@ -46,7 +51,7 @@ def outside_text(
     """The language model the user has set up, with the variables to export for it; None if there is none."""
     given = environ.get(conn_variable(TEXT))
     if given:
-        return _text_model(_parse_connection(given)), {}
+        return _text_model(read_connection(given, f"the variable {conn_variable(TEXT)}")), {}
     if environ.get("OPENAI_BASE_URL") or environ.get("OPENAI_API_KEY"):
         extra = settings.options(TEXT)
         if environ.get("OPENAI_MODEL"):
@@ -58,8 +63,7 @@ def outside_text(
     filled = settings.filled(TEXT)
     if filled is None:
         return None
-    connection = _parse_connection(filled["uri"]) if "uri" in filled else dict(filled)
-    return _text_model(connection), {}
+    return _text_model(_fields(TEXT, filled)), {}
 
 
 def local_text(name: str, base_url: str, settings: AstroSettings) -> tuple[TextModel, dict[str, str]]:
@@ -71,32 +75,20 @@ def local_text(name: str, base_url: str, settings: AstroSettings) -> tuple[TextM
 
 def outside_database(environ: Mapping[str, str], settings: AstroSettings) -> str | None:
     """The URL of the database the user has set up for Pressroom, or None to use the embedded one."""
-    given = environ.get(conn_variable(DATABASE))
-    if given:
-        return _database_url(_parse_connection(given))
-    if environ.get("PRESSROOM_DATABASE_URL"):
-        return environ["PRESSROOM_DATABASE_URL"]
-    filled = settings.filled(DATABASE)
-    if filled is None:
-        return None
-    return _database_url(_parse_connection(filled["uri"]) if "uri" in filled else filled)
+    filled = settings.filled(DATABASE_CONNECTION)
+    if (given := database_in_environment(environ)) or filled is None:
+        return given
+    return connection_url(_fields(DATABASE_CONNECTION, filled), _where(DATABASE_CONNECTION))
 
 
 def database_variables(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """What to export so that Airflow's tasks and Pressroom's command line use the same database."""
-    variables = {"PRESSROOM_DATABASE_URL": url}
-    if not environ.get(conn_variable(DATABASE)):
-        parts = urlsplit(url)
-        connection = {
-            "conn_type": "postgres",
-            "host": parts.hostname or "",
-            "port": parts.port or 5432,
-            "login": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "schema": unquote(parts.path.lstrip("/")),
-            "extra": dict(parse_qsl(parts.query)),
-        }
-        variables[conn_variable(DATABASE)] = json.dumps(connection)
+    variables = {DATABASE_VARIABLE: url}
+    name = conn_variable(DATABASE_CONNECTION)
+    # A connection string of the form "host=… dbname=…" is understood by Postgres' own clients only.
+    if not environ.get(name) and "://" in url:
+        connection = read_connection(url, "Pressroom's database URL") | {"conn_type": "postgres"}
+        variables[name] = json.dumps({key: value for key, value in connection.items() if value})
     return variables
 
 
@@ -117,42 +109,15 @@ def _text_connection(base_url: str, key: str, extra: Mapping[str, Any]) -> dict[
 
 
 def _text_model(connection: Mapping[str, Any]) -> TextModel:
-    extra = connection.get("extra") or {}
-    options = json.loads(extra) if isinstance(extra, str) else extra
+    options = connection.get("extra") or {}
     host = connection.get("host") or OPENAI_BASE_URL
     return TextModel(str(options.get("model", "")), str(host), local=False)
 
 
-def _parse_connection(value: str) -> dict[str, Any]:
-    """A connection in one of the two formats Airflow reads from the environment: JSON, or a URI."""
-    if value.lstrip().startswith("{"):
-        try:
-            parsed: dict[str, Any] = json.loads(value)
-        except ValueError as error:
-            # The text itself may hold a password and stays out of the message.
-            raise LocalServiceError(f"An AIRFLOW_CONN_* variable is not valid JSON: {error}") from None
-        return parsed
-    parts = urlsplit(value)
-    host = unquote(parts.hostname or "")
-    extra = dict(parse_qsl(parts.query))
-    return {
-        "conn_type": parts.scheme,
-        "host": host,
-        "port": parts.port,
-        "login": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "schema": unquote(parts.path.lstrip("/")),
-        "extra": json.loads(extra["__extra__"]) if "__extra__" in extra else extra,
-    }
+def _fields(conn_id: str, filled: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Airflow's fields of an entry of airflow_settings.yaml, which may give a URI in their place."""
+    return read_connection(filled["uri"], _where(conn_id)) if "uri" in filled else filled
 
 
-def _database_url(connection: Mapping[str, Any]) -> str:
-    extra = connection.get("extra") or {}
-    options = json.loads(extra) if isinstance(extra, str) else extra
-    login = quote(str(connection.get("login") or ""), safe="")
-    password = quote(str(connection.get("password") or ""), safe="")
-    account = f"{login}:{password}@" if password else f"{login}@" if login else ""
-    query = f"?{urlencode(options)}" if options else ""
-    host = connection.get("host") or "localhost"
-    port = connection.get("port") or 5432
-    return f"postgresql://{account}{host}:{port}/{connection.get('schema') or ''}{query}"
+def _where(conn_id: str) -> str:
+    return f"the connection {conn_id} in {SETTINGS_FILE}"

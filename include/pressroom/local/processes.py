@@ -20,10 +20,12 @@ from typing import Any
 
 import psutil
 
+from pressroom.domain.errors import ConfigurationError
+
 LOG_LINES_IN_ERRORS = 15
 
 
-class LocalServiceError(RuntimeError):
+class LocalServiceError(ConfigurationError):
     """A local service could not be started or did not become healthy; the message says what to look at."""
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TaskGroup
+from airflow.sdk.definitions.param import ParamsDict
 
 from pressroom.domain.definitions import Site
 from pressroom.orchestration.operators import (
@@ -49,7 +50,6 @@ def build_dag(pipeline: Pipeline, site: Site) -> DAG:
         max_active_runs=3,
         is_paused_upon_creation=False,
         tags=["pressroom", f"account:{site.account}", f"site:{site.slug}"],
-        params=_params(),
         default_args={**TASK_DEFAULTS, "owner": site.account},
     ) as dag:
         opening = OpenRun(task_id="open_run", site=site.slug).as_setup()
@@ -58,6 +58,9 @@ def build_dag(pipeline: Pipeline, site: Site) -> DAG:
             before = _stage(stage, site, before)
         closing = CloseRun(task_id="close_run", site=site.slug).as_teardown(setups=opening)
         before >> closing
+    # Only now: what a DAG has before its tasks is copied into every one of them, and the copies would be half of what
+    # the dag processor serializes and checks.
+    dag.params = ParamsDict(_params())
     return dag
 
 
@@ -65,7 +68,7 @@ def _stage(stage: Stage[Any, Any], site: Site, before: list[Any]) -> list[Any]:
     """Add a stage behind ``before``, and return what the next one comes after.
 
     A stage starts when nothing before it failed, even if the last one had no work and was skipped. But its
-    plan also follows the last plan, so that a run that never opened, or was cancelled, skips all that is left.
+    plan also follows the last plan, so that a run never opened, or cancelled, skips all that is left.
     """
     # Airflow wants everything right behind a setup task to depend on its success.
     rule = "all_success" if any(task.is_setup for task in before) else "none_failed_min_one_success"

@@ -10,9 +10,9 @@ or a site may put its own in their place; the site's win. Whatever the source, t
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +21,10 @@ from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyn
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
-from pressroom.domain.definitions import Account, BrandContext, PromptOverride, Site
+from pressroom.domain.definitions import Account, BrandContext, Prompts, Site
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import Prompt
+from pressroom.domain.suggest import did_you_mean
 
 Part = Literal["system", "user"]
 PARTS: tuple[Part, ...] = ("system", "user")
@@ -40,6 +41,15 @@ _COMMON: Mapping[str, Any] = {
     "brand": "Voice: plain",
 }
 
+_TASK: Mapping[str, Any] = {
+    "title": "a title",
+    "angle": "an angle",
+    "kind": "guide",
+    "cluster": "a cluster",
+    "keywords": ["one"],
+    "outline": ["a heading"],
+}
+
 VARIABLES: Mapping[str, Mapping[str, Any]] = {
     "clusters": {"keywords": ["one", "two"], "existing": ["a cluster"], "most": 4},
     "ideas": {
@@ -49,27 +59,8 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
         "taken": ["a title"],
         "count": 3,
     },
-    "content": {
-        "title": "a title",
-        "angle": "an angle",
-        "kind": "guide",
-        "cluster": "a cluster",
-        "keywords": ["one"],
-        "outline": ["a heading"],
-        "words": 800,
-        "sections": 4,
-        "paragraphs": 3,
-    },
-    "content_plan": {
-        "title": "a title",
-        "angle": "an angle",
-        "kind": "guide",
-        "cluster": "a cluster",
-        "keywords": ["one"],
-        "outline": ["a heading"],
-        "words": 3000,
-        "sections": 8,
-    },
+    "content": {**_TASK, "words": 800, "sections": 4, "paragraphs": 3},
+    "content_plan": {**_TASK, "words": 3000, "sections": 8},
     "content_section": {
         "title": "a title",
         "kind": "guide",
@@ -81,7 +72,8 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
     },
     "image_prompts": {"title": "a title", "excerpt": "about it", "headings": ["one", "two"], "count": 4},
 }
-"""Every prompt, and the variables its templates may use beside the common ones: name → a sample value."""
+"""Every prompt (as in ``Prompts``), and the variables its templates may use beside the common ones: name → a
+sample value."""
 
 _FOLDER = Path(__file__).parent / "site" / "prompts"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -120,21 +112,28 @@ def render(
     return Prompt(name, f"{texts['system']}\n{DATA_RULE}", texts["user"], max_tokens, temperature)
 
 
-def problems(prompts: Mapping[str, PromptOverride]) -> list[str]:
-    """What is wrong with a definition's ``prompts``, one located line each; empty when all of them work.
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an override. ``line``: of its source, from 1; None when that is not known."""
+
+    name: str
+    part: Part
+    line: int | None
+    what: str
+
+
+def problems(prompts: Prompts) -> list[Problem]:
+    """What is wrong with a definition's overrides; empty when all of them work.
 
     Each is compiled, its variables are compared with the known ones, and it is rendered once with samples.
     """
-    found: list[str] = []
-    for name, override in prompts.items():
-        if name not in VARIABLES:
-            found.append(f"prompts.{name}: there is no such prompt{_nearest(name, VARIABLES)}")
-            continue
-        for part in PARTS:
-            source = getattr(override, part)
-            if source is not None:
-                found.extend(f"prompts.{name}.{part}{problem}" for problem in _source_problems(name, source))
-    return found
+    return [
+        Problem(name, part, line, what)
+        for name in VARIABLES
+        for part in PARTS
+        if (source := _override(prompts, name, part)) is not None
+        for line, what in _source_problems(name, source)
+    ]
 
 
 def describe(brand: BrandContext | None) -> str:
@@ -186,14 +185,18 @@ def _environment() -> _Sandbox:
 
 def _template(name: str, part: Part, account: Account, site: Site) -> Any:
     for owner in (site, account):
-        override = owner.prompts.get(name)
-        source: str | None = getattr(override, part) if override else None
+        source = _override(owner.prompts, name, part)
         if source is not None:
             return _environment().from_string(source)
     return _environment().get_template(f"{name}.{part}.j2")
 
 
-def _source_problems(name: str, source: str) -> Iterator[str]:
+def _override(prompts: Prompts, name: str, part: Part) -> str | None:
+    source: str | None = getattr(getattr(prompts, name), part)
+    return source
+
+
+def _source_problems(name: str, source: str) -> Iterator[tuple[int | None, str]]:
     environment = _environment()
     known = {**_COMMON, **VARIABLES[name]}
     try:
@@ -202,18 +205,13 @@ def _source_problems(name: str, source: str) -> Iterator[str]:
         for node in tree.find_all(nodes.Name):
             if node.name in unknown:
                 unknown.discard(node.name)
-                yield f", line {node.lineno}: unknown variable {node.name!r}{_nearest(node.name, known)}"
+                yield node.lineno, f"unknown variable {node.name!r}{did_you_mean(node.name, known)}"
                 known[node.name] = ""  # said once; the trial below shall find what else is wrong
         environment.from_string(source).render(_neutral(known))
     except TemplateSyntaxError as error:
-        yield f", line {error.lineno}: {error.message}"
+        yield error.lineno, str(error.message)
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        yield f": {error}"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(sorted(known))})"
+        yield None, str(error)
 
 
 def _escape(text: str) -> str:

@@ -53,11 +53,14 @@ class Tools:
     similarity: Similarity
 
 
+LABEL_CHARS = 120
+
+
 @dataclass(frozen=True)
 class Saved:
     """What saving one item made, for the stage's result.
 
-    ``words`` counts words written; ``label`` is what the activity log says of the item.
+    ``words`` counts words written; ``label`` is the item's line in the activity log, LABEL_CHARS at most.
     """
 
     created: int = 0

@@ -85,12 +85,11 @@ def plain(text: str) -> str:
 
 
 def clip(text: str, most: int) -> str:
-    """At most ``most`` characters, cut between words."""
+    """At most ``most`` characters, cut between words, without punctuation that leads on to nothing."""
     text = plain(text)
-    if len(text) <= most:
-        return text
-    head = text[: most + 1].rsplit(" ", 1)[0] if " " in text[: most + 1] else text[:most]
-    return head[:most].rstrip(" ,;:-\u2013\u2014")
+    if len(text) > most:
+        text = text[: most + 1].rsplit(" ", 1)[0] if " " in text[: most + 1] else text[:most]
+    return text[:most].rstrip(" ,;:-\u2013\u2014")
 
 
 def whole_sentences(text: str, most: int) -> str:

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Annotated, Any
 
@@ -120,6 +121,7 @@ class SectionText(Answer):
     paragraphs: list[str]
 
 
+@lru_cache(maxsize=64)
 def article_type(shape: Shape) -> type[Article]:
     """The answer when the article is written in one call."""
     section = create_model(
@@ -137,6 +139,7 @@ def article_type(shape: Shape) -> type[Article]:
     )
 
 
+@lru_cache(maxsize=64)
 def plan_type(shape: Shape) -> type[ArticlePlan]:
     """The answer of the planning call."""
     headings = Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(shape.sections, shape.sections)]
@@ -149,6 +152,7 @@ def plan_type(shape: Shape) -> type[ArticlePlan]:
     )
 
 
+@lru_cache(maxsize=64)
 def section_type(shape: Shape) -> type[SectionText]:
     """The answer of one section's call."""
     return create_model(

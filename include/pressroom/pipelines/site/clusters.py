@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 from typing import Annotated
@@ -15,11 +16,11 @@ from pydantic import create_model
 from pressroom.domain.definitions import Charges
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.model import Similarity
-from pressroom.domain.text import normalize
+from pressroom.domain.text import counted, normalize, shorten
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.site.grouping import NAME_CHARS, Grouped, Keyword, Known, Proposal, reconcile
-from pressroom.pipelines.stage import Key, Run, Saved, Skip, Stage, Tools
+from pressroom.pipelines.stage import LABEL_CHARS, Key, Run, Saved, Skip, Stage, Tools
 from pressroom.store.database import Tx
 
 NAME = "clusters"
@@ -56,6 +57,7 @@ class Clusters(Answer):
     clusters: list[ProposedCluster]
 
 
+@lru_cache(maxsize=64)
 def answer_type(count: int) -> type[Clusters]:
     """The answer for so many keywords."""
     one = create_model(
@@ -172,7 +174,9 @@ def save(tx: Tx, run: Run, group: Group, output: Sequence[Grouped]) -> Saved:
         assigned += tx.run("keywords_assign", site=run.site_id, cluster=cluster, ids=ids)
     if assigned != len(group.keywords):
         raise PermanentError(f"{len(group.keywords) - assigned} of the group's keywords no longer wait")
-    return Saved(created=created)
+    names = ", ".join(grouped.name for grouped in output)
+    sizes = f"{counted(assigned, 'keyword')} → {counted(len(output), 'cluster')}"
+    return Saved(created=created, label=shorten(f"{sizes}: {names}", LABEL_CHARS))
 
 
 STAGE: Stage[Group, Sequence[Grouped]] = Stage(

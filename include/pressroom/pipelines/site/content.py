@@ -10,6 +10,7 @@ from typing import Any
 
 from pressroom.domain.errors import EmptyAnswer, PermanentError
 from pressroom.domain.model import Prompt
+from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.answers import count_words, distinct
 from pressroom.pipelines.site.article import (
@@ -189,7 +190,11 @@ def save(tx: Tx, run: Run, task: Task, output: Written) -> Saved:
         # Whoever takes the same slug in another transaction: this waits for it, and inserts nothing.
         if tx.run("content_insert", site=run.site_id, task=task.id, **{**vars(output), "slug": slug}):
             break
-    return Saved(created=1, words=output.word_count)
+    return Saved(
+        created=1,
+        words=output.word_count,
+        label=f"{quoted(output.title)}, {counted(output.word_count, 'word')}",
+    )
 
 
 STAGE: Stage[Task, Written] = Stage(

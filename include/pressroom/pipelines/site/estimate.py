@@ -19,6 +19,18 @@ KEYWORDS_PER_CLUSTER = 4
 """How many keywords a cluster is expected to hold: unknown before clustering, so taken on the low side."""
 
 
+WAIT_FOR = {
+    "keywords": "clusters",
+    "clusters": "ideas",
+    "ideas": "tasks",
+    "tasks": "content",
+    "contents": "image_prompts",
+    "images": "images",
+    "review": "review",
+}
+"""Which stage each kind of item waits for."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """Items that wait, per stage, as the stages' ``pending`` defines it. ``review``: articles for people."""
@@ -33,15 +45,7 @@ class Counts:
 
     def by_stage(self) -> Mapping[str, int]:
         """The same, under the names of the stages that the items wait for."""
-        return {
-            "clusters": self.keywords,
-            "ideas": self.clusters,
-            "tasks": self.ideas,
-            "content": self.tasks,
-            "image_prompts": self.contents,
-            "images": self.images,
-            "review": self.review,
-        }
+        return {stage: getattr(self, items) for items, stage in WAIT_FOR.items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class Estimate:
 
 def counts(tx: Tx, site: int) -> Counts:
     """What waits on the site now."""
-    return Counts(**tx.rows("waiting_counts", site=site)[0])
+    waiting = tx.rows("site_pending", site=site)[0]
+    return Counts(**{items: waiting[stage] for items, stage in WAIT_FOR.items()})
 
 
 def estimate(waiting: Counts, account: Account, site: Site, articles: int | None = None) -> Estimate:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Annotated, Literal
 
 from pydantic import create_model
 
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.text import normalize
+from pressroom.domain.text import counted, normalize, shorten
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.answers import (
     Answer,
@@ -73,6 +74,7 @@ class Ideas(Answer):
     ideas: list[ProposedIdea]
 
 
+@lru_cache(maxsize=64)
 def answer_type(ideas: int, keywords: int) -> type[Ideas]:
     """The answer for so many ideas on so many keywords."""
     numbers = Annotated[list[Annotated[int, Between(1, max(keywords, 1))]], Items(min(max(keywords, 1), 5))]
@@ -147,7 +149,7 @@ def save(tx: Tx, run: Run, cluster: Cluster, output: Sequence[Idea]) -> Saved:
         created = next(
             1 for n in count(1) if _insert(tx, run, cluster, first, named if n == 1 else f"{named} ({n})")
         )
-    return Saved(created=created)
+    return Saved(created=created, label=f"{shorten(cluster.name, 80)}: {counted(created, 'idea')}")
 
 
 def _insert(tx: Tx, run: Run, cluster: Cluster, idea: Idea, title: str) -> bool:

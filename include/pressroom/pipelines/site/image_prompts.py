@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import create_model
 
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.answers import (
     Answer,
@@ -60,6 +62,7 @@ class ImagePrompts(Answer):
     images: list[ProposedImage]
 
 
+@lru_cache(maxsize=64)
 def answer_type(number: int) -> type[ImagePrompts]:
     """The answer for so many images."""
     one = create_model(
@@ -137,7 +140,7 @@ def save(tx: Tx, run: Run, draft: Draft, output: Sequence[ImagePlan]) -> Saved:
         for position, plan in enumerate(output)
     ]
     tx.many("image_insert", rows)
-    return Saved(created=len(rows))
+    return Saved(created=len(rows), label=f"{quoted(draft.title)}: {counted(len(rows), 'image prompt')}")
 
 
 STAGE: Stage[Draft, Sequence[ImagePlan]] = Stage(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.model import ImageRequest
+from pressroom.domain.text import quoted
 from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
 from pressroom.store.database import Tx
 
@@ -73,7 +74,8 @@ def save(tx: Tx, run: Run, image: PendingImage, output: Drawn) -> Saved:
     if not tx.run("image_generated", site=run.site_id, image=image.id, **vars(output)):
         raise PermanentError(f"image {image.id} no longer waits to be drawn")
     tx.run("content_to_review", site=run.site_id, content=image.content_id)
-    return Saved(created=1)
+    which = f"image {image.position}" if image.position else "featured image"
+    return Saved(created=1, label=f"{which} of {quoted(image.title)}")
 
 
 STAGE: Stage[PendingImage, Drawn] = Stage(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pressroom.domain.errors import PermanentError
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.domain.text import shorten
+from pressroom.pipelines.stage import LABEL_CHARS, Key, Run, Saved, Stage, Tools
 from pressroom.store.database import Tx
 
 NAME = "tasks"
@@ -17,6 +18,7 @@ class NewIdea:
     """An idea to queue."""
 
     id: int
+    title: str
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
@@ -27,7 +29,8 @@ def pending(tx: Tx, run: Run) -> Sequence[Key]:
 
 def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[NewIdea]:
     """The ideas that still wait."""
-    return [NewIdea(idea) for idea in tx.values("ideas_waiting", site=run.site_id, ids=list(keys))]
+    waiting = tx.values("ideas_waiting", site=run.site_id, ids=list(keys))
+    return tx.all("ideas_to_queue", NewIdea, site=run.site_id, ids=waiting)
 
 
 async def process(idea: NewIdea, tools: Tools) -> None:
@@ -38,7 +41,8 @@ def save(tx: Tx, run: Run, idea: NewIdea, output: None) -> Saved:
     """A queued task; the idea is queued."""
     if not tx.run("idea_queued", site=run.site_id, idea=idea.id):
         raise PermanentError(f"idea {idea.id} no longer waits to be queued")
-    return Saved(created=tx.run("task_insert", site=run.site_id, idea=idea.id))
+    created = tx.run("task_insert", site=run.site_id, idea=idea.id)
+    return Saved(created=created, label=shorten(idea.title, LABEL_CHARS))
 
 
 STAGE: Stage[NewIdea, None] = Stage(

@@ -83,6 +83,11 @@ WHERE ideas.account_id = %(account)s AND ideas.site_id = %(site)s AND ideas.stat
             AND f.item = ideas.id::text AND f.attempts >= 3)
 ORDER BY ideas.id
 
+-- name: ideas_to_queue
+SELECT id, title FROM ideas
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = ANY(%(ids)s::bigint[])
+ORDER BY id
+
 -- name: idea_queued
 UPDATE ideas SET status = 'queued'
 WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(idea)s AND status = 'new'
@@ -196,30 +201,6 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND s
 SELECT id FROM contents
 WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review'
 ORDER BY id
-
--- name: waiting_counts
-SELECT
-    (SELECT count(*) FROM keywords
-     WHERE account_id = %(account)s AND site_id = %(site)s
-        AND status = 'new' AND cluster_id IS NULL AND NOT disabled) AS keywords,
-    (SELECT count(*) FROM clusters
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new' AND NOT disabled
-        AND NOT EXISTS (SELECT FROM ideas WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id)
-    ) AS clusters,
-    (SELECT count(*) FROM ideas
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new') AS ideas,
-    (SELECT count(*) FROM tasks
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'queued'
-        AND NOT EXISTS (SELECT FROM contents WHERE contents.account_id = %(account)s AND contents.task_id = tasks.id)
-    ) AS tasks,
-    (SELECT count(*) FROM contents
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'draft'
-        AND NOT EXISTS (SELECT FROM images WHERE images.account_id = %(account)s AND images.content_id = contents.id)
-    ) AS contents,
-    (SELECT count(*) FROM images
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'pending') AS images,
-    (SELECT count(*) FROM contents
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review') AS review
 
 -- name: preview_site
 SELECT name, url, subject FROM (
