@@ -22,12 +22,11 @@ import argparse
 import json
 import math
 import sys
-import tempfile
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
@@ -55,7 +54,7 @@ def main() -> None:
         "sequential": {"batch": 500, "concurrency": 1},
     }
     with (
-        tempfile.TemporaryDirectory(prefix="pressroom-fanout-") as folder,
+        throwaway_root() as folder,
         ScriptedOpenAI(latency=options.latency) as model,
     ):
         # Without the limits of the settings file, which would be what is measured.
@@ -74,7 +73,7 @@ def main() -> None:
                 add_queued_tasks(url, account, site, options.items)
 
         services = LocalServices(
-            Path(folder) / "run", settings=wide_pools(Path(folder)), extra_env=env, model=False,
+            folder / "run", settings=wide_pools(folder), extra_env=env, model=False,
             parallelism=32, prepare=prepare, report=progress,
         )  # fmt: skip
         with services:

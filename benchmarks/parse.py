@@ -21,11 +21,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import psycopg
+from tests.support.roots import throwaway_root
 
 from benchmarks.world import PROJECT, add_sites, open_world
 from pressroom.local.services import LocalServices
@@ -53,8 +52,8 @@ def main() -> None:
     counts = sorted(arguments.parse_args().sites)
     processor: dict[int, float] = {}
     worker: dict[int, float] = {}
-    with tempfile.TemporaryDirectory(prefix="pressroom-parse-") as folder:
-        services = LocalServices(Path(folder), model=False, airflow=False, report=progress)
+    with throwaway_root() as folder:
+        services = LocalServices(folder, model=False, airflow=False, report=progress)
         with services:
             account = open_world(services.info.database_url)
             have = 0

@@ -16,6 +16,7 @@ import pytest
 from pressroom.local.services import LocalServices
 from pressroom.store.migrate import migrate
 from tests.acceptance.newsroom import Newsroom, apply_site
+from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 
 KEYWORDS = [
@@ -36,6 +37,8 @@ SITES: dict[str, dict[str, Any]] = {
     "capped": {"run_cents": 3},
     "disconnected": {"connection": "pressroom_nowhere"},
     "delayed": {"within_stage_delay": 4},
+    "unreachable": {"connection": "pressroom_unreachable"},
+    "hourly": {"cron": "* * * * *"},
 }
 
 
@@ -47,7 +50,7 @@ def model() -> Iterator[ScriptedOpenAI]:
 
 
 @pytest.fixture(scope="session")
-def services(model: ScriptedOpenAI, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServices]:
+def services(model: ScriptedOpenAI) -> Iterator[LocalServices]:
     """The running services, with every site of this folder applied."""
     connection = {
         "conn_type": "generic", "host": model.base_url, "password": "not-a-secret",
@@ -60,10 +63,15 @@ def services(model: ScriptedOpenAI, tmp_path_factory: pytest.TempPathFactory) ->
         for slug, settings in SITES.items():
             apply_site(url, slug, **settings)
 
-    root = tmp_path_factory.mktemp("airflow")
-    env = {"AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection)}
-    with LocalServices(root, extra_env=env, model=False, prepare=prepare, report=lambda *_: None) as running:
-        yield running
+    nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
+    env = {
+        "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
+        "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
+    }
+    with throwaway_root() as root:
+        services = LocalServices(root, extra_env=env, model=False, prepare=prepare)
+        with services:
+            yield services
 
 
 @pytest.fixture

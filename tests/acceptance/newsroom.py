@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import yaml
 
@@ -30,6 +31,8 @@ def apply_site(url: str, slug: str, **settings: Any) -> None:
     site = {
         "kind": "Site", "account": slug, "slug": slug, "name": f"The {slug} site",
         "automation": {
+            "enabled": "cron" in settings,
+            "cron": settings.get("cron"),
             "concurrency": settings.get("concurrency", 2),
             "articles_per_run": settings.get("articles_per_run"),
             "within_stage_delay": settings.get("within_stage_delay", 0),
@@ -168,6 +171,18 @@ class Newsroom:
         for pid in running:
             os.kill(pid, signal.SIGKILL)
         return len(running)
+
+    def log(self, dag_run_id: str, task_id: str, index: int = 0) -> str:
+        """The log of the first try of a task, as Airflow serves it."""
+        info = self.services.info
+        with httpx.Client(base_url=info.airflow_url, timeout=30) as client:
+            login = {"username": info.airflow_user, "password": info.airflow_password}
+            token = client.post("/auth/token", json=login).json()["access_token"]
+            return client.get(
+                f"/api/v2/dags/{self.dag_id}/dagRuns/{dag_run_id}/taskInstances/{task_id}/logs/1",
+                params={"map_index": index},
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            ).text
 
     def state_of(self, dag_run_id: str, task_id: str) -> list[str]:
         """The states of a task's instances."""

@@ -7,7 +7,6 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
-import httpx
 import pytest
 
 from pressroom.definitions.importing import import_keywords
@@ -15,7 +14,7 @@ from pressroom.engine import reports
 from pressroom.pipelines.site import SITE
 from tests.acceptance.newsroom import Newsroom
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 STAGES = ["clusters", "ideas", "tasks", "content", "image_prompts", "images", "review"]
 
 
@@ -258,7 +257,7 @@ def test_a_missing_connection_fails_at_once_with_one_clear_message(newsroom: New
     states = newsroom.api.task_instances(newsroom.dag_id, run)
     failed = next(one for one in states if one["task_id"] == "content.work")
     assert (failed["state"], failed["try_number"]) == ("failed", 1)
-    log = _log(newsroom, run, "content.work", 0)
+    log = newsroom.log(run, "content.work")
     assert "the Airflow connection 'pressroom_nowhere' does not exist" in log
     assert newsroom.run_status(run) == "failed"
     assert newsroom.sql("SELECT reserved FROM accounts WHERE id = %(account)s") == [(0,)]
@@ -297,14 +296,35 @@ def test_wrong_parameters_are_refused_at_the_trigger(
         newsroom.trigger(**conf)
 
 
-def _log(newsroom: Newsroom, run: str, task: str, index: int) -> str:
-    info = newsroom.services.info
-    with httpx.Client(base_url=info.airflow_url, timeout=30) as client:
-        login = {"username": info.airflow_user, "password": info.airflow_password}
-        token = client.post("/auth/token", json=login).json()["access_token"]
-        answer = client.get(
-            f"/api/v2/dags/{newsroom.dag_id}/dagRuns/{run}/taskInstances/{task}/logs/1",
-            params={"map_index": index},
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-        )
-        return answer.text
+@pytest.mark.site("unreachable")
+def test_a_model_that_cannot_be_reached_is_tried_again_with_a_clear_message(newsroom: Newsroom) -> None:
+    newsroom.queue("Waits for the model")
+    run = newsroom.trigger()
+    newsroom.until(lambda: "up_for_retry" in newsroom.state_of(run, "content.work"), "another try")
+    log = newsroom.log(run, "content.work")
+    assert "1 items wait for another try" in log
+    assert "pressroom_unreachable" in log
+    assert "not-a-secret" not in log
+    newsroom.steer("cancel")
+    newsroom.finish(run)
+    assert newsroom.run_status(run) == "cancelled"
+    assert newsroom.count("tasks", "status = 'queued'") == 1
+    assert newsroom.charged() == 0
+    assert newsroom.sql("SELECT reserved FROM accounts WHERE id = %(account)s") == [(0,)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.site("hourly")
+def test_a_schedule_starts_runs_but_one_a_day_at_most(newsroom: Newsroom) -> None:
+    def openings() -> list[str]:
+        runs = newsroom.api.dag_runs(newsroom.dag_id)
+        return [state for run in runs for state in newsroom.state_of(run["dag_run_id"], "open_run")]
+
+    newsroom.until(lambda: "skipped" in openings(), "the second minute's run to be skipped", 150)
+    assert openings().count("success") == 1
+    assert newsroom.sql("SELECT trigger, owner, status FROM runs WHERE site_id = %(site)s") == [
+        ("scheduled", "the schedule", "completed")
+    ]
+    assert newsroom.sql(
+        "SELECT last_run_at IS NOT NULL FROM automation_configs WHERE site_id = %(site)s"
+    ) == [(True,)]

@@ -245,6 +245,34 @@ def test_preview(garden: Invoke, tmp_path: Path) -> None:
     assert path.exists()
 
 
+OF_A_SITE = (
+    "run", "pause", "resume", "cancel", "status", "history", "logs", "estimate", "overview", "retry-failed",
+    "preview",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OF_A_SITE)
+def test_error_behaviors_missing_site(garden: Invoke, command: str) -> None:
+    garden(command, code=2)
+
+
+@pytest.mark.parametrize("command", OF_A_SITE)
+def test_error_behaviors_no_such_site(garden: Invoke, command: str) -> None:
+    (line,) = garden(command, "gardn", code=1).stderr.splitlines()
+    assert line == "error: there is no site 'gardn'. Did you mean 'garden'?"
+
+
+def test_error_behaviors_run_not_found(
+    garden: Invoke, database: psycopg.Connection[tuple[int]], files: Path
+) -> None:
+    add_run(database)
+    assert garden("logs", "garden", "--run", 99, code=1).stderr == "error: garden has no run 99\n"
+    # Another site's run is none of this one's.
+    (files / "b.yaml").write_text("kind: Site\naccount: acme\nslug: pond\nname: Pond\n")
+    garden("apply", "-f", files)
+    assert garden("logs", "pond", "--run", 1, code=1).stderr == "error: pond has no run 1\n"
+
+
 def test_errors_are_one_line_without_secrets(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, files: Path
 ) -> None:

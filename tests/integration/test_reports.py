@@ -174,7 +174,7 @@ Event = tuple[str, dict[str, Any]]
 BATCH: Event = ("batch_done", {"waiting": 0})
 WAITS: Event = ("batch_done", {"waiting": 2})
 ITEM: Event = ("item_done", {"item": "1"})
-# The rows of the seed's table "Job States", and what of ours each covers: status, stage, lease, work's events.
+# The rows of the table "Job States", and what of ours each covers: status, stage, lease, work's events.
 JOB_STATES: dict[str, tuple[str, str | None, str, list[Event], JobState]] = {
     "pending: job created, waiting for worker": ("running", None, "5 min", [], JobState.PENDING),
     "running: worker processing stages": ("running", "ideas", "5 min", [BATCH, ITEM], JobState.RUNNING),

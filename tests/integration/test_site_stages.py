@@ -15,7 +15,7 @@ import pytest
 from pressroom.domain.definitions import Account, ArticleSettings, ImageSettings, Site
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.text import normalize
-from pressroom.pipelines.site import SITE, content, images, review
+from pressroom.pipelines.site import SITE, images, review
 from pressroom.pipelines.site.clusters import key_of
 from pressroom.pipelines.site.estimate import counts, estimate_run
 from pressroom.pipelines.stage import LABEL_CHARS, Run, Skip, Stage, Tools
@@ -422,19 +422,3 @@ def test_the_preview_shows_articles_images_facts_and_the_model(world: World, tmp
     assert "only shows that the machinery works" not in text
     with world.store.transaction(world.other) as tx, pytest.raises(PermanentError):
         write_preview(tx, world.site, tmp_path / "other")
-
-
-def test_a_stage_names_its_result_fields(world: World) -> None:
-    fields = {stage.name: list(stage.result_fields) for stage in SITE.stages}
-    assert fields["clusters"] == ["keywords_processed", "clusters_created", "batches_run", "credits_used",
-                                  "skipped",
-                                  "partial", "time_elapsed"]  # fmt: skip
-    assert fields["content"] == [
-        "tasks_processed",
-        "content_created",
-        "total_words",
-        "batches_run",
-        "credits_used",
-    ]
-    assert fields["images"] == ["images_processed", "images_generated", "batches_run"]
-    assert content.STAGE.charge(world.run, content.Task(1, "", "", "", [], [], "")) == 5

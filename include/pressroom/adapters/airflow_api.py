@@ -81,14 +81,22 @@ class AirflowApi:
         """Let the DAG's runs be scheduled."""
         self._call("PATCH", f"dags/{_part(dag_id)}?update_mask=is_paused", {"is_paused": False})
 
+    def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Every run of a DAG as Airflow describes it: dag_run_id, state, run_type, …"""
+        return self._pages(f"dags/{_part(dag_id)}/dagRuns", "dag_runs")
+
     def task_instances(self, dag_id: str, dag_run_id: str) -> list[dict[str, Any]]:
-        """A run's task instances as Airflow describes them: task_id, map_index, state, start_date …"""
-        path = f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}/taskInstances"
+        """Every task instance of a run as Airflow describes it: task_id, map_index, state, start_date, …"""
+        return self._pages(
+            f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}/taskInstances", "task_instances"
+        )
+
+    def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
             page = self._call("GET", f"{path}?limit=100&offset={len(found)}&order_by=id")
-            found += page["task_instances"]
-            if not page["task_instances"] or len(found) >= page["total_entries"]:
+            found += page[key]
+            if not page[key] or len(found) >= page["total_entries"]:
                 return found
 
     def clear(

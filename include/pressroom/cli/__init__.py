@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import typer
@@ -34,6 +35,8 @@ app = typer.Typer(
     # A traceback with local variables would print passwords.
     pretty_exceptions_enable=False,
 )
+# The pool reports every failed attempt to connect; the one error at the end says it all.
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 definitions.register(app)
 app.add_typer(accounts.app, name="credits")
 runs.register(app)

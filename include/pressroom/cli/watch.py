@@ -19,6 +19,7 @@ from pressroom.pipelines.stage import Pipeline
 from pressroom.store.database import Store
 
 REFRESH_SECONDS = 0.5
+SUMMARY_SECONDS = 10.0
 SHOWN_LINES = 6
 MARKS = {
     JobState.PENDING: "[dim]·[/]",
@@ -45,7 +46,7 @@ def watch(
     ``ended`` tells whether Airflow is through with it: a run that was refused at the door has no stages to
     wait for. None when the run was never opened.
     """
-    began = time.monotonic()
+    began = summed_up = time.monotonic()
     last = 0
     lines: list[LogLine] = []
     found: RunStatus | None = None
@@ -64,8 +65,13 @@ def watch(
                     if not console.is_terminal:
                         for line in fresh:
                             console.print(_line(line), highlight=False, soft_wrap=True)
-            if found is not None and console.is_terminal:
-                live.update(_picture(found, lines, time.monotonic() - began))
+            if found is not None:
+                now = time.monotonic()
+                if console.is_terminal:
+                    live.update(_picture(found, lines, now - began))
+                elif now - summed_up > SUMMARY_SECONDS:
+                    summed_up = now
+                    console.print(_head(found, now - began), highlight=False, soft_wrap=True)
             if over:
                 break
             time.sleep(REFRESH_SECONDS)
@@ -98,13 +104,16 @@ def stage_table(status: RunStatus) -> Table:
 
 
 def _picture(status: RunStatus, lines: list[LogLine], seconds: float) -> RenderableType:
+    return Group(_head(status, seconds), stage_table(status), "", *(_line(line) for line in lines))
+
+
+def _head(status: RunStatus, seconds: float) -> Text:
     items = sum(stage.processed for stage in status.stages)
-    head = Text.assemble(
+    return Text.assemble(
         (f"run {status.run.id} {status.run.status}", "bold"),
         f"   {seconds:.0f} s   {items} items   {items * 60 / max(seconds, 1):.0f} a minute   "
         f"{status.run.credits_used} credits   {status.run.cents:.2f} cents",
     )
-    return Group(head, stage_table(status), "", *(_line(line) for line in lines))
 
 
 def _line(line: LogLine) -> Text:

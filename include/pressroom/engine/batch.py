@@ -262,7 +262,6 @@ class _Batch:
                 tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item}
             )
 
-        log.warning("%s: %s", scope.stage, message)
         await self._tx(write)
 
     async def _record_failure(self, scope: Scope, error: Exception) -> None:
@@ -282,7 +281,6 @@ class _Batch:
                 level="error", data={"item": scope.item, "error_class": name},
             )  # fmt: skip
 
-        log.error("%s: item %s failed (%s): %s", scope.stage, scope.item, name, text)
         await self._tx(write)
 
     async def _tx(self, do: Callable[[Tx], T]) -> T:

@@ -6,6 +6,7 @@ and a lease, which work renews; a run whose lease has run out is dead, and the n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,9 @@ from pressroom.domain.errors import InsufficientCredits, RunConflict
 from pressroom.engine import ledger
 from pressroom.store.database import Tx
 
+log = logging.getLogger(__name__)
+
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
 SCHEDULED_GAP = timedelta(hours=23)
@@ -192,7 +196,8 @@ def event(
     level: str = "info",
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a line to the run's activity log. ``level``: info, warning or error."""
+    """Add a line to the run's activity log, and to the task's. ``level``: info, warning or error."""
+    log.log(LEVELS[level], "%s: %s", stage or "run", message)
     tx.run(
         "insert_event",
         run=run_id,

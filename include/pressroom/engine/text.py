@@ -162,7 +162,8 @@ class BoundText:
 
 @lru_cache(maxsize=256)
 def _schema_of(form: type[BaseModel]) -> Mapping[str, Any]:
-    # A batch asks for the same form item after item, and making its schema takes milliseconds of the one thread.
+    # A batch asks for the same form item after item, and making its schema takes milliseconds of the one
+    # thread.
     return form.model_json_schema()
 
 

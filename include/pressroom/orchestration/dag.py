@@ -58,8 +58,8 @@ def build_dag(pipeline: Pipeline, site: Site) -> DAG:
             before = _stage(stage, site, before)
         closing = CloseRun(task_id="close_run", site=site.slug).as_teardown(setups=opening)
         before >> closing
-    # Only now: what a DAG has before its tasks is copied into every one of them, and the copies would be half of what
-    # the dag processor serializes and checks.
+    # Only now: what a DAG has before its tasks is copied into every one of them, and the copies would be half
+    # of what the dag processor serializes and checks.
     dag.params = ParamsDict(_params())
     return dag
 

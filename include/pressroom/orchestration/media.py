@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
 from airflow.sdk import ObjectStoragePath
 
-from pressroom.adapters.media_files import media_name
+from pressroom.adapters.media_files import MediaFiles, media_name
 from pressroom.domain.errors import ConfigurationError, TransientError
+from pressroom.domain.model import MediaStore
+
+
+def media_store(root: str) -> MediaStore:
+    """The store at a URL. A folder is written by our own adapter: with Airflow's path, a file would not
+    appear whole or not at all."""
+    parts = urlsplit(root)
+    if parts.scheme in ("", "file"):
+        return MediaFiles(Path(unquote(parts.path)))
+    return ObjectStorageMedia(root)
 
 
 class ObjectStorageMedia:
     """A MediaStore under a root URL. The same bytes have the same name, so they are stored once."""
 
     def __init__(self, root: str) -> None:
-        self._root = ObjectStoragePath(root)
+        try:
+            self._root = ObjectStoragePath(root)
+        except (ValueError, ImportError) as error:
+            scheme = urlsplit(root).scheme
+            raise ConfigurationError(
+                f"media cannot be kept at {scheme}://…: install the Airflow provider for it"
+            ) from error
 
     def put(self, data: bytes, media_type: str) -> str:
         """Store and return the URL. See MediaStore."""
         path = self._root / media_name(data, media_type)
         try:
-            if not path.exists() or path.stat().st_size != len(data):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # Written aside and renamed where the storage has folders: a reader never sees half an image.
-                if path.protocol in ("", "file"):
-                    aside = path.with_name(f".{path.name}.part")
-                    aside.write_bytes(data)
-                    aside.rename(path)
-                else:
-                    path.write_bytes(data)
-        except PermissionError as error:
+            # Object storage shows a whole object or none, so one that is there is complete.
+            if not path.exists():
+                path.write_bytes(data)
+        except (PermissionError, FileNotFoundError) as error:
             raise ConfigurationError(
-                f"media cannot be written under {self._root}: permission denied"
+                f"media cannot be written under {self._root}: {error.strerror or 'refused'}"
             ) from error
         except OSError as error:
             raise TransientError(
-                f"media cannot be written under {self._root}: {error.strerror or error}"
+                f"media cannot be written under {self._root}: {error.strerror or type(error).__name__}"
             ) from error
-        return path.as_uri() if path.protocol in ("", "file") else str(path)
+        return str(path)

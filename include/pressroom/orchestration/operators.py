@@ -86,7 +86,7 @@ class OpenRun(RunOperator):
         store = connections.store()
         row = self._row(store)
         dag_run = context["dag_run"]
-        scheduled = str(dag_run.run_type) == "scheduled"
+        scheduled = dag_run.run_type == "scheduled"
         who = dag_run.triggering_user_name or ("the schedule" if scheduled else "an API call")
         facts: dict[str, Any] = {
             "site_id": row.site_id, "dag_id": self.dag_id, "dag_run_id": _dag_run_id(context),
@@ -147,7 +147,6 @@ class PlanStage(RunOperator):
                 tx, run.id, "stage_started", message + (f" ({reason})" if reason else ""), stage=stage.name
             )
             control.renew(tx, run.id)
-        self.log.info("%s", message)
         return batches
 
 
@@ -213,7 +212,6 @@ class WorkBatch(RunOperator):
                     "waiting": 0 if over else len(report.waiting),
                 },
             )  # fmt: skip
-        self.log.info("%s", text)
 
     @staticmethod
     def _what_waits(report: Report) -> TransientError:

@@ -15,7 +15,7 @@ from pressroom.engine.images import ImageEngine, PricedImages
 from pressroom.engine.ledger import Scope
 from pressroom.engine.text import TextEngine
 from pressroom.orchestration import connections
-from pressroom.orchestration.media import ObjectStorageMedia
+from pressroom.orchestration.media import media_store
 from pressroom.pipelines.stage import Run, Tools
 from pressroom.store.database import Store
 
@@ -29,7 +29,7 @@ async def toolbox(store: Store, run: Run) -> AsyncIterator[Callable[[Scope], Too
         model = await stack.enter_async_context(OpenAIText(settings, site.text.model))
         text = TextEngine(model, store, settings)
         images = ImageEngine(await _image_provider(site.images, stack), store)
-        media = ObjectStorageMedia(connections.media_root())
+        media = media_store(connections.media_root())
         similarity = WordLlamaSimilarity()
 
         def tools_for(scope: Scope) -> Tools:

@@ -63,7 +63,7 @@ def test_the_lock_is_taken_in_a_setup_and_released_in_a_teardown() -> None:
 
 
 def test_a_stage_runs_behind_one_without_work_but_never_behind_a_failed_one() -> None:
-    rules = {task.task_id: str(task.trigger_rule) for task in built().tasks}
+    rules = {task.task_id: task.trigger_rule.value for task in built().tasks}
     assert rules.pop("open_run") == "all_success"
     assert rules.pop("clusters.plan") == "all_success"  # Airflow's condition for what follows a setup
     assert rules.pop("close_run") == "all_done_setup_success"
@@ -174,6 +174,6 @@ def test_two_builds_of_one_definition_serialize_identically() -> None:
     assert text(built(**automation)) == text(built(**automation))
 
 
-@pytest.mark.parametrize("change", [{"time": "03:00"}, {"enabled": False}, {"concurrency": 32}])
+@pytest.mark.parametrize("change", [{"time": "03:00"}, {"enabled": False}, {"concurrency": 64}])
 def test_a_changed_definition_serializes_differently(change: dict[str, Any]) -> None:
     assert text(built(enabled=True)) != text(built(**{"enabled": True, **change}))
