@@ -18,6 +18,7 @@ from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
 from pressroom.definitions.reading import site_by_slug
+from pressroom.domain.errors import TransientError
 from pressroom.engine import control
 from pressroom.local.services import LocalServices
 from pressroom.store.database import Store
@@ -93,6 +94,20 @@ class Newsroom:
     def finish(self, dag_run_id: str) -> str:
         """Wait for Airflow's end of the run: success or failed."""
         return self.api.wait(self.dag_id, dag_run_id, timeout=LONGEST_WAIT, interval=0.3)
+
+    def clear(self, dag_run_id: str, task_id: str) -> None:
+        """Clear a task and what follows it.
+
+        Airflow answers 500 when the scheduler changes the same rows meanwhile; clearing twice does no harm.
+        """
+
+        def cleared() -> bool:
+            try:
+                return self.api.clear(self.dag_id, dag_run_id, [task_id]) > 0
+            except TransientError:
+                return False
+
+        self.until(cleared, f"{task_id} to be cleared", 30)
 
     def steer(self, action: str) -> None:
         """pause, resume or cancel, as the command line does."""

@@ -62,7 +62,7 @@ def test_keywords_become_illustrated_articles_for_review(newsroom: Newsroom, key
     # Everything done and cleared from the first stage on: nothing is done or charged twice.
     calls = len(newsroom.model.script.journal)
     articles = newsroom.sql("SELECT id, title, html FROM contents WHERE site_id = %(site)s ORDER BY id")
-    newsroom.api.clear(newsroom.dag_id, run, ["clusters.plan"])
+    newsroom.clear(run, "clusters.plan")
     newsroom.until(
         lambda: newsroom.api.run_state(newsroom.dag_id, run) != "success", "the cleared run to start"
     )
@@ -86,7 +86,7 @@ def test_a_run_killed_in_the_middle_of_stage_4_and_cleared_ends_with_each_item_o
     assert newsroom.kill_tasks(run, "content.work") > 0
     done = newsroom.count("contents")
     assert done < 12
-    newsroom.api.clear(newsroom.dag_id, run, ["content.work"])
+    newsroom.clear(run, "content.work")
     assert newsroom.finish(run) == "success", newsroom.events()[-10:]
 
     assert newsroom.count("contents") == 12
