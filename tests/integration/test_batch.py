@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from pressroom.domain.errors import (
+    AlreadyDone,
     ConfigurationError,
     RefusedAnswer,
     RunConflict,
@@ -172,6 +173,20 @@ def test_a_failing_save_takes_back_its_own_item_only(world: World) -> None:
     report = go(world, toy(fine, save=save), run, ids, concurrency=6)
     assert (report.done, report.failed) == (5, 1)
     assert str(ids[3]) not in charged(world)
+
+
+def test_an_item_that_another_worker_finished_meanwhile_is_no_failure(world: World) -> None:
+    ids, run = world.clusters(3), world.run()
+
+    def save(tx: Tx, item: int) -> None:
+        if item == ids[0]:
+            raise AlreadyDone("no longer waits")
+
+    report = go(world, toy(fine, save=save), run, ids, concurrency=3)
+    assert (report.done, report.failed) == (2, 0)
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert str(ids[0]) not in charged(world)
+    assert reserved(world) == 0
 
 
 def test_finished_items_are_saved_in_groups_of_at_most_50(

@@ -7,6 +7,7 @@
     └── PermanentError            retrying cannot help
         ├── ConfigurationError    credentials, connections, models: dooms the whole batch, fails the task
         │   └── DefinitionError   a definition or an input file; names file, line, key
+        ├── AlreadyDone           the item was finished by somebody else meanwhile: nothing is wrong
         ├── RunConflict           another run of the site is live, or this one was taken over
         ├── BudgetError           no paid call may start: the run ends partial
         │   ├── InsufficientCredits
@@ -55,6 +56,10 @@ class DefinitionError(ConfigurationError):
 
 class RunConflict(PermanentError):
     """The site's lock is held by another run, or was taken from this one."""
+
+
+class AlreadyDone(PermanentError):
+    """The item no longer waits: another worker was quicker, as after a lost heartbeat."""
 
 
 class BudgetError(PermanentError):

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from pressroom.domain.errors import (
+    AlreadyDone,
     BudgetError,
     ConfigurationError,
     PermanentError,
@@ -189,6 +190,9 @@ class _Batch:
             else:
                 await self._note(scope, "item_waits", f"{scope.item} will be tried again: {error}")
             self.report.waiting.append(error)
+        except AlreadyDone as error:
+            log.info("%s: %s", scope.stage, error)
+            await self._release(scope)
         except PermanentError as error:
             await self._record_failure(scope, error)
         except Exception as error:  # a defect: its neighbours go on, the task fails at the end

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import create_model
 
 from pressroom.domain.definitions import Charges
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.model import Similarity
 from pressroom.domain.text import counted, normalize, shorten
 from pressroom.pipelines.prompts import render
@@ -173,7 +173,7 @@ def save(tx: Tx, run: Run, group: Group, output: Sequence[Grouped]) -> Saved:
         ids = [keyword.id for keyword in grouped.keywords]
         assigned += tx.run("keywords_assign", site=run.site_id, cluster=cluster, ids=ids)
     if assigned != len(group.keywords):
-        raise PermanentError(f"{len(group.keywords) - assigned} of the group's keywords no longer wait")
+        raise AlreadyDone(f"{len(group.keywords) - assigned} of the group's keywords no longer wait")
     names = ", ".join(grouped.name for grouped in output)
     sizes = f"{counted(assigned, 'keyword')} → {counted(len(output), 'cluster')}"
     return Saved(created=created, label=shorten(f"{sizes}: {names}", LABEL_CHARS))

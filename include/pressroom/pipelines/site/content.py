@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from pressroom.domain.errors import EmptyAnswer, PermanentError
+from pressroom.domain.errors import AlreadyDone, EmptyAnswer
 from pressroom.domain.model import Prompt
 from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.prompts import render
@@ -182,7 +182,7 @@ def _article(
 def save(tx: Tx, run: Run, task: Task, output: Written) -> Saved:
     """A draft under a slug of its own; the task is completed."""
     if not tx.run("task_completed", site=run.site_id, task=task.id):
-        raise PermanentError(f"task {task.id} no longer waits to be written")
+        raise AlreadyDone(f"task {task.id} no longer waits to be written")
     base = output.slug or f"article-{task.id}"
     for number in count(1):
         suffix = "" if number == 1 else f"-{number}"

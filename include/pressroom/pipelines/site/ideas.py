@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import create_model
 
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.text import counted, normalize, shorten
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.answers import (
@@ -140,7 +140,7 @@ def _idea(proposed: ProposedIdea, cluster: Cluster) -> Idea:
 def save(tx: Tx, run: Run, cluster: Cluster, output: Sequence[Idea]) -> Saved:
     """Ideas whose titles are new to the site, one at least; the cluster is planned."""
     if not tx.run("cluster_planned", site=run.site_id, cluster=cluster.id):
-        raise PermanentError(f"the cluster {cluster.name!r} no longer waits for ideas")
+        raise AlreadyDone(f"the cluster {cluster.name!r} no longer waits for ideas")
     created = sum(_insert(tx, run, cluster, idea, idea.title) for idea in output)
     if not created:
         # Every title is taken: the cluster's name tells them apart, then a number does.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import create_model
 
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.answers import (
@@ -128,7 +128,7 @@ def complete(
 def save(tx: Tx, run: Run, draft: Draft, output: Sequence[ImagePlan]) -> Saved:
     """Pending images at positions 0 (featured) and up."""
     if tx.value("draft_lock_without_images", site=run.site_id, content=draft.id) is None:
-        raise PermanentError(f"article {draft.id} no longer waits for image prompts")
+        raise AlreadyDone(f"article {draft.id} no longer waits for image prompts")
     rows = [
         {
             "site": run.site_id,

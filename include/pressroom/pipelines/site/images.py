@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.model import ImageRequest
 from pressroom.domain.text import quoted
 from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
@@ -72,7 +72,7 @@ def save(tx: Tx, run: Run, image: PendingImage, output: Drawn) -> Saved:
     # The article's row first: of two last images at once, the second waits here and then sees the first.
     tx.value("content_lock", site=run.site_id, content=image.content_id)
     if not tx.run("image_generated", site=run.site_id, image=image.id, **vars(output)):
-        raise PermanentError(f"image {image.id} no longer waits to be drawn")
+        raise AlreadyDone(f"image {image.id} no longer waits to be drawn")
     tx.run("content_to_review", site=run.site_id, content=image.content_id)
     which = f"image {image.position}" if image.position else "featured image"
     return Saved(created=1, label=f"{which} of {quoted(image.title)}")

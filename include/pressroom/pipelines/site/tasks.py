@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.text import shorten
 from pressroom.pipelines.stage import LABEL_CHARS, Key, Run, Saved, Stage, Tools
 from pressroom.store.database import Tx
@@ -40,7 +40,7 @@ async def process(idea: NewIdea, tools: Tools) -> None:
 def save(tx: Tx, run: Run, idea: NewIdea, output: None) -> Saved:
     """A queued task; the idea is queued."""
     if not tx.run("idea_queued", site=run.site_id, idea=idea.id):
-        raise PermanentError(f"idea {idea.id} no longer waits to be queued")
+        raise AlreadyDone(f"idea {idea.id} no longer waits to be queued")
     created = tx.run("task_insert", site=run.site_id, idea=idea.id)
     return Saved(created=created, label=shorten(idea.title, LABEL_CHARS))
 
