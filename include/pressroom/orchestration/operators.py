@@ -242,9 +242,13 @@ class SumUpStage(RunOperator):
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=0, skipped=None)
             tx.run("finish_stage", run=run.id, stage=stage.name, output=summary)
-            control.event(
-                tx, run.id, "stage_done", f"{stage.title}: {summary}", stage=stage.name, data=summary
-            )
+            told = [
+                f"{name.replace('_', ' ')} {value}"
+                for name, value in summary.items()
+                if isinstance(value, int)
+            ]
+            message = f"{stage.title}: {', '.join(told)}"
+            control.event(tx, run.id, "stage_done", message, stage=stage.name, data=summary)
         return summary
 
 
