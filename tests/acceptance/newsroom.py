@@ -147,7 +147,7 @@ class Newsroom:
             row[0]
             for row in self.sql(
                 "SELECT kind || ': ' || message FROM run_events JOIN runs ON runs.id = run_id"
-                " WHERE site_id = %(site)s ORDER BY run_events.id"
+                " WHERE site_id = %(site)s ORDER BY run_id, run_events.id"
             )
         ]
 

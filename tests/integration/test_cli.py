@@ -69,10 +69,11 @@ def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -
     ).fetchone()
     assert row
     database.execute(
-        "INSERT INTO run_events (account_id, run_id, stage, kind, level, message)"
-        " SELECT account_id, id, 'ideas', 'x', l, m FROM runs,"
-        " (VALUES ('info', 'first'), ('info', 'second'), ('error', 'third')) AS v (l, m)"
+        "INSERT INTO run_events (account_id, run_id, id, stage, kind, level, message)"
+        " SELECT account_id, runs.id, n, 'ideas', 'x', l, m FROM runs,"
+        " (VALUES (1, 'info', 'first'), (2, 'info', 'second'), (3, 'error', 'third')) AS v (n, l, m)"
     )
+    database.execute("UPDATE runs SET last_event = 3")
     return row[0]
 
 

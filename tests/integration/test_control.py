@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from pressroom.domain.errors import InsufficientCredits, RunConflict
-from pressroom.engine import control, ledger
+from pressroom.engine import control, ledger, reports
 from pressroom.engine.control import TooSoon
 from pressroom.engine.ledger import Scope
 from pressroom.store.database import Store
@@ -137,3 +137,21 @@ def test_closing_gives_back_what_was_reserved(world: World) -> None:
         assert ledger.balance(tx) == (Decimal(1000), Decimal(5))
         control.close_run(tx, run.id, failed=None)
         assert ledger.balance(tx) == (Decimal(1000), Decimal(0))
+
+
+def test_events_come_in_the_order_of_their_numbers(world: World) -> None:
+    """Whoever has read up to one has missed none before it: a slow transaction holds later ones back."""
+    run = world.run()
+
+    def write(number: int) -> None:
+        for _ in range(20):
+            with world.store.transaction(world.account_id) as tx:
+                control.event(tx, run.id, "test", f"by {number}")
+
+    seen: list[int] = []
+    with ThreadPoolExecutor(5) as pool:
+        writing = [pool.submit(write, number) for number in range(4)]
+        while not all(one.done() for one in writing) or not seen or seen[-1] < 81:
+            with world.store.transaction(world.account_id) as tx:
+                seen += [line.id for line in reports.log_tail(tx, run.id, 500, seen[-1] if seen else 0)]
+    assert seen == list(range(1, 82))  # the first is the run's start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,7 @@ from psycopg import sql
 
 from pressroom.definitions import loading, reading
 from pressroom.definitions.applying import apply
-from pressroom.engine import reports
+from pressroom.engine import control, reports
 from pressroom.engine.reports import JobState
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
@@ -201,11 +200,9 @@ JOB_STATES: dict[str, tuple[str, str | None, str, list[Event], JobState]] = {
 def test_job_states(world: World, row: str) -> None:
     status, stage, lease, events, state = JOB_STATES[row]
     run = world.run("r", status, stage, lease)
-    for kind, data in events:
-        world.connection.execute(
-            "INSERT INTO run_events (account_id, run_id, kind, message, data) VALUES (%s, %s, %s, '', %s)",
-            (world.account, run, kind, json.dumps(data)),
-        )
+    with world.store.transaction(world.account) as tx:
+        for kind, data in events:
+            control.event(tx, run, kind, "", data=data)
     assert world.status().run.state is state
 
 
@@ -224,10 +221,8 @@ def test_the_live_run_comes_first_then_the_newest(world: World) -> None:
 
 def test_nothing_is_seen_from_another_account(world: World) -> None:
     run = world.run("a", "running")
-    world.connection.execute(
-        "INSERT INTO run_events (account_id, run_id, kind, message) VALUES (%s, %s, 'x', 'y')",
-        (world.account, run),
-    )
+    with world.store.transaction(world.account) as tx:
+        control.event(tx, run, "x", "y")
     with world.store.transaction() as tx:
         other = reading.account_by_slug(tx, "other").account_id
     with world.store.transaction(other) as tx:
@@ -238,11 +233,9 @@ def test_nothing_is_seen_from_another_account(world: World) -> None:
 
 def test_log_tail_and_following(world: World) -> None:
     run = world.run("a", "running")
-    for number in range(10):
-        world.connection.execute(
-            "INSERT INTO run_events (account_id, run_id, kind, message) VALUES (%s, %s, 'progress', %s)",
-            (world.account, run, f"line {number}"),
-        )
+    with world.store.transaction(world.account) as tx:
+        for number in range(10):
+            control.event(tx, run, "progress", f"line {number}")
     with world.store.transaction(world.account) as tx:
         last = reports.log_tail(tx, run, 3)
         assert [line.message for line in last] == ["line 7", "line 8", "line 9"]

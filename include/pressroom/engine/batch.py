@@ -233,7 +233,6 @@ class _Batch:
         """Outputs, status changes, charges, counts and events of the group: all of it or none."""
         with self.store.transaction(self.run.account_id) as tx:
             results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
-            # The account's row is locked from the first charge on, so the charges come after all the rest.
             for entry, saved in zip(group, results, strict=True):
                 item = entry.scope.item
                 tx.run("clear_item_failure", site=self.run.site_id, stage=self.stage.name, item=item)
@@ -241,13 +240,15 @@ class _Batch:
                 control.event(
                     tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data
                 )
-                ledger.settle(tx, entry.scope, entry.credits)
             tx.run(
                 "add_to_stage", run=self.run.id, stage=self.stage.name,
                 processed=sum(self.stage.size(entry.item) for entry in group),
                 created=sum(saved.created for saved in results), words=sum(saved.words for saved in results),
                 credits=sum(entry.credits for entry in group),
             )  # fmt: skip
+            # The account's row is locked from the first charge on, so the charges come after all the rest.
+            for entry in group:
+                ledger.settle(tx, entry.scope, entry.credits)
         return results
 
     async def _stop_spending(self, scope: Scope, error: BudgetError) -> None:
@@ -261,10 +262,10 @@ class _Batch:
 
     async def _note(self, scope: Scope, kind: str, message: str, level: str = "warning") -> None:
         def write(tx: Tx) -> None:
-            ledger.release(tx, scope)
             control.event(
                 tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item}
             )
+            ledger.release(tx, scope)  # after the event: all transactions lock the run, then the account
 
         await self._tx(write)
 
@@ -275,7 +276,6 @@ class _Batch:
         self.report.failed += 1
 
         def write(tx: Tx) -> None:
-            ledger.release(tx, scope)
             tx.run(
                 "record_item_failure", site=scope.site_id, stage=scope.stage, item=scope.item,
                 run=scope.run_id, error_class=name, error=text[:2000],
@@ -284,6 +284,7 @@ class _Batch:
                 tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {text}", stage=scope.stage,
                 level="error", data={"item": scope.item, "error_class": name},
             )  # fmt: skip
+            ledger.release(tx, scope)
 
         await self._tx(write)
 

@@ -171,8 +171,8 @@ def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     ``failed``: what broke, None when nothing did. A run that left something undone ends partial.
     """
     state = get(tx, run_id)
-    ledger.release_run(tx, run_id)
     if not state.live:  # taken over, or closed before: its end is on record
+        ledger.release_run(tx, run_id)
         return state.status
     if state.cancel_requested:
         status = "cancelled"
@@ -183,6 +183,7 @@ def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     tx.run("finish_run", run=run_id, status=status, error=failed)
     event(tx, run_id, "run_finished", f"Run {status}" + (f": {failed}" if failed else ""),
           level="error" if status == "failed" else "info")  # fmt: skip
+    ledger.release_run(tx, run_id)  # after the event: all transactions lock the run, then the account
     return status
 
 
@@ -231,6 +232,6 @@ def _take_over_or_refuse(tx: Tx, other: RunState) -> None:
         )
     ran_out = f"its lease ran out at {other.lease_until:%Y-%m-%d %H:%M:%S} UTC"
     reason = f"{ran_out}, and another run took the site's lock"
-    ledger.release_run(tx, other.id)
     tx.run("finish_run", run=other.id, status="failed", error=reason)
     event(tx, other.id, "run_finished", f"Run failed: {reason}", level="error")
+    ledger.release_run(tx, other.id)

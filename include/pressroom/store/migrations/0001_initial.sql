@@ -209,6 +209,7 @@ CREATE TABLE runs (
     params            jsonb NOT NULL DEFAULT '{}',
     estimated_credits numeric(14, 2) NOT NULL DEFAULT 0,
     error_message     text,
+    last_event        bigint NOT NULL DEFAULT 0,
     started_at        timestamptz NOT NULL DEFAULT now(),
     opened_at         timestamptz NOT NULL DEFAULT now(),  -- by the start, or by the clear that took it up again
     paused_at         timestamptz,
@@ -243,18 +244,20 @@ CREATE TABLE stage_results (
 );
 
 CREATE TABLE run_events (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id bigint NOT NULL,
     run_id     bigint NOT NULL,
+    -- Counted by the run (runs.last_event), whose row stays locked until the event is committed: so events come in the
+    -- order of their numbers, and whoever has read up to one has missed none before it.
+    id         bigint NOT NULL,
     stage      text,
     kind       text NOT NULL,
     level      text NOT NULL DEFAULT 'info' CHECK (level IN ('info', 'warning', 'error')),
     message    text NOT NULL,
     data       jsonb NOT NULL DEFAULT '{}',
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run_id, id),
     FOREIGN KEY (account_id, run_id) REFERENCES runs (account_id, id) ON DELETE CASCADE
 );
-CREATE INDEX run_events_tail ON run_events (run_id, id);
 
 CREATE TABLE item_failures (
     account_id  bigint NOT NULL,

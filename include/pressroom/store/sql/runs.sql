@@ -80,8 +80,10 @@ WHERE account_id = %(account)s AND id = %(run)s
 UPDATE runs SET current_stage = %(stage)s WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: insert_event
-INSERT INTO run_events (account_id, run_id, stage, kind, level, message, data)
-VALUES (%(account)s, %(run)s, %(stage)s, %(kind)s, %(level)s, %(message)s, %(data)s)
+WITH next AS (
+    UPDATE runs SET last_event = last_event + 1 WHERE account_id = %(account)s AND id = %(run)s RETURNING last_event)
+INSERT INTO run_events (account_id, run_id, id, stage, kind, level, message, data)
+SELECT %(account)s, %(run)s, last_event, %(stage)s::text, %(kind)s, %(level)s, %(message)s, %(data)s::jsonb FROM next
 
 -- name: plan_stage
 INSERT INTO stage_results AS s (account_id, run_id, stage, planned, skipped, completed_at)
