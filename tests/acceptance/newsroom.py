@@ -18,7 +18,7 @@ from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
 from pressroom.definitions.reading import site_by_slug
-from pressroom.domain.errors import TransientError
+from pressroom.domain.errors import RunConflict, TransientError
 from pressroom.engine import control
 from pressroom.local.services import LocalServices
 from pressroom.store.database import Store
@@ -98,13 +98,13 @@ class Newsroom:
     def clear(self, dag_run_id: str, task_id: str) -> None:
         """Clear a task and what follows it.
 
-        Airflow answers 500 when the scheduler changes the same rows meanwhile; clearing twice does no harm.
+        Airflow answers 500 or 409 when the scheduler changes the same rows meanwhile: then once more.
         """
 
         def cleared() -> bool:
             try:
                 return self.api.clear(self.dag_id, dag_run_id, [task_id]) > 0
-            except TransientError:
+            except (TransientError, RunConflict):
                 return False
 
         self.until(cleared, f"{task_id} to be cleared", 30)

@@ -86,6 +86,7 @@ def test_a_run_killed_in_the_middle_of_stage_4_and_cleared_ends_with_each_item_o
     assert newsroom.kill_tasks(run, "content.work") > 0
     done = newsroom.count("contents")
     assert done < 12
+    newsroom.until(lambda: "running" not in newsroom.state_of(run, "content.work"), "the death to be noticed")
     newsroom.clear(run, "content.work")
     assert newsroom.finish(run) == "success", newsroom.events()[-10:]
 
