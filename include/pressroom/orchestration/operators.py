@@ -202,9 +202,6 @@ class WorkBatch(RunOperator):
         if report.stop:
             text += f", stopped: {report.reason}"
         with opened.store.transaction(run.account_id) as tx:
-            tx.run(
-                "finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None
-            )
             control.event(
                 tx, run.id, "batch_done", text, stage=stage.name,
                 data={
@@ -212,6 +209,10 @@ class WorkBatch(RunOperator):
                     "waiting": 0 if over else len(report.waiting),
                 },
             )  # fmt: skip
+            # After the event, as everywhere: the run's row first, then its stages', then the account's.
+            tx.run(
+                "finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None
+            )
 
     @staticmethod
     def _what_waits(report: Report) -> TransientError:
