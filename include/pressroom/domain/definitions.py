@@ -1,4 +1,4 @@
-"""What users declare: accounts, brand contexts and sites. Unknown keys are refused."""
+"""What users declare: accounts, brand contexts and sites; missions have a file of their own. Unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ class Charges(Definition):
     article: Credits = Decimal(5)
     prompt_set: Credits = Decimal(2)
     image: Credits = Decimal(2)
+    calendar: Credits = Field(default=Decimal(2), description="a mission's strategy for one cycle")
+    post: Credits = Decimal(1)
 
 
 class AccountCaps(Definition):
@@ -76,6 +78,11 @@ class Prompts(Definition):
     content_plan: PromptOverride = PromptOverride()
     content_section: PromptOverride = PromptOverride()
     image_prompts: PromptOverride = PromptOverride()
+    strategy: PromptOverride = PromptOverride()
+    topics: PromptOverride = PromptOverride()
+    post: PromptOverride = PromptOverride()
+    post_repair: PromptOverride = PromptOverride()
+    tone_check: PromptOverride = PromptOverride()
 
 
 class Account(Definition):
@@ -106,6 +113,12 @@ class BrandContext(Definition):
     dos: list[str] = Field(default_factory=list)
     donts: list[str] = Field(default_factory=list)
     examples: list[str] = Field(default_factory=list)
+    visual_style: str = Field(default="", max_length=1000, description="how pictures shall look")
+    banned_words: list[str] = Field(default_factory=list, description="never in a post, whatever their case")
+    disclosures: list[str] = Field(default_factory=list, description="every post must carry each of these, e.g. #ad")
+    tone_rubric: list[str] = Field(
+        default_factory=list, max_length=10, description="questions that the model must answer with yes for a post"
+    )
 
 
 class BatchSizes(Definition):
@@ -119,7 +132,15 @@ class BatchSizes(Definition):
     images: int = Field(default=32, ge=1, le=500)
 
 
-class Automation(Definition):
+class Pace(Definition):
+    """How fast a workflow's stages are worked through."""
+
+    within_stage_delay: int = Field(default=0, ge=0, le=3600, description="seconds between batches")
+    between_stage_delay: int = Field(default=0, ge=0, le=86400, description="seconds between stages")
+    concurrency: int = Field(default=8, ge=1, le=64, description="items of a stage in work at once")
+
+
+class Automation(Pace):
     """When and how a site's pipeline runs."""
 
     enabled: bool = Field(default=False, description="false: no schedule; it can still be triggered")
@@ -128,9 +149,6 @@ class Automation(Definition):
     timezone: Timezone = "UTC"
     cron: str | None = Field(default=None, description="any cron expression, instead of frequency and time")
     batch_sizes: BatchSizes = BatchSizes()
-    within_stage_delay: int = Field(default=0, ge=0, le=3600, description="seconds between batches")
-    between_stage_delay: int = Field(default=0, ge=0, le=86400, description="seconds between stages")
-    concurrency: int = Field(default=8, ge=1, le=64, description="items of a stage in work at once")
     articles_per_run: int | None = Field(
         default=None, ge=1, description="articles written in a run; None: all"
     )
@@ -179,7 +197,7 @@ class ImageSettings(Definition):
     height: int = Field(default=672, ge=256, le=2048)
 
 
-class SiteCaps(Definition):
+class SpendingCaps(Definition):
     """Ceilings on what providers may cost, in cents. None: no ceiling."""
 
     run_cents: Cents | None = None
@@ -202,7 +220,7 @@ class Site(Definition):
     text: TextSettings = TextSettings()
     article: ArticleSettings = ArticleSettings()
     images: ImageSettings = ImageSettings()
-    caps: SiteCaps = SiteCaps()
+    caps: SpendingCaps = SpendingCaps()
     prompts: Prompts = Prompts()
 
     @property
@@ -210,12 +228,15 @@ class Site(Definition):
         """The DAG that runs this site."""
         return f"site__{self.slug}"
 
+    @property
+    def pace(self) -> Pace:
+        """How its stages are worked through."""
+        return self.automation
 
-KINDS: dict[str, type[Account] | type[BrandContext] | type[Site]] = {
-    "Account": Account,
-    "BrandContext": BrandContext,
-    "Site": Site,
-}
+    @property
+    def total_cents(self) -> None:
+        """A site lives for ever, so nothing bounds what it costs in all."""
+        return
 
 
 def dump(definition: Definition) -> dict[str, Any]:

@@ -4,11 +4,13 @@
 
     PressroomError
     ├── TransientError            retried with back-off; ``retry_after`` seconds are honoured
+    │   └── UnknownOutcome        a call that may or may not have had its effect: look before sending again
     └── PermanentError            retrying cannot help
         ├── ConfigurationError    credentials, connections, models: dooms the whole batch, fails the task
         │   └── DefinitionError   a definition or an input file; names file, line, key
         ├── AlreadyDone           the item was finished by somebody else meanwhile: nothing is wrong
-        ├── RunConflict           another run of the site is live, or this one was taken over
+        ├── RunConflict           another run of the workflow is live, or this one was taken over
+        ├── PastDate              the time something was to appear is over
         ├── BudgetError           no paid call may start: the run ends partial
         │   ├── InsufficientCredits
         │   └── CapReached
@@ -38,6 +40,10 @@ class TransientError(PressroomError):
         self.retry_after = retry_after
 
 
+class UnknownOutcome(TransientError):
+    """The other side may or may not have done what was asked: whoever tries again must look first."""
+
+
 class PermanentError(PressroomError):
     """Trying again with the same input gives the same failure."""
 
@@ -55,7 +61,11 @@ class DefinitionError(ConfigurationError):
 
 
 class RunConflict(PermanentError):
-    """The site's lock is held by another run, or was taken from this one."""
+    """The workflow's lock is held by another run, or was taken from this one."""
+
+
+class PastDate(PermanentError):
+    """The time at which something was to appear is over."""
 
 
 class AlreadyDone(PermanentError):

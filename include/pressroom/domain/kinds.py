@@ -1,0 +1,15 @@
+"""Every kind of definition, and those that are workflows."""
+
+from __future__ import annotations
+
+from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.missions import Mission
+
+Workflow = Site | Mission
+"""What has a DAG and runs."""
+
+AnyDefinition = Account | BrandContext | Workflow
+
+KINDS: dict[str, type[AnyDefinition]] = {
+    kind.model_fields["kind"].default: kind for kind in (Account, BrandContext, Site, Mission)
+}

@@ -1,0 +1,153 @@
+"""Missions: campaigns with objectives, platforms, constraints and KPIs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from pressroom.domain.definitions import (
+    Cents,
+    Definition,
+    ImageSettings,
+    Pace,
+    Prompts,
+    Slug,
+    SpendingCaps,
+    TextSettings,
+    Timezone,
+)
+from pressroom.domain.social import Platform
+
+MissionStatus = Literal["draft", "active", "paused", "completed"]
+Metric = Literal["impressions", "engagements", "engagement_rate", "link_clicks", "new_followers"]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+
+
+class Constraints(Definition):
+    """What the posts must keep to."""
+
+    tone: str = Field(default="", max_length=500)
+    cadence: Literal["flexible", "daily", "weekdays"] = Field(
+        default="flexible",
+        description="flexible: what was learned may move posts between days, at most twice posts_per_day on one;"
+        " daily: posts_per_day every day; weekdays: Monday to Friday only",
+    )
+    posts_per_day: int = Field(default=2, ge=1, le=50, description="on average, over all platforms")
+    posting_times: list[dt.time] = Field(
+        default_factory=list, max_length=24, description="local times to choose from; empty: each platform's usual ones"
+    )
+    timezone: Timezone = "UTC"
+    require_approval: bool = False
+    budget_cents: Cents | None = Field(default=None, description="what providers may cost over the whole mission")
+    excluded_topics: list[Line] = Field(default_factory=list, max_length=100)
+
+
+class Kpi(Definition):
+    """A goal. Totals count over the whole mission, a rate is a percentage."""
+
+    metric: Metric
+    target: Decimal = Field(gt=0)
+    platform: Platform | Literal["all"] = "all"
+
+
+class Source(Definition):
+    """Material that posts may draw on."""
+
+    title: Line
+    url: str = Field(default="", max_length=500, pattern=r"^(https?://\S+)?$")
+    text: str = Field(default="", max_length=20_000)
+
+
+class Measuring(Definition):
+    """How results are read."""
+
+    poll_minutes: int = Field(default=60, ge=1, le=10_080)
+    mature_hours: int = Field(default=24, ge=1, le=720, description="a post counts for learning from this age on")
+
+
+class Learning(Definition):
+    """How results change what comes next."""
+
+    enabled: bool = True
+    exploration_share: float = Field(
+        default=0.1, ge=0.02, le=1, description="share of slots that try something without regard to what was learned"
+    )
+    minimum_posts: int = Field(default=20, ge=8, description="mature posts a platform needs before anything changes")
+
+
+class Visuals(ImageSettings):
+    """Pictures for posts."""
+
+    per_article: Literal[1] = 1
+    width: int = Field(default=1200, ge=256, le=2048)
+    height: int = Field(default=675, ge=256, le=2048)
+
+
+class Mission(Definition):
+    """A campaign. Its cycles are cut out of the time from ``starts_at`` to ``ends_at``."""
+
+    kind: Literal["Mission"] = "Mission"
+    account: Slug
+    slug: Slug
+    name: str = Field(min_length=1, max_length=120)
+    description: str = Field(default="", max_length=2000)
+    language: str = Field(default="en", max_length=20)
+    status: MissionStatus = "draft"
+    objectives: list[Line] = Field(min_length=1, max_length=20)
+    platforms: list[Platform] = Field(min_length=1)
+    constraints: Constraints = Constraints()
+    kpis: list[Kpi] = Field(default_factory=list, max_length=20)
+    brand: Slug | None = Field(default=None, description="slug of a BrandContext of the account")
+    pillars: list[Line] = Field(default_factory=list, max_length=8, description="empty: the model proposes them")
+    sources: list[Source] = Field(default_factory=list, max_length=50)
+    starts_at: dt.datetime | None = Field(default=None, description="None: with the first run, and no schedule")
+    ends_at: dt.datetime | None = Field(default=None, description="None: duration_days after the start")
+    duration_days: int = Field(default=28, ge=1, le=730)
+    cycle_days: int = Field(default=7, ge=1, le=730, description="days of calendar that one run plans")
+    ab_variants: bool = Field(default=False, description="write a second version of each post, to choose from")
+    rollback: bool = Field(default=False, description="undo the earlier stages when one fails")
+    connection: str = Field(default="pressroom_metricool", description="the Airflow connection that schedules")
+    measuring: Measuring = Measuring()
+    learning: Learning = Learning()
+    text: TextSettings = TextSettings()
+    images: Visuals = Visuals()
+    work: Pace = Pace()
+    batch_size: int = Field(default=50, ge=1, le=500, description="posts that one mapped task works through")
+    caps: SpendingCaps = SpendingCaps()
+    prompts: Prompts = Prompts()
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Mission:
+        if len(set(self.platforms)) < len(self.platforms):
+            raise ValueError("platforms: each can be named once")
+        for name in ("starts_at", "ends_at"):
+            at: dt.datetime | None = getattr(self, name)
+            if at is not None and at.tzinfo is None:
+                raise ValueError(f"{name}: needs an offset, such as 2026-12-01T09:00:00+01:00")
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValueError("ends_at: must come after starts_at")
+        if self.ends_at and not self.starts_at:
+            raise ValueError("ends_at: needs a starts_at; without one, use duration_days")
+        return self
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that runs this mission."""
+        return f"mission__{self.slug}"
+
+    @property
+    def pace(self) -> Pace:
+        """How its stages are worked through."""
+        return self.work
+
+    @property
+    def total_cents(self) -> Decimal | None:
+        """What providers may cost over its whole life."""
+        return self.constraints.budget_cents
+
+    def ends(self, start: dt.datetime) -> dt.datetime:
+        """When it is over, given when it started."""
+        return self.ends_at or start + dt.timedelta(days=self.duration_days)
