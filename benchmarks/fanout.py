@@ -31,7 +31,7 @@ from tests.support.scripted_openai import ScriptedOpenAI
 
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.definitions.reading import site_by_slug
+from pressroom.definitions.reading import workflow
 from pressroom.engine import control
 from pressroom.local.services import LocalServices
 from pressroom.store.database import Store
@@ -104,10 +104,10 @@ def measure(services: LocalServices, slug: str, items: int) -> float:
         run_id = api.trigger(dag_id)
         with Store(info.database_url) as store:
             with store.transaction() as tx:
-                site = site_by_slug(tx, slug)
+                site = workflow(tx, slug)
             wait(lambda: articles(info.database_url, slug) >= items, f"{slug}: all articles", 600)
             with store.transaction(site.account_id) as tx:
-                control.cancel(tx, site.site_id)
+                control.cancel(tx, site.workflow_id)
         wait(lambda: api.run_state(dag_id, run_id) in ("success", "failed"), f"{slug}: the run's end", 180)
         instances = api.task_instances(dag_id, run_id)
     took = _span(instances)

@@ -32,7 +32,7 @@ from pressroom.local.services import LocalServices
 WORKER = """
 import sys, time
 from airflow.dag_processing.dagbag import DagBag
-import pressroom.orchestration.sites
+import pressroom.orchestration.workflows
 took = []
 for _ in range(9):
     began = time.perf_counter()
@@ -109,7 +109,7 @@ def serialized(env: dict[str, str]) -> int:
 def worker_parse(env: dict[str, str], url: str, slug: str) -> float:
     """Seconds that a worker spends on finding its DAG."""
     with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT slug_hash %% 8 FROM sites WHERE slug = %s", [slug]).fetchone()
+        row = connection.execute("SELECT slug_hash %% 8 FROM workflows WHERE slug = %s", [slug]).fetchone()
     assert row
     dag_id = f"site__{slug}"
     file = PROJECT / "dags" / f"sites_{row[0]}.py"

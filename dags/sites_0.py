@@ -1,5 +1,5 @@
 """Airflow dag file: the site pipelines of shard 0."""
 
-from pressroom.orchestration.sites import site_dags
+from pressroom.orchestration.workflows import workflow_dags
 
-globals().update(site_dags(shard=0))
+globals().update(workflow_dags("site", shard=0))

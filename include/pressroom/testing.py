@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import ImageRequest, ImageResult, Prompt
 from pressroom.domain.text import normalize
-from pressroom.pipelines.stage import Tools
+from pressroom.pipelines.stage import Social, Tools
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Script = Any
@@ -40,6 +42,10 @@ class FakeText:
             name: list(answer) if isinstance(answer, list) else answer
             for name, answer in (script or {}).items()
         }
+
+    def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """A cent for a thousand tokens."""
+        return Decimal(prompt_tokens + completion_tokens) / 1000
 
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
         """The scripted answer, as ``output_type``. Raises the scripted error, or ValidationError."""
@@ -131,19 +137,21 @@ class FakeSimilarity:
 
 def tools(
     account: Account | None = None,
-    site: Site | None = None,
+    site: Workflow | None = None,
     brand: BrandContext | None = None,
     text: FakeText | None = None,
     images: FakeImages | None = None,
     media: MemoryMedia | None = None,
+    social: Social | None = None,
 ) -> Tools:
     """A stage's collaborators, all of them fakes unless given."""
     return Tools(
         account=account or Account(slug="acme", name="Acme"),
-        site=site or Site(account="acme", slug="acme-blog", name="Acme Blog", subject="everything"),
+        workflow=site or Site(account="acme", slug="acme-blog", name="Acme Blog", subject="everything"),
         brand=brand,
         text=text or FakeText(),
         images=images or FakeImages(),
         media=media or MemoryMedia(),
         similarity=FakeSimilarity(),
+        connected=social,
     )

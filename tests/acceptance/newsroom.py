@@ -17,7 +17,7 @@ import yaml
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
-from pressroom.definitions.reading import site_by_slug
+from pressroom.definitions.reading import workflow
 from pressroom.domain.errors import RunConflict, TransientError
 from pressroom.engine import control
 from pressroom.local.services import LocalServices
@@ -68,7 +68,7 @@ class Newsroom:
         self.api = AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password)
         self.store = Store(self.url)
         with self.store.transaction() as tx:
-            self.row = site_by_slug(tx, slug)
+            self.row = workflow(tx, slug)
 
     def __enter__(self) -> Newsroom:
         self.until(lambda: self.api.dag_exists(self.dag_id), "the DAG")
@@ -112,7 +112,7 @@ class Newsroom:
     def steer(self, action: str) -> None:
         """pause, resume or cancel, as the command line does."""
         with self.store.transaction(self.row.account_id) as tx:
-            getattr(control, action)(tx, self.row.site_id)
+            getattr(control, action)(tx, self.row.workflow_id)
 
     def queue(self, *titles: str) -> None:
         """Tasks that wait to be written."""
@@ -125,13 +125,13 @@ class Newsroom:
             "  ARRAY['Beginning', 'End']"
             "  FROM c, unnest(%(titles)s::text[]) AS title RETURNING id)"
             " INSERT INTO tasks (account_id, site_id, idea_id) SELECT %(account)s, %(site)s, id FROM i",
-            account=self.row.account_id, site=self.row.site_id, titles=list(titles),
+            account=self.row.account_id, site=self.row.workflow_id, titles=list(titles),
             name=f"queue {titles[0]}",
         )  # fmt: skip
 
     def sql(self, statement: str, **params: Any) -> list[tuple[Any, ...]]:
         """One statement in a transaction of its own; ``%(site)s`` and ``%(account)s`` are filled in."""
-        values = {"site": self.row.site_id, "account": self.row.account_id, **params}
+        values = {"site": self.row.workflow_id, "account": self.row.account_id, **params}
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
@@ -147,21 +147,21 @@ class Newsroom:
             row[0]
             for row in self.sql(
                 "SELECT kind || ': ' || message FROM run_events JOIN runs ON runs.id = run_id"
-                " WHERE site_id = %(site)s ORDER BY run_id, run_events.id"
+                " WHERE workflow_id = %(site)s ORDER BY run_id, run_events.id"
             )
         ]
 
     def run_status(self, dag_run_id: str) -> str:
         """The run's own status, as in the history."""
         rows = self.sql(
-            "SELECT status FROM runs WHERE site_id = %(site)s AND dag_run_id = %(run)s", run=dag_run_id
+            "SELECT status FROM runs WHERE workflow_id = %(site)s AND dag_run_id = %(run)s", run=dag_run_id
         )
         return str(rows[0][0]) if rows else "unknown"
 
     def charged(self) -> Decimal:
         """Credits charged in all."""
         found = self.sql(
-            "SELECT coalesce(-sum(credits), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'charge'"
+            "SELECT coalesce(-sum(credits), 0) FROM ledger WHERE workflow_id = %(site)s AND kind = 'charge'"
         )
         return Decimal(found[0][0])
 

@@ -20,7 +20,7 @@ STAGES = ["clusters", "ideas", "tasks", "content", "image_prompts", "images", "r
 
 def import_list(newsroom: Newsroom, file: Path) -> None:
     with newsroom.store.transaction(newsroom.row.account_id) as tx:
-        import_keywords(tx, newsroom.row.site_id, file.read_bytes())
+        import_keywords(tx, newsroom.row.workflow_id, file.read_bytes())
 
 
 @pytest.mark.site("whole")
@@ -31,7 +31,7 @@ def test_keywords_become_illustrated_articles_for_review(newsroom: Newsroom, key
     assert newsroom.run_status(run) == "completed"
 
     with newsroom.store.transaction(newsroom.row.account_id) as tx:
-        status = reports.status(tx, newsroom.row.site_id, SITE)
+        status = reports.status(tx, newsroom.row.workflow_id, SITE)
         assert status
         result = {stage.name: stage.result for stage in status.stages}
     assert list(result) == STAGES
@@ -137,7 +137,7 @@ def test_cancel_finishes_the_current_items_and_skips_the_rest(newsroom: Newsroom
     assert newsroom.state_of(run, "images.plan") == ["skipped"]
     assert newsroom.charged() == newsroom.owed()
     stamps = newsroom.sql(
-        "SELECT cancelled_at IS NOT NULL, completed_at IS NOT NULL FROM runs WHERE site_id = %(site)s"
+        "SELECT cancelled_at IS NOT NULL, completed_at IS NOT NULL FROM runs WHERE workflow_id = %(site)s"
     )
     assert stamps == [(True, True)]
 
@@ -157,7 +157,7 @@ def test_of_two_simultaneous_triggers_one_is_refused_and_told_so(newsroom: Newsr
     refused = next(run for run in runs if newsroom.api.run_state(newsroom.dag_id, run) == "failed")
     accepted = next(run for run in runs if run != refused)
     reason = newsroom.sql(
-        "SELECT error_message FROM runs WHERE dag_run_id = %(run)s AND site_id = %(site)s", run=refused
+        "SELECT error_message FROM runs WHERE dag_run_id = %(run)s AND workflow_id = %(site)s", run=refused
     )
     assert f"({accepted}) of this site is running" in reason[0][0]
     assert newsroom.state_of(refused, "open_run") == ["failed"]
@@ -171,7 +171,7 @@ def test_too_few_credits_are_refused_with_both_numbers(newsroom: Newsroom) -> No
     newsroom.queue("One", "Two")  # 2 × (5 + 2 + 2 × 2) = 22 credits
     run = newsroom.trigger()
     assert newsroom.finish(run) == "failed"
-    reason = newsroom.sql("SELECT error_message FROM runs WHERE site_id = %(site)s")
+    reason = newsroom.sql("SELECT error_message FROM runs WHERE workflow_id = %(site)s")
     assert "26.40 credits" in reason[0][0]
     assert "10.00 are available" in reason[0][0]
     assert newsroom.count("contents") == 0
@@ -208,15 +208,15 @@ def test_each_answer_of_the_model_ends_as_its_error_class_says(newsroom: Newsroo
     failures = newsroom.sql(
         "SELECT ideas.title, error_class, attempts FROM item_failures"
         " JOIN tasks ON tasks.id::text = item JOIN ideas ON ideas.id = tasks.idea_id"
-        " WHERE item_failures.site_id = %(site)s AND stage = 'content'"
+        " WHERE item_failures.workflow_id = %(site)s AND stage = 'content'"
     )
     assert {title: error for title, error, _ in failures} == {
         title: error for title, (_, error) in ends_badly.items()
     }
     assert {attempts for *_, attempts in failures} == {1}
     assert newsroom.charged() == newsroom.owed()
-    spent = newsroom.sql("SELECT sum(cents) FROM ledger WHERE site_id = %(site)s AND kind = 'cost'")
-    called = newsroom.sql("SELECT sum(cents) FROM ai_calls WHERE site_id = %(site)s")
+    spent = newsroom.sql("SELECT sum(cents) FROM ledger WHERE workflow_id = %(site)s AND kind = 'cost'")
+    called = newsroom.sql("SELECT sum(cents) FROM ai_calls WHERE workflow_id = %(site)s")
     assert spent == called
     assert spent[0][0] > 0
 
@@ -242,7 +242,7 @@ def test_a_cap_in_cents_stops_new_calls_and_the_run_ends_partial(newsroom: Newsr
     assert newsroom.finish(run) == "success"
     assert newsroom.run_status(run) == "partial"
     spent = newsroom.sql(
-        "SELECT coalesce(sum(cents), 0) FROM ledger WHERE site_id = %(site)s AND kind = 'cost'"
+        "SELECT coalesce(sum(cents), 0) FROM ledger WHERE workflow_id = %(site)s AND kind = 'cost'"
     )[0][0]
     assert 0 < spent <= 3
     assert newsroom.count("contents") < 8
@@ -323,7 +323,7 @@ def test_a_schedule_starts_runs_but_one_a_day_at_most(newsroom: Newsroom) -> Non
 
     newsroom.until(lambda: "skipped" in openings(), "the second minute's run to be skipped", 150)
     assert openings().count("success") == 1
-    assert newsroom.sql("SELECT trigger, owner, status FROM runs WHERE site_id = %(site)s") == [
+    assert newsroom.sql("SELECT trigger, owner, status FROM runs WHERE workflow_id = %(site)s") == [
         ("scheduled", "the schedule", "completed")
     ]
     assert newsroom.sql(

@@ -163,7 +163,7 @@ async def test_many_at_once_add_up(world: World, server: ScriptedOpenAI) -> None
         engine = TextEngine(model, world.store, model.settings)
 
         async def one(number: int) -> Idea:
-            mine = Scope(run.account_id, run.site_id, run.run_id, "ideas", str(number))
+            mine = Scope(run.account_id, run.workflow_id, run.run_id, "ideas", str(number))
             return await engine.bound(mine, 0.7).generate(Prompt("idea", "", f"Number {number}"), Idea)
 
         ideas = await asyncio.gather(*(one(number) for number in range(24)))

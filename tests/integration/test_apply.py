@@ -43,9 +43,9 @@ def files(store: Store, tmp_path: Path) -> Files:
     return Files(store, tmp_path)
 
 
-def sites(store: Store) -> list[reading.SiteRow]:
+def sites(store: Store) -> list[reading.WorkflowRow]:
     with store.transaction() as tx:
-        return reading.all_sites(tx)
+        return reading.all_workflows(tx, "site")
 
 
 def credits(store: Store, slug: str = "acme") -> Decimal:
@@ -61,10 +61,10 @@ def test_creates_everything_in_any_order_and_reads_it_back(files: Files, store: 
         (Action.CREATE, "Account"), (Action.CREATE, "BrandContext"), (Action.CREATE, "Site"),
     ]  # fmt: skip
     (row,) = sites(store)
-    assert row.site == loading.read_text(SITE, "x")[0][0].definition
+    assert row.workflow == loading.read_text(SITE, "x")[0][0].definition
     assert row.brand == loading.read_text(BRAND, "x")[0][0].definition
     assert row.account == loading.read_text(ACCOUNT, "x")[0][0].definition
-    assert row.site.automation.schedule == "30 6 * * 1"
+    assert row.workflow.automation.schedule == "30 6 * * 1"
     assert credits(store) == 100
 
 
@@ -83,7 +83,7 @@ def test_a_change_is_shown_key_by_key(files: Files, store: Store) -> None:
         '- automation.frequency: "weekly"', '+ automation.frequency: "daily"',
         "- article.target_words: 1200", "+ article.target_words: 800",
     )  # fmt: skip
-    assert sites(store)[0].site.automation.frequency == "daily"
+    assert sites(store)[0].workflow.automation.frequency == "daily"
 
 
 def test_a_dry_run_changes_nothing(files: Files, store: Store) -> None:
@@ -113,13 +113,13 @@ def test_prune_disables_sites_and_deletes_unused_brands_of_the_accounts_in_the_f
         (Action.UNCHANGED, "acme"), (Action.DISABLE, "garden"),
         (Action.KEEP, "main"), (Action.DELETE, "spare"),
     ]  # fmt: skip
-    assert {row.site.slug: row.site.status for row in sites(store)} == {
+    assert {row.workflow.slug: row.workflow.status for row in sites(store)} == {
         "garden": "disabled",
         "pond": "active",
     }
     with store.transaction() as tx:
         assert [brand.slug for brand in reading.all_brands(tx)] == ["main"]
-        assert [row.site.slug for row in reading.active_sites(tx)] == ["pond"]
+        assert [row.workflow.slug for row in reading.active_workflows(tx, "site")] == ["pond"]
     assert files.actions(ACCOUNT, prune=True) == [(Action.UNCHANGED, "acme"), (Action.KEEP, "main")]
     assert files.actions(ACCOUNT, BRAND, SITE) == [
         (Action.UNCHANGED, "acme"), (Action.UNCHANGED, "main"), (Action.UPDATE, "garden"),
@@ -161,7 +161,7 @@ def test_a_slug_of_another_account_is_refused(files: Files, store: Store) -> Non
 def test_a_failure_half_way_leaves_nothing(
     files: Files, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pressroom.definitions.applying._write_site", lambda *_: 1 / 0)
+    monkeypatch.setattr("pressroom.definitions.applying._write_workflow", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         files.apply(ACCOUNT, BRAND, SITE)
     with store.transaction() as tx:
@@ -184,9 +184,9 @@ def test_an_automation_keeps_its_last_run(files: Files, store: Store, database_u
 def test_reading_names_the_nearest_site_and_account(files: Files, store: Store) -> None:
     files.apply(ACCOUNT, BRAND, SITE)
     with store.transaction() as tx:
-        assert reading.site_by_slug(tx, "garden").site.name == "Garden"
+        assert reading.workflow(tx, "garden").workflow.name == "Garden"
         with pytest.raises(PermanentError, match="Did you mean 'garden'"):
-            reading.site_by_slug(tx, "gardn")
+            reading.workflow(tx, "gardn")
         with pytest.raises(PermanentError, match="Did you mean 'acme'"):
             reading.account_by_slug(tx, "acne")
 
@@ -195,10 +195,10 @@ def test_one_dag_reads_its_own_site_only(files: Files, store: Store) -> None:
     pond = SITE.replace("slug: garden", "slug: pond")
     files.apply(ACCOUNT, BRAND, SITE, pond)
     with store.transaction() as tx:
-        assert [row.site.slug for row in reading.active_sites(tx)] == ["garden", "pond"]
-        assert [row.site.slug for row in reading.active_sites(tx, "site__pond")] == ["pond"]
-        assert reading.active_sites(tx, "site__none") == []
-        assert reading.active_sites(tx, "mission__pond") == []
+        assert [row.workflow.slug for row in reading.active_workflows(tx, "site")] == ["garden", "pond"]
+        assert [row.workflow.slug for row in reading.active_workflows(tx, "site", "site__pond")] == ["pond"]
+        assert reading.active_workflows(tx, "site", "site__none") == []
+        assert reading.active_workflows(tx, "site", "mission__pond") == []
 
 
 def test_a_row_that_cannot_be_read_costs_its_own_dag_only(
@@ -212,5 +212,5 @@ def test_a_row_that_cannot_be_read_costs_its_own_dag_only(
             "UPDATE sites SET definition = definition || '{\"colour\": 1}' WHERE slug = 'garden'"
         )
     with store.transaction() as tx:
-        assert [row.site.slug for row in reading.active_sites(tx)] == ["pond"]
+        assert [row.workflow.slug for row in reading.active_workflows(tx, "site")] == ["pond"]
     assert "site garden is left out" in caplog.text

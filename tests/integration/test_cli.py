@@ -62,7 +62,7 @@ def database(database_url: str) -> Iterator[psycopg.Connection[tuple[int]]]:
 
 def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -> int:
     row = database.execute(
-        "INSERT INTO runs (account_id, site_id, dag_id, dag_run_id, trigger, owner, status, current_stage,"
+        "INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, status, current_stage,"
         " lease_until) SELECT account_id, id, 'site__garden', 'manual__1', 'manual', 'ann', %s, 'ideas',"
         " now() + interval '5 min' FROM sites WHERE slug = 'garden' RETURNING id",
         (status,),

@@ -121,7 +121,7 @@ def test_a_failed_transaction_charges_nothing(world: World, scope: Scope) -> Non
     assert balance(world) == (Decimal(10), Decimal(0))
 
 
-@pytest.mark.parametrize("name", ["run", "site_month", "account_month", "account_total"])
+@pytest.mark.parametrize("name", ["run", "workflow_month", "account_month", "account_total"])
 def test_each_cap_stops_new_calls(world: World, scope: Scope, name: str) -> None:
     capped = replace(scope, caps=Caps(**{name: Decimal(10)}))
     with world.store.transaction(world.account_id) as tx:
@@ -146,7 +146,7 @@ def test_caps_of_run_and_site_do_not_count_others(world: World, scope: Scope, da
     with world.store.transaction(world.account_id) as tx:
         ledger.book_cost(tx, scope, Decimal(10), held=Decimal(0), entry_key="call:1", note="m")
     other = make_world(database_url, world.store, slug="other", credits=0)
-    caps = Caps(run=Decimal(10), site_month=Decimal(10))
+    caps = Caps(run=Decimal(10), workflow_month=Decimal(10))
     elsewhere = Scope(other.account_id, other.site_id, other.run("manual__9").id, "content", "1", caps)
     with world.store.transaction(world.account_id) as tx:
         ledger.hold_cents(tx, elsewhere, Decimal(5))

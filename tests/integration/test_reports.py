@@ -24,7 +24,7 @@ DEFINITIONS = (
     "kind: Account\nslug: other\nname: Other\n"
 )
 RUN = (
-    "INSERT INTO runs (account_id, site_id, dag_id, dag_run_id, trigger, owner, status, current_stage,"
+    "INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, status, current_stage,"
     " lease_until, completed_at)"
     " VALUES (%s, %s, 'site__garden', %s, 'manual', 'ann', %s, %s, now() + %s::interval,"
     " CASE WHEN %s IN ('running', 'paused') THEN NULL ELSE now() END) RETURNING id"
@@ -35,11 +35,11 @@ class World:
     """A site, and raw access to its rows."""
 
     def __init__(
-        self, store: Store, row: reading.SiteRow, connection: psycopg.Connection[tuple[int, ...]]
+        self, store: Store, row: reading.WorkflowRow, connection: psycopg.Connection[tuple[int, ...]]
     ) -> None:
         self.store = store
         self.account = row.account_id
-        self.site = row.site_id
+        self.site = row.workflow_id
         self.connection = connection
 
     def run(self, name: str, status: str, stage: str | None = None, lease: str = "5 min") -> int:
@@ -72,7 +72,7 @@ def world(store: Store, tmp_path: Path, database_url: str) -> Iterator[World]:
     (tmp_path / "a.yaml").write_text(DEFINITIONS)
     apply(store, loading.load(tmp_path))
     with store.transaction() as tx:
-        row = reading.site_by_slug(tx, "garden")
+        row = reading.workflow(tx, "garden")
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield World(store, row, connection)
 
@@ -116,7 +116,7 @@ def test_overview_counts_by_the_table_of_the_seed(world: World) -> None:
     image(contents[2], "generated", "file:///x")
     run = world.run("r", "failed")
     world.connection.execute(
-        "INSERT INTO item_failures (account_id, site_id, stage, item, error_class, error, run_id)"
+        "INSERT INTO item_failures (account_id, workflow_id, stage, item, error_class, error, run_id)"
         " VALUES (%s, %s, 'content', '7', 'InvalidAnswer', 'no', %s)",
         (world.account, world.site, run),
     )
@@ -142,7 +142,7 @@ def test_overview_counts_by_the_table_of_the_seed(world: World) -> None:
 def test_a_run_adds_up_from_the_ledger(world: World) -> None:
     run = world.run("r", "running", "ideas")
     entry = (
-        "INSERT INTO ledger (account_id, kind, credits, cents, site_id, run_id, stage, item, entry_key)"
+        "INSERT INTO ledger (account_id, kind, credits, cents, workflow_id, run_id, stage, item, entry_key)"
         " VALUES (%s, %s, %s, %s, %s, %s, 'clusters', '1', %s)"
     )
     for key, (kind, credits, cents) in enumerate([("charge", -2, 0), ("charge", -1.5, 0), ("cost", 0, 0.25)]):

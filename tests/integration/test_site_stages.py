@@ -42,11 +42,14 @@ class World:
         insert = "INSERT INTO accounts (slug, name, definition) VALUES (%s, 'A', '{}') RETURNING id"
         self.account = self.one(insert, "acme")
         self.other = self.one(insert, "rival")
-        self.site = self.add("sites", slug="blog", definition='{"name": "Blog & Co"}')
-        run = self.add("runs", site_id=self.site, dag_id="d", dag_run_id="r", trigger="manual", owner="t",
+        self.site = self.add("workflows", kind="site", slug="blog")
+        self.add("sites", id=self.site, slug="blog", definition='{"name": "Blog & Co"}')
+        run = self.add("runs", workflow_id=self.site, dag_id="d", dag_run_id="r", trigger="manual", owner="t",
                        lease_until="2100-01-01")  # fmt: skip
         account = Account(slug="acme", name="Acme")
-        self.run = Run(run, self.account, self.site, account, SETTINGS)
+        self.run = Run(
+            account=account, workflow=SETTINGS, brand=None, id=run, account_id=self.account, workflow_id=self.site
+        )
 
     def one(self, statement: str, *params: Any) -> Any:
         row = self.connection.execute(statement, params).fetchone()
@@ -93,7 +96,7 @@ class World:
 
     def failed(self, stage: str, item: object, attempts: int) -> None:
         self.connection.execute(
-            "INSERT INTO item_failures (account_id, site_id, stage, item, attempts, error_class, error,"
+            "INSERT INTO item_failures (account_id, workflow_id, stage, item, attempts, error_class, error,"
             " run_id) VALUES (%s, %s, %s, %s, %s, 'E', 'e', %s)",
             (self.account, self.site, stage, str(item), attempts, self.run.id),
         )
@@ -353,7 +356,7 @@ async def test_the_articles_of_a_run_count_what_it_wrote_before_it_was_cleared(w
     limited = replace(world.run, params={"articles": 3})
     assert world.pending("content", limited) == tasks[:3]
     await world.work("content", keys=tasks[:1])
-    insert = "INSERT INTO ledger (account_id, kind, credits, site_id, run_id, stage, item, entry_key)"
+    insert = "INSERT INTO ledger (account_id, kind, credits, workflow_id, run_id, stage, item, entry_key)"
     world.connection.execute(f"{insert} VALUES (%s, 'charge', -5, %s, %s, 'content', '1', 'content:1')",
                              (world.account, world.site, limited.id))  # fmt: skip
     assert world.pending("content", limited) == tasks[1:3]

@@ -39,30 +39,30 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Store:
 
 def test_what_was_read_is_what_is_kept(filled: Store, away: Store, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sites.json"
-    rows, from_snapshot = snapshot.read_or_snapshot(filled, path)
+    rows, from_snapshot = snapshot.read_or_snapshot(filled, "site", path)
     assert not from_snapshot
-    assert [row.site.slug for row in rows] == ["garden", "pond"]
+    assert [row.workflow.slug for row in rows] == ["garden", "pond"]
     with away:
-        kept, from_snapshot = snapshot.read_or_snapshot(away, path)
+        kept, from_snapshot = snapshot.read_or_snapshot(away, "site", path)
         assert from_snapshot
         assert kept == rows
-        alone, _ = snapshot.read_or_snapshot(away, path, dag_id="site__pond")
-        assert [row.site.slug for row in alone] == ["pond"]
+        alone, _ = snapshot.read_or_snapshot(away, "site", path, dag_id="site__pond")
+        assert [row.workflow.slug for row in alone] == ["pond"]
 
 
 def test_it_is_written_only_when_it_differs(filled: Store, tmp_path: Path) -> None:
     path = tmp_path / "sites.json"
-    snapshot.read_or_snapshot(filled, path)
+    snapshot.read_or_snapshot(filled, "site", path)
     before = path.stat()
-    snapshot.read_or_snapshot(filled, path)
+    snapshot.read_or_snapshot(filled, "site", path)
     assert path.stat().st_ino == before.st_ino
-    snapshot.read_or_snapshot(filled, path, dag_id="site__pond")
+    snapshot.read_or_snapshot(filled, "site", path, dag_id="site__pond")
     assert path.stat().st_ino == before.st_ino
     assert [file.name for file in tmp_path.glob("*sites*")] == ["sites.json"]
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"version": 99, "sites": []}', '{"version": 1, "sites": [{}]}', "\0"]
+    "content", ["", "{", "[]", '{"version": 99, "workflows": []}', '{"version": 2, "workflows": [{}]}', "\0"]
 )
 def test_a_broken_snapshot_is_none(
     away: Store, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
@@ -70,13 +70,13 @@ def test_a_broken_snapshot_is_none(
     path = tmp_path / "sites.json"
     path.write_text(content)
     with away, pytest.raises(TransientError):
-        snapshot.read_or_snapshot(away, path)
+        snapshot.read_or_snapshot(away, "site", path)
     assert "is ignored" in caplog.text
 
 
 def test_no_database_and_no_snapshot_is_an_error(away: Store, tmp_path: Path) -> None:
     with away, pytest.raises(TransientError):
-        snapshot.read_or_snapshot(away, tmp_path / "none.json")
+        snapshot.read_or_snapshot(away, "site", tmp_path / "none.json")
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning(
 ) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
-        rows, _ = snapshot.read_or_snapshot(filled, tmp_path / "file" / "sites.json")
+        rows, _ = snapshot.read_or_snapshot(filled, "site", tmp_path / "file" / "sites.json")
     assert len(rows) == 2
     assert "cannot be written" in caplog.text
 
@@ -93,18 +93,18 @@ def test_a_database_without_the_schema_is_not_hidden_by_a_snapshot(
     filled: Store, postgres_url: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "sites.json"
-    snapshot.read_or_snapshot(filled, path)
+    snapshot.read_or_snapshot(filled, "site", path)
     with Store(postgres_url) as bare, pytest.raises(ConfigurationError, match="pressroom migrate"):
-        snapshot.read_or_snapshot(bare, path)
+        snapshot.read_or_snapshot(bare, "site", path)
 
 
 def test_a_slow_query_is_cut_off(filled: Store, tmp_path: Path, database_url: str) -> None:
     import psycopg
 
     path = tmp_path / "sites.json"
-    snapshot.read_or_snapshot(filled, path)
+    snapshot.read_or_snapshot(filled, "site", path)
     with psycopg.connect(database_url) as blocking:
         blocking.execute("LOCK TABLE sites IN ACCESS EXCLUSIVE MODE")
-        rows, from_snapshot = snapshot.read_or_snapshot(filled, path, timeout=0.2)
+        rows, from_snapshot = snapshot.read_or_snapshot(filled, "site", path, timeout=0.2)
     assert from_snapshot
     assert len(rows) == 2

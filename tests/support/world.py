@@ -37,9 +37,12 @@ class World:
         facts = {"trigger": "manual", "owner": "tester", "params": {}, "estimate": Decimal(0), **changes}
         with self.store.transaction(self.account_id) as tx:
             state = control.open_run(
-                tx, site_id=self.site_id, dag_id=self.site.dag_id, dag_run_id=name, **facts
+                tx, workflow_id=self.site_id, dag_id=self.site.dag_id, dag_run_id=name, **facts
             )
-        return Run(state.id, self.account_id, self.site_id, self.account, self.site, None, facts["params"])
+        return Run(
+            account=self.account, workflow=self.site, brand=None, id=state.id, account_id=self.account_id,
+            workflow_id=self.site_id, params=facts["params"],
+        )  # fmt: skip
 
     def clusters(self, number: int) -> list[int]:
         """New clusters, to be items of a test's stage."""
@@ -66,7 +69,9 @@ def make_world(url: str, store: Store, *, credits: int = 1000, slug: str = "brew
         body = dump(definition)
         automation = body.pop("automation")
         site_id = connection.execute(
-            "INSERT INTO sites (account_id, slug, definition) VALUES (%s, %s, %s) RETURNING id",
+            "WITH w AS (INSERT INTO workflows (account_id, kind, slug) VALUES (%s, 'site', %s) RETURNING *)"
+            " INSERT INTO sites (id, account_id, slug, definition)"
+            " SELECT id, account_id, slug, %s FROM w RETURNING id",
             [account_id[0], slug, json.dumps(body)],
         ).fetchone()
         assert site_id

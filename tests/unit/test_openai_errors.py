@@ -12,8 +12,9 @@ import openai
 import openai._exceptions as sdk
 import pytest
 
-from pressroom.adapters.openai_errors import scrub, translate
+from pressroom.adapters.openai_errors import translate
 from pressroom.adapters.retry_after import retry_after
+from pressroom.adapters.scrub import scrub
 from pressroom.domain.errors import (
     ConfigurationError,
     FilteredAnswer,

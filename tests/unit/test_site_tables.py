@@ -36,7 +36,8 @@ def test_the_pipeline_has_the_seven_stages_in_order() -> None:
 
 def run(charges: Charges | None = None) -> Run:
     account = Account(slug="acme", name="Acme", charges=charges or Charges())
-    return Run(1, 1, 1, account, Site(account="acme", slug="blog", name="Blog"))
+    site = Site(account="acme", slug="blog", name="Blog")
+    return Run(account=account, workflow=site, brand=None, id=1, account_id=1, workflow_id=1)
 
 
 ITEMS = {

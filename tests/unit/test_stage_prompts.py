@@ -16,7 +16,7 @@ def rendered(
     return render(
         name,
         account=account or Account(slug="acme", name="Acme"),
-        site=site or Site(account="acme", slug="blog", name="Blog", subject="tea"),
+        workflow=site or Site(account="acme", slug="blog", name="Blog", subject="tea"),
         brand=BrandContext(account="acme", slug="b", name="Brand", voice="dry", donts=["puns"]),
         max_tokens=100,
         **{**VARIABLES[name], **changed},

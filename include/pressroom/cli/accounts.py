@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from pressroom.cli.common import open_store, show
-from pressroom.definitions.reading import account_by_slug, site_by_slug
+from pressroom.definitions.reading import account_by_slug, workflow
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.suggest import did_you_mean
 from pressroom.engine import ledger, reports
@@ -28,14 +28,14 @@ class ShowByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=ShowByDefault,
-    help="Show an account's credits (`credits SITE|ACCOUNT`), or grant some.",
+    help="Show an account's credits (`credits ACCOUNT|SITE|MISSION`), or grant some.",
     no_args_is_help=True,
 )
 
 
 @app.command("show")
 def show_credits(
-    name: Annotated[str, typer.Argument(help="an account's slug, or one of its sites'")],
+    name: Annotated[str, typer.Argument(help="an account's slug, or one of its sites' or missions'")],
 ) -> None:
     """Show what an account has, what runs have set aside, and what providers took."""
     with open_store() as store:
@@ -77,14 +77,14 @@ def _amount(text: str) -> Decimal:
 
 
 def _account(tx: Tx, name: str) -> tuple[int, str]:
-    """(id, slug) of the account of that slug, else of the site of that slug."""
+    """(id, slug) of the account of that slug, else of the one whose site or mission has that slug."""
     accounts = tx.rows("read_accounts")
     for row in accounts:
         if row["slug"] == name:
             return row["id"], name
-    sites = tx.values("site_slugs")
-    if name not in sites:
-        known = [*(row["slug"] for row in accounts), *sites]
-        raise PermanentError(f"there is no account or site {name!r}{did_you_mean(name, known)}")
-    site = site_by_slug(tx, name)
-    return site.account_id, site.account.slug
+    slugs = {row["slug"] for row in tx.rows("workflow_slugs")}
+    if name.rpartition("/")[2] not in slugs:
+        known = [*(row["slug"] for row in accounts), *slugs]
+        raise PermanentError(f"there is no account, site or mission {name!r}{did_you_mean(name, known)}")
+    found = workflow(tx, name)
+    return found.account_id, found.account.slug

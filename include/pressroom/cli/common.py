@@ -1,4 +1,4 @@
-"""What the commands share: the store, the site that is meant, and tables."""
+"""What the commands share: the store, the workflow that is meant, and tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.definitions.reading import SiteRow, site_by_slug
+from pressroom.definitions.reading import WorkflowRow, workflow
 from pressroom.domain.errors import PermanentError
 from pressroom.store.database import Store
 
@@ -29,16 +29,30 @@ def open_store() -> Iterator[Store]:
 
 
 @contextmanager
-def open_site(slug: str) -> Iterator[tuple[Store, SiteRow]]:
-    """The store and the site. Raises PermanentError when there is no such site."""
+def open_workflow(name: str) -> Iterator[tuple[Store, WorkflowRow]]:
+    """The store and the site or mission. Raises PermanentError when there is no such workflow."""
     with open_store() as store:
         with store.transaction() as tx:
-            row = site_by_slug(tx, slug)
+            row = workflow(tx, name)
         yield store, row
 
 
+@contextmanager
+def open_site(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
+    """The store and the site. Raises PermanentError when there is no such site."""
+    with open_workflow(f"site/{slug.removeprefix('site/')}") as opened:
+        yield opened
+
+
+@contextmanager
+def open_mission(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
+    """The store and the mission. Raises PermanentError when there is no such mission."""
+    with open_workflow(f"mission/{slug.removeprefix('mission/')}") as opened:
+        yield opened
+
+
 def await_dag(api: AirflowApi, dag_id: str) -> None:
-    """Wait until Airflow has built the DAG of a site that was just applied. Raises PermanentError."""
+    """Wait until Airflow has built the DAG of a workflow that was just applied. Raises PermanentError."""
     deadline = time.monotonic() + DAG_APPEARS_SECONDS
     told = False
     while not api.dag_exists(dag_id):

@@ -17,6 +17,8 @@ from pressroom.definitions import applying, loading, reading
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Account, BrandContext, Site, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.kinds import AnyDefinition
+from pressroom.domain.missions import Mission
 from pressroom.domain.suggest import did_you_mean
 from pressroom.store.migrate import migrate as run_migrations
 
@@ -29,6 +31,8 @@ KIND_NAMES = {
     "brandcontexts": "BrandContext",
     "site": "Site",
     "sites": "Site",
+    "mission": "Mission",
+    "missions": "Mission",
 }
 BAD_ROWS_SHOWN = 20
 
@@ -68,7 +72,7 @@ def apply(
         bool,
         typer.Option(
             "--prune",
-            help="also disable sites, and delete unused brand contexts, that the files leave out"
+            help="also disable sites, pause missions, and delete unused brand contexts, that the files leave out"
             " of the accounts they name",
         ),
     ] = False,
@@ -89,6 +93,7 @@ def apply(
         "create": "created",
         "update": "updated",
         "disable": "disabled",
+        "pause": "paused",
         "delete": "deleted",
         "keep": "kept",
     }
@@ -97,7 +102,7 @@ def apply(
 
 
 def get(
-    kind: Annotated[str, typer.Argument(help="accounts, brands or sites")],
+    kind: Annotated[str, typer.Argument(help="accounts, brands, sites or missions")],
     slug: Annotated[str | None, typer.Argument(help="one of them; default: all")] = None,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="yaml can be applied again")
@@ -134,7 +139,7 @@ def keywords(
     except OSError as error:
         raise DefinitionError([f"{file}: cannot be read: {error.strerror}"]) from None
     with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        report = import_keywords(tx, row.site_id, data, str(file))
+        report = import_keywords(tx, row.workflow_id, data, str(file))
     typer.echo(f"{report.added} added, {report.duplicates} duplicates skipped, {len(report.bad)} bad rows")
     if report.ignored_columns:
         typer.echo(f"columns not used: {', '.join(report.ignored_columns)}")
@@ -145,21 +150,21 @@ def keywords(
         typer.echo(f"bad rows also in lines {lines}", err=True)
 
 
-def _stored(name: str) -> Sequence[Account | BrandContext | Site]:
+def _stored(name: str) -> Sequence[AnyDefinition]:
     with open_store() as store, store.transaction() as tx:
         if name == "Account":
             return [row.account for row in reading.all_accounts(tx)]
         if name == "BrandContext":
             return reading.all_brands(tx)
-        return [row.site for row in reading.all_sites(tx)]
+        return [row.workflow for row in reading.all_workflows(tx, name.lower())]
 
 
-def _plain(definition: Account | BrandContext | Site) -> dict[str, Any]:
+def _plain(definition: AnyDefinition) -> dict[str, Any]:
     # kind first, as people write it
     return {"kind": definition.kind} | dump(definition)
 
 
-def _show_table(name: str, found: Sequence[Account | BrandContext | Site]) -> None:
+def _show_table(name: str, found: Sequence[AnyDefinition]) -> None:
     if name == "Account":
         rows = [(d.slug, d.name, len(d.members)) for d in found if isinstance(d, Account)]
         show(["slug", "name", "members"], rows)
@@ -167,6 +172,15 @@ def _show_table(name: str, found: Sequence[Account | BrandContext | Site]) -> No
         show(
             ["account", "slug", "name"],
             [(d.account, d.slug, d.name) for d in found if isinstance(d, BrandContext)],
+        )
+    elif name == "Mission":
+        show(
+            ["slug", "name", "account", "status", "platforms", "cycle", "brand"],
+            [
+                (d.slug, d.name, d.account, d.status, ", ".join(d.platforms), f"{d.cycle_days} days", d.brand or "")
+                for d in found
+                if isinstance(d, Mission)
+            ],
         )
     else:
         show(

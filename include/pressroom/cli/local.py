@@ -16,7 +16,7 @@ from pressroom.cli.watch import watch
 from pressroom.definitions.applying import Action, apply
 from pressroom.definitions.importing import import_keywords
 from pressroom.definitions.loading import load
-from pressroom.definitions.reading import SiteRow, site_by_slug
+from pressroom.definitions.reading import WorkflowRow, workflow
 from pressroom.domain.errors import PermanentError
 from pressroom.engine import reports
 from pressroom.local.services import PROJECT, LocalServices, Report
@@ -66,19 +66,19 @@ def demo(root: Root = Path(".pressroom")) -> None:
             info = services.info
             with Store(info.database_url) as store:
                 with store.transaction() as tx:
-                    row = site_by_slug(tx, EXAMPLE_SITE)
+                    row = workflow(tx, EXAMPLE_SITE)
                 with AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password) as api:
-                    await_dag(api, row.site.dag_id)
-                    dag_run_id = api.trigger(row.site.dag_id)
-                    console.print(f"\n[bold]{row.site.name}[/]: {row.site.dag_id} {dag_run_id}\n")
+                    await_dag(api, row.workflow.dag_id)
+                    dag_run_id = api.trigger(row.workflow.dag_id)
+                    console.print(f"\n[bold]{row.workflow.name}[/]: {row.workflow.dag_id} {dag_run_id}\n")
                     found = watch(
                         store, row, SITE, dag_run_id, console=console,
-                        ended=lambda: api.run_state(row.site.dag_id, dag_run_id) in ("success", "failed"),
+                        ended=lambda: api.run_state(row.workflow.dag_id, dag_run_id) in ("success", "failed"),
                     )  # fmt: skip
                 if found is None:
                     raise PermanentError(f"the run was never opened: see {info.logs}")
                 with store.transaction(row.account_id) as tx:
-                    page = write_preview(tx, row.site_id, root / "preview")
+                    page = write_preview(tx, row.workflow_id, root / "preview")
                 _summary(console, store, row, found, page.absolute(), time.monotonic() - began)
     except KeyboardInterrupt:
         console.print("ended; what was finished is kept, and the next run takes up the rest")
@@ -107,17 +107,17 @@ def _apply_example(store: Store, report: Report) -> None:
     changed = [f"{change.kind} {change.slug}" for change in changes if change.action is not Action.UNCHANGED]
     report("pressroom", f"examples applied: {', '.join(changed) or 'nothing has changed'}")
     with store.transaction() as tx:
-        row = site_by_slug(tx, EXAMPLE_SITE)
+        row = workflow(tx, EXAMPLE_SITE)
     with store.transaction(row.account_id) as tx:
-        imported = import_keywords(tx, row.site_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv")
+        imported = import_keywords(tx, row.workflow_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv")
     report("pressroom", f"keywords: {imported.added} added, {imported.duplicates} known already")
 
 
 def _summary(
-    console: Console, store: Store, row: SiteRow, found: reports.RunStatus, page: Path, seconds: float
+    console: Console, store: Store, row: WorkflowRow, found: reports.RunStatus, page: Path, seconds: float
 ) -> None:
     with store.transaction(row.account_id) as tx:
-        articles = tx.rows("articles_for_review", site=row.site_id)
+        articles = tx.rows("articles_for_review", site=row.workflow_id)
         have = reports.balance(tx)
     table = Table(
         title=f"\n{len(articles)} articles wait for review", title_justify="left", header_style="bold"

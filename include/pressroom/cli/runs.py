@@ -1,4 +1,4 @@
-"""Commands on a site's runs: start and steer them, and see what they do."""
+"""Commands on the runs of sites and missions: start and steer them, and see what they do."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import await_dag, clock, open_site, show
-from pressroom.definitions.reading import SiteRow
-from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.cli.common import await_dag, clock, open_site, open_workflow, show
+from pressroom.definitions.reading import WorkflowRow
+from pressroom.domain.budget import ESTIMATE_BUFFER
+from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
 from pressroom.engine import reports
-from pressroom.pipelines.stage import Pipeline, Run
+from pressroom.pipelines.stage import Pipeline
 from pressroom.store.database import Store
 
 FOLLOW_SECONDS = 1.0
 FOLLOW_LINES = 500
 
+Name = Annotated[str, typer.Argument(help="the slug of a site or mission; kind/slug where both have it", metavar="NAME")]
 Site = Annotated[str, typer.Argument(help="the site's slug", metavar="SITE")]
 
 
@@ -32,26 +34,26 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    site: Site,
+    name: Name,
     wait: Annotated[bool, typer.Option("--wait", help="wait for its end; exit code 1 when it fails")] = False,
     articles: Annotated[
         int | None, typer.Option(min=1, help="articles to write; default: the site's")
     ] = None,
 ) -> None:
-    """Start a run of the site's pipeline. Refused while another one is live."""
-    with open_site(site) as (store, row):
-        if row.site.status != "active":
-            raise PermanentError(f"the site {site} is disabled: set status: active and apply it")
+    """Start a run of the workflow's pipeline. Refused while another one is live."""
+    with open_workflow(name) as (store, row):
+        if row.workflow.status != "active":
+            raise WorkflowOver(f"{name} is {row.workflow.status}: set status: active and apply it")
         with store.transaction(row.account_id) as tx:
-            newest = next(iter(reports.history(tx, row.site_id, 1)), None)
+            newest = next(iter(reports.history(tx, row.workflow_id, 1)), None)
         if newest and newest.live and not newest.lease_over:
             raise RunConflict(
-                f"run {newest.id} of {site} is {newest.status}, started by {newest.owner} at"
+                f"run {newest.id} of {name} is {newest.status}, started by {newest.owner} at"
                 f" {newest.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
             )
         login = settings.airflow_login()
         with AirflowApi(login.url, login.user, login.password) as api:
-            dag_id = row.site.dag_id
+            dag_id = row.workflow.dag_id
             await_dag(api, dag_id)
             dag_run_id = api.trigger(dag_id, {} if articles is None else {"articles": articles})
             typer.echo(f"started {dag_id} {dag_run_id}")
@@ -59,39 +61,39 @@ def run(
                 _wait(api, store, row, dag_run_id)
 
 
-def pause(site: Site) -> None:
+def pause(name: Name) -> None:
     """Stop the live run after its current items; no worker is held meanwhile."""
     from pressroom.engine import control
 
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        control.pause(tx, row.site_id)
-    typer.echo(f"{site}: paused after the current items")
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        control.pause(tx, row.workflow_id)
+    typer.echo(f"{name}: paused after the current items")
 
 
-def resume(site: Site) -> None:
+def resume(name: Name) -> None:
     """Let a paused run go on."""
     from pressroom.engine import control
 
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        control.resume(tx, row.site_id)
-    typer.echo(f"{site}: resumed")
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        control.resume(tx, row.workflow_id)
+    typer.echo(f"{name}: resumed")
 
 
-def cancel(site: Site) -> None:
+def cancel(name: Name) -> None:
     """End the live run after its current items; the rest is skipped."""
     from pressroom.engine import control
 
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        control.cancel(tx, row.site_id)
-    typer.echo(f"{site}: cancelled after the current items")
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        control.cancel(tx, row.workflow_id)
+    typer.echo(f"{name}: cancelled after the current items")
 
 
-def status(site: Site) -> None:
+def status(name: Name) -> None:
     """Show the live run, else the last one, stage by stage."""
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        found = reports.status(tx, row.site_id, _pipeline())
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        found = reports.status(tx, row.workflow_id, _pipeline(row))
     if found is None:
-        typer.echo(f"{site} has no runs yet")
+        typer.echo(f"{name} has no runs yet")
         return
     run = found.run
     typer.echo(
@@ -113,12 +115,12 @@ def status(site: Site) -> None:
 
 
 def history(
-    site: Site,
+    name: Name,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many runs")] = reports.HISTORY_RUNS,
 ) -> None:
-    """List the site's runs, newest first."""
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        found = reports.history(tx, row.site_id, limit)
+    """List the workflow's runs, newest first."""
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        found = reports.history(tx, row.workflow_id, limit)
     show(
         ["run", "status", "trigger", "started", "completed", "credits", "cents", "stage", "error"],
         [
@@ -139,30 +141,27 @@ def history(
 
 
 def logs(
-    site: Site,
+    name: Name,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until the run ends")] = False,
     lines: Annotated[int, typer.Option(min=1, max=100_000, help="how many lines to begin with")] = 100,
     run: Annotated[int | None, typer.Option(help="a run's number; default: the live or last one")] = None,
 ) -> None:
     """Show the activity log of a run."""
-    with open_site(site) as (store, row):
+    with open_workflow(name) as (store, row):
         with store.transaction(row.account_id) as tx:
-            found = reports.status(tx, row.site_id, _pipeline(), run)
+            found = reports.status(tx, row.workflow_id, _pipeline(row), run)
             if found is None:
-                raise PermanentError(f"{site} has no run {run}" if run else f"{site} has no runs yet")
+                raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
             found_lines = reports.log_tail(tx, found.run.id, lines)
         last = _echo_lines(found_lines, 0)
         if follow:
             _follow(store, row, found.run.id, last)
 
 
-def estimate(site: Site) -> None:
+def estimate(name: Name) -> None:
     """Show the credits that a run started now would need, and whether the account has them."""
-    from pressroom.pipelines.site.estimate import estimate_run
-
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        run = Run(0, row.account_id, row.site_id, row.account, row.site, row.brand)
-        expected = estimate_run(tx, run)
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        expected = _pipeline(row).estimate(tx, row.run())
         have = reports.balance(tx)
     show(
         ["stage", "items", "credits"],
@@ -170,30 +169,30 @@ def estimate(site: Site) -> None:
     )
     verdict = "sufficient" if expected.sufficient(have.available) else "not sufficient"
     show(
-        ["estimated credits", "needed (× 1.2)", "available", "verdict"],
+        ["estimated credits", f"needed (× {ESTIMATE_BUFFER})", "available", "verdict"],
         [(expected.total, expected.required, have.available, verdict)],
     )
 
 
-def overview(site: Site) -> None:
+def overview(name: Name) -> None:
     """Show what waits in each stage."""
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        found = reports.overview(tx, row.site_id, _pipeline())
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        found = reports.overview(tx, row.workflow_id, _pipeline(row))
     show(["stage", "title", "pending", "failed"], [(s.name, s.title, s.pending, s.failed) for s in found])
 
 
 def retry_failed(
-    site: Site,
+    name: Name,
     stage: Annotated[str | None, typer.Option(help="only this stage's; default: all")] = None,
 ) -> None:
     """Let items that failed for good be taken up by the next run."""
     from pressroom.domain.suggest import did_you_mean
 
-    names = [each.name for each in _pipeline().stages]
-    if stage is not None and stage not in names:
-        raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, names)}")
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        count = reports.forget_failures(tx, row.site_id, stage)
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        names = [each.name for each in _pipeline(row).stages]
+        if stage is not None and stage not in names:
+            raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, names)}")
+        count = reports.forget_failures(tx, row.workflow_id, stage)
     typer.echo(f"{count} failed items wait again")
 
 
@@ -205,39 +204,39 @@ def preview(
     from pressroom.ui.preview import write_preview
 
     with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        path = write_preview(tx, row.site_id, out)
+        path = write_preview(tx, row.workflow_id, out)
     typer.echo(str(path))
 
 
-def _pipeline() -> Pipeline:
+def _pipeline(row: WorkflowRow) -> Pipeline:
     # The stages bring model libraries along, which `apply` or `credits` should not wait for.
-    from pressroom.pipelines.site import SITE
+    from pressroom.pipelines.registry import pipeline_of
 
-    return SITE
+    return pipeline_of(row.workflow.kind)
 
 
 def _fields(result: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in result.items() if value is not None)
 
 
-def _wait(api: AirflowApi, store: Store, row: SiteRow, dag_run_id: str) -> None:
-    state = api.wait(row.site.dag_id, dag_run_id)
+def _wait(api: AirflowApi, store: Store, row: WorkflowRow, dag_run_id: str) -> None:
+    state = api.wait(row.workflow.dag_id, dag_run_id)
     with store.transaction(row.account_id) as tx:
-        ended = next((r for r in reports.history(tx, row.site_id) if r.dag_run_id == dag_run_id), None)
+        ended = next((r for r in reports.history(tx, row.workflow_id) if r.dag_run_id == dag_run_id), None)
     result = ended.status if ended else state
     typer.echo(
-        f"{row.site.slug}: {result}{f': {ended.error_message}' if ended and ended.error_message else ''}"
+        f"{row.workflow.slug}: {result}{f': {ended.error_message}' if ended and ended.error_message else ''}"
     )
     if state != "success" or result == "failed":
         raise typer.Exit(1)
 
 
-def _follow(store: Store, row: SiteRow, run_id: int, last: int) -> None:
-    pipeline = _pipeline()
+def _follow(store: Store, row: WorkflowRow, run_id: int, last: int) -> None:
+    pipeline = _pipeline(row)
     while True:
         with store.transaction(row.account_id) as tx:
             # The state is read before the lines, so that nothing written before the end is missed.
-            state = reports.status(tx, row.site_id, pipeline, run_id)
+            state = reports.status(tx, row.workflow_id, pipeline, run_id)
             lines = reports.log_tail(tx, run_id, FOLLOW_LINES, last)
         last = _echo_lines(lines, last)
         if state is None or (not state.run.live and len(lines) < FOLLOW_LINES):

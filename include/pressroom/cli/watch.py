@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pressroom.cli.common import clock
-from pressroom.definitions.reading import SiteRow
+from pressroom.definitions.reading import WorkflowRow
 from pressroom.engine import reports
 from pressroom.engine.reports import JobState, LogLine, RunStatus
 from pressroom.pipelines.stage import Pipeline
@@ -34,7 +34,7 @@ MARKS = {
 
 def watch(
     store: Store,
-    row: SiteRow,
+    row: WorkflowRow,
     pipeline: Pipeline,
     dag_run_id: str,
     *,
@@ -55,10 +55,10 @@ def watch(
             over = ended()  # asked first, so that what is read below is the end
             with store.transaction(row.account_id) as tx:
                 run_id = next(
-                    (r.id for r in reports.history(tx, row.site_id) if r.dag_run_id == dag_run_id), None
+                    (r.id for r in reports.history(tx, row.workflow_id) if r.dag_run_id == dag_run_id), None
                 )
                 if run_id is not None:
-                    found = reports.status(tx, row.site_id, pipeline, run_id)
+                    found = reports.status(tx, row.workflow_id, pipeline, run_id)
                     fresh = reports.log_tail(tx, run_id, 500, last)
                     last = fresh[-1].id if fresh else last
                     lines = (lines + fresh)[-SHOWN_LINES:]

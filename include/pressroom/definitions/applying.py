@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pressroom.definitions.loading import AnyDefinition, Located
-from pressroom.definitions.reading import all_accounts, all_brands, all_sites
+from pressroom.definitions.loading import Located
+from pressroom.definitions.reading import KINDS, all_accounts, all_brands, all_workflows
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.kinds import AnyDefinition, Workflow
+from pressroom.domain.missions import Mission
 from pressroom.domain.suggest import did_you_mean
 from pressroom.domain.text import to_json
 from pressroom.engine import ledger
@@ -26,6 +28,7 @@ class Action(StrEnum):
     UPDATE = "update"
     UNCHANGED = "unchanged"
     DISABLE = "disable"
+    PAUSE = "pause"
     DELETE = "delete"
     KEEP = "keep"
 
@@ -45,13 +48,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Current:
-    """What the database holds. Brand contexts go by (account, slug); ``live``: sites with a live run."""
+    """What the database holds. Brand contexts go by (account, slug), workflows by (kind, slug).
+
+    ``live``: workflows with a live run.
+    """
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
     account_ids: Mapping[str, int] = field(default_factory=dict)
     brands: Mapping[tuple[str, str], BrandContext] = field(default_factory=dict)
-    sites: Mapping[str, Site] = field(default_factory=dict)
-    live: frozenset[str] = frozenset()
+    workflows: Mapping[tuple[str, str], Workflow] = field(default_factory=dict)
+    live: frozenset[tuple[str, str]] = frozenset()
 
 
 def apply(
@@ -60,8 +66,9 @@ def apply(
     """Make the database hold what the files say, and return what that changed (or would, in a dry run).
 
     Prune takes in what the database has beyond the files, within the accounts that the files name: a site is
-    disabled (its articles and its ledger stay), a brand context deleted unless a site uses it. Accounts stay.
-    Raises DefinitionError when a reference leads nowhere or a site's slug is another account's.
+    disabled and a mission paused (what they made and their ledger stay), a brand context deleted unless a
+    workflow uses it. Accounts stay. Raises DefinitionError when a reference leads nowhere or a workflow's slug
+    is another account's.
     """
     with store.transaction() as tx:
         tx.value("lock_definitions")  # two applies at once would each plan on what the other is changing
@@ -79,8 +86,10 @@ def read_current(tx: Tx) -> Current:
         accounts={row.account.slug: row.account for row in accounts},
         account_ids={row.account.slug: row.account_id for row in accounts},
         brands={(brand.account, brand.slug): brand for brand in all_brands(tx)},
-        sites={row.site.slug: row.site for row in all_sites(tx)},
-        live=frozenset(tx.values("live_site_slugs")),
+        workflows={
+            (kind, row.workflow.slug): row.workflow for kind in KINDS for row in all_workflows(tx, kind)
+        },
+        live=frozenset((row["kind"], row["slug"]) for row in tx.rows("live_workflows")),
     )
 
 
@@ -90,7 +99,7 @@ def plan(found: Sequence[Located], current: Current, *, prune: bool = False) -> 
     if problems:
         raise DefinitionError(problems)
     changes: list[Change] = []
-    for kind in (Account, BrandContext, Site):
+    for kind in (Account, BrandContext, Site, Mission):
         changes += [_change(each.definition, current) for each in found if isinstance(each.definition, kind)]
     if prune:
         changes += _prune(found, current)
@@ -109,13 +118,11 @@ def _wrong_references(located: Located, found: Sequence[Located], current: Curre
             "account",
             f"there is no account {definition.account!r}{did_you_mean(definition.account, accounts)}",
         )
-    if not isinstance(definition, Site):
+    if isinstance(definition, BrandContext):
         return
-    there = current.sites.get(definition.slug)
+    there = current.workflows.get(_key(definition))
     if there is not None and there.account != definition.account:
-        yield located.problem(
-            "slug", f"the site {definition.slug!r} belongs to another account: choose another slug"
-        )
+        yield located.problem("slug", _taken(definition))
     brands = {b.slug for b in _brands(found) if b.account == definition.account}
     brands |= {slug for account, slug in current.brands if account == definition.account}
     if definition.brand is not None and definition.brand not in brands:
@@ -124,6 +131,16 @@ def _wrong_references(located: Located, found: Sequence[Located], current: Curre
             f"the account {definition.account!r} has no brand context {definition.brand!r}"
             + did_you_mean(definition.brand, brands),
         )
+
+
+def _key(workflow: Workflow) -> tuple[str, str]:
+    return workflow.kind.lower(), workflow.slug
+
+
+def _taken(workflow: Workflow) -> str:
+    return (
+        f"the {workflow.kind.lower()} {workflow.slug!r} belongs to another account: choose another slug"
+    )
 
 
 def _brands(found: Sequence[Located]) -> list[BrandContext]:
@@ -137,7 +154,7 @@ def _change(new: AnyDefinition, current: Current) -> Change:
     elif isinstance(new, BrandContext):
         account, old = new.account, current.brands.get((new.account, new.slug))
     else:
-        account, old = new.account, current.sites.get(new.slug)
+        account, old = new.account, current.workflows.get(_key(new))
     if old is None:
         return Change(Action.CREATE, new.kind, new.slug, account, _diff({}, _set_keys(new)), "", new)
     if old == new:
@@ -157,21 +174,30 @@ def _change(new: AnyDefinition, current: Current) -> Change:
 
 def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
     mine = {_account_of(each.definition) for each in found}
-    declared = {each.definition.slug: each.definition for each in found if isinstance(each.definition, Site)}
+    declared = {
+        _key(each.definition): each.definition
+        for each in found
+        if not isinstance(each.definition, Account | BrandContext)
+    }
     declared_brands = {(brand.account, brand.slug) for brand in _brands(found)}
-    for slug, site in current.sites.items():
-        if site.account in mine and slug not in declared and site.status == "active":
-            note = "its live run goes on to its end" if slug in current.live else ""
-            diff = ('- status: "active"', '+ status: "disabled"')
-            yield Change(Action.DISABLE, "Site", slug, site.account, diff, note)
-    # A pruned site stays as a row, and so does what it refers to.
+    for key, workflow in current.workflows.items():
+        if workflow.account in mine and key not in declared and workflow.status == "active":
+            action, status = (
+                (Action.DISABLE, "disabled") if isinstance(workflow, Site) else (Action.PAUSE, "paused")
+            )
+            note = "its live run goes on to its end" if key in current.live else ""
+            diff = ('- status: "active"', f'+ status: "{status}"')
+            yield Change(action, workflow.kind, workflow.slug, workflow.account, diff, note)
+    # A pruned workflow stays as a row, and so does what it refers to.
     users = {
-        (site.account, site.brand): site.slug for site in {**current.sites, **declared}.values() if site.brand
+        (workflow.account, workflow.brand): f"{workflow.kind.lower()} {workflow.slug}"
+        for workflow in {**current.workflows, **declared}.values()
+        if workflow.brand
     }
     for account, slug in current.brands:
         if account in mine and (account, slug) not in declared_brands:
             user = users.get((account, slug))
-            note = f"the site {user} uses it" if user else ""
+            note = f"the {user} uses it" if user else ""
             yield Change(Action.KEEP if user else Action.DELETE, "BrandContext", slug, account, note=note)
 
 
@@ -212,10 +238,12 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> No
         own = tx.for_account(account_ids[change.account])
         if isinstance(change.definition, BrandContext):
             own.run("save_brand", slug=change.slug, definition=to_json(dump(change.definition)))
-        elif isinstance(change.definition, Site):
-            _write_site(own, change.definition)
+        elif change.definition is not None:
+            _write_workflow(own, change.definition)
         elif change.action is Action.DISABLE:
             own.run("disable_site", slug=change.slug)
+        elif change.action is Action.PAUSE:
+            own.run("pause_mission", slug=change.slug)
         else:
             own.run("delete_brand", slug=change.slug)
 
@@ -235,15 +263,17 @@ def _write_account(tx: Tx, account: Account) -> int:
     return account_id
 
 
-def _write_site(own: Tx, site: Site) -> None:
-    data = dump(site)
+def _write_workflow(own: Tx, workflow: Workflow) -> None:
+    kind, slug = _key(workflow)
+    workflow_id = own.value("save_workflow", kind=kind, slug=slug)
+    if workflow_id is None:
+        raise DefinitionError([f"{workflow.kind} {slug}: slug: {_taken(workflow)}"])
+    data = dump(workflow)
+    facts = {"slug": slug, "status": workflow.status, "brand": workflow.brand}
+    if isinstance(workflow, Mission):
+        own.run("save_mission", mission=workflow_id, definition=to_json(data), **facts)
+        return
     automation = data.pop("automation")
-    site_id = own.value(
-        "save_site", slug=site.slug, status=site.status, brand=site.brand, definition=to_json(data)
-    )
-    if site_id is None:
-        raise DefinitionError(
-            [f"Site {site.slug}: slug: the site belongs to another account: choose another slug"]
-        )
+    own.run("save_site", site=workflow_id, definition=to_json(data), **facts)
     automation["batch_sizes"] = to_json(automation["batch_sizes"])
-    own.run("save_automation", site=site_id, **automation)
+    own.run("save_automation", site=workflow_id, **automation)

@@ -14,12 +14,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pressroom.definitions import nodes
-from pressroom.domain.definitions import KINDS, Account, BrandContext, Site
+from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.kinds import KINDS, AnyDefinition
 from pressroom.domain.suggest import did_you_mean
 from pressroom.pipelines import prompts
-
-AnyDefinition = Account | BrandContext | Site
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,7 @@ def _definition(node: yaml.Node, file: str) -> Located:
                 for detail in error.errors(include_url=False)
             ]
         ) from None
-    if not isinstance(definition, BrandContext):
-        _check_prompts(node, definition, file, name)
+    _check_prompts(node, definition, file, name)
     lines = {key.value: nodes.line(key) for key, _ in node.value}
     return Located(definition, file, nodes.line(node), lines)
 
@@ -198,8 +196,10 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _check_prompts(node: yaml.Node, definition: Account | Site, file: str, name: str) -> None:
+def _check_prompts(node: yaml.Node, definition: AnyDefinition, file: str, name: str) -> None:
     """Refuse an override that does not work: it would otherwise come up in the middle of a run."""
+    if isinstance(definition, BrandContext):
+        return
     wrong = []
     for problem in prompts.problems(definition.prompts):
         path = ["prompts", problem.name, problem.part]
@@ -217,7 +217,7 @@ def _twice(found: Sequence[Located]) -> list[str]:
     problems = []
     for located in found:
         definition = located.definition
-        # A site's slug names its DAG, so unique over all accounts; a brand context's in its own.
+        # A workflow's slug names its DAG, so unique over all accounts; a brand context's in its own.
         scope = (definition.account,) if isinstance(definition, BrandContext) else ()
         first = seen.setdefault((definition.kind, *scope, definition.slug), located)
         if first is not located:

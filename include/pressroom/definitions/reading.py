@@ -10,26 +10,38 @@ from pydantic import BaseModel, ValidationError
 
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
 from pressroom.domain.suggest import did_you_mean
+from pressroom.pipelines.stage import Run
 from pressroom.store.database import Tx
 
 logger = logging.getLogger(__name__)
-DAG_PREFIX = "site__"
 M = TypeVar("M", bound=BaseModel)
+KINDS: dict[str, type[Site] | type[Mission]] = {"site": Site, "mission": Mission}
+"""The kinds of workflow, as they begin the names of their DAGs."""
 
 Shard = tuple[int, int]
-"""(number, of how many): a part of the sites, the same ones for ever."""
+"""(number, of how many): a part of the workflows of a kind, the same ones for ever."""
 
 
 @dataclass(frozen=True)
-class SiteRow:
-    """A site as stored, with what it refers to."""
+class WorkflowRow:
+    """A workflow as stored, with what it refers to. ``over``: why it is completed, None when it is not."""
 
     account_id: int
-    site_id: int
+    workflow_id: int
     account: Account
-    site: Site
+    workflow: Workflow
     brand: BrandContext | None
+    over: str | None = None
+
+    def run(self, run_id: int = 0, params: dict[str, Any] | None = None) -> Run:
+        """A run of it. Without an id: one that is not opened, for estimates."""
+        return Run(
+            account=self.account, workflow=self.workflow, brand=self.brand, id=run_id,
+            account_id=self.account_id, workflow_id=self.workflow_id, params=params or {},
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,32 +52,53 @@ class AccountRow:
     account: Account
 
 
-def active_sites(tx: Tx, dag_id: str | None = None, shard: Shard | None = None) -> list[SiteRow]:
-    """Active sites in one query, sorted by slug. A SYSTEM transaction.
+def split_dag_id(dag_id: str) -> tuple[str, str] | None:
+    """(kind, slug) of a workflow's DAG; None for any other DAG."""
+    kind, separator, slug = dag_id.partition("__")
+    return (kind, slug) if separator and kind in KINDS else None
 
-    With ``dag_id`` that DAG's site alone, if any; with ``shard`` those that the dag file of that number
+
+def active_workflows(
+    tx: Tx, kind: str, dag_id: str | None = None, shard: Shard | None = None
+) -> list[WorkflowRow]:
+    """Workflows of a kind that have a DAG, in one query, sorted by slug. A SYSTEM transaction.
+
+    With ``dag_id`` that DAG's alone, if any; with ``shard`` those that the dag file of that number
     builds. A row that this version cannot read is left out with an error in the log: one bad row must not
     take every other DAG down with it.
     """
     slug = None
     if dag_id is not None:
-        if not dag_id.startswith(DAG_PREFIX):
+        named = split_dag_id(dag_id)
+        if named is None or named[0] != kind:
             return []
-        slug = dag_id.removeprefix(DAG_PREFIX)
+        slug = named[1]
     number, of = shard or (None, None)
-    return _sites(tx.rows("read_sites", slug=slug, active_only=True, shard=number, shards=of), strict=False)
+    rows = tx.rows(f"read_{kind}s", slug=slug, active_only=True, shard=number, shards=of)
+    return _workflows(rows, kind, strict=False)
 
 
-def all_sites(tx: Tx) -> list[SiteRow]:
-    """Every site, disabled ones too, sorted by slug. A SYSTEM transaction. Raises DefinitionError."""
-    return _sites(tx.rows("read_sites", slug=None, active_only=False, shard=None, shards=None), strict=True)
+def all_workflows(tx: Tx, kind: str, slug: str | None = None) -> list[WorkflowRow]:
+    """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction. Raises DefinitionError."""
+    rows = tx.rows(f"read_{kind}s", slug=slug, active_only=False, shard=None, shards=None)
+    return _workflows(rows, kind, strict=True)
 
 
-def site_by_slug(tx: Tx, slug: str) -> SiteRow:
-    """One site, active or not. A SYSTEM transaction. Raises PermanentError, naming the nearest."""
-    found = _sites(tx.rows("read_sites", slug=slug, active_only=False, shard=None, shards=None), strict=True)
+def workflow(tx: Tx, name: str) -> WorkflowRow:
+    """One workflow by its slug, or by ``kind/slug`` where kinds share the slug. A SYSTEM transaction.
+
+    Raises PermanentError, naming the nearest.
+    """
+    kind, _, slug = name.rpartition("/")
+    if kind and kind not in KINDS:
+        raise PermanentError(f"{kind!r} is no kind of workflow{did_you_mean(kind, KINDS)}")
+    found = [row for one in ([kind] if kind else KINDS) for row in all_workflows(tx, one, slug)]
+    if len(found) > 1:
+        names = " and ".join(f"{row.workflow.kind.lower()}/{slug}" for row in found)
+        raise PermanentError(f"{slug!r} is the name of {names}: say which")
     if not found:
-        raise PermanentError(f"there is no site {slug!r}{did_you_mean(slug, tx.values('site_slugs'))}")
+        known = {row["slug"] for row in tx.rows("workflow_slugs") if row["kind"] == (kind or row["kind"])}
+        raise PermanentError(f"there is no {kind or 'site or mission'} {slug!r}{did_you_mean(slug, known)}")
     return found[0]
 
 
@@ -90,34 +123,35 @@ def all_brands(tx: Tx) -> list[BrandContext]:
     return [_parse(BrandContext, row["definition"], row["slug"]) for row in tx.rows("read_brands")]
 
 
-def _sites(rows: list[dict[str, Any]], *, strict: bool) -> list[SiteRow]:
+def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[WorkflowRow]:
+    # Parsed once each: a thousand sites of one account would otherwise parse it a thousand times.
     accounts: dict[int, Account] = {}
     brands: dict[int, BrandContext] = {}
     found = []
     for row in rows:
         try:
             account_id, brand_id = row["account_id"], row["brand_id"]
-            # Parsed once each: a thousand sites of one account would otherwise parse it a thousand times.
             if account_id not in accounts:
                 accounts[account_id] = _parse(Account, row["account"], row["account_slug"])
             if brand_id is not None and brand_id not in brands:
                 brands[brand_id] = _parse(BrandContext, row["brand"], str(brand_id))
-            site = row["definition"] | {"status": row["status"]}
-            if row["automation"] is not None:
-                site |= {"automation": row["automation"]}
+            definition = row["definition"] | {"status": row["status"]}
+            if row.get("automation") is not None:
+                definition |= {"automation": row["automation"]}
             found.append(
-                SiteRow(
+                WorkflowRow(
                     account_id,
-                    row["site_id"],
+                    row["workflow_id"],
                     accounts[account_id],
-                    _parse(Site, site, row["slug"]),
+                    _parse(KINDS[kind], definition, row["slug"]),
                     None if brand_id is None else brands[brand_id],
+                    row.get("completed_why"),
                 )
             )
         except DefinitionError as error:
             if strict:
                 raise
-            logger.error("site %s is left out: %s", row["slug"], error)  # noqa: TRY400  # it says it all
+            logger.error("%s %s is left out: %s", kind, row["slug"], error)  # noqa: TRY400  # it says it all
     return found
 
 

@@ -10,43 +10,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pressroom.definitions.reading import Shard, SiteRow, active_sites
-from pressroom.domain.definitions import Account, BrandContext, Site, dump
+from pressroom.definitions.reading import KINDS, Shard, WorkflowRow, active_workflows
+from pressroom.domain.definitions import Account, BrandContext, dump
 from pressroom.domain.errors import TransientError
 from pressroom.store.database import Store
 
 logger = logging.getLogger(__name__)
-VERSION = 1
+VERSION = 2
 
 
 def read_or_snapshot(
-    store: Store, path: Path, *, dag_id: str | None = None, shard: Shard | None = None, timeout: float = 3.0
-) -> tuple[list[SiteRow], bool]:
-    """(active sites, whether they come from the snapshot at ``path``).
+    store: Store,
+    kind: str,
+    path: Path,
+    *,
+    dag_id: str | None = None,
+    shard: Shard | None = None,
+    timeout: float = 3.0,
+) -> tuple[list[WorkflowRow], bool]:
+    """(workflows of the kind that have a DAG, whether they come from the snapshot at ``path``).
 
-    ``timeout``: seconds the query may take. A read of all sites (of the shard) renews the snapshot, one of
+    ``timeout``: seconds the query may take. A read of all (of the shard) renews the snapshot, one of
     a single DAG does not. Raises TransientError when the database is away and there is no usable snapshot,
     ConfigurationError when it answers but is not migrated: a stale answer would hide that.
     """
     try:
         with store.transaction() as tx:
             tx.value("statement_timeout", milliseconds=str(max(1, int(timeout * 1000))))
-            rows = active_sites(tx, dag_id, shard)
+            rows = active_workflows(tx, kind, dag_id, shard)
     except TransientError as error:
         kept = read(path)
         if kept is None:
             raise
         logger.warning("definitions come from the snapshot %s: %s", path, error)
-        return [row for row in kept if dag_id in (None, row.site.dag_id)], True
+        return [row for row in kept if dag_id in (None, row.workflow.dag_id)], True
     if dag_id is None:
         write(path, rows)
     return rows, False
 
 
-def write(path: Path, rows: Sequence[SiteRow]) -> None:
+def write(path: Path, rows: Sequence[WorkflowRow]) -> None:
     """Replace the snapshot if its content differs. A failure is a warning: parsing goes on without one."""
     text = json.dumps(
-        {"version": VERSION, "sites": [_plain(row) for row in rows]}, ensure_ascii=False, sort_keys=True
+        {"version": VERSION, "workflows": [_plain(row) for row in rows]}, ensure_ascii=False, sort_keys=True
     )
     temporary = None
     try:
@@ -64,13 +70,13 @@ def write(path: Path, rows: Sequence[SiteRow]) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def read(path: Path) -> list[SiteRow] | None:
-    """The snapshot's sites, or None when there is none that this version can read."""
+def read(path: Path) -> list[WorkflowRow] | None:
+    """The snapshot's workflows, or None when there is none that this version can read."""
     try:
         data = json.loads(path.read_text("utf-8"))
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']}")
-        return [_row(entry) for entry in data["sites"]]
+        return [_row(entry) for entry in data["workflows"]]
     except FileNotFoundError:
         return None
     # A ValidationError, a JSONDecodeError and a UnicodeDecodeError are all ValueErrors.
@@ -79,22 +85,24 @@ def read(path: Path) -> list[SiteRow] | None:
         return None
 
 
-def _plain(row: SiteRow) -> dict[str, Any]:
+def _plain(row: WorkflowRow) -> dict[str, Any]:
     return {
         "account_id": row.account_id,
-        "site_id": row.site_id,
+        "workflow_id": row.workflow_id,
         "account": dump(row.account),
-        "site": dump(row.site),
+        "workflow": dump(row.workflow),
         "brand": None if row.brand is None else dump(row.brand),
+        "over": row.over,
     }
 
 
-def _row(entry: dict[str, Any]) -> SiteRow:
+def _row(entry: dict[str, Any]) -> WorkflowRow:
     brand = entry["brand"]
-    return SiteRow(
+    return WorkflowRow(
         int(entry["account_id"]),
-        int(entry["site_id"]),
+        int(entry["workflow_id"]),
         Account.model_validate(entry["account"]),
-        Site.model_validate(entry["site"]),
+        KINDS[entry["workflow"]["kind"].lower()].model_validate(entry["workflow"]),
         None if brand is None else BrandContext.model_validate(brand),
+        entry["over"],
     )

@@ -7,9 +7,11 @@
     │   └── UnknownOutcome        a call that may or may not have had its effect: look before sending again
     └── PermanentError            retrying cannot help
         ├── ConfigurationError    credentials, connections, models: dooms the whole batch, fails the task
-        │   └── DefinitionError   a definition or an input file; names file, line, key
+        │   ├── DefinitionError   a definition or an input file; names file, line, key
+        │   └── InvalidMission    a mission cannot run as it is defined; names the field
         ├── AlreadyDone           the item was finished by somebody else meanwhile: nothing is wrong
         ├── RunConflict           another run of the workflow is live, or this one was taken over
+        │   └── WorkflowOver      it takes no runs: a draft, paused, or completed
         ├── PastDate              the time something was to appear is over
         ├── BudgetError           no paid call may start: the run ends partial
         │   ├── InsufficientCredits
@@ -62,6 +64,14 @@ class DefinitionError(ConfigurationError):
 
 class RunConflict(PermanentError):
     """The workflow's lock is held by another run, or was taken from this one."""
+
+
+class InvalidMission(ConfigurationError):
+    """The mission cannot run as it is defined. The message starts with the field."""
+
+
+class WorkflowOver(RunConflict):
+    """The workflow takes no runs: it is a draft, paused or completed."""
 
 
 class PastDate(PermanentError):

@@ -184,6 +184,10 @@ class Text(Protocol):
 
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer: ...
 
+    def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """What a call of that size costs, in cents."""
+        ...
+
 
 @dataclass(frozen=True)
 class Tool(Generic[Answer]):

@@ -158,7 +158,7 @@ class _Batch:
         if self._over():
             return False
         if not state.live:
-            self.fatal = RunConflict(f"run {state.id} is {state.status}: it no longer holds its site's lock")
+            self.fatal = RunConflict(f"run {state.id} is {state.status}: it no longer holds its workflow's lock")
         elif state.cancel_requested:
             self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
         elif state.paused:
@@ -168,7 +168,7 @@ class _Batch:
     async def _one(self, item: Any) -> None:
         credits = self.stage.charge(self.run, item)
         scope = Scope(
-            account_id=self.run.account_id, site_id=self.run.site_id, run_id=self.run.id,
+            account_id=self.run.account_id, workflow_id=self.run.workflow_id, run_id=self.run.id,
             stage=self.stage.name, item=self.stage.key(item), caps=caps_of(self.run),
         )  # fmt: skip
         try:
@@ -235,7 +235,7 @@ class _Batch:
             results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
             for entry, saved in zip(group, results, strict=True):
                 item = entry.scope.item
-                tx.run("clear_item_failure", site=self.run.site_id, stage=self.stage.name, item=item)
+                tx.run("clear_item_failure", workflow=self.run.workflow_id, stage=self.stage.name, item=item)
                 data = {"item": item, "created": saved.created, "credits": entry.credits}
                 control.event(
                     tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data
@@ -277,7 +277,7 @@ class _Batch:
 
         def write(tx: Tx) -> None:
             tx.run(
-                "record_item_failure", site=scope.site_id, stage=scope.stage, item=scope.item,
+                "record_item_failure", workflow=scope.workflow_id, stage=scope.stage, item=scope.item,
                 run=scope.run_id, error_class=name, error=text[:2000],
             )  # fmt: skip
             control.event(
@@ -297,16 +297,17 @@ class _Batch:
 
 
 def caps_of(run: Run) -> Caps:
-    """The ceilings in force for a run: the stricter of its own and its site's, and its account's. Cents."""
+    """The ceilings in force for a run: the stricter of its own and its workflow's, and its account's. Cents."""
     asked = run.params.get("cap_cents")
     own = [
         cap
-        for cap in (run.site.caps.run_cents, None if asked is None else Decimal(str(asked)))
+        for cap in (run.workflow.caps.run_cents, None if asked is None else Decimal(str(asked)))
         if cap is not None
     ]
     return Caps(
         run=min(own) if own else None,
-        site_month=run.site.caps.month_cents,
+        workflow_month=run.workflow.caps.month_cents,
+        workflow_total=run.workflow.total_cents,
         account_month=run.account.caps.month_cents,
         account_total=run.account.caps.total_cents,
     )

@@ -1,6 +1,6 @@
-"""A run's life: opened under the site's lock, paused, resumed, cancelled, closed.
+"""A run's life: opened under the workflow's lock, paused, resumed, cancelled, closed.
 
-The lock is the run's own row: a unique index allows one live run per site. It carries an owner, for people,
+The lock is the run's own row: a unique index allows one live run per workflow. It carries an owner, for people,
 and a lease, which work renews; a run whose lease has run out is dead, and the next one takes its place.
 """
 
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pressroom.domain.budget import ESTIMATE_BUFFER
 from pressroom.domain.errors import InsufficientCredits, RunConflict
 from pressroom.engine import ledger
 from pressroom.store.database import Tx
@@ -23,7 +24,6 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
 SCHEDULED_GAP = timedelta(hours=23)
-CREDIT_BUFFER = Decimal("1.2")
 
 
 class TooSoon(RunConflict):
@@ -36,7 +36,7 @@ class RunState:
 
     id: int
     account_id: int
-    site_id: int
+    workflow_id: int
     dag_id: str
     dag_run_id: str
     status: str
@@ -49,7 +49,7 @@ class RunState:
 
     @property
     def live(self) -> bool:
-        """Whether the run holds the site's lock."""
+        """Whether the run holds the workflow's lock."""
         return self.status in ("running", "paused")
 
     @property
@@ -61,7 +61,7 @@ class RunState:
 def open_run(
     tx: Tx,
     *,
-    site_id: int,
+    workflow_id: int,
     dag_id: str,
     dag_run_id: str,
     trigger: str,
@@ -69,33 +69,33 @@ def open_run(
     params: Mapping[str, Any],
     estimate: Decimal,
 ) -> RunState:
-    """Take the site's lock for this DAG run, or take it again after a clear.
+    """Take the workflow's lock for this DAG run, or take it again after a clear.
 
     ``trigger`` is manual or scheduled; ``estimate`` is in credits. Raises RunConflict, TooSoon or
     InsufficientCredits; nothing is written then.
     """
-    tx.run("lock_site", site=site_id)
+    tx.run("lock_workflow", workflow=workflow_id)
     mine = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
-    other = tx.maybe("live_run_of_site", RunState, site=site_id)
+    other = tx.maybe("live_run_of_workflow", RunState, workflow=workflow_id)
     if other and (mine is None or other.id != mine.id):
         _take_over_or_refuse(tx, other)
     if trigger == "scheduled" and mine is None:
-        last = tx.value("last_scheduled_start", site=site_id, gap=SCHEDULED_GAP)
+        last = tx.value("last_scheduled_start", workflow=workflow_id, gap=SCHEDULED_GAP)
         if last:
             raise TooSoon(
                 f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC: at most one in {SCHEDULED_GAP}"
             )
     have, reserved = ledger.balance(tx)
-    need = (estimate * CREDIT_BUFFER).quantize(Decimal("0.01"))
+    need = (estimate * ESTIMATE_BUFFER).quantize(Decimal("0.01"))
     if have - reserved < need:
         raise InsufficientCredits(
-            f"this run needs {need} credits (1.2 × the estimate of {estimate})"
+            f"this run needs {need} credits ({ESTIMATE_BUFFER} × the estimate of {estimate})"
             f" and {have - reserved} are available"
         )
     values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
     if mine is None:
         run_id = tx.value(
-            "insert_run", site=site_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger, **values
+            "insert_run", workflow=workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger, **values
         )
         event(tx, run_id, "run_started", f"Run started by {owner}: {estimate} credits estimated")
     else:
@@ -109,16 +109,16 @@ def open_run(
                 f"Run taken up again: {estimate} credits estimated for what is left",
             )
     if trigger == "scheduled":
-        tx.run("touch_last_run", site=site_id)
+        tx.run("touch_last_run", workflow=workflow_id)
     return get(tx, run_id)
 
 
 def record_refusal(
-    tx: Tx, *, site_id: int, dag_id: str, dag_run_id: str, trigger: str, owner: str, reason: str
+    tx: Tx, *, workflow_id: int, dag_id: str, dag_run_id: str, trigger: str, owner: str, reason: str
 ) -> None:
     """Keep a refused run in the history, with the reason."""
     run_id = tx.value(
-        "insert_refused_run", site=site_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger,
+        "insert_refused_run", workflow=workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger,
         owner=owner, reason=reason,
     )  # fmt: skip
     if run_id is not None:
@@ -138,9 +138,9 @@ def find(tx: Tx, dag_id: str, dag_run_id: str) -> RunState | None:
     return tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
 
 
-def live_run(tx: Tx, site_id: int) -> RunState | None:
-    """The run that holds the site's lock now."""
-    return tx.maybe("live_run_of_site", RunState, site=site_id)
+def live_run(tx: Tx, workflow_id: int) -> RunState | None:
+    """The run that holds the workflow's lock now."""
+    return tx.maybe("live_run_of_workflow", RunState, workflow=workflow_id)
 
 
 def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
@@ -148,20 +148,20 @@ def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
     tx.run("renew_lease", run=run_id, lease=LEASE, until=until)
 
 
-def pause(tx: Tx, site_id: int) -> RunState:
+def pause(tx: Tx, workflow_id: int) -> RunState:
     """Stop the live run after its current items. Raises RunConflict when none is running."""
-    return _steer(tx, "pause_run", site_id, "paused", "Paused: current items are finished first")
+    return _steer(tx, "pause_run", workflow_id, "paused", "Paused: current items are finished first")
 
 
-def resume(tx: Tx, site_id: int) -> RunState:
+def resume(tx: Tx, workflow_id: int) -> RunState:
     """Let a paused run go on. Raises RunConflict when none is paused."""
-    return _steer(tx, "resume_run", site_id, "resumed", "Resumed")
+    return _steer(tx, "resume_run", workflow_id, "resumed", "Resumed")
 
 
-def cancel(tx: Tx, site_id: int) -> RunState:
+def cancel(tx: Tx, workflow_id: int) -> RunState:
     """End the live run after its current items. Raises RunConflict when there is none."""
     return _steer(
-        tx, "cancel_run", site_id, "cancel_requested", "Cancelled: current items are finished first"
+        tx, "cancel_run", workflow_id, "cancel_requested", "Cancelled: current items are finished first"
     )
 
 
@@ -210,10 +210,10 @@ def event(
     )
 
 
-def _steer(tx: Tx, statement: str, site_id: int, kind: str, message: str) -> RunState:
-    run_id = tx.value(statement, site=site_id)
+def _steer(tx: Tx, statement: str, workflow_id: int, kind: str, message: str) -> RunState:
+    run_id = tx.value(statement, workflow=workflow_id)
     if run_id is None:
-        live = live_run(tx, site_id)
+        live = live_run(tx, workflow_id)
         what = (
             f"run {live.id} is {'being cancelled' if live.cancel_requested else live.status}"
             if live
@@ -227,11 +227,11 @@ def _steer(tx: Tx, statement: str, site_id: int, kind: str, message: str) -> Run
 def _take_over_or_refuse(tx: Tx, other: RunState) -> None:
     if not tx.value("lease_is_over", run=other.id):
         raise RunConflict(
-            f"run {other.id} ({other.dag_run_id}) of this site is {other.status},"
+            f"run {other.id} ({other.dag_run_id}) of this workflow is {other.status},"
             f" started by {other.owner} at {other.started_at:%Y-%m-%d %H:%M:%S} UTC"
         )
     ran_out = f"its lease ran out at {other.lease_until:%Y-%m-%d %H:%M:%S} UTC"
-    reason = f"{ran_out}, and another run took the site's lock"
+    reason = f"{ran_out}, and another run took the workflow's lock"
     tx.run("finish_run", run=other.id, status="failed", error=reason)
     event(tx, other.id, "run_finished", f"Run failed: {reason}", level="error")
     ledger.release_run(tx, other.id)

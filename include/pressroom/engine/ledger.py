@@ -22,7 +22,8 @@ class Caps:
     """Ceilings in cents; None: none."""
 
     run: Decimal | None = None
-    site_month: Decimal | None = None
+    workflow_month: Decimal | None = None
+    workflow_total: Decimal | None = None
     account_month: Decimal | None = None
     account_total: Decimal | None = None
 
@@ -30,7 +31,7 @@ class Caps:
     def any(self) -> bool:
         """Whether there is a ceiling at all."""
         return any(
-            cap is not None for cap in (self.run, self.site_month, self.account_month, self.account_total)
+            cap is not None for cap in vars(self).values()
         )
 
 
@@ -39,7 +40,7 @@ class Scope:
     """Whom a call or a charge belongs to."""
 
     account_id: int
-    site_id: int
+    workflow_id: int
     run_id: int
     stage: str
     item: str
@@ -48,7 +49,7 @@ class Scope:
     @property
     def key(self) -> dict[str, object]:
         """The scope as statement parameters."""
-        return {"site": self.site_id, "run": self.run_id, "stage": self.stage, "item": self.item}
+        return {"workflow": self.workflow_id, "run": self.run_id, "stage": self.stage, "item": self.item}
 
 
 def grant(tx: Tx, credits: Decimal, *, entry_key: str, note: str = "") -> bool:
@@ -80,7 +81,7 @@ def settle(tx: Tx, scope: Scope, credits: Decimal) -> None:
     """Charge a finished item and end its reservation. Called in the transaction that saves the item."""
     tx.run("release_reservation", **scope.key)
     if credits:
-        tx.run("ledger_charge", credits=-credits, entry_key=f"{scope.stage}:{scope.item}", **scope.key)
+        tx.run("ledger_charge", credits=-credits, entry_key=f"{scope.workflow_id}:{scope.stage}:{scope.item}", **scope.key)
 
 
 def release(tx: Tx, scope: Scope) -> None:
@@ -93,11 +94,17 @@ def release_run(tx: Tx, run_id: int) -> int:
     return tx.run("release_run_reservations", run=run_id)
 
 
+def refund_run(tx: Tx, run_id: int) -> Decimal:
+    """Give back every credit that the run charged, once. Returns how many it charged in all."""
+    refunded: Decimal = tx.value("refund_run", run=run_id)
+    return refunded
+
+
 def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
     """Set aside what the next call may cost. Raises CapReached when a ceiling would be passed."""
     if scope.caps.any:
         tx.run("lock_account")  # one decision at a time, or two calls would both see the last cent
-        spent = tx.rows("spent_cents", site=scope.site_id, run=scope.run_id)[0]
+        spent = tx.rows("spent_cents", workflow=scope.workflow_id, run=scope.run_id)[0]
         for name, cap in vars(scope.caps).items():
             if cap is not None and (spent[name] + cents > cap or spent[name] >= cap):
                 raise CapReached(

@@ -1,6 +1,6 @@
-"""What people ask about a site: what waits, what runs, what happened, what it used.
+"""What people ask about a workflow: what waits, what runs, what happened, what it used.
 
-``Tx`` arguments are transactions of the site's account. Nothing here is stored: states are derived from runs,
+``Tx`` arguments are transactions of the workflow's account. Nothing here is stored: states are derived from runs,
 stage results, failures and the ledger whenever they are asked for.
 """
 
@@ -71,7 +71,7 @@ class RunSummary:
 
     @property
     def live(self) -> bool:
-        """Whether it holds the site's lock."""
+        """Whether it holds the workflow's lock."""
         return self.status in ("running", "paused")
 
     @property
@@ -156,28 +156,28 @@ class Balance:
         return self.balance - self.reserved
 
 
-def overview(tx: Tx, site_id: int, pipeline: Pipeline) -> list[StagePending]:
+def overview(tx: Tx, workflow_id: int, pipeline: Pipeline) -> list[StagePending]:
     """What waits in each stage, whether or not a run is on."""
-    waiting = tx.rows("site_pending", site=site_id)[0]
-    failed = {row["stage"]: row["failed"] for row in tx.rows("site_failed_counts", site=site_id)}
+    waiting = pipeline.waiting(tx, workflow_id)
+    failed = {row["stage"]: row["failed"] for row in tx.rows("workflow_failed_counts", workflow=workflow_id)}
     return [
         StagePending(stage.name, stage.title, waiting.get(stage.name, 0), failed.get(stage.name, 0))
         for stage in pipeline.stages
     ]
 
 
-def status(tx: Tx, site_id: int, pipeline: Pipeline, run_id: int | None = None) -> RunStatus | None:
-    """The live run, else the last one; with ``run_id`` that one. None when the site has no such run."""
-    run = tx.maybe("site_runs", RunSummary, site=site_id, run=run_id, limit=1)
+def status(tx: Tx, workflow_id: int, pipeline: Pipeline, run_id: int | None = None) -> RunStatus | None:
+    """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
+    run = tx.maybe("workflow_runs", RunSummary, workflow=workflow_id, run=run_id, limit=1)
     if run is None:
         return None
     results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
     return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
 
 
-def history(tx: Tx, site_id: int, limit: int = HISTORY_RUNS) -> list[RunSummary]:
-    """The site's runs: the live one first, then newest first."""
-    return tx.all("site_runs", RunSummary, site=site_id, run=None, limit=limit)
+def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[RunSummary]:
+    """The workflow's runs: the live one first, then newest first."""
+    return tx.all("workflow_runs", RunSummary, workflow=workflow_id, run=None, limit=limit)
 
 
 def log_tail(tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None) -> list[LogLine]:
@@ -187,14 +187,14 @@ def log_tail(tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None)
     return tx.all("run_log_after", LogLine, run=run_id, lines=lines, after=after_id)
 
 
-def failures(tx: Tx, site_id: int) -> list[Failure]:
-    """The site's failed items, latest first."""
-    return tx.all("site_failures", Failure, site=site_id)
+def failures(tx: Tx, workflow_id: int) -> list[Failure]:
+    """The workflow's failed items, latest first."""
+    return tx.all("workflow_failures", Failure, workflow=workflow_id)
 
 
-def forget_failures(tx: Tx, site_id: int, stage: str | None = None) -> int:
+def forget_failures(tx: Tx, workflow_id: int, stage: str | None = None) -> int:
     """Let failed items (of one stage) wait again. Returns how many. The one thing here that writes."""
-    return tx.run("forget_failures", site=site_id, stage=stage)
+    return tx.run("forget_failures", workflow=workflow_id, stage=stage)
 
 
 def balance(tx: Tx) -> Balance:

@@ -54,6 +54,10 @@ class TextEngine:
         """The engine as a stage sees it: what it spends belongs to ``scope``."""
         return BoundText(self, scope, temperature)
 
+    def estimate(self, usage: Usage) -> Decimal:
+        """Cents of that much usage."""
+        return self._price.cents(usage)
+
     async def answer(self, scope: Scope, request: ModelRequest, output_type: type[Answer]) -> Answer:
         """A validated answer, from the cache or from the model, with at most one repair round.
 
@@ -137,6 +141,10 @@ class BoundText:
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
         """An answer of the asked type. Errors as in ``Text``."""
         return await self._engine.answer(self._scope, self._request(prompt, output_type), output_type)
+
+    def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """Cents of one call. See ``Text``."""
+        return self._engine.estimate(Usage(prompt_tokens, completion_tokens))
 
     async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
         """The tools the model asks for, one or more, with validated arguments. Errors as ``generate``.

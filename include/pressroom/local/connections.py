@@ -24,6 +24,7 @@ from pressroom.settings import (
 
 TEXT = "pressroom_text"
 MEDIA_ROOT = "pressroom_media_root"
+METRICOOL = "pressroom_metricool"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 # The local model answers one or two requests at a time at some 60 tokens a second, and a batch asks for many
@@ -71,6 +72,19 @@ def local_text(name: str, base_url: str, settings: AstroSettings) -> tuple[TextM
     extra = {**settings.options(TEXT), **LOCAL_TEXT_OPTIONS, "model": name}
     connection = _text_connection(base_url, "local", extra)
     return TextModel(name, base_url, local=True), {conn_variable(TEXT): json.dumps(connection)}
+
+
+def outside_metricool(environ: Mapping[str, str], settings: AstroSettings) -> bool:
+    """Whether the user has set Metricool up, so that no simulator is needed."""
+    return bool(environ.get(conn_variable(METRICOOL))) or settings.filled(METRICOOL) is not None
+
+
+def simulator_variables(connection: Mapping[str, Any], base_url: str) -> dict[str, str]:
+    """What to export so that missions post to the simulator, which also serves the media to itself."""
+    return {
+        conn_variable(METRICOOL): json.dumps(connection),
+        "PRESSROOM_MEDIA_PUBLIC_URL": f"{base_url}/media",
+    }
 
 
 def outside_database(environ: Mapping[str, str], settings: AstroSettings) -> str | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any
 
-from pressroom.local import airflow_processes, astro_settings, connections, model_server
+from pressroom.local import airflow_processes, astro_settings, connections, model_server, simulator_server
 from pressroom.local.airflow_processes import ADMIN, AirflowSetup, Secrets, write_private
 from pressroom.local.connections import TextModel
 from pressroom.local.ports import PortReservations
@@ -30,6 +30,7 @@ from pressroom.local.processes import Child, LocalServiceError, Registry, stop, 
 
 POSTGRES_PORT = 15432
 MODEL_PORT = 8081
+SIMULATOR_PORT = 8082
 AIRFLOW_PORT = 8080
 
 AIRFLOW_DATABASE = "airflow"
@@ -59,6 +60,8 @@ class ServiceInfo:
     airflow_password: str
     database_url: str
     media_root: str
+    # The simulator's base URL; None when missions post to Metricool itself.
+    simulator_url: str | None
     # None when the language model was left out and no connection names one.
     model: TextModel | None
     logs: str
@@ -191,12 +194,16 @@ class LocalServices:
         outside_database = connections.outside_database(caller, settings)
         database_url = outside_database or postgres.url(PRESSROOM_DATABASE)
         media = connections.media_variables(caller, settings, self.root / "media")
+        simulator_url, simulator_variables, simulator_ready = self._start_simulator(
+            caller, settings, media["PRESSROOM_MEDIA_ROOT"]
+        )
         self._env = {
             **self._base_environment(),
             **setup.environment(keys),
             **model_variables,
             **connections.database_variables(database_url, caller),
             **media,
+            **simulator_variables,
             **self._extra_env,
         }
         setup.write_passwords(keys)
@@ -207,6 +214,7 @@ class LocalServices:
             airflow_password=keys.admin_password,
             database_url=database_url,
             media_root=media["PRESSROOM_MEDIA_ROOT"],
+            simulator_url=simulator_url,
             model=model,
             logs=str(self.root / "logs"),
         )
@@ -223,6 +231,7 @@ class LocalServices:
         if self._with_airflow:
             self._start_airflow(setup, keys)
         model_ready()
+        simulator_ready()
         write_private(self.root / "local.json", asdict(self._info))
         self._report("pressroom", f"all services ready after {time.monotonic() - began:.1f} s")
 
@@ -269,6 +278,32 @@ class LocalServices:
 
         name = model_server.model_name(file)
         return *connections.local_text(name, model_server.base_url(port), settings), wait
+
+    def _start_simulator(
+        self, caller: Mapping[str, str], settings: astro_settings.AstroSettings, media_root: str
+    ) -> tuple[str | None, dict[str, str], Callable[[], None]]:
+        if not self._with_airflow:
+            return None, {}, lambda: None
+        if connections.outside_metricool(caller, settings):
+            self._report("simulator", "not needed: the connection to Metricool is set up")
+            return None, {}, lambda: None
+        port = self._ports.take(SIMULATOR_PORT)
+        child = self._add(
+            simulator_server.start(
+                port=port, state=self.root / "simulator.jsonl", media_root=media_root,
+                env={**self._base_environment(), **self._extra_env}, log=self._log("simulator"), cwd=self.root,
+            )
+        )  # fmt: skip
+
+        def wait() -> None:
+            wait_until(
+                lambda: simulator_server.healthy(port), children=[child],
+                timeout=simulator_server.START_TIMEOUT, what="The simulator",
+            )  # fmt: skip
+            self._report("simulator", f"in Metricool's place on port {port}: nothing is posted anywhere")
+
+        url = simulator_server.base_url(port)
+        return url, connections.simulator_variables(simulator_server.connection(port), url), wait
 
     def _set_up_airflow(self, postgres: EmbeddedPostgres) -> None:
         self._report("airflow", "checking its database")
@@ -330,7 +365,7 @@ class LocalServices:
             self._report("pressroom", "stopping")
         # A task that is ending reports to the API server, which writes to Postgres: hence in this order.
         workers = set(airflow_processes.COMPONENTS) - {API_SERVER}
-        for names, grace in ((workers, GRACE_SECONDS), ({API_SERVER, MODEL}, 2.0), ({POSTGRES}, 15.0)):
+        for names, grace in ((workers, GRACE_SECONDS), ({API_SERVER, MODEL, simulator_server.NAME}, 2.0), ({POSTGRES}, 15.0)):
             group = [child for child in self._children if child.name in names]
             stop(group, grace=grace, hurry=impatient.is_set)
         self._children.clear()

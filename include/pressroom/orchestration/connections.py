@@ -9,12 +9,14 @@ from typing import Any
 from airflow.sdk import BaseHook, Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
+from pressroom.adapters.metricool import MetricoolSettings
 from pressroom.adapters.text_settings import ConnectionSettings
 from pressroom.domain.errors import ConfigurationError
 from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
 from pressroom.store.database import Store
 
 MEDIA_ROOT = "pressroom_media_root"
+MEDIA_PUBLIC_URL = "pressroom_media_public_url"
 
 
 def database_url() -> str:
@@ -55,6 +57,37 @@ def model_settings(connection_id: str) -> ConnectionSettings:
         password=connection.password,
         extra=connection.extra_dejson,
     )
+
+
+def metricool_settings(connection_id: str) -> MetricoolSettings:
+    """A connection to Metricool. Raises ConfigurationError when it is missing or wrong."""
+    return _metricool(connection_id, _connection(connection_id))
+
+
+async def ametricool_settings(connection_id: str) -> MetricoolSettings:
+    """``metricool_settings`` for the triggerer."""
+    try:
+        return _metricool(connection_id, await BaseHook.aget_connection(connection_id))
+    except (AirflowNotFoundException, AirflowRuntimeError) as error:
+        raise _missing(connection_id) from error
+
+
+def _metricool(connection_id: str, connection: Connection) -> MetricoolSettings:
+    return MetricoolSettings.from_connection(
+        connection_id,
+        host=connection.host,
+        schema=connection.schema,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        extra=connection.extra_dejson,
+    )
+
+
+def media_public_url() -> str:
+    """Under which URL the world finds what is in the media root; '' when media have http(s) URLs anyway."""
+    given = os.environ.get("PRESSROOM_MEDIA_PUBLIC_URL")
+    return str(given or Variable.get(MEDIA_PUBLIC_URL, default=None) or "")
 
 
 def media_root() -> str:

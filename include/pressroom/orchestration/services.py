@@ -1,49 +1,106 @@
-"""A run's tools, put together once for a batch: engine, image provider, media store, similarity."""
+"""A run's tools, put together once for a batch: engine, image provider, media store, similarity, platforms."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 
 from pressroom.adapters.images_card import CardImages
 from pressroom.adapters.images_openai import OpenAIImages
 from pressroom.adapters.images_runware import RunwareImages
+from pressroom.adapters.metricool import Metricool, MetricoolClock, MetricoolSettings
 from pressroom.adapters.openai_text import OpenAIText
 from pressroom.adapters.similarity import WordLlamaSimilarity
+from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain.definitions import ImageSettings
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
+from pressroom.domain.social import Clock
 from pressroom.engine.images import ImageEngine, PricedImages
 from pressroom.engine.ledger import Scope
+from pressroom.engine.publishing import PublicationLedger
 from pressroom.engine.text import TextEngine
 from pressroom.orchestration import connections
 from pressroom.orchestration.media import media_store
-from pressroom.pipelines.stage import Run, Tools
+from pressroom.pipelines.stage import Run, Social, Tools, Watching
 from pressroom.store.database import Store
+
+ToolsFor = Callable[[Scope], Tools]
+
+
+class SystemClock:
+    """This machine's time."""
+
+    async def now(self) -> datetime:
+        """See Clock."""
+        return datetime.now(UTC)
+
+
+def clock_of(workflow: Workflow) -> Clock:
+    """The clock that a workflow goes by: a mission's is its scheduler's. Raises ConfigurationError."""
+    if isinstance(workflow, Mission):
+        return MetricoolClock(connections.metricool_settings(workflow.connection))
+    return SystemClock()
+
+
+async def aclock_of(workflow: Workflow) -> Clock:
+    """``clock_of`` for the triggerer, where a blocking look-up would hold up every other trigger."""
+    if isinstance(workflow, Mission):
+        return MetricoolClock(await connections.ametricool_settings(workflow.connection))
+    return SystemClock()
 
 
 @asynccontextmanager
-async def toolbox(store: Store, run: Run) -> AsyncIterator[Callable[[Scope], Tools]]:
+async def toolbox(store: Store, run: Run) -> AsyncIterator[ToolsFor]:
     """Yields what binds the tools to an item. Raises ConfigurationError for a missing or wrong connection."""
-    site = run.site
+    workflow = run.workflow
     async with AsyncExitStack() as stack:
-        settings = connections.model_settings(site.text.connection)
-        model = await stack.enter_async_context(OpenAIText(settings, site.text.model))
+        settings = connections.model_settings(workflow.text.connection)
+        model = await stack.enter_async_context(OpenAIText(settings, workflow.text.model))
         text = TextEngine(model, store, settings)
-        images = ImageEngine(await _image_provider(site.images, stack), store)
-        media = media_store(connections.media_root())
+        images = ImageEngine(await _image_provider(workflow.images, stack), store)
+        media = media_store(connections.media_root(), connections.media_public_url())
         similarity = WordLlamaSimilarity()
+        social = None
+        if isinstance(workflow, Mission):
+            social = await _social(store, connections.metricool_settings(workflow.connection), stack)
 
         def tools_for(scope: Scope) -> Tools:
             return Tools(
                 account=run.account,
-                site=site,
+                workflow=workflow,
                 brand=run.brand,
-                text=text.bound(scope, site.text.temperature),
+                text=text.bound(scope, workflow.text.temperature),
                 images=images.bound(scope),
                 media=media,
                 similarity=similarity,
+                connected=social(scope) if social else None,
             )
 
         yield tools_for
+
+
+@asynccontextmanager
+async def watching_tools(
+    store: Store, row: WorkflowRow, run: Run
+) -> AsyncIterator[tuple[Callable[[Scope], Watching], Clock]]:
+    """What a polling stage needs, and no more: the triggerer shall load no model. Also the clock it goes by."""
+    if not isinstance(row.workflow, Mission):
+        raise TypeError(f"{row.workflow.kind} {row.workflow.slug} has nothing to watch")
+    settings = await connections.ametricool_settings(row.workflow.connection)
+    async with AsyncExitStack() as stack:
+        social = await _social(store, settings, stack)
+        yield lambda scope: Watching(run.account, row.workflow, run.brand, social(scope)), MetricoolClock(settings)
+
+
+async def _social(
+    store: Store, settings: MetricoolSettings, stack: AsyncExitStack
+) -> Callable[[Scope], Social]:
+    metricool = await stack.enter_async_context(Metricool(settings))
+    clock = MetricoolClock(settings)
+    ledger = PublicationLedger(store, metricool, clock, settings.connection)
+    return lambda scope: Social(metricool, metricool, clock, ledger.bound(scope))
 
 
 async def _image_provider(images: ImageSettings, stack: AsyncExitStack) -> PricedImages:

@@ -1,7 +1,7 @@
 """From a stage's templates and variables to the prompt that is sent.
 
 A prompt is two Jinja2 sources, ``<name>.system.j2`` and ``<name>.user.j2``, beside the stages. An account
-or a site may put its own in their place; the site's win. Whatever the source, two things hold:
+or a workflow may put its own in their place; the workflow's win. Whatever the source, two things hold:
 
 * no variable can hold a ``<`` or ``>``, so no text from outside can open, close or forge a ``<data>`` block,
   nor a model's own control tokens (``<|im_end|>`` and the like);
@@ -23,6 +23,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from pressroom.domain.definitions import Account, BrandContext, Prompts, Site
 from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import Prompt
 from pressroom.domain.suggest import did_you_mean
 
@@ -75,7 +76,7 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
 """Every prompt (as in ``Prompts``), and the variables its templates may use beside the common ones: name → a
 sample value."""
 
-_FOLDER = Path(__file__).parent / "site" / "prompts"
+_FOLDERS = [Path(__file__).parent / kind / "prompts" for kind in ("site", "mission")]
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # Look-alikes too, which a model may read as the real ones.
 _ANGLES = str.maketrans({**dict.fromkeys("<\uff1c\ufe64", "&lt;"), **dict.fromkeys(">\uff1e\ufe65", "&gt;")})
@@ -85,28 +86,28 @@ def render(
     name: str,
     *,
     account: Account,
-    site: Site,
+    workflow: Workflow,
     brand: BrandContext | None,
     max_tokens: int,
     temperature: float | None = None,
     **variables: Any,
 ) -> Prompt:
-    """The prompt ``name`` (a key of VARIABLES) for this site, with its variables filled in.
+    """The prompt ``name`` (a key of VARIABLES) for this workflow, with its variables filled in.
 
-    ``temperature`` None: the site's. Variables are text, numbers and lists of text. Raises
+    ``temperature`` None: the workflow's. Variables are text, numbers and lists of text. Raises
     ConfigurationError when an override fails on them.
     """
     values = _neutral({
-        "site_name": site.name,
-        "subject": site.subject or site.name,
-        "language": site.language,
+        "site_name": workflow.name,
+        "subject": _subject(workflow),
+        "language": workflow.language,
         "brand": describe(brand),
         **variables,
     })  # fmt: skip
     texts: dict[Part, str] = {}
     for part in PARTS:
         try:
-            texts[part] = _template(name, part, account, site).render(values).strip()
+            texts[part] = _template(name, part, account, workflow).render(values).strip()
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise ConfigurationError(f"the {part} prompt of {name!r} fails: {error}") from error
     return Prompt(name, f"{texts['system']}\n{DATA_RULE}", texts["user"], max_tokens, temperature)
@@ -177,14 +178,19 @@ class _Sandbox(SandboxedEnvironment):
 @cache
 def _environment() -> _Sandbox:
     environment = _Sandbox(
-        loader=FileSystemLoader(_FOLDER), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_FOLDERS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["data"] = data
     return environment
 
 
-def _template(name: str, part: Part, account: Account, site: Site) -> Any:
-    for owner in (site, account):
+def _subject(workflow: Workflow) -> str:
+    told = workflow.subject if isinstance(workflow, Site) else workflow.description
+    return told or workflow.name
+
+
+def _template(name: str, part: Part, account: Account, workflow: Workflow) -> Any:
+    for owner in (workflow, account):
         source = _override(owner.prompts, name, part)
         if source is not None:
             return _environment().from_string(source)

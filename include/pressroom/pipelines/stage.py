@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
 from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
-from pressroom.store.database import Tx
+from pressroom.domain.publishing import Publisher
+from pressroom.domain.social import Analytics, Clock, Scheduler
+from pressroom.pipelines.estimate import Estimate
+from pressroom.store.database import Store, Tx
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -19,16 +25,46 @@ Key = int | list[int]
 
 
 @dataclass(frozen=True)
-class Run:
-    """One execution of a site's pipeline, with the definitions it works by."""
+class _OfWorkflow:
+    """What has a workflow, and gives it out as the kind that a pipeline expects."""
+
+    account: Account
+    workflow: Workflow
+    brand: BrandContext | None
+
+    @property
+    def site(self) -> Site:
+        """The workflow of a site's run. Raises TypeError when it is of another kind."""
+        if not isinstance(self.workflow, Site):
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no site")
+        return self.workflow
+
+    @property
+    def mission(self) -> Mission:
+        """The workflow of a mission's run. Raises TypeError when it is of another kind."""
+        if not isinstance(self.workflow, Mission):
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no mission")
+        return self.workflow
+
+
+@dataclass(frozen=True)
+class Run(_OfWorkflow):
+    """One execution of a workflow's pipeline, with the definitions it works by."""
 
     id: int
     account_id: int
-    site_id: int
-    account: Account
-    site: Site
-    brand: BrandContext | None = None
+    workflow_id: int
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def site_id(self) -> int:
+        """The workflow's id, under the name that a site's statements have for it."""
+        return self.workflow_id
+
+    @property
+    def mission_id(self) -> int:
+        """The workflow's id, under the name that a mission's statements have for it."""
+        return self.workflow_id
 
     @property
     def articles(self) -> int | None:
@@ -38,15 +74,36 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Tools:
+class Social:
+    """What a mission's stages reach the platforms with. ``publisher`` is bound to the item."""
+
+    scheduler: Scheduler
+    analytics: Analytics
+    clock: Clock
+    publisher: Publisher
+
+
+@dataclass(frozen=True)
+class Watching(_OfWorkflow):
+    """What a stage that only watches needs. ``connected``: None where a pipeline posts to no platform."""
+
+    connected: Social | None
+
+    @property
+    def social(self) -> Social:
+        """``connected``, for stages that cannot do without. Raises TypeError when it is None."""
+        if self.connected is None:
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is connected to no platform")
+        return self.connected
+
+
+@dataclass(frozen=True)
+class Tools(Watching):
     """A stage's collaborators, as arguments: a unit test hands in fakes.
 
     ``text`` and ``images`` are already bound to the item, so that what they spend is booked to it.
     """
 
-    account: Account
-    site: Site
-    brand: BrandContext | None
     text: Text
     images: ImageProvider
     media: MediaStore
@@ -66,6 +123,14 @@ class Saved:
     created: int = 0
     words: int = 0
     label: str = ""
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What undoing a stage did: ``undone`` things taken back, and what could not be, a line each."""
+
+    undone: int = 0
+    kept: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +156,11 @@ class Stage(Generic[Item, Output]):
     ``serial``: items must see what the ones before them saved, so only one is in work at a time, and each
     is loaded just before its turn.
     ``summarize``: facts for the result read from the store when the stage ends: JSON values by field name.
+    ``waits_for``: what people or the clock (the time is given) must do before the stage may plan; None: nothing.
+    ``poll``: for a stage that only watches: one look at the outside, and when the next one is due; None: it is
+    over. Looking again at the same time does no harm.
+    ``output``: what the stage made in this run, in the public form; None: nothing yet.
+    ``undo``: takes back what the stage did in this run. Doing it twice is the same as once.
     """
 
     name: str
@@ -103,18 +173,40 @@ class Stage(Generic[Item, Output]):
     result_fields: Mapping[str, str]
     charge: Callable[[Run, Item], Decimal] = lambda run, item: Decimal(0)
     size: Callable[[Item], int] = lambda item: 1
-    batch_items: Callable[[Site], int] = lambda site: 1
+    batch_items: Callable[[Any], int] = lambda workflow: 1
     pool: str | None = None
     serial: bool = False
     summarize: Callable[[Tx, Run], Mapping[str, Any]] | None = None
+    waits_for: Callable[[Tx, Run, datetime], str | None] | None = None
+    poll: Callable[[Store, Run, Watching], Awaitable[datetime | None]] | None = None
+    output: Callable[[Tx, Run], Mapping[str, Any] | None] | None = None
+    undo: Callable[[Store, Run, Tools], Awaitable[Undone]] | None = None
+
+
+def anyone_may_start(tx: Tx, run: Run, now: datetime) -> None:
+    """The ``admit`` of a pipeline that can always run."""
+
+
+def nothing_to_settle(tx: Tx, run: Run, now: datetime) -> None:
+    """The ``settle`` of a pipeline that keeps nothing about its end."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """An ordered list of stages."""
+    """An ordered list of stages.
+
+    ``name``: the kind of workflow that it is for, in lower case. ``estimate``: credits that a run needs.
+    ``waiting``: items that wait, by stage, of the workflow with that id.
+    ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: what a run's end means for the
+    workflow.
+    """
 
     name: str
     stages: Sequence[Stage[Any, Any]]
+    estimate: Callable[[Tx, Run], Estimate]
+    waiting: Callable[[Tx, int], Mapping[str, int]]
+    admit: Callable[[Tx, Run, datetime], None] = anyone_may_start
+    settle: Callable[[Tx, Run, datetime], None] = nothing_to_settle
 
     def stage(self, name: str) -> Stage[Any, Any]:
         """The stage of that name. Raises KeyError."""

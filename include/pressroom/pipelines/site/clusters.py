@@ -132,7 +132,7 @@ async def process(group: Group, tools: Tools) -> Sequence[Grouped]:
     prompt = render(
         NAME,
         account=tools.account,
-        site=tools.site,
+        workflow=tools.site,
         brand=tools.brand,
         max_tokens=tokens_for(chars),
         temperature=min(0.2, tools.site.text.temperature),  # sorting wants no imagination

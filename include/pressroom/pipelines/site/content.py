@@ -150,7 +150,7 @@ def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variables: A
     return render(
         name,
         account=tools.account,
-        site=tools.site,
+        workflow=tools.site,
         brand=tools.brand,
         max_tokens=max_tokens,
         title=task.title,

@@ -8,12 +8,10 @@ from decimal import Decimal
 from math import ceil
 
 from pressroom.domain.definitions import Account, Site
+from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.site.clusters import FEWEST, price
 from pressroom.pipelines.stage import Run
 from pressroom.store.database import Tx
-
-BUFFER = Decimal("1.2")
-"""A run starts when the balance covers its estimate this many times."""
 
 KEYWORDS_PER_CLUSTER = 4
 """How many keywords a cluster is expected to hold: unknown before clustering, so taken on the low side."""
@@ -46,28 +44,6 @@ class Counts:
     def by_stage(self) -> Mapping[str, int]:
         """The same, under the names of the stages that the items wait for."""
         return {stage: getattr(self, items) for items, stage in WAIT_FOR.items()}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Expected credits, and expected items, per stage."""
-
-    credits: Mapping[str, Decimal]
-    items: Mapping[str, int]
-
-    @property
-    def total(self) -> Decimal:
-        """Credits of the whole run."""
-        return sum(self.credits.values(), Decimal(0))
-
-    @property
-    def required(self) -> Decimal:
-        """The balance that the run needs to start."""
-        return (self.total * BUFFER).quantize(Decimal("0.01"))
-
-    def sufficient(self, balance: Decimal) -> bool:
-        """Whether a balance covers the estimate with its buffer."""
-        return balance >= self.total * BUFFER
 
 
 def counts(tx: Tx, site: int) -> Counts:

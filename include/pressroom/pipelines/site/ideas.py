@@ -108,7 +108,7 @@ async def process(cluster: Cluster, tools: Tools) -> Sequence[Idea]:
     prompt = render(
         NAME,
         account=tools.account,
-        site=tools.site,
+        workflow=tools.site,
         brand=tools.brand,
         max_tokens=tokens_for(chars),
         cluster=cluster.name,

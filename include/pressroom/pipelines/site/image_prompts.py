@@ -95,7 +95,7 @@ async def process(draft: Draft, tools: Tools) -> Sequence[ImagePlan]:
     prompt = render(
         NAME,
         account=tools.account,
-        site=tools.site,
+        workflow=tools.site,
         brand=tools.brand,
         max_tokens=tokens_for(number * (PROMPT_CHARS + ALT_CHARS + 40)),
         title=draft.title,

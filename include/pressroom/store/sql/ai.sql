@@ -7,9 +7,9 @@ VALUES (%(account)s, %(key)s, %(answer)s, %(model)s)
 ON CONFLICT (account_id, key) DO UPDATE SET answer = excluded.answer, created_at = now()
 
 -- name: insert_ai_call
-INSERT INTO ai_calls (account_id, run_id, site_id, stage, item, connection, model, kind, outcome,
+INSERT INTO ai_calls (account_id, run_id, workflow_id, stage, item, connection, model, kind, outcome,
                       prompt_tokens, completion_tokens, cents, milliseconds)
-VALUES (%(account)s, %(run)s, %(site)s, %(stage)s, %(item)s, %(connection)s, %(model)s, %(kind)s, %(outcome)s,
+VALUES (%(account)s, %(run)s, %(workflow)s, %(stage)s, %(item)s, %(connection)s, %(model)s, %(kind)s, %(outcome)s,
         %(prompt_tokens)s, %(completion_tokens)s, %(cents)s, %(milliseconds)s)
 RETURNING id
 

@@ -15,18 +15,42 @@ WHERE account_id = %(account)s AND slug = %(slug)s
     AND NOT EXISTS (
         SELECT FROM sites
         WHERE sites.account_id = %(account)s AND sites.brand_context_id = brand_contexts.id)
+    AND NOT EXISTS (
+        SELECT FROM missions
+        WHERE missions.account_id = %(account)s AND missions.brand_context_id = brand_contexts.id)
+
+-- name: save_workflow
+INSERT INTO workflows AS w (account_id, kind, slug) VALUES (%(account)s, %(kind)s, %(slug)s)
+ON CONFLICT (kind, slug) DO UPDATE SET slug = excluded.slug WHERE w.account_id = %(account)s
+RETURNING id
 
 -- name: save_site
-INSERT INTO sites (account_id, slug, status, brand_context_id, definition)
+INSERT INTO sites (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
-    %(account)s, %(slug)s, %(status)s,
+    %(site)s, %(account)s, %(slug)s, %(status)s,
     (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
     %(definition)s::jsonb)
-ON CONFLICT (slug) DO UPDATE
+ON CONFLICT (id) DO UPDATE
 SET status = excluded.status, brand_context_id = excluded.brand_context_id,
     definition = excluded.definition, updated_at = now()
 WHERE sites.account_id = %(account)s
-RETURNING id
+
+-- name: save_mission
+INSERT INTO missions (id, account_id, slug, status, brand_context_id, definition)
+VALUES (
+    %(mission)s, %(account)s, %(slug)s, %(status)s,
+    (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
+    %(definition)s::jsonb)
+-- Applying a changed mission lets a completed one go on: whether it is over is asked anew when it runs.
+ON CONFLICT (id) DO UPDATE
+SET status = excluded.status, brand_context_id = excluded.brand_context_id, definition = excluded.definition,
+    completed_at = NULL, completed_why = NULL, updated_at = now()
+WHERE missions.account_id = %(account)s
+
+-- name: pause_mission
+UPDATE missions
+SET status = 'paused', definition = jsonb_set(definition, '{status}', '"paused"'), updated_at = now()
+WHERE account_id = %(account)s AND slug = %(slug)s
 
 -- name: disable_site
 UPDATE sites

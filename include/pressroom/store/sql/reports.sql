@@ -23,24 +23,24 @@ SELECT
     (SELECT count(*) FROM contents
      WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review') AS review
 
--- name: site_failed_counts
+-- name: workflow_failed_counts
 SELECT stage, count(*) AS failed FROM item_failures
-WHERE account_id = %(account)s AND site_id = %(site)s
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s
 GROUP BY stage
 
--- name: site_failures
+-- name: workflow_failures
 SELECT stage, item, attempts, error_class, error, run_id, at FROM item_failures
-WHERE account_id = %(account)s AND site_id = %(site)s
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s
 ORDER BY at DESC, stage, item
 
 -- name: forget_failures
 DELETE FROM item_failures
-WHERE account_id = %(account)s AND site_id = %(site)s
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s
     AND (%(stage)s::text IS NULL OR stage = %(stage)s)
 
 -- What a run used is what the ledger says, not a number kept beside it. Items wait for another try when the last
 -- thing that work said is that a batch ended with some.
--- name: site_runs
+-- name: workflow_runs
 SELECT
     runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
     runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
@@ -60,7 +60,7 @@ LEFT JOIN LATERAL (
         AND kind IN ('batch_done', 'item_done', 'item_waits', 'item_failed', 'stage_started', 'run_reopened')
     ORDER BY id DESC LIMIT 1
 ) AS last ON runs.status = 'running'
-WHERE runs.account_id = %(account)s AND runs.site_id = %(site)s
+WHERE runs.account_id = %(account)s AND runs.workflow_id = %(workflow)s
     AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
 ORDER BY runs.status IN ('running', 'paused') DESC, runs.id DESC
 LIMIT %(limit)s

@@ -1,38 +1,38 @@
--- name: lock_site
-SELECT id FROM sites WHERE account_id = %(account)s AND id = %(site)s FOR UPDATE
+-- name: lock_workflow
+SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s FOR UPDATE
 
 -- name: run_by_id
-SELECT id, account_id, site_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_by_dag_run
-SELECT id, account_id, site_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs WHERE account_id = %(account)s AND dag_id = %(dag_id)s AND dag_run_id = %(dag_run_id)s
 
--- name: live_run_of_site
-SELECT id, account_id, site_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
+-- name: live_run_of_workflow
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
-FROM runs WHERE account_id = %(account)s AND site_id = %(site)s AND status IN ('running', 'paused')
+FROM runs WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused')
 
 -- name: lease_is_over
 SELECT lease_until < now() FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: last_scheduled_start
 SELECT max(started_at) FROM runs
-WHERE account_id = %(account)s AND site_id = %(site)s AND trigger = 'scheduled' AND started_at > now() - %(gap)s
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND trigger = 'scheduled' AND started_at > now() - %(gap)s
 
 -- name: insert_run
-INSERT INTO runs (account_id, site_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits)
-VALUES (%(account)s, %(site)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
+INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits)
+VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
     %(estimate)s)
 RETURNING id
 
 -- name: insert_refused_run
-INSERT INTO runs (account_id, site_id, dag_id, dag_run_id, trigger, owner, lease_until, status, error_message,
+INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, status, error_message,
     completed_at)
-VALUES (%(account)s, %(site)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now(), 'failed', %(reason)s, now())
+VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now(), 'failed', %(reason)s, now())
 ON CONFLICT (dag_id, dag_run_id) DO UPDATE SET error_message = excluded.error_message
 WHERE runs.account_id = %(account)s AND runs.status NOT IN ('running', 'paused')
 RETURNING id
@@ -46,7 +46,7 @@ UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' 
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: touch_last_run
-UPDATE automation_configs SET last_run_at = now() WHERE account_id = %(account)s AND site_id = %(site)s
+UPDATE automation_configs SET last_run_at = now() WHERE account_id = %(account)s AND site_id = %(workflow)s
 
 -- name: renew_lease
 UPDATE runs SET lease_until = greatest(lease_until, coalesce(%(until)s, now()) + %(lease)s)
@@ -54,17 +54,17 @@ WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'pause
 
 -- name: pause_run
 UPDATE runs SET status = 'paused', paused_at = now()
-WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'running' AND NOT cancel_requested
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status = 'running' AND NOT cancel_requested
 RETURNING id
 
 -- name: resume_run
 UPDATE runs SET status = 'running', resumed_at = now()
-WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'paused' AND NOT cancel_requested
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status = 'paused' AND NOT cancel_requested
 RETURNING id
 
 -- name: cancel_run
 UPDATE runs SET cancel_requested = true, cancelled_at = now()
-WHERE account_id = %(account)s AND site_id = %(site)s AND status IN ('running', 'paused') AND NOT cancel_requested
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused') AND NOT cancel_requested
 RETURNING id
 
 -- name: run_left_undone
@@ -119,16 +119,26 @@ SELECT
      WHERE account_id = %(account)s AND run_id = %(run)s AND stage <> %(stage)s AND processed > 0) AS previous_end
 
 -- name: record_item_failure
-INSERT INTO item_failures AS f (account_id, site_id, stage, item, error_class, error, run_id)
-VALUES (%(account)s, %(site)s, %(stage)s, %(item)s, %(error_class)s, %(error)s, %(run)s)
-ON CONFLICT (site_id, stage, item) DO UPDATE
+INSERT INTO item_failures AS f (account_id, workflow_id, stage, item, error_class, error, run_id)
+VALUES (%(account)s, %(workflow)s, %(stage)s, %(item)s, %(error_class)s, %(error)s, %(run)s)
+ON CONFLICT (workflow_id, stage, item) DO UPDATE
 SET attempts = f.attempts + 1, error_class = excluded.error_class, error = excluded.error, run_id = excluded.run_id,
     at = now()
 
 -- name: clear_item_failure
 DELETE FROM item_failures
-WHERE account_id = %(account)s AND site_id = %(site)s AND stage = %(stage)s AND item = %(item)s
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND stage = %(stage)s AND item = %(item)s
 
 -- name: failed_since_opened
 SELECT f.item FROM item_failures AS f JOIN runs AS r ON r.account_id = f.account_id AND r.id = f.run_id
 WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s AND f.at > r.opened_at
+
+-- name: lock_run
+SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s FOR UPDATE
+
+-- name: rollback_report
+SELECT report FROM rollbacks WHERE account_id = %(account)s AND run_id = %(run)s
+
+-- name: save_rollback
+INSERT INTO rollbacks (account_id, run_id, report) VALUES (%(account)s, %(run)s, %(report)s)
+ON CONFLICT (run_id) DO UPDATE SET report = excluded.report WHERE rollbacks.account_id = %(account)s

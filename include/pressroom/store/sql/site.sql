@@ -2,7 +2,7 @@
 
 -- name: items_given_up
 SELECT item FROM item_failures
-WHERE account_id = %(account)s AND site_id = %(site)s AND stage = %(stage)s AND attempts >= 3
+WHERE account_id = %(account)s AND workflow_id = %(site)s AND stage = %(stage)s AND attempts >= 3
 
 -- name: keywords_waiting
 SELECT id FROM keywords
@@ -42,7 +42,7 @@ WHERE clusters.account_id = %(account)s AND clusters.site_id = %(site)s
     AND NOT EXISTS (SELECT FROM ideas WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id)
     AND NOT EXISTS (
         SELECT FROM item_failures f
-        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'ideas'
+        WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'ideas'
             AND f.item = clusters.id::text AND f.attempts >= 3)
 ORDER BY clusters.id
 
@@ -79,7 +79,7 @@ WHERE ideas.account_id = %(account)s AND ideas.site_id = %(site)s AND ideas.stat
     AND (%(ids)s::bigint[] IS NULL OR ideas.id = ANY(%(ids)s::bigint[]))
     AND NOT EXISTS (
         SELECT FROM item_failures f
-        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'tasks'
+        WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'tasks'
             AND f.item = ideas.id::text AND f.attempts >= 3)
 ORDER BY ideas.id
 
@@ -99,11 +99,11 @@ INSERT INTO tasks (account_id, site_id, idea_id) VALUES (%(account)s, %(site)s, 
 -- The ledger knows exactly, but not of free articles; the stage's result counts those.
 SELECT greatest(
     (SELECT count(*) FROM ledger
-     WHERE account_id = %(account)s AND site_id = %(site)s AND run_id = %(run)s
+     WHERE account_id = %(account)s AND workflow_id = %(site)s AND run_id = %(run)s
         AND kind = 'charge' AND stage = 'content'),
     (SELECT coalesce(sum(stage_results.created), 0) FROM stage_results
      JOIN runs ON runs.id = stage_results.run_id AND runs.account_id = stage_results.account_id
-     WHERE stage_results.account_id = %(account)s AND runs.site_id = %(site)s
+     WHERE stage_results.account_id = %(account)s AND runs.workflow_id = %(site)s
         AND stage_results.run_id = %(run)s AND stage_results.stage = 'content'))::bigint
 
 -- name: tasks_waiting
@@ -113,7 +113,7 @@ WHERE tasks.account_id = %(account)s AND tasks.site_id = %(site)s AND tasks.stat
     AND NOT EXISTS (SELECT FROM contents WHERE contents.account_id = %(account)s AND contents.task_id = tasks.id)
     AND NOT EXISTS (
         SELECT FROM item_failures f
-        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'content'
+        WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'content'
             AND f.item = tasks.id::text AND f.attempts >= 3)
 ORDER BY tasks.id
 LIMIT %(left)s::bigint
@@ -144,7 +144,7 @@ WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND cont
     AND NOT EXISTS (SELECT FROM images WHERE images.account_id = %(account)s AND images.content_id = contents.id)
     AND NOT EXISTS (
         SELECT FROM item_failures f
-        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'image_prompts'
+        WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'image_prompts'
             AND f.item = contents.id::text AND f.attempts >= 3)
 ORDER BY contents.id
 
@@ -170,7 +170,7 @@ WHERE images.account_id = %(account)s AND images.site_id = %(site)s AND images.s
     AND (%(ids)s::bigint[] IS NULL OR images.id = ANY(%(ids)s::bigint[]))
     AND NOT EXISTS (
         SELECT FROM item_failures f
-        WHERE f.account_id = %(account)s AND f.site_id = %(site)s AND f.stage = 'images'
+        WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'images'
             AND f.item = images.id::text AND f.attempts >= 3)
 ORDER BY images.id
 

@@ -23,7 +23,7 @@ ORDER BY accounts.slug COLLATE "C", brand_contexts.slug COLLATE "C"
 
 -- name: read_sites
 SELECT
-    sites.id AS site_id, sites.account_id, sites.slug, sites.status, sites.definition,
+    sites.id AS workflow_id, sites.account_id, sites.slug, sites.status, sites.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
     brand_contexts.id AS brand_id, brand_contexts.definition AS brand,
     CASE WHEN automation.site_id IS NOT NULL THEN jsonb_build_object(
@@ -39,21 +39,39 @@ SELECT
         'articles_per_run', automation.articles_per_run
     ) END AS automation
 FROM sites
+JOIN workflows ON workflows.id = sites.id
 JOIN accounts ON accounts.id = sites.account_id
 LEFT JOIN brand_contexts ON brand_contexts.id = sites.brand_context_id
 LEFT JOIN automation_configs AS automation ON automation.site_id = sites.id
 WHERE (%(slug)s::text IS NULL OR sites.slug = %(slug)s)
     -- A disabled site keeps its DAG while a run is live, or that run would lose it in the middle.
     AND (NOT %(active_only)s::boolean OR sites.status = 'active' OR EXISTS (
-        SELECT FROM runs WHERE runs.site_id = sites.id AND runs.status IN ('running', 'paused')))
-    AND (%(shards)s::integer IS NULL OR sites.slug_hash %% %(shards)s = %(shard)s)
+        SELECT FROM runs WHERE runs.workflow_id = sites.id AND runs.status IN ('running', 'paused')))
+    AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
 ORDER BY sites.slug COLLATE "C"
 
--- name: site_slugs
-SELECT slug FROM sites ORDER BY slug COLLATE "C"
+-- name: read_missions
+SELECT
+    missions.id AS workflow_id, missions.account_id, missions.slug, missions.status, missions.definition,
+    missions.completed_why,
+    accounts.slug AS account_slug, accounts.definition AS account,
+    brand_contexts.id AS brand_id, brand_contexts.definition AS brand
+FROM missions
+JOIN workflows ON workflows.id = missions.id
+JOIN accounts ON accounts.id = missions.account_id
+LEFT JOIN brand_contexts ON brand_contexts.id = missions.brand_context_id
+WHERE (%(slug)s::text IS NULL OR missions.slug = %(slug)s)
+    -- A draft has no DAG yet; what ran once keeps its DAG, and with it its history.
+    AND (NOT %(active_only)s::boolean OR missions.status <> 'draft' OR EXISTS (
+        SELECT FROM runs WHERE runs.workflow_id = missions.id AND runs.status IN ('running', 'paused')))
+    AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
+ORDER BY missions.slug COLLATE "C"
 
--- name: live_site_slugs
-SELECT sites.slug FROM runs JOIN sites ON sites.id = runs.site_id
+-- name: workflow_slugs
+SELECT kind, slug FROM workflows ORDER BY kind, slug COLLATE "C"
+
+-- name: live_workflows
+SELECT workflows.kind, workflows.slug FROM runs JOIN workflows ON workflows.id = runs.workflow_id
 WHERE runs.status IN ('running', 'paused')
 
 -- name: save_account

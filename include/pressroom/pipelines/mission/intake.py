@@ -1,0 +1,187 @@
+"""Mission → cycle: can it run, on what, with what money, from when to when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pressroom.domain.budget import ESTIMATE_BUFFER
+from pressroom.domain.definitions import dump
+from pressroom.domain.errors import AlreadyDone, ConfigurationError, InvalidMission
+from pressroom.domain.missions import Mission
+from pressroom.domain.public_ids import BRAND, MISSION, public_id
+from pressroom.domain.text import counted
+from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
+from pressroom.pipelines.mission.estimate import planned_posts
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone
+from pressroom.store.database import Store, Tx
+
+NAME = "intake"
+
+PROMPT_TOKENS, ANSWER_TOKENS = 1200, 500
+"""What one call for a post takes, on the high side: for the estimate only."""
+
+STRATEGY_CALLS = 3
+
+
+@dataclass(frozen=True)
+class Brief:
+    """The mission as it stands when the run begins."""
+
+    mission_id: int
+    run_id: int
+    state: MissionState
+    brand_id: int | None
+
+
+@dataclass(frozen=True)
+class Context:
+    """A cycle to be. Times are aware, in UTC; ``closes_at``: until when it is measured."""
+
+    number: int
+    starts_at: datetime
+    ends_at: datetime
+    closes_at: datetime
+    execution: Mapping[str, Any]
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """The run, until it has a cycle."""
+    return [] if find_cycle(tx, run) else [run.id]
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Brief]:
+    """The mission, while the run has no cycle."""
+    if find_cycle(tx, run) or run.id not in keys:
+        return []
+    brand = tx.value("brand_of_mission", mission=run.mission_id)
+    return [Brief(run.mission_id, run.id, state_of(tx, run), brand)]
+
+
+async def process(brief: Brief, tools: Tools) -> Context:
+    """Check and plan.
+
+    Raises InvalidMission, which names the field: a budget that does not cover the estimate is one of its reasons.
+    Raises ConfigurationError when a platform is not connected or the credentials are wrong.
+    """
+    mission = tools.mission
+    now = await tools.social.clock.now()
+    start, end, closes = window(mission, brief.state, now)
+    posts = planned_posts(mission, start, end)
+    if posts == 0:
+        raise InvalidMission(
+            f"constraints.cadence: {mission.constraints.cadence} leaves no day to post on between"
+            f" {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
+        )
+    await _platforms_are_ready(mission, tools)
+    cents = _budget_covers(mission, brief.state, posts, tools)
+    zone = ZoneInfo(mission.constraints.timezone)
+    return Context(
+        number=brief.state.cycles + 1,
+        starts_at=start,
+        ends_at=end,
+        closes_at=closes,
+        execution={
+            "mission_id": public_id(MISSION, brief.mission_id),
+            "brand_context_id": None if brief.brand_id is None else public_id(BRAND, brief.brand_id),
+            "validated_platforms": [str(platform) for platform in mission.platforms],
+            "execution_context": {
+                "start_date": start.astimezone(zone).date().isoformat(),
+                "end_date": last_day(end, zone).isoformat(),
+                "total_posts_planned": posts,
+                "daily_cadence": mission.constraints.posts_per_day,
+            },
+            "estimated_cents": float(cents),
+        },
+    )
+
+
+def window(mission: Mission, state: MissionState, now: datetime) -> tuple[datetime, datetime, datetime]:
+    """(start, end, until when to measure) of the next cycle.
+
+    Cycles follow one another without a gap; a cycle that comes late starts now. The last one is cut off at the
+    mission's end, and measured until its last post is old enough to count.
+    """
+    began = state.started_at or mission.starts_at or now
+    start = max(began, state.planned_until or began, now)
+    over = mission.ends(began)
+    if start >= over:
+        raise InvalidMission(f"ends_at: the mission ended at {over:%Y-%m-%d %H:%M} UTC")
+    end = min(start + timedelta(days=mission.cycle_days), over)
+    closes = end + timedelta(hours=mission.measuring.mature_hours) if end == over else end
+    return start, end, closes
+
+
+def last_day(end: datetime, zone: ZoneInfo) -> Any:
+    """The local day on which a window ends: the one before, when it ends at midnight."""
+    return (end.astimezone(zone) - timedelta(microseconds=1)).date()
+
+
+async def _platforms_are_ready(mission: Mission, tools: Tools) -> None:
+    missing = await tools.social.scheduler.check(mission.platforms)
+    if missing:
+        told = "; ".join(f"{platform}: {why}" for platform, why in sorted(missing.items()))
+        raise ConfigurationError(f"platforms: {told} (connection {mission.connection})")
+
+
+def _budget_covers(mission: Mission, state: MissionState, posts: int, tools: Tools) -> Decimal:
+    """The cycle's estimate in cents."""
+    calls = posts + STRATEGY_CALLS
+    cents = calls * tools.text.estimate(PROMPT_TOKENS, ANSWER_TOKENS)
+    left = None if mission.total_cents is None else mission.total_cents - state.spent_cents
+    if left is not None and cents * ESTIMATE_BUFFER > left:
+        raise InvalidMission(
+            f"constraints.budget_cents: {left:.4f} of {mission.total_cents} cents are left, and this cycle needs"
+            f" {cents * ESTIMATE_BUFFER:.4f} ({ESTIMATE_BUFFER} × the estimate of {cents:.4f})"
+        )
+    return cents
+
+
+def save(tx: Tx, run: Run, brief: Brief, output: Context) -> Saved:
+    """The cycle, with the brand context as it is now."""
+    tx.run("mission_started", mission=run.mission_id, at=output.starts_at)
+    brand = None if run.brand is None else dump(run.brand)
+    if not tx.run(
+        "cycle_insert", mission=run.mission_id, run=run.id, number=output.number, starts_at=output.starts_at,
+        ends_at=output.ends_at, closes_at=output.closes_at, context=dict(output.execution), brand=brand,
+    ):  # fmt: skip
+        raise AlreadyDone(f"cycle {output.number} exists already")
+    planned = output.execution["execution_context"]["total_posts_planned"]
+    return Saved(created=1, label=f"cycle {output.number}: {counted(planned, 'post')} planned")
+
+
+def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
+    """mission_id, brand_context_id, validated_platforms, execution_context."""
+    cycle = find_cycle(tx, run)
+    return None if cycle is None else {**cycle.context, "cycle": cycle.number}
+
+
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
+    """Withdraw the cycle: its number, and the mission's start if it was the first, are free again."""
+
+    def withdraw() -> int:
+        with store.transaction(run.account_id) as tx:
+            withdrawn = tx.run("cycle_withdraw", run=run.id)
+            tx.run("mission_not_started", mission=run.mission_id)
+            return withdrawn
+
+    return Undone(await asyncio.to_thread(withdraw))
+
+
+STAGE: Stage[Brief, Context] = Stage(
+    name=NAME,
+    title="Intake",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda brief: str(brief.run_id),
+    result_fields={"cycles": "created"},
+    output=output,
+    undo=undo,
+)
