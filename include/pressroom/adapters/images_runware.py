@@ -15,8 +15,8 @@ from typing import Any, Self
 import httpx
 
 from pressroom.adapters.image_data import inspect
-from pressroom.adapters.openai_errors import scrub
 from pressroom.adapters.retry_after import retry_after
+from pressroom.adapters.scrub import scrub
 from pressroom.adapters.text_settings import ConnectionSettings
 from pressroom.domain.errors import (
     ConfigurationError,

@@ -8,8 +8,9 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from pressroom.domain.errors import ConfigurationError, PressroomError, TransientError
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 
 _ENDINGS = {
     "image/png": ".png",
@@ -29,11 +30,31 @@ def media_name(data: bytes, media_type: str) -> str:
     return f"{digest[:2]}/{digest[2:4]}/{digest}{_ENDINGS.get(media_type, '.bin')}"
 
 
-class MediaFiles:
-    """A MediaStore on a folder. A file appears whole or not at all."""
+def public_url(url: str, root: str, public_base: str) -> str:
+    """Where others find what is at ``url``, below a root that is served at ``public_base``.
 
-    def __init__(self, root: Path) -> None:
+    Raises ConfigurationError when it is not served, and is no http(s) URL itself.
+    """
+    if url.startswith(("https://", "http://")):
+        return url
+    root = root.rstrip("/") + "/"
+    if not public_base or not url.startswith(root):
+        raise ConfigurationError(
+            "pictures are fetched from the web, and the media root is not served there: set the Airflow"
+            " variable pressroom_media_public_url, or PRESSROOM_MEDIA_PUBLIC_URL, to the URL where it is"
+        )
+    return f"{public_base.rstrip('/')}/{url.removeprefix(root)}"
+
+
+class MediaFiles:
+    """A MediaStore on a folder. A file appears whole or not at all.
+
+    ``public_base``: the URL under which the folder is served to others, '' when it is not.
+    """
+
+    def __init__(self, root: Path, public_base: str = "") -> None:
         self._root = root.absolute()
+        self._public_base = public_base
 
     def put(self, data: bytes, media_type: str) -> str:
         """Store and return a ``file://`` URL. Raises TransientError (full) or ConfigurationError (shut)."""
@@ -46,6 +67,22 @@ class MediaFiles:
         except OSError as error:
             raise self._error(error) from error
         return path.as_uri()
+
+    def get(self, url: str) -> bytes:
+        """See MediaStore."""
+        path = Path(unquote(urlsplit(url).path)).resolve()
+        if not path.is_relative_to(self._root.resolve()):
+            raise PermanentError("that is no medium of this store")
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise PermanentError(f"the medium {path.name} is not there any more") from None
+        except OSError as error:
+            raise TransientError(f"the medium {path.name} cannot be read: {error.strerror}") from None
+
+    def public_url(self, url: str) -> str:
+        """See MediaStore."""
+        return public_url(url, self._root.as_uri(), self._public_base)
 
     def _write(self, path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")

@@ -7,11 +7,11 @@ them ``from None``: a chained traceback would print the original.
 from __future__ import annotations
 
 import json
-import re
 
 import openai
 
 from pressroom.adapters.retry_after import retry_after
+from pressroom.adapters.scrub import scrub
 from pressroom.domain.errors import (
     ConfigurationError,
     FilteredAnswer,
@@ -21,11 +21,6 @@ from pressroom.domain.errors import (
     TruncatedAnswer,
 )
 
-_SECRET = re.compile(
-    r"(bearer\s+\S+|authorization\s*[:=]\s*\S+(\s+\S+)?|x-api-key\s*[:=]\s*\S+"
-    r"|api[-_]key\s*[:=]\s*\S+|(?<![\w-])(sk|rk|pk|sess|key)-[\w*.-]{6,})",
-    re.IGNORECASE,
-)
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _FILTERED = {
     "content_filter",
@@ -35,13 +30,6 @@ _FILTERED = {
 }
 _PASSING = {408, 409, 425}
 _SETUP = {401, 402, 403, 404}
-
-
-def scrub(text: str, secret: str = "") -> str:
-    """The text, short, on one line, without ``secret`` or anything that looks like a key."""
-    if secret:
-        text = text.replace(secret, "[hidden]")
-    return " ".join(_SECRET.sub("[hidden]", text).split())[:500]
 
 
 def said(error: openai.APIError) -> str:

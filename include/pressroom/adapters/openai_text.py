@@ -17,7 +17,8 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from pressroom.adapters.json_schemas import strict
-from pressroom.adapters.openai_errors import said, scrub, translate
+from pressroom.adapters.openai_errors import said, translate
+from pressroom.adapters.scrub import scrub
 from pressroom.adapters.text_settings import OPENAI_URL, ConnectionSettings, Structured
 from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, ToolCall, Usage

@@ -1,0 +1,74 @@
+"""What tests of the Metricool adapter share: posts, scripted answers, and the simulator in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pressroom.adapters.metricool import Metricool
+from pressroom.adapters.metricool_settings import MetricoolSettings
+from pressroom.domain.social import (
+    Platform,
+    Submission,
+)
+from pressroom.simulator.audience import Audience
+from pressroom.simulator.in_process import InProcess
+from pressroom.simulator.metricool import build_app
+from pressroom.simulator.scheduler import Desk
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+TOKEN = "TOPSECRETTOKEN"
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def settings(**changes: Any) -> MetricoolSettings:
+    fields = {
+        "host": "http://metricool.test",
+        "password": TOKEN,
+        "extra": {"user_id": 7, "blog_id": 42, **changes.pop("extra", {})},
+        **changes,
+    }
+    return MetricoolSettings.from_connection("social", **fields)
+
+
+def post(**changes: Any) -> Submission:
+    return Submission(**{"platform": Platform.LINKEDIN, "parts": ["Hello world"], "at": AT, **changes})
+
+
+def scripted(handler: Handler, **extra: Any) -> Metricool:
+    return Metricool(settings(extra=extra), transport=httpx.MockTransport(handler))
+
+
+class World:
+    """The simulator in this process, a client of it, and a hand on its clock and faults."""
+
+    def __init__(self, path: Path | None = None, **options: Any) -> None:
+        self.desk = Desk(path, wall=lambda: NOW)
+        self.transport = InProcess(build_app(self.desk, Audience(3), **options))
+        self.settings = MetricoolSettings.from_connection(
+            "social",
+            host="http://simulator.test",
+            extra={"user_id": 7, "blog_id": 42, "simulator": True, "pinterest_board": "9"},
+        )
+        self.metricool = Metricool(self.settings, transport=self.transport)
+
+    async def faults(self, *faults: dict[str, Any]) -> None:
+        async with httpx.AsyncClient(transport=self.transport, base_url="http://simulator.test") as client:
+            answer = await client.post("/simulator/faults", json=list(faults))
+            assert answer.status_code == 200
+
+    def advance(self, **by: float) -> None:
+        self.desk.advance(timedelta(**by))
+
+
+@asynccontextmanager
+async def simulated(path: Path | None = None, **options: Any) -> AsyncIterator[World]:
+    world = World(path, **options)
+    async with world.metricool:
+        yield world
