@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
-from pressroom.domain.social import Submission
+from pressroom.domain.social import Media, Platform, Submission
 
 
 class PublicationStatus(StrEnum):
     """Where a publication stands.
 
     ``planned`` → ``attempting`` (intent is on record, a call may be under way) → ``accepted`` (the target has
-    it) → ``confirmed`` (it was seen in public). ``failed``: refused for good. ``unknown``: nobody could find out
-    whether the target has it; an operator settles it. ``withdrawn``: taken back before it was out.
+    it) → ``confirmed`` (it was seen in public). ``failed``: refused for good. ``unknown``: nobody could find
+    out whether the target has it; an operator settles it. ``withdrawn``: taken back before it was out.
     """
 
     PLANNED = "planned"
@@ -59,7 +60,31 @@ class Publisher(Protocol):
     async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
         """Bring the content to its target, or find that it is there already.
 
-        Raises PastDate when the time is over and the target does not have it, TransientError when another
-        try may help, PermanentError when the target refuses it.
+        Raises PastDate when the time is over and the target does not have it, TimeTaken when something else
+        of the workflow appears there at that time, TransientError when another try may help, PermanentError
+        when the target refuses it.
         """
         ...
+
+
+def as_sent(post: Submission) -> dict[str, Any]:
+    """A submission as JSON, without its time: what the ledger keeps to look for it later."""
+    return {
+        "platform": post.platform.value,
+        "parts": list(post.parts),
+        "timezone": post.timezone,
+        "media": [{"url": one.url, "alt": one.alt} for one in post.media],
+        "options": dict(post.options),
+    }
+
+
+def from_sent(sent: Mapping[str, Any], at: datetime) -> Submission:
+    """The submission behind what ``as_sent`` made, at a time."""
+    return Submission(
+        platform=Platform(sent["platform"]),
+        parts=tuple(sent["parts"]),
+        at=at,
+        timezone=sent["timezone"],
+        media=tuple(Media(**one) for one in sent["media"]),
+        options=sent["options"],
+    )

@@ -162,6 +162,10 @@ CREATE TABLE publications (
     attempts      integer NOT NULL DEFAULT 0,
     error         text NOT NULL DEFAULT '',
     attempted_at  timestamptz,               -- when the last call began
+    sent          jsonb,                     -- what the last call sent, so that it can be looked for
+    settles_at    timestamptz,               -- from when on what that call did must show at the target
+    claim         text,                      -- whoever is at it now: a token, and until when it holds
+    claimed_until timestamptz,
     accepted_at   timestamptz,
     confirmed_at  timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),

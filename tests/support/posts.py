@@ -1,0 +1,255 @@
+"""Posts that wait to be published, and a scheduler that loses, refuses and delays what it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from pressroom.domain.errors import PastDate, TransientError, UnknownOutcome
+from pressroom.domain.publishing import Publication
+from pressroom.domain.social import Clock, Delivery, Platform, Receipt, Scheduler, Submission
+from pressroom.engine.batch import Report, run_batch
+from pressroom.engine.claims import Patience
+from pressroom.engine.ledger import Scope
+from pressroom.engine.publishing import PublicationLedger, publications
+from pressroom.pipelines.mission import publish
+from pressroom.pipelines.stage import Run, Social, Tools
+from pressroom.testing import FakeAnalytics, FixedClock
+from pressroom.testing import tools as fake_tools
+from tests.support.mission_world import MissionWorld
+
+QUICK = Patience(call=0.4, lease=0.5, backoff=0.01, retry_after=0.2)
+"""Everything that takes seconds, in fractions of one."""
+
+
+class Killed(BaseException):
+    """The process died at this point: nothing that it would have done afterwards is done."""
+
+
+@dataclass
+class FlakyScheduler:
+    """Keeps posts, and has its troubles.
+
+    ``script``: what happens to one submission after another; once it is used up, ``shares`` are the chances
+    of each trouble at every call. The troubles of a submission: ``refused`` (429, not taken), ``error`` (500,
+    not taken, and nobody can tell), ``lost`` (taken, not answered), ``late`` (not answered, and taken after
+    ``late_seconds``), ``hang`` (taken, and no answer ever), ``killed`` and ``killed_after`` (the caller dies
+    before or after it is taken), or any exception. A look can be ``refused`` or in ``error``.
+    """
+
+    clock: FixedClock
+    script: list[str | BaseException] = field(default_factory=list)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    looks: list[str | BaseException] = field(default_factory=list)
+    settle_seconds: float = 0.05
+    late_seconds: float = 0.03
+    retry_after: float = 0.01
+    simulated: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.posts: dict[str, Submission] = {}
+        self.submitted: list[Submission] = []
+        self.withdrawals: list[str] = []
+        self._dice = random.Random(self.seed)
+        self._later: set[asyncio.Task[None]] = set()
+
+    async def check(self, platforms: Sequence[Platform]) -> Mapping[Platform, str]:
+        """Nothing is missing."""
+        return {}
+
+    async def submit(self, post: Submission) -> Receipt:
+        """Take it, unless something happens."""
+        await asyncio.sleep(0)
+        self.submitted.append(post)
+        if post.at <= self.clock.at:
+            raise PastDate(f"{post.at} is over")
+        trouble = self._trouble(self.script, "refused", "error", "lost", "late")
+        match trouble:
+            case BaseException():
+                raise trouble
+            case "refused":
+                raise TransientError("429", retry_after=self.retry_after)
+            case "error":
+                raise UnknownOutcome("500")
+            case "killed":
+                raise Killed
+            case "late":
+                self._later.add(asyncio.create_task(self._arrive(post)))
+                raise UnknownOutcome("no answer")
+        external_id = self.keep(post)
+        match trouble:
+            case "lost":
+                raise UnknownOutcome("no answer")
+            case "killed_after":
+                raise Killed
+            case "hang":
+                await asyncio.sleep(60)
+        return self._receipt(external_id)
+
+    async def find(self, post: Submission) -> Receipt | None:
+        """By platform, text and time; the oldest."""
+        await asyncio.sleep(0)
+        trouble = self._trouble(self.looks, "refused", "error")
+        if isinstance(trouble, BaseException):
+            raise trouble
+        if trouble == "refused":
+            raise TransientError("429", retry_after=self.retry_after)
+        if trouble == "error":
+            raise TransientError("500")
+        for external_id, kept in self.posts.items():
+            if (kept.platform, list(kept.parts), kept.at) == (post.platform, list(post.parts), post.at):
+                return self._receipt(external_id)
+        return None
+
+    async def status(self, start: datetime, end: datetime) -> Mapping[str, Receipt]:
+        """All between the two times."""
+        return {one: self._receipt(one) for one, post in self.posts.items() if start <= post.at <= end}
+
+    async def withdraw(self, external_id: str) -> bool:
+        """Forget it, unless it is out."""
+        trouble = self._trouble(self.looks, "refused", "error")
+        if isinstance(trouble, BaseException):
+            raise trouble
+        if trouble is not None:
+            raise TransientError(trouble, retry_after=self.retry_after)
+        self.withdrawals.append(external_id)
+        post = self.posts.get(external_id)
+        if post is not None and post.at <= self.clock.at:
+            return False
+        self.posts.pop(external_id, None)
+        return True
+
+    def keep(self, post: Submission) -> str:
+        """Have a post, whoever handed it in. Returns its id."""
+        external_id = str(len(self.posts) + len(self.withdrawals) + 1001)
+        self.posts[external_id] = post
+        return external_id
+
+    def texts(self) -> list[str]:
+        """The first parts of all posts, sorted."""
+        return sorted(post.parts[0] for post in self.posts.values())
+
+    def _trouble(self, script: list[str | BaseException], *kinds: str) -> str | BaseException | None:
+        if script:
+            return script.pop(0)
+        chance = self._dice.random()
+        for kind in kinds:
+            chance -= self.shares.get(kind, 0.0)
+            if chance < 0:
+                return kind
+        return None
+
+    async def _arrive(self, post: Submission) -> None:
+        await asyncio.sleep(self.late_seconds)
+        self.keep(post)
+
+    def _receipt(self, external_id: str) -> Receipt:
+        out = self.posts[external_id].at <= self.clock.at
+        preview = f"https://preview.example/{external_id}"
+        public = f"https://x.example/{external_id}" if out else ""
+        return Receipt(external_id, Delivery.PUBLISHED if out else Delivery.PENDING, preview, public)
+
+
+@dataclass
+class Newsdesk:
+    """A mission whose posts are published through a scheduler."""
+
+    world: MissionWorld
+    scheduler: Scheduler
+    clock: Clock
+    patience: Patience = QUICK
+
+    def ledger(self) -> PublicationLedger:
+        """The publication ledger, as another process would have it: with nothing remembered."""
+        return PublicationLedger(self.world.store, self.scheduler, "pressroom_metricool", self.patience)
+
+    def tools_for(self) -> Callable[[Scope], Tools]:
+        """The stage's tools, bound to an item."""
+        ledger = self.ledger()
+        return lambda scope: fake_tools(
+            self.world.account, self.world.mission,
+            social=Social(self.scheduler, FakeAnalytics(), self.clock, ledger.bound(scope)),
+        )  # fmt: skip
+
+    async def work(
+        self,
+        run: Run,
+        *,
+        keys: Sequence[int] | None = None,
+        last_try: bool = False,
+        concurrency: int = 25,
+    ) -> Report:
+        """Publish all that waits, or what of it is named, in one batch."""
+        chosen = await asyncio.to_thread(self.world.pending, publish.STAGE, run) if keys is None else keys
+        return await run_batch(
+            publish.STAGE, run, chosen, store=self.world.store, tools_for=self.tools_for(),
+            concurrency=concurrency, last_try=last_try,
+        )  # fmt: skip
+
+    async def undo(self, run: Run) -> Any:
+        """Roll the stage back."""
+        assert publish.STAGE.undo
+        tools = self.tools_for()(Scope(run.account_id, run.workflow_id, run.id, "rollback", "all"))
+        return await publish.STAGE.undo(self.world.store, run, tools)
+
+    def publications(self, status: str | None = None) -> list[Publication]:
+        """What the ledger says."""
+        with self.world.store.transaction(self.world.account_id) as tx:
+            return publications(tx, self.world.mission_id, status)
+
+    def lapse(self) -> None:
+        """Let time pass: claims of workers that died have lapsed, and what they sent has settled."""
+        self.world.sql("UPDATE publications SET claimed_until = now(), settles_at = now()")
+
+    def events(self, kind: str) -> list[str]:
+        """Messages of the runs' logs, of one kind."""
+        return [
+            text
+            for (text,) in self.world.sql("SELECT message FROM run_events WHERE kind = %s ORDER BY id", kind)
+        ]
+
+    def posts(self, status: str) -> int:
+        """How many posts have a status."""
+        [(count,)] = self.world.sql("SELECT count(*) FROM posts WHERE status = %s", status)
+        return int(count)
+
+
+def add_posts(world: MissionWorld, run: Run, times: Sequence[datetime], **facts: Any) -> list[int]:
+    """Approved posts of the run's cycle at these times. Returns their ids.
+
+    ``facts`` of them all: platform, text (a number is added), status, content_hash, approved_hash, media_url.
+    """
+    values = {
+        "platform": "twitter",
+        "text": "Post",
+        "status": "approved",
+        "content_hash": "as-approved",
+        "approved_hash": "as-approved",
+        "media_url": None,
+        **facts,
+    }
+    values |= {"account": world.account_id, "mission": world.mission_id}
+    with psycopg.connect(world.url, autocommit=True) as connection, connection.pipeline():
+        [cycle] = connection.execute("SELECT id FROM cycles WHERE run_id = %s", [run.id]).fetchone() or [0]
+        cursors = [connection.execute(_INSERT, {**values, "cycle": cycle, "at": at}) for at in times]
+        return [int((cursor.fetchone() or [0])[0]) for cursor in cursors]
+
+
+_INSERT = """
+WITH slot AS (
+    INSERT INTO slots (account_id, mission_id, cycle_id, at, platform, choices, topic, status)
+    VALUES (%(account)s, %(mission)s, %(cycle)s, %(at)s, %(platform)s, '{}', 'tea', 'written') RETURNING *)
+INSERT INTO posts (account_id, mission_id, cycle_id, slot_id, platform, format, headline, body, parts,
+    confidence, model, status, content_hash, approved_hash, media_url, media_type)
+SELECT account_id, mission_id, cycle_id, id, platform, 'single', 'h', 'b', ARRAY[%(text)s || ' ' || id], 0.9,
+    'fake', %(status)s, %(content_hash)s, %(approved_hash)s, %(media_url)s::text,
+    CASE WHEN %(media_url)s::text IS NOT NULL THEN 'image/png' END
+FROM slot RETURNING id
+"""
