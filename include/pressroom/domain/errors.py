@@ -13,6 +13,7 @@
         ├── RunConflict           another run of the workflow is live, or this one was taken over
         │   └── WorkflowOver      it takes no runs: a draft, paused, or completed
         ├── PastDate              the time something was to appear is over
+        ├── TimeTaken             another publication appears there at that time
         ├── BudgetError           no paid call may start: the run ends partial
         │   ├── InsufficientCredits
         │   └── CapReached
@@ -76,6 +77,10 @@ class WorkflowOver(RunConflict):
 
 class PastDate(PermanentError):
     """The time at which something was to appear is over."""
+
+
+class TimeTaken(PermanentError):
+    """Another publication of the workflow appears there at that very time."""
 
 
 class AlreadyDone(PermanentError):

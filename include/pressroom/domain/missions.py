@@ -32,16 +32,20 @@ class Constraints(Definition):
     tone: str = Field(default="", max_length=500)
     cadence: Literal["flexible", "daily", "weekdays"] = Field(
         default="flexible",
-        description="flexible: what was learned may move posts between days, at most twice posts_per_day on one;"
-        " daily: posts_per_day every day; weekdays: Monday to Friday only",
+        description="flexible: what was learned may move posts between days, at most twice posts_per_day"
+        " on one; daily: posts_per_day every day; weekdays: Monday to Friday only",
     )
     posts_per_day: int = Field(default=2, ge=1, le=50, description="on average, over all platforms")
     posting_times: list[dt.time] = Field(
-        default_factory=list, max_length=24, description="local times to choose from; empty: each platform's usual ones"
+        default_factory=list,
+        max_length=24,
+        description="local times to choose from; empty: each platform's usual ones",
     )
     timezone: Timezone = "UTC"
     require_approval: bool = False
-    budget_cents: Cents | None = Field(default=None, description="what providers may cost over the whole mission")
+    budget_cents: Cents | None = Field(
+        default=None, description="what providers may cost over the whole mission"
+    )
     excluded_topics: list[Line] = Field(default_factory=list, max_length=100)
 
 
@@ -65,7 +69,9 @@ class Measuring(Definition):
     """How results are read."""
 
     poll_minutes: int = Field(default=60, ge=1, le=10_080)
-    mature_hours: int = Field(default=24, ge=1, le=720, description="a post counts for learning from this age on")
+    mature_hours: int = Field(
+        default=24, ge=1, le=720, description="a post counts for learning from this age on"
+    )
 
 
 class Learning(Definition):
@@ -73,9 +79,14 @@ class Learning(Definition):
 
     enabled: bool = True
     exploration_share: float = Field(
-        default=0.1, ge=0.02, le=1, description="share of slots that try something without regard to what was learned"
+        default=0.1,
+        ge=0.02,
+        le=1,
+        description="share of slots that try something without regard to what was learned",
     )
-    minimum_posts: int = Field(default=20, ge=8, description="mature posts a platform needs before anything changes")
+    minimum_posts: int = Field(
+        default=20, ge=8, description="mature posts a platform needs before anything changes"
+    )
 
 
 class Visuals(ImageSettings):
@@ -101,15 +112,23 @@ class Mission(Definition):
     constraints: Constraints = Constraints()
     kpis: list[Kpi] = Field(default_factory=list, max_length=20)
     brand: Slug | None = Field(default=None, description="slug of a BrandContext of the account")
-    pillars: list[Line] = Field(default_factory=list, max_length=8, description="empty: the model proposes them")
+    pillars: list[Line] = Field(
+        default_factory=list, max_length=8, description="empty: the model proposes them"
+    )
     sources: list[Source] = Field(default_factory=list, max_length=50)
-    starts_at: dt.datetime | None = Field(default=None, description="None: with the first run, and no schedule")
+    starts_at: dt.datetime | None = Field(
+        default=None, description="None: with the first run, and no schedule"
+    )
     ends_at: dt.datetime | None = Field(default=None, description="None: duration_days after the start")
     duration_days: int = Field(default=28, ge=1, le=730)
     cycle_days: int = Field(default=7, ge=1, le=730, description="days of calendar that one run plans")
-    ab_variants: bool = Field(default=False, description="write a second version of each post, to choose from")
+    ab_variants: bool = Field(
+        default=False, description="write a second version of each post, to choose from"
+    )
     rollback: bool = Field(default=False, description="undo the earlier stages when one fails")
-    connection: str = Field(default="pressroom_metricool", description="the Airflow connection that schedules")
+    connection: str = Field(
+        default="pressroom_metricool", description="the Airflow connection that schedules"
+    )
     measuring: Measuring = Measuring()
     learning: Learning = Learning()
     text: TextSettings = TextSettings()

@@ -88,7 +88,9 @@ class Scheduler(Protocol):
         ...
 
     async def submit(self, post: Submission) -> Receipt:
-        """Schedule. Raises UnknownOutcome when it may or may not have been accepted, PastDate when ``at`` is over."""
+        """Schedule. Raises UnknownOutcome when it may or may not have been accepted, PastDate when ``at`` is
+        over.
+        """
         ...
 
     async def find(self, post: Submission) -> Receipt | None:

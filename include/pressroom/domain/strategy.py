@@ -81,10 +81,10 @@ class Finding:
 class Learned:
     """What a set of observations teaches.
 
-    ``weights``: the new ones; those of platforms with too little data stay as they were. ``findings``: those that
-    passed the test. ``compared``: how many comparisons were made. ``method``: the test, in words.
-    ``too_little``: platform → why nothing was learned there. ``improvement``: platform → expected ratio of the
-    metric under the new weights to that under the old ones.
+    ``weights``: the new ones; those of platforms with too little data stay as they were. ``findings``: those
+    that passed the test. ``compared``: how many comparisons were made. ``method``: the test, in words.
+    ``too_little``: platform → why nothing was learned there. ``improvement``: platform → expected ratio of
+    the metric under the new weights to that under the old ones.
     """
 
     weights: Weights

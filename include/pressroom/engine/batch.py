@@ -158,7 +158,9 @@ class _Batch:
         if self._over():
             return False
         if not state.live:
-            self.fatal = RunConflict(f"run {state.id} is {state.status}: it no longer holds its workflow's lock")
+            self.fatal = RunConflict(
+                f"run {state.id} is {state.status}: it no longer holds its workflow's lock"
+            )
         elif state.cancel_requested:
             self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
         elif state.paused:
@@ -186,7 +188,7 @@ class _Batch:
             await self._release(scope)
         except TransientError as error:
             if self.last_try:
-                await self._record_failure(scope, error)
+                await self._record_failure(item, scope, error)
             else:
                 await self._note(scope, "item_waits", f"{scope.item} will be tried again: {error}")
             self.report.waiting.append(error)
@@ -194,11 +196,11 @@ class _Batch:
             log.info("%s: %s", scope.stage, error)
             await self._release(scope)
         except PermanentError as error:
-            await self._record_failure(scope, error)
+            await self._record_failure(item, scope, error)
         except Exception as error:  # a defect: its neighbours go on, the task fails at the end
             log.exception("%s %s broke", self.stage.name, scope.item)
             self.defect = self.defect or error
-            await self._record_failure(scope, error)
+            await self._record_failure(item, scope, error)
         else:
             self.report.done += 1
             self.report.processed += self.stage.size(item)
@@ -269,7 +271,7 @@ class _Batch:
 
         await self._tx(write)
 
-    async def _record_failure(self, scope: Scope, error: Exception) -> None:
+    async def _record_failure(self, item: Any, scope: Scope, error: Exception) -> None:
         """Give the reservation back and keep what went wrong, for the operator and for the next plan."""
         name = type(error).__name__
         text = str(error) if isinstance(error, PressroomError) else f"unexpected {name}"
@@ -284,9 +286,16 @@ class _Batch:
                 tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {text}", stage=scope.stage,
                 level="error", data={"item": scope.item, "error_class": name},
             )  # fmt: skip
+            if self.stage.failed is not None:
+                self.stage.failed(tx, self.run, item, error)
             ledger.release(tx, scope)
 
-        await self._tx(write)
+        try:
+            await self._tx(write)
+        except AlreadyDone as done:  # somebody else brought it further: its failure here is of no account
+            log.info("%s: %s", scope.stage, done)
+            self.report.failed -= 1
+            await self._release(scope)
 
     async def _tx(self, do: Callable[[Tx], T]) -> T:
         def inside() -> T:
@@ -297,7 +306,7 @@ class _Batch:
 
 
 def caps_of(run: Run) -> Caps:
-    """The ceilings in force for a run: the stricter of its own and its workflow's, and its account's. Cents."""
+    """The ceilings in force for a run, in cents: its own or its workflow's, and its account's."""
     asked = run.params.get("cap_cents")
     own = [
         cap

@@ -1,7 +1,8 @@
 """A run's life: opened under the workflow's lock, paused, resumed, cancelled, closed.
 
-The lock is the run's own row: a unique index allows one live run per workflow. It carries an owner, for people,
-and a lease, which work renews; a run whose lease has run out is dead, and the next one takes its place.
+The lock is the run's own row: a unique index allows one live run per workflow. It carries an owner, for
+people, and a lease, which work renews; a run whose lease has run out is dead, and the next one takes its
+place.
 """
 
 from __future__ import annotations
@@ -68,15 +69,16 @@ def open_run(
     owner: str,
     params: Mapping[str, Any],
     estimate: Decimal,
+    exclusive: bool = True,
 ) -> RunState:
     """Take the workflow's lock for this DAG run, or take it again after a clear.
 
     ``trigger`` is manual or scheduled; ``estimate`` is in credits. Raises RunConflict, TooSoon or
-    InsufficientCredits; nothing is written then.
+    InsufficientCredits; nothing is written then. ``exclusive``: no other run of the workflow may be live.
     """
     tx.run("lock_workflow", workflow=workflow_id)
     mine = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
-    other = tx.maybe("live_run_of_workflow", RunState, workflow=workflow_id)
+    other = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
     if other and (mine is None or other.id != mine.id):
         _take_over_or_refuse(tx, other)
     if trigger == "scheduled" and mine is None:
@@ -95,7 +97,13 @@ def open_run(
     values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
     if mine is None:
         run_id = tx.value(
-            "insert_run", workflow=workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger, **values
+            "insert_run",
+            workflow=workflow_id,
+            dag_id=dag_id,
+            dag_run_id=dag_run_id,
+            trigger=trigger,
+            exclusive=exclusive,
+            **values,
         )
         event(tx, run_id, "run_started", f"Run started by {owner}: {estimate} credits estimated")
     else:

@@ -30,9 +30,7 @@ class Caps:
     @property
     def any(self) -> bool:
         """Whether there is a ceiling at all."""
-        return any(
-            cap is not None for cap in vars(self).values()
-        )
+        return any(cap is not None for cap in vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,12 @@ def settle(tx: Tx, scope: Scope, credits: Decimal) -> None:
     """Charge a finished item and end its reservation. Called in the transaction that saves the item."""
     tx.run("release_reservation", **scope.key)
     if credits:
-        tx.run("ledger_charge", credits=-credits, entry_key=f"{scope.workflow_id}:{scope.stage}:{scope.item}", **scope.key)
+        tx.run(
+            "ledger_charge",
+            credits=-credits,
+            entry_key=f"{scope.workflow_id}:{scope.stage}:{scope.item}",
+            **scope.key,
+        )
 
 
 def release(tx: Tx, scope: Scope) -> None:

@@ -1,7 +1,7 @@
 """What people ask about a workflow: what waits, what runs, what happened, what it used.
 
-``Tx`` arguments are transactions of the workflow's account. Nothing here is stored: states are derived from runs,
-stage results, failures and the ledger whenever they are asked for.
+``Tx`` arguments are transactions of the workflow's account. Nothing here is stored: states are derived from
+runs, stage results, failures and the ledger whenever they are asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from pressroom.pipelines.stage import Pipeline, Stage
+from pressroom.pipelines.stage import Pipeline, Run, Stage
 from pressroom.store.database import Tx
 
 HISTORY_RUNS = 20
@@ -168,16 +168,37 @@ def overview(tx: Tx, workflow_id: int, pipeline: Pipeline) -> list[StagePending]
 
 def status(tx: Tx, workflow_id: int, pipeline: Pipeline, run_id: int | None = None) -> RunStatus | None:
     """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
-    run = tx.maybe("workflow_runs", RunSummary, workflow=workflow_id, run=run_id, limit=1)
+    run = run_of(tx, workflow_id, run_id)
     if run is None:
         return None
     results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
     return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
 
 
+def run_of(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunSummary | None:
+    """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
+    return tx.maybe("workflow_runs", RunSummary, workflow=workflow_id, run=run_id, limit=1)
+
+
 def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[RunSummary]:
     """The workflow's runs: the live one first, then newest first."""
     return tx.all("workflow_runs", RunSummary, workflow=workflow_id, run=None, limit=limit)
+
+
+def outputs(tx: Tx, run: Run, pipeline: Pipeline, found: RunStatus) -> list[dict[str, Any]]:
+    """What each stage of the run made, in order: stage, status, output (None while there is none).
+
+    Read from the rows that the stages wrote, so it is there while a stage is still at work, too.
+    """
+    states = {stage.name: stage for stage in found.stages}
+    return [
+        {
+            "stage": stage.name,
+            "status": states[stage.name].state,
+            "output": states[stage.name].result if stage.output is None else stage.output(tx, run),
+        }
+        for stage in pipeline.stages
+    ]
 
 
 def log_tail(tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None) -> list[LogLine]:

@@ -6,16 +6,16 @@ import asyncio
 from typing import Any
 
 from pressroom.engine import control, ledger
-from pressroom.pipelines.stage import Pipeline, Run, Tools
+from pressroom.pipelines.stage import Pipeline, Run, Watching
 from pressroom.store.database import Store
 
 
-async def roll_back(pipeline: Pipeline, run: Run, store: Store, tools: Tools) -> dict[str, Any]:
+async def roll_back(pipeline: Pipeline, run: Run, store: Store, tools: Watching) -> dict[str, Any]:
     """Undo the run, and return the report: per stage what was undone, and what could not be.
 
-    Each stage's undo and the refund at the end do nothing the second time, so this can be run again after a crash
-    in the middle. Credits come back, because the account keeps nothing of what they paid for; cents do not,
-    because the providers keep them.
+    Each stage's undo and the refund at the end do nothing the second time, so this can be run again after a
+    crash in the middle. Credits come back, because the account keeps nothing of what they paid for; cents do
+    not, because the providers keep them.
     """
     stages = []
     for stage in reversed(pipeline.stages):
@@ -47,7 +47,13 @@ def _merged(earlier: dict[str, Any] | None, stages: list[dict[str, Any]]) -> dic
     before = {entry["stage"]: entry for entry in (earlier or {}).get("stages", [])}
     return {
         "stages": [
-            entry | {"undone": entry["undone"] + before.get(entry["stage"], {}).get("undone", 0)}
+            {
+                "stage": entry["stage"],
+                "undone": entry["undone"] + before.get(entry["stage"], {}).get("undone", 0),
+                "kept": list(
+                    dict.fromkeys([*before.get(entry["stage"], {}).get("kept", []), *entry["kept"]])
+                ),
+            }
             for entry in stages
         ]
     }

@@ -22,7 +22,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
 from pressroom.domain.definitions import Account, BrandContext, Prompts, Site
-from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import Prompt
 from pressroom.domain.suggest import did_you_mean
@@ -51,6 +51,26 @@ _TASK: Mapping[str, Any] = {
     "outline": ["a heading"],
 }
 
+_POST: Mapping[str, Any] = {
+    "platform": "X",
+    "kind": "post",
+    "form": "one short text",
+    "topic": "a topic",
+    "angle": "an angle",
+    "turn": 2,
+    "pillar": "a pillar",
+    "tone": "friendly",
+    "chars": 200,
+    "parts": 1,
+    "hashtags": 2,
+    "handles": ["@one"],
+    "picture": True,
+    "style": "soft light",
+    "excluded": ["politics"],
+    "banned": ["cheap"],
+    "sources": ["a source"],
+}
+
 VARIABLES: Mapping[str, Mapping[str, Any]] = {
     "clusters": {"keywords": ["one", "two"], "existing": ["a cluster"], "most": 4},
     "ideas": {
@@ -72,6 +92,26 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
         "paragraphs": 3,
     },
     "image_prompts": {"title": "a title", "excerpt": "about it", "headings": ["one", "two"], "count": 4},
+    "strategy": {
+        "objectives": ["be known"],
+        "platforms": ["twitter"],
+        "tone": "friendly",
+        "excluded": ["politics"],
+        "count": 3,
+    },
+    "topics": {
+        "objectives": ["be known"],
+        "pillars": ["a pillar"],
+        "tone": "friendly",
+        "excluded": ["politics"],
+        "proven": ["a topic"],
+        "used": ["a topic"],
+        "sources": ["a source"],
+        "count": 4,
+    },
+    "post": _POST,
+    "post_repair": {**_POST, "problems": ["too long"], "before": ["a text"]},
+    "tone_check": {"questions": ["is it friendly?"], "text": "a text"},
 }
 """Every prompt (as in ``Prompts``), and the variables its templates may use beside the common ones: name → a
 sample value."""
@@ -133,8 +173,18 @@ def problems(prompts: Prompts) -> list[Problem]:
         for name in VARIABLES
         for part in PARTS
         if (source := _override(prompts, name, part)) is not None
-        for line, what in _source_problems(name, source)
+        for line, what in source_problems(source, {**_COMMON, **VARIABLES[name]})
     ]
+
+
+def render_source(source: str, variables: Mapping[str, Any], *, where: str) -> str:
+    """A user's template over any JSON, in the same sandbox and with the same care. Raises PermanentError:
+    what fails on this item may well do for the next.
+    """
+    try:
+        return str(_environment().from_string(source).render(_neutral(dict(variables)))).strip()
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise PermanentError(f"{where} fails: {error}") from error
 
 
 def describe(brand: BrandContext | None) -> str:
@@ -202,9 +252,10 @@ def _override(prompts: Prompts, name: str, part: Part) -> str | None:
     return source
 
 
-def _source_problems(name: str, source: str) -> Iterator[tuple[int | None, str]]:
+def source_problems(source: str, known: Mapping[str, Any]) -> Iterator[tuple[int | None, str]]:
+    """What is wrong with a template that may use ``known``, tried with its samples: (line from 1, what)."""
     environment = _environment()
-    known = {**_COMMON, **VARIABLES[name]}
+    known = dict(known)
     try:
         tree = environment.parse(source)
         unknown = meta.find_undeclared_variables(tree) - known.keys() - environment.globals.keys()

@@ -1,14 +1,42 @@
-"""Which pipeline runs which kind of workflow."""
+"""Which pipeline runs which workflow."""
 
 from __future__ import annotations
 
-from pressroom.pipelines.mission import MISSION
+from pressroom.domain.definitions import Site
+from pressroom.domain.flows import Flow
+from pressroom.domain.kinds import Workflow
+from pressroom.pipelines.flow.pipeline import flow_pipeline
+from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.site import SITE
+from pressroom.pipelines.site.publish import SITE_PUBLISH
 from pressroom.pipelines.stage import Pipeline
 
 PIPELINES = {pipeline.name: pipeline for pipeline in (SITE, MISSION)}
 
 
-def pipeline_of(kind: str) -> Pipeline:
-    """The pipeline for a kind of workflow, as definitions (Site) or DAGs (site) spell it. Raises KeyError."""
-    return PIPELINES[kind.lower()]
+PUBLISH = "publish"
+"""The part of a site that brings approved articles to its targets."""
+
+
+def parts_of(workflow: Workflow) -> list[str]:
+    """The parts of a workflow that have a pipeline, and a DAG, each. The main one is ''."""
+    return ["", PUBLISH] if isinstance(workflow, Site) and workflow.publish.targets else [""]
+
+
+def dag_id_of(workflow: Workflow, part: str = "") -> str:
+    """The DAG that runs a part of a workflow."""
+    return f"{workflow.dag_id}__{part}" if part else workflow.dag_id
+
+
+def pipeline_of_dag(workflow: Workflow, dag_id: str) -> Pipeline:
+    """The pipeline that a workflow's DAG runs."""
+    return pipeline_of(workflow, dag_id.removeprefix(workflow.dag_id).removeprefix("__"))
+
+
+def pipeline_of(workflow: Workflow, part: str = "") -> Pipeline:
+    """The pipeline of a part of a workflow. A flow's is made of its own steps. Raises KeyError."""
+    if part:
+        return {("Site", PUBLISH): SITE_PUBLISH}[workflow.kind, part]
+    if isinstance(workflow, Flow):
+        return flow_pipeline(workflow)
+    return PIPELINES[workflow.kind.lower()]

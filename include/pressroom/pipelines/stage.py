@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.expressions import Expression
+from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
-from pressroom.domain.publishing import Publisher
+from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.publishing import Publication, Publisher
 from pressroom.domain.social import Analytics, Clock, Scheduler
+from pressroom.domain.targets import Piece, Target
 from pressroom.pipelines.estimate import Estimate
 from pressroom.store.database import Store, Tx
 
@@ -44,6 +49,13 @@ class _OfWorkflow:
         """The workflow of a mission's run. Raises TypeError when it is of another kind."""
         if not isinstance(self.workflow, Mission):
             raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no mission")
+        return self.workflow
+
+    @property
+    def flow(self) -> Flow:
+        """The workflow of a flow's run. Raises TypeError when it is of another kind."""
+        if not isinstance(self.workflow, Flow):
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no flow")
         return self.workflow
 
 
@@ -83,6 +95,55 @@ class Social:
     publisher: Publisher
 
 
+class Destination(Protocol):
+    """Where something is published: a publish step of a flow, or a target of a site."""
+
+    @property
+    def to(self) -> str:
+        """The handler's name."""
+        ...
+
+    @property
+    def connection_id(self) -> str:
+        """The Airflow connection."""
+        ...
+
+
+class Wires(Protocol):
+    """What items reach the outside with. ``run_id``: the run that they are worked on for."""
+
+    run_id: int
+
+    def condition(self, text: str) -> Expression:
+        """Reads a condition. Raises DefinitionError."""
+        ...
+
+    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
+        """The newest items that are not known. Raises TransientError or PermanentError."""
+        ...
+
+    def target(self, to: Destination) -> Target[Any]:
+        """The target, opened. Raises ConfigurationError."""
+        ...
+
+    async def publish(
+        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
+    ) -> Publication:
+        """Once, however often it is asked. Errors as in ``Publisher``.
+
+        ``update``: a target that can do so is given what has another hash than what it has.
+        """
+        ...
+
+    async def tell(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
+        """Send a signed webhook. Raises what went wrong with it."""
+        ...
+
+    def known(self, ids: Sequence[str]) -> Awaitable[Collection[str]]:
+        """Which source ids the flow has taken up."""
+        ...
+
+
 @dataclass(frozen=True)
 class Watching(_OfWorkflow):
     """What a stage that only watches needs. ``connected``: None where a pipeline posts to no platform."""
@@ -108,6 +169,14 @@ class Tools(Watching):
     images: ImageProvider
     media: MediaStore
     similarity: Similarity
+    wired: Wires | None = None
+
+    @property
+    def wires(self) -> Wires:
+        """``wired``, for stages that cannot do without. Raises TypeError when it is None."""
+        if self.wired is None:
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} has no wires to the outside")
+        return self.wired
 
 
 LABEL_CHARS = 120
@@ -156,10 +225,13 @@ class Stage(Generic[Item, Output]):
     ``serial``: items must see what the ones before them saved, so only one is in work at a time, and each
     is loaded just before its turn.
     ``summarize``: facts for the result read from the store when the stage ends: JSON values by field name.
-    ``waits_for``: what people or the clock (the time is given) must do before the stage may plan; None: nothing.
-    ``poll``: for a stage that only watches: one look at the outside, and when the next one is due; None: it is
-    over. Looking again at the same time does no harm.
+    ``waits_for``: what people or the clock (the time is given) must do before the stage may plan; None:
+    nothing.
+    ``poll``: for a stage that only watches: one look at the outside, and when the next one is due; None: it
+    is over. Looking again at the same time does no harm.
     ``output``: what the stage made in this run, in the public form; None: nothing yet.
+    ``failed``: what a failure that no further try can mend means for the item itself, in the transaction that
+    records the failure; None: it stays as it is.
     ``undo``: takes back what the stage did in this run. Doing it twice is the same as once.
     """
 
@@ -180,7 +252,8 @@ class Stage(Generic[Item, Output]):
     waits_for: Callable[[Tx, Run, datetime], str | None] | None = None
     poll: Callable[[Store, Run, Watching], Awaitable[datetime | None]] | None = None
     output: Callable[[Tx, Run], Mapping[str, Any] | None] | None = None
-    undo: Callable[[Store, Run, Tools], Awaitable[Undone]] | None = None
+    failed: Callable[[Tx, Run, Item, Exception], None] | None = None
+    undo: Callable[[Store, Run, Watching], Awaitable[Undone]] | None = None
 
 
 def anyone_may_start(tx: Tx, run: Run, now: datetime) -> None:
@@ -197,8 +270,9 @@ class Pipeline:
 
     ``name``: the kind of workflow that it is for, in lower case. ``estimate``: credits that a run needs.
     ``waiting``: items that wait, by stage, of the workflow with that id.
-    ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: what a run's end means for the
-    workflow.
+    ``exclusive``: only one run of a workflow may be live at a time.
+    ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: what a run's end means for
+    the workflow.
     """
 
     name: str
@@ -207,6 +281,7 @@ class Pipeline:
     waiting: Callable[[Tx, int], Mapping[str, int]]
     admit: Callable[[Tx, Run, datetime], None] = anyone_may_start
     settle: Callable[[Tx, Run, datetime], None] = nothing_to_settle
+    exclusive: bool = True
 
     def stage(self, name: str) -> Stage[Any, Any]:
         """The stage of that name. Raises KeyError."""

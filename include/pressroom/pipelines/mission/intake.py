@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,8 +17,9 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import BRAND, MISSION, public_id
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
-from pressroom.pipelines.mission.estimate import planned_posts
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone
+from pressroom.pipelines.mission.planning import planned_count
+from pressroom.pipelines.mission.plans import earliest_slot, plan_of
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone, Watching
 from pressroom.store.database import Store, Tx
 
 NAME = "intake"
@@ -66,16 +67,18 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Brief]:
 async def process(brief: Brief, tools: Tools) -> Context:
     """Check and plan.
 
-    Raises InvalidMission, which names the field: a budget that does not cover the estimate is one of its reasons.
-    Raises ConfigurationError when a platform is not connected or the credentials are wrong.
+    Raises InvalidMission, which names the field: a budget that does not cover the estimate is one of its
+    reasons. Raises ConfigurationError when a platform is not connected or the credentials are wrong.
     """
     mission = tools.mission
     now = await tools.social.clock.now()
     start, end, closes = window(mission, brief.state, now)
-    posts = planned_posts(mission, start, end)
+    earliest = earliest_slot(start, now)
+    # How many there are does not depend on the pillars, which strategy decides on.
+    posts = planned_count(plan_of(mission, start, end, {"any": 1.0}, earliest))
     if posts == 0:
         raise InvalidMission(
-            f"constraints.cadence: {mission.constraints.cadence} leaves no day to post on between"
+            f"constraints.cadence: {mission.constraints.cadence} leaves no time to post at between"
             f" {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
         )
     await _platforms_are_ready(mission, tools)
@@ -97,6 +100,7 @@ async def process(brief: Brief, tools: Tools) -> Context:
                 "daily_cadence": mission.constraints.posts_per_day,
             },
             "estimated_cents": float(cents),
+            "earliest_slot": earliest.isoformat(),
         },
     )
 
@@ -104,20 +108,22 @@ async def process(brief: Brief, tools: Tools) -> Context:
 def window(mission: Mission, state: MissionState, now: datetime) -> tuple[datetime, datetime, datetime]:
     """(start, end, until when to measure) of the next cycle.
 
-    Cycles follow one another without a gap; a cycle that comes late starts now. The last one is cut off at the
-    mission's end, and measured until its last post is old enough to count.
+    Cycles follow one another without a gap and end at a local midnight; a cycle that comes late starts now.
+    The last one is cut off at the mission's end, and measured until its last post is old enough to count.
     """
     began = state.started_at or mission.starts_at or now
     start = max(began, state.planned_until or began, now)
     over = mission.ends(began)
     if start >= over:
         raise InvalidMission(f"ends_at: the mission ended at {over:%Y-%m-%d %H:%M} UTC")
-    end = min(start + timedelta(days=mission.cycle_days), over)
+    zone = ZoneInfo(mission.constraints.timezone)
+    after = start.astimezone(zone).date() + timedelta(days=mission.cycle_days)
+    end = min(datetime.combine(after, time(), tzinfo=zone).astimezone(UTC), over)
     closes = end + timedelta(hours=mission.measuring.mature_hours) if end == over else end
     return start, end, closes
 
 
-def last_day(end: datetime, zone: ZoneInfo) -> Any:
+def last_day(end: datetime, zone: ZoneInfo) -> date:
     """The local day on which a window ends: the one before, when it ends at midnight."""
     return (end.astimezone(zone) - timedelta(microseconds=1)).date()
 
@@ -136,8 +142,8 @@ def _budget_covers(mission: Mission, state: MissionState, posts: int, tools: Too
     left = None if mission.total_cents is None else mission.total_cents - state.spent_cents
     if left is not None and cents * ESTIMATE_BUFFER > left:
         raise InvalidMission(
-            f"constraints.budget_cents: {left:.4f} of {mission.total_cents} cents are left, and this cycle needs"
-            f" {cents * ESTIMATE_BUFFER:.4f} ({ESTIMATE_BUFFER} × the estimate of {cents:.4f})"
+            f"constraints.budget_cents: {left:.4f} of {mission.total_cents} cents are left, and this cycle"
+            f" needs {cents * ESTIMATE_BUFFER:.4f} ({ESTIMATE_BUFFER} × the estimate of {cents:.4f})"
         )
     return cents
 
@@ -161,7 +167,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     return None if cycle is None else {**cycle.context, "cycle": cycle.number}
 
 
-async def undo(store: Store, run: Run, tools: Tools) -> Undone:
+async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     """Withdraw the cycle: its number, and the mission's start if it was the first, are free again."""
 
     def withdraw() -> int:

@@ -21,7 +21,8 @@ def admit(tx: Tx, run: Run, now: datetime) -> None:
         raise WorkflowOver(f"the mission {mission.slug} is completed: {why}")
     if mission.starts_at is not None and now < mission.starts_at:
         raise WorkflowOver(
-            f"the mission {mission.slug} starts at {mission.starts_at:%Y-%m-%d %H:%M %Z}, and it is only {now:%Y-%m-%d %H:%M} UTC"
+            f"the mission {mission.slug} starts at {mission.starts_at:%Y-%m-%d %H:%M %Z}, and it is only"
+            f" {now:%Y-%m-%d %H:%M} UTC"
         )
 
 

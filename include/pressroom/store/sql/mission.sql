@@ -56,3 +56,46 @@ SELECT
         AND withdrawn_at IS NULL AND strategy IS NOT NULL AND measured_at IS NULL) AS analytics,
     (SELECT count(*) FROM cycles WHERE account_id = %(account)s AND mission_id = %(mission)s
         AND withdrawn_at IS NULL AND measured_at IS NOT NULL AND optimized_at IS NULL) AS optimize
+
+-- name: models_of_mission
+SELECT DISTINCT model FROM posts WHERE account_id = %(account)s AND mission_id = %(mission)s ORDER BY model
+
+-- The last reading of each post counts.
+-- name: cycle_engagement
+SELECT cycles.run_id, cycles.id AS cycle_id, cycles.number, coalesce(sum(last.engagements), 0) AS engagements,
+    count(last.engagements) AS posts
+FROM cycles
+LEFT JOIN posts ON posts.account_id = %(account)s AND posts.cycle_id = cycles.id
+LEFT JOIN LATERAL (
+    SELECT engagements FROM post_metrics
+    WHERE account_id = %(account)s AND post_id = posts.id ORDER BY hour DESC LIMIT 1) AS last ON true
+WHERE cycles.account_id = %(account)s AND cycles.mission_id = %(mission)s AND cycles.withdrawn_at IS NULL
+    AND cycles.run_id = ANY(%(runs)s::bigint[])
+GROUP BY cycles.id
+
+-- name: level_shares
+WITH chosen AS (
+    SELECT slots.platform, choice.key AS factor, choice.value AS level, slots.cycle_id
+    FROM slots, jsonb_each_text(slots.choices) AS choice
+    WHERE slots.account_id = %(account)s AND slots.mission_id = %(mission)s AND slots.status <> 'withdrawn'
+        AND slots.cycle_id IN (%(earlier)s, %(later)s)
+), totals AS (
+    SELECT platform, factor, cycle_id, count(*) AS slots FROM chosen GROUP BY platform, factor, cycle_id
+), counted AS (
+    SELECT platform, factor, level, cycle_id, count(*) AS slots FROM chosen GROUP BY platform, factor, level, cycle_id
+)
+SELECT platform, factor, level,
+    coalesce(max(counted.slots::numeric / totals.slots) FILTER (WHERE counted.cycle_id = %(earlier)s), 0) AS before,
+    coalesce(max(counted.slots::numeric / totals.slots) FILTER (WHERE counted.cycle_id = %(later)s), 0) AS after
+FROM counted JOIN totals USING (platform, factor, cycle_id)
+GROUP BY platform, factor, level
+ORDER BY platform, factor, level
+
+-- name: waiting_cycle
+-- The cycle of a run that is at its analytics, and how often it has looked.
+SELECT cycles.closes_at,
+    (SELECT count(*) FROM snapshots WHERE account_id = %(account)s AND cycle_id = cycles.id) AS looks
+FROM cycles JOIN runs ON runs.account_id = cycles.account_id AND runs.id = cycles.run_id
+WHERE cycles.account_id = %(account)s AND cycles.mission_id = %(mission)s AND cycles.withdrawn_at IS NULL
+    AND runs.dag_run_id = %(dag_run_id)s AND runs.status = 'running' AND runs.current_stage = 'analytics'
+    AND cycles.measured_at IS NULL

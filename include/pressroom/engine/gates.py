@@ -1,0 +1,185 @@
+"""Gates: where an item waits for somebody, or for the time.
+
+A gate's link holds a random token of which only the hash is stored: it cannot be guessed, it is for one gate,
+it works once, and it expires with the gate. Whether a gate is due is asked of the database's clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
+from pressroom.domain.flows import GateStep
+from pressroom.domain.outside import bounded_fields
+from pressroom.engine import control
+from pressroom.pipelines.flow import items
+from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
+from pressroom.pipelines.stage import Run
+from pressroom.store.database import Tx
+
+APPROVE, REJECT, FAIL = "approve", "reject", "fail"
+DECISIONS = (APPROVE, REJECT)
+EDIT = "text"
+"""The field of an answer that holds another text in place of the model's."""
+ANSWER_CHARS = 100_000
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate as stored. ``task``: the waiting task instance; ``due``: its time was over when it was read."""
+
+    id: int
+    item_id: int
+    step: str
+    by: str
+    subject: str
+    due_at: datetime
+    on_timeout: str
+    outcome: str | None
+    answer: Mapping[str, Any] | None
+    answered_by: str | None
+    answered_at: datetime | None
+    task: Mapping[str, Any]
+    due: bool
+
+
+class NoSuchGate(PermanentError):
+    """There is no gate behind this link: it was never one, or another one has taken its place."""
+
+
+def open_gate(tx: Tx, item_id: int, step: GateStep, subject: str, task: Mapping[str, Any]) -> str | None:
+    """Open the item's gate at a step, or open it again with a new link. Returns the link's secret part.
+
+    None when it was answered already: the answer stands.
+    """
+    token = secrets.token_urlsafe(32)
+    gate_id = tx.value(
+        "gate_open", item=item_id, step=step.name, by=step.by, subject=subject, token_hash=_hash(token),
+        task=dict(task), timeout=timedelta(hours=step.timeout_hours), on_timeout=step.on_timeout,
+    )  # fmt: skip
+    return None if gate_id is None else f"{gate_id}/{token}"
+
+
+def gate_of(tx: Tx, item_id: int, step: str) -> Gate:
+    """The item's gate at a step; one whose time is over has its outcome by now. Raises NoSuchGate."""
+    tx.run("gates_timed_out", item=item_id, step=step)
+    return _read(tx, item_id, step)
+
+
+def _read(tx: Tx, item_id: int, step: str) -> Gate:
+    found = tx.maybe("gate_of_item", Gate, item=item_id, step=step)
+    if found is None:
+        raise NoSuchGate(f"item {item_id} is at no gate {step}")
+    return found
+
+
+def gates(tx: Tx, flow_id: int, *, open_only: bool = True) -> list[Gate]:
+    """A flow's gates, oldest first."""
+    return tx.all("gates_of_flow", Gate, flow=flow_id, open_only=open_only)
+
+
+def find_by_link(tx: Tx, gate_id: int, token: str) -> tuple[int, Gate, str]:
+    """(account, gate, item's title) behind a link. A SYSTEM transaction.
+
+    Raises NoSuchGate when the token is not that gate's: the same for a gate that does not exist. Raises
+    RunConflict when it was answered, or when its time is over.
+    """
+    rows = tx.rows("gate_by_id", gate=gate_id) if 0 < gate_id <= LARGEST_ID else []
+    kept = rows[0].pop("token_hash") if rows else _hash("")
+    # Compared whether or not there is such a gate, and in constant time.
+    if not hmac.compare_digest(kept, _hash(token)) or not rows:
+        raise NoSuchGate("this link leads to no open gate")
+    row = rows[0]
+    account, title = row.pop("account_id"), row.pop("title")
+    gate = Gate(**row)
+    if gate.outcome is not None:
+        raise RunConflict(f"this was answered already ({gate.outcome}, by {gate.answered_by})")
+    if gate.due:
+        raise RunConflict(f"this link has expired: its time was over at {gate.due_at:%Y-%m-%d %H:%M} UTC")
+    return account, gate, str(title or "")
+
+
+def answer(
+    tx: Tx,
+    gate_id: int,
+    outcome: str,
+    by: str,
+    data: Mapping[str, Any] | None = None,
+    *,
+    at: datetime | None = None,
+) -> None:
+    """Record the answer, once. Raises RunConflict when somebody, or the time, was quicker.
+
+    ``at``: when it was given, for one that was kept elsewhere; None: now.
+    """
+    kept = bounded_fields(data or {}, ANSWER_CHARS)
+    if not tx.run("gate_answer", gate=gate_id, outcome=outcome, answer=kept, by=by, at=at):
+        raise RunConflict(f"gate {gate_id} was answered already, or its time is over")
+
+
+def page_answer(
+    tx: Tx, item_id: int, step: str, outcome: str, by: str | None, data: Mapping[str, Any], at: datetime
+) -> None:
+    """Take over what Airflow's page kept, given at ``at``: in time is in time, however late it is read.
+
+    ``by`` None: nobody answered, and Airflow's clock was ahead. An answer that is on record stands.
+    """
+    gate = _read(tx, item_id, step)
+    if gate.outcome is not None or at >= gate.due_at:
+        return
+    if by is None:
+        answer(tx, gate.id, gate.on_timeout, "the time", at=at)
+    else:
+        answer(tx, gate.id, outcome, by, data, at=at)
+
+
+def let_on(tx: Tx, run: Run, item: FlowItem, step: GateStep, gate: Gate) -> None:
+    """Let the item on, or end it, by the gate's outcome. Raises AlreadyDone when it has moved meanwhile."""
+    if gate.outcome == FAIL:
+        late = PermanentError(f"nobody answered until {gate.due_at:%Y-%m-%d %H:%M} UTC")
+        fail(tx, run, item, step, late)
+        return
+    given = dict(gate.answer or {})
+    # Who answered, and what, is what the gate knows: no field of the answer takes its place.
+    packets: list[tuple[str, Mapping[str, Any]]] = [
+        ("answer", {**given, "outcome": gate.outcome, "by": gate.answered_by})
+    ]
+    edited = given.get(EDIT)
+    if isinstance(edited, str) and edited.strip() and gate.outcome == APPROVE:
+        packets.append(("text", {"text": edited, "edited_by": gate.answered_by}))
+    to = "next" if gate.outcome == APPROVE else Ending.REJECTED.value
+    pass_on(tx, run, item, step, Outcome(packets, to, f"{step.name}: {gate.outcome} by {gate.answered_by}"))
+
+
+def pass_on(tx: Tx, run: Run, item: FlowItem, step: GateStep, outcome: Outcome) -> None:
+    """Move the item on, with a line in the run's log."""
+    items.move(tx, run, item, step, outcome)
+    data = {"item": str(item.id), "created": 1}
+    control.event(tx, run.id, "item_done", outcome.reason or f"{step.name}: on", stage=step.name, data=data)
+
+
+def fail(tx: Tx, run: Run, item: FlowItem, step: GateStep, error: PressroomError) -> None:
+    """The gate failed for the item: on record like any step's failure, and ``on_failure`` decides."""
+    name = type(error).__name__
+    tx.run("stage_begun", run=run.id, stage=step.name)
+    tx.run(
+        "record_item_failure", workflow=run.workflow_id, stage=step.name, item=str(item.id), run=run.id,
+        error_class=name, error=str(error)[:2000],
+    )  # fmt: skip
+    control.event(
+        tx, run.id, "item_failed", f"{item.id} failed ({name}): {error}", stage=step.name, level="error",
+        data={"item": str(item.id), "error_class": name},
+    )  # fmt: skip
+    items.fail(tx, run, item, step, error)
+    tx.run("finish_batch", run=run.id, stage=step.name, batches=0, partial=None)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,159 @@
+"""Slots → posts: written, illustrated, checked against the platform's rules and the brand's, and kept for
+review or approved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from typing import Any
+
+from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.public_ids import CONTENT, public_id
+from pressroom.domain.social import Platform
+from pressroom.domain.text import quoted
+from pressroom.pipelines.mission.asking import Slot
+from pressroom.pipelines.mission.composing import Composed, Words, content_hash
+from pressroom.pipelines.mission.cycle import cycle_of, find_cycle
+from pressroom.pipelines.mission.post import Post, write
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Undone, Watching
+from pressroom.store.database import Store, Tx
+
+NAME = "content"
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Planned slots of the run's cycle."""
+    ids: list[Key] = tx.values("slots_waiting", run=run.id, mission=run.mission_id, ids=None)
+    return ids
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Slot]:
+    """Those of them that still are."""
+    waiting = tx.values("slots_waiting", run=run.id, mission=run.mission_id, ids=list(keys))
+    if not waiting:
+        return []
+    cycle = cycle_of(tx, run)
+    strategy = cycle.strategy or {}
+    tags = {pillar["name"]: pillar["hashtag"] for pillar in strategy.get("content_pillars", [])}
+    return [
+        Slot(
+            row["id"], Platform(row["platform"]), row["choices"], row["topic"], row["angle"], row["turn"],
+            strategy.get("tone_guidelines", ""), tags.get(row["choices"].get("pillar"), ""),
+            cycle.brand_context,
+        )
+        for row in tx.rows("slots_to_write", mission=run.mission_id, ids=waiting)
+    ]  # fmt: skip
+
+
+def save(tx: Tx, run: Run, slot: Slot, output: Post) -> Saved:
+    """The post, approved or waiting for review; a second version stays a draft. The slot is written."""
+    if not tx.run("slot_written", mission=run.mission_id, slot=slot.id):
+        raise AlreadyDone(f"slot {slot.id} no longer waits to be written")
+    review = run.mission.constraints.require_approval or bool(output.doubts)
+    _insert(tx, slot, output, output.words, output.composed, "pending_review" if review else "approved")
+    if output.alternative is not None:
+        # Never published by itself: a person who likes it better chooses it (review.choose).
+        _insert(tx, slot, output, *output.alternative, "draft")
+    return Saved(
+        created=1,
+        words=sum(len(part.split()) for part in output.composed.parts),
+        label=f"{slot.platform} {slot.format}: {quoted(output.composed.parts[0])}",
+    )
+
+
+def _insert(tx: Tx, slot: Slot, post: Post, words: Words, composed: Composed, status: str) -> None:
+    picture = post.picture
+    url, alt = (picture.url, picture.alt) if picture else (None, "")
+    digest = content_hash(composed.platform, composed.format, composed.parts, composed.options, url, alt)
+    approved = status == "approved"
+    tx.run(
+        "post_insert", slot=slot.id, variant="B" if status == "draft" else "A", format=composed.format,
+        headline=words.headline, body="\n\n".join(words.texts), cta=words.cta, parts=list(composed.parts),
+        hashtags=list(composed.hashtags), mentions=list(composed.mentions),
+        adaptations={name: list(parts) for name, parts in post.adaptations.items()},
+        options=dict(composed.options), media_url=url, media_type=picture.media_type if picture else None,
+        media_alt=alt, confidence=post.confidence, model=post.model, status=status, content_hash=digest,
+        approved_hash=digest if approved else None, approved_by="auto" if approved else None,
+        review_note=post.doubts,
+    )  # fmt: skip
+
+
+def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
+    """content_items, total_items, total_cost_cents."""
+    cycle = find_cycle(tx, run)
+    if cycle is None or cycle.strategy is None:
+        return None
+    # A draft is the version of a slot that was not chosen.
+    items = [_item(row) for row in tx.rows("posts_of_cycle", cycle=cycle.id) if row["status"] != "draft"]
+    return {
+        "content_items": items,
+        "total_items": len(items),
+        "total_cost_cents": float(tx.value("stage_cents", run=run.id, stage=NAME)),
+    }
+
+
+def _item(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": public_id(CONTENT, row["id"]),
+        "calendar_slot": f"{row['at'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "platform": row["platform"],
+        "type": row["format"],
+        "copy": {
+            "headline": row["headline"],
+            "body": row["body"],
+            "cta": row["cta"],
+            "parts": row["parts"],
+            "hashtags": row["hashtags"],
+            "mentions": row["mentions"],
+            "variants": row["adaptations"],
+        },
+        "visuals": [{"url": row["media_url"], "alt": row["media_alt"]}] if row["media_url"] else [],
+        "metadata": {
+            "pillar": row["choices"].get("pillar"),
+            "topic": row["topic"],
+            "confidence": float(row["confidence"]),
+            "status": row["status"],
+        },
+    }
+
+
+async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+    """Archive what is not out, and free its slots; what is out is listed, and stays."""
+
+    def archive() -> Undone:
+        with store.transaction(run.account_id) as tx:
+            cycle = find_cycle(tx, run)
+            if cycle is None:
+                return Undone()
+            archived = tx.value("posts_archive", cycle=cycle.id)
+            out = tx.rows("posts_out", cycle=cycle.id)
+            return Undone(
+                archived, [f"{public_id(CONTENT, row['id'])} is out on {row['platform']}" for row in out]
+            )
+
+    return await asyncio.to_thread(archive)
+
+
+STAGE: Stage[Slot, Post] = Stage(
+    name=NAME,
+    title="Calendar → content",
+    pending=pending,
+    load=load,
+    process=write,
+    save=save,
+    key=lambda slot: str(slot.id),
+    result_fields={
+        "slots_processed": "processed",
+        "posts_created": "created",
+        "total_words": "words",
+        "batches_run": "batches",
+        "credits_used": "credits",
+    },
+    charge=lambda run, slot: run.account.charges.post,
+    batch_items=lambda mission: mission.batch_size,
+    pool="pressroom_text",
+    output=output,
+    undo=undo,
+)

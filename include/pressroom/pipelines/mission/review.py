@@ -1,0 +1,118 @@
+"""People's part: approve, reject, edit and choose posts. An approval is for the content that was seen, and
+for no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pressroom.domain.definitions import BrandContext
+from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.domain.missions import Mission
+from pressroom.domain.platforms import hashtags_in
+from pressroom.domain.social import Platform
+from pressroom.pipelines.mission.compliance import problems
+from pressroom.pipelines.mission.composing import Composed, content_hash
+from pressroom.store.database import Tx
+
+
+@dataclass(frozen=True)
+class ReviewedPost:
+    """A post as a reviewer sees it. ``at``: when it appears, aware."""
+
+    id: int
+    platform: str
+    format: str
+    variant: str
+    parts: list[str]
+    options: Mapping[str, str]
+    media_url: str | None
+    media_alt: str
+    status: str
+    content_hash: str
+    approved_hash: str | None
+    approved_by: str | None
+    review_note: str
+    at: datetime
+
+
+def list_posts(tx: Tx, mission_id: int, status: str | None = None) -> list[ReviewedPost]:
+    """Posts by time; archived ones only when asked for."""
+    return tx.all("posts_listed", ReviewedPost, mission=mission_id, status=status, post=None)
+
+
+def get_post(tx: Tx, mission_id: int, post_id: int) -> ReviewedPost:
+    """One post. Raises PermanentError when the mission has no such one."""
+    found = tx.maybe("posts_listed", ReviewedPost, mission=mission_id, status=None, post=post_id)
+    if found is None:
+        raise PermanentError(f"this mission has no post {post_id}")
+    return found
+
+
+def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> None:
+    """Approve what has that hash. Raises RunConflict when the post has changed since, or was decided."""
+    if not tx.run("post_approve", mission=mission_id, post=post_id, content_hash=seen_hash, by=by):
+        post = get_post(tx, mission_id, post_id)
+        changed = post.content_hash != seen_hash
+        raise RunConflict(
+            f"post {post_id} has changed since it was read: read it again"
+            if changed
+            else f"post {post_id} is {post.status}, and does not wait for review"
+        )
+
+
+def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
+    """Reject, with a reason. Raises RunConflict when it is out already, or was decided."""
+    note = f"rejected by {by}: {reason}"
+    if not tx.run("post_reject", mission=mission_id, post=post_id, reason=note):
+        post = get_post(tx, mission_id, post_id)
+        raise RunConflict(f"post {post_id} is {post.status}, and cannot be rejected")
+
+
+def edit(tx: Tx, mission_id: int, post_id: int, parts: Sequence[str], by: str) -> ReviewedPost:
+    """Other texts, checked like the model's; the post waits for review again (a draft stays one).
+
+    Raises PermanentError, naming what is wrong, when they cannot be published; RunConflict when the post is
+    out already, or about to be.
+    """
+    post = get_post(tx, mission_id, post_id)
+    texts = [part.strip() for part in parts]
+    wrong = _wrong(tx, mission_id, post, texts)
+    if wrong:
+        raise PermanentError("; ".join(wrong))
+    digest = content_hash(post.platform, post.format, texts, post.options, post.media_url, post.media_alt)
+    tags = [tag for text in texts for tag in hashtags_in(text)]
+    if not tx.run(
+        "post_edit", mission=mission_id, post=post_id, parts=texts, hashtags=tags, content_hash=digest,
+        note=f"edited by {by}",
+    ):  # fmt: skip
+        raise RunConflict(f"post {post_id} is {post.status}, and cannot be edited")
+    return get_post(tx, mission_id, post_id)
+
+
+def choose(tx: Tx, mission_id: int, post_id: int, by: str) -> ReviewedPost:
+    """Put a slot's second version in the first one's place: it waits for review, and the other is a draft.
+
+    Raises RunConflict when it is no draft, or the other version is out already or about to be.
+    """
+    post = get_post(tx, mission_id, post_id)
+    if not tx.run("post_choose", mission=mission_id, post=post_id, note=f"chosen by {by}"):
+        raise RunConflict(f"post {post_id} is {post.status}, and cannot be chosen any more")
+    tx.run(
+        "post_set_aside", mission=mission_id, post=post_id, note=f"{by} chose the other version, {post_id}"
+    )
+    return get_post(tx, mission_id, post_id)
+
+
+def _wrong(tx: Tx, mission_id: int, post: ReviewedPost, texts: Sequence[str]) -> list[str]:
+    """What keeps these texts from being published, by the platform's, the brand's and the mission's rules."""
+    [facts] = tx.rows("post_rules", mission=mission_id, post=post.id)
+    mission = Mission.model_validate(facts["definition"])
+    brand = None if facts["brand"] is None else BrandContext.model_validate(facts["brand"])
+    composed = Composed(Platform(post.platform), post.format, texts, [], [], post.options)
+    return problems(
+        composed, media=int(post.media_url is not None), alt=post.media_alt, brand=brand,
+        excluded_topics=mission.constraints.excluded_topics,
+    )  # fmt: skip

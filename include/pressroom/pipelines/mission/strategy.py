@@ -1,0 +1,189 @@
+"""Cycle → strategy and calendar: the model supplies words, everything that counts is computed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.social import Platform
+from pressroom.domain.strategy import Slot, Weights
+from pressroom.domain.text import counted
+from pressroom.pipelines.mission.cycle import find_cycle
+from pressroom.pipelines.mission.local_time import NOTICE
+from pressroom.pipelines.mission.parameters import proven_topics, weights_in_force
+from pressroom.pipelines.mission.planning import plan_calendar
+from pressroom.pipelines.mission.plans import plan_of
+from pressroom.pipelines.mission.themes import Brief, Pillar, pillars_and_tone, topics_for
+from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone, Watching
+from pressroom.store.database import Store, Tx
+
+NAME = "strategy"
+
+SHOWN = 12
+"""Earlier and proven topics that a prompt lists."""
+
+
+@dataclass(frozen=True)
+class PlannedSlot:
+    """A slot with something to say."""
+
+    slot: Slot
+    topic: str
+    angle: str
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What one cycle goes by."""
+
+    pillars: Sequence[Pillar]
+    tone: str
+    slots: Sequence[PlannedSlot]
+    weights: Weights = field(default_factory=dict)
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """The run's cycle, until it has a strategy."""
+    cycle = find_cycle(tx, run)
+    return [cycle.id] if cycle is not None and cycle.strategy is None else []
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Brief]:
+    """The cycle, while it has none."""
+    cycle = find_cycle(tx, run)
+    if cycle is None or cycle.id not in keys or cycle.strategy is not None:
+        return []
+    weights = weights_in_force(tx, run.mission_id) if run.mission.learning.enabled else {}
+    return [
+        Brief(
+            cycle,
+            weights,
+            tx.value("earlier_strategy", mission=run.mission_id, number=cycle.number),
+            tx.values("topics_used", mission=run.mission_id, most=SHOWN),
+            proven_topics(tx, run.mission_id, SHOWN),
+        )
+    ]
+
+
+async def process(brief: Brief, tools: Tools) -> Strategy:
+    """One or two AI calls, whatever the number of slots. Raises what ``generate`` raises."""
+    mission = tools.mission
+    pillars, tone = await pillars_and_tone(brief, tools)
+    now = await tools.social.clock.now()
+    # Intake counted the slots from this time on; only a strategy that comes much later has fewer.
+    earliest = max(datetime.fromisoformat(brief.cycle.context["earliest_slot"]), now + NOTICE)
+    plan = plan_of(
+        mission,
+        brief.cycle.starts_at,
+        brief.cycle.ends_at,
+        {one.name: one.weight for one in pillars},
+        earliest,
+    )
+    # The cycle's own number, so that a strategy made again (after a crash) has the same calendar.
+    slots = plan_calendar(plan, brief.weights, seed=brief.cycle.id)
+    needed = Counter(slot.choices["pillar"] for slot in slots)
+    topics = await topics_for(brief, pillars, needed, tone, tools)
+    turns: Counter[str] = Counter()
+    planned = []
+    for slot in slots:
+        pillar = slot.choices["pillar"]
+        choice = topics[pillar][turns[pillar] % len(topics[pillar])]
+        turns[pillar] += 1
+        planned.append(PlannedSlot(slot, choice.topic, choice.angle))
+    return Strategy(pillars, tone, planned, brief.weights)
+
+
+def save(tx: Tx, run: Run, brief: Brief, output: Strategy) -> Saved:
+    """The strategy, the weights it was made with, and its calendar."""
+    mix: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in output.slots:
+        mix[one.slot.platform.value][one.slot.choices["format"]] += 1
+    strategy = {
+        "content_pillars": [vars(pillar) for pillar in output.pillars],
+        "content_mix": {platform: dict(formats) for platform, formats in mix.items()},
+        "tone_guidelines": output.tone,
+    }
+    parameters = {str(platform): dict(factors) for platform, factors in output.weights.items()}
+    if not tx.run("cycle_strategy", cycle=brief.cycle.id, strategy=strategy, parameters=parameters):
+        raise AlreadyDone(f"cycle {brief.cycle.number} has a strategy already")
+    tx.many(
+        "slot_insert",
+        [
+            {
+                "mission": run.mission_id, "cycle": brief.cycle.id, "at": one.slot.at,
+                "platform": one.slot.platform.value, "choices": dict(one.slot.choices),
+                "explores": one.slot.explores, "topic": one.topic, "angle": one.angle,
+            }
+            for one in output.slots
+        ],
+    )  # fmt: skip
+    return Saved(
+        created=len(output.slots),
+        label=f"{counted(len(output.pillars), 'pillar')}, {counted(len(output.slots), 'slot')}",
+    )
+
+
+def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
+    """content_pillars, content_calendar by local date, tone_guidelines; cycle and content_mix beside them."""
+    cycle = find_cycle(tx, run)
+    if cycle is None or cycle.strategy is None:
+        return None
+    zone = ZoneInfo(run.mission.constraints.timezone)
+    days: dict[str, list[dict[str, Any]]] = {}
+    for row in tx.rows("slots_of_cycle", cycle=cycle.id):
+        at: datetime = row["at"].astimezone(zone)
+        days.setdefault(at.date().isoformat(), []).append(
+            {
+                "time": f"{at:%H:%M}",
+                "platform": Platform(row["platform"]).value,
+                "pillar": row["choices"]["pillar"],
+                "topic": row["topic"],
+                "format": row["choices"]["format"],
+            }
+        )
+    return {
+        "cycle": cycle.number,
+        "content_pillars": [
+            {"name": one["name"], "weight": one["weight"]} for one in cycle.strategy["content_pillars"]
+        ],
+        "content_calendar": [{"date": day, "slots": slots} for day, slots in days.items()],
+        "content_mix": cycle.strategy["content_mix"],
+        "tone_guidelines": cycle.strategy["tone_guidelines"],
+    }
+
+
+async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+    """Withdraw the calendar; the cycle has no strategy any more."""
+
+    def withdraw() -> int:
+        with store.transaction(run.account_id) as tx:
+            cycle = find_cycle(tx, run)
+            if cycle is None:
+                return 0
+            withdrawn = tx.run("slots_withdraw", cycle=cycle.id)
+            tx.run("cycle_no_strategy", cycle=cycle.id)
+            return withdrawn
+
+    return Undone(await asyncio.to_thread(withdraw))
+
+
+STAGE: Stage[Brief, Strategy] = Stage(
+    name=NAME,
+    title="Strategy and calendar",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda brief: str(brief.cycle.id),
+    result_fields={"slots_planned": "created", "credits_used": "credits"},
+    charge=lambda run, brief: run.account.charges.calendar,
+    pool="pressroom_text",
+    output=output,
+    undo=undo,
+)

@@ -1,0 +1,236 @@
+"""When a mission may run, when it is completed, and what a rollback leaves of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pressroom.domain.errors import InvalidMission, WorkflowOver
+from pressroom.engine import control, ledger, reports, rollback
+from pressroom.engine.ledger import Scope
+from pressroom.engine.publishing import PublicationLedger
+from pressroom.pipelines.mission import analytics, content, intake, lifecycle, publish, strategy
+from pressroom.pipelines.mission.pipeline import MISSION
+from pressroom.pipelines.stage import Run, Tools
+from pressroom.store.database import Store
+from pressroom.testing import FakeScheduler, FakeText
+from tests.support.mission_world import START, MissionWorld, make_mission
+
+STAGES = ["intake", "strategy", "content", "publish", "analytics", "optimize"]
+BEFORE = START - timedelta(hours=1)
+
+
+@pytest.fixture
+def world(database_url: str, store: Store) -> MissionWorld:
+    return make_mission(
+        database_url, store, constraints={"posts_per_day": 2}, duration_days=14, rollback=True,
+        pillars=["Brewing", "Beans"], learning={"minimum_posts": 8},
+    )  # fmt: skip
+
+
+def admit(world: MissionWorld, run: Run, now: datetime) -> None:
+    with world.store.transaction(world.account_id) as tx:
+        lifecycle.admit(tx, run, now)
+
+
+def settle(world: MissionWorld, run: Run, now: datetime) -> tuple[Any, ...]:
+    with world.store.transaction(world.account_id) as tx:
+        lifecycle.settle(tx, run, now)
+    return world.sql("SELECT completed_at, completed_why FROM missions WHERE id = %s", world.mission_id)[0]
+
+
+# May it run? -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["draft", "paused", "completed"])
+def test_a_mission_that_is_not_active_takes_no_runs(database_url: str, store: Store, status: str) -> None:
+    world = make_mission(database_url, store, slug="idle", status=status)
+    with pytest.raises(WorkflowOver, match=f"the mission idle is {status}: set status: active"):
+        admit(world, world.run(), START)
+
+
+def test_before_its_start_and_after_its_end_it_takes_none(database_url: str, store: Store) -> None:
+    world = make_mission(database_url, store, slug="march", starts_at=START.isoformat(), duration_days=7)
+    run = world.run()
+    with pytest.raises(WorkflowOver, match=r"starts at 2026-03-02 00:00 UTC, and it is only 2026-03-01"):
+        admit(world, run, START - timedelta(days=1))
+    admit(world, run, START)
+    with pytest.raises(WorkflowOver, match=r"is completed: it ended at 2026-03-09 00:00 UTC"):
+        admit(world, run, START + timedelta(days=7))
+
+
+def test_a_mission_whose_last_cycle_was_planned_is_completed_when_that_ends(world: MissionWorld) -> None:
+    run = world.run()
+    world.cycle(run, START, 7)
+    assert settle(world, run, START + timedelta(days=7)) == (None, None)
+    world.close(run)
+    second = world.run("manual__2")
+    world.cycle(second, START + timedelta(days=7), 7)
+    end = START + timedelta(days=14)
+    assert settle(world, second, end + timedelta(hours=24)) == (
+        end + timedelta(hours=24),
+        "it ended at 2026-03-16 00:00 UTC",
+    )
+
+
+def test_a_mission_over_its_budget_is_completed(database_url: str, store: Store) -> None:
+    world = make_mission(database_url, store, slug="dear", constraints={"budget_cents": 5})
+    run = world.run()
+    world.cycle(run)
+    scope = Scope(world.account_id, world.mission_id, run.id, "content", "1")
+    with store.transaction(world.account_id) as tx:
+        ledger.book_cost(tx, scope, Decimal("5.5"), held=Decimal(0), entry_key="call:1", note="m")
+    _, why = settle(world, run, START)
+    assert why == "its budget of 5 cents is used up (5.5000 spent)"
+    with pytest.raises(WorkflowOver, match="its budget of 5 cents is used up"):
+        admit(world, run, START)
+
+
+def test_applying_a_longer_mission_lets_it_go_on(world: MissionWorld) -> None:
+    run = world.run()
+    world.cycle(run, START, 14)
+    assert settle(world, run, START + timedelta(days=14))[0] is not None
+    from pressroom.definitions.applying import apply
+    from pressroom.definitions.loading import Located
+
+    longer = world.mission.model_copy(update={"duration_days": 28})
+    apply(world.store, [Located(world.account, "a.yaml", 1, {}), Located(longer, "a.yaml", 2, {})])
+    assert world.sql("SELECT completed_at FROM missions WHERE id = %s", world.mission_id) == [(None,)]
+
+
+# Stage outputs, as they are read by run and stage --------------------------------------------------------
+
+
+def script(world: MissionWorld, run: Run) -> Tools:
+    """Fakes, but for the publication ledger."""
+    made = world.tools(FakeText(), now=BEFORE)
+    scope = Scope(world.account_id, world.mission_id, run.id, "publish", "any")
+    publisher = PublicationLedger(world.store, made.social.scheduler, "fake").bound(scope)
+    return replace(made, connected=replace(made.social, publisher=publisher))
+
+
+def plan_and_write(world: MissionWorld, run: Run, tools: Tools) -> None:
+    for stage in (intake.STAGE, strategy.STAGE, content.STAGE, publish.STAGE):
+        report = world.work(stage, run, tools)
+        assert report.failed == 0, world.sql("SELECT stage, error FROM item_failures")
+
+
+FIELDS: Mapping[str, set[str]] = {
+    "intake": {"mission_id", "brand_context_id", "validated_platforms", "execution_context"},
+    "strategy": {"content_pillars", "content_calendar", "tone_guidelines"},
+    "content": {"content_items", "total_items", "total_cost_cents"},
+    "publish": {"scheduled", "total_scheduled", "first_publish_at", "last_publish_at"},
+}
+
+
+def test_every_stage_says_what_it_made_in_the_documented_fields(world: MissionWorld) -> None:
+    run = world.run()
+    tools = script(world, run)
+    plan_and_write(world, run, tools)
+    with world.store.transaction(world.account_id) as tx:
+        found = reports.status(tx, world.mission_id, MISSION, run.id)
+        assert found
+        made = reports.outputs(tx, run, MISSION, found)
+    assert [each["stage"] for each in made] == STAGES
+    outputs = {each["stage"]: each["output"] for each in made}
+    for stage, fields in FIELDS.items():
+        assert fields <= set(outputs[stage]), stage
+    assert outputs["analytics"] is None
+    assert outputs["optimize"] is None
+    planned = outputs["intake"]["execution_context"]["total_posts_planned"]
+    slots = [slot for day in outputs["strategy"]["content_calendar"] for slot in day["slots"]]
+    assert planned == len(slots) == outputs["content"]["total_items"] == outputs["publish"]["total_scheduled"]
+
+
+# Rollback ------------------------------------------------------------------------------------------------
+
+
+def undo_run(world: MissionWorld, run: Run, tools: Tools) -> dict[str, Any]:
+    return asyncio.run(rollback.roll_back(MISSION, run, world.store, tools))
+
+
+def left(world: MissionWorld) -> dict[str, Any]:
+    """What is there of the mission besides its record."""
+    one = world.sql
+    return {
+        "slots": one("SELECT count(*) FROM slots WHERE status <> 'withdrawn'")[0][0],
+        "posts": one("SELECT count(*) FROM posts WHERE status <> 'archived'")[0][0],
+        "publications": one("SELECT count(*) FROM publications WHERE status <> 'withdrawn'")[0][0],
+        "cycles": one("SELECT count(*) FROM cycles WHERE withdrawn_at IS NULL")[0][0],
+        "started": one("SELECT started_at FROM missions")[0][0],
+        "credits": one("SELECT balance, reserved FROM accounts")[0],
+    }
+
+
+def test_rollback_leaves_the_store_and_the_scheduler_as_they_were(world: MissionWorld) -> None:
+    before = left(world)
+    run = world.run()
+    tools = script(world, run)
+    plan_and_write(world, run, tools)
+    scheduler = tools.social.scheduler
+    assert isinstance(scheduler, FakeScheduler)
+    assert len(scheduler.posts) == left(world)["publications"] > 0
+    report = undo_run(world, run, tools)
+    assert scheduler.posts == {}
+    assert left(world) == before
+    assert [entry["stage"] for entry in report["stages"]] == [
+        "optimize", "analytics", "publish", "content", "strategy", "intake",
+    ]  # fmt: skip
+    assert report["credits_refunded"] == 2 + before_posts(world)
+
+
+def before_posts(world: MissionWorld) -> int:
+    return int(world.sql("SELECT count(*) FROM ledger WHERE kind = 'charge' AND stage = 'content'")[0][0])
+
+
+def test_rolled_back_twice_is_rolled_back_once(world: MissionWorld) -> None:
+    run = world.run()
+    tools = script(world, run)
+    plan_and_write(world, run, tools)
+    first = undo_run(world, run, tools)
+    after = left(world)
+    again = undo_run(world, run, tools)
+    assert left(world) == after
+    assert again == first
+    kinds = world.sql("SELECT kind FROM run_events WHERE kind = 'rolled_back'")
+    assert len(kinds) == len(first["stages"])
+
+
+def test_after_a_rollback_the_next_run_begins_anew(world: MissionWorld) -> None:
+    run = world.run()
+    tools = script(world, run)
+    plan_and_write(world, run, tools)
+    undo_run(world, run, tools)
+    world.close(run, failed="content.work failed")
+    second = world.run("manual__2")
+    world.work(intake.STAGE, second, tools)
+    assert world.sql("SELECT number FROM cycles WHERE withdrawn_at IS NULL") == [(1,)]
+    assert world.sql("SELECT balance, reserved FROM accounts") == [(Decimal(1000), Decimal(0))]
+
+
+# The error table of the seed: what is tried again, and what fails at once --------------------------------
+
+
+async def test_an_invalid_mission_fails_the_run_at_intake(world: MissionWorld) -> None:
+    run = world.run()
+    late = world.tools(now=START)
+    broke = world.sql("UPDATE missions SET started_at = %s", START - timedelta(days=400))
+    assert broke == []
+    with pytest.raises(InvalidMission, match=r"^ends_at: the mission ended at"):
+        await asyncio.to_thread(world.work, intake.STAGE, run, late)
+    with world.store.transaction(world.account_id) as tx:
+        assert control.get(tx, run.id).live  # the task fails; closing the run is the teardown's
+
+
+async def test_analytics_waits_for_nothing_when_nothing_was_published(world: MissionWorld) -> None:
+    run = world.run()
+    await asyncio.to_thread(world.work, intake.STAGE, run)
+    await asyncio.to_thread(world.work, strategy.STAGE, run, world.tools(FakeText()))
+    assert analytics.STAGE.poll is not None
+    assert await analytics.STAGE.poll(world.store, run, world.tools(now=START.astimezone(UTC))) is None
