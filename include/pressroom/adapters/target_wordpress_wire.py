@@ -1,0 +1,146 @@
+"""What pieces look like in WordPress: where their key is kept, their statuses, and the fields of a post.
+
+The key stands, hashed, in a comment at the end of the content: the one place that core keeps, searches and
+shows over REST, whatever an editor does to title and slug. A draft whose comment ends in ``started`` is a
+claim that has not become an article yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pressroom.domain.social import Delivery
+from pressroom.domain.targets import Picture, Placed
+
+Json = dict[str, Any]
+
+STATUSES = "publish,future,draft,pending,private"
+"""All in which a post can be listed. One in the trash cannot: it is gone as far as anybody can ask."""
+
+_SUFFIXES = 5
+_RANK = {status: rank for rank, status in enumerate(STATUSES.split(","))}
+_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
+
+
+def token(key: str) -> str:
+    """The key as WordPress keeps it: one word, and of one length, so that none begins another."""
+    return f"pressroom:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def mark(key: str) -> str:
+    """What a finished post's content holds."""
+    return f"<!-- {token(key)} -->"
+
+
+def claim(key: str) -> str:
+    """The whole content of a draft that is to become the post."""
+    return f"<!-- {token(key)} started -->"
+
+
+def is_finished(post: Json, key: str) -> bool:
+    """Whether the post is the piece, and not its claim only."""
+    return mark(key) in raw_content(post)
+
+
+def is_claim(post: Json, key: str) -> bool:
+    """Whether the post is a claim of the piece."""
+    return not is_finished(post, key) and claim(key) in raw_content(post)
+
+
+def raw_content(post: Json) -> str:
+    """The content as it was written. Raises KeyError when the site does not show it."""
+    content = post["content"]
+    if not isinstance(content, dict) or not isinstance(content.get("raw"), str):
+        raise KeyError("content.raw")
+    return str(content["raw"])
+
+
+def ranked(posts: Iterable[Json], key: str) -> list[Json]:
+    """The posts with the piece's mark, the one that counts first: finished, then public, then the oldest.
+
+    Two processes that look at the same posts choose the same one.
+    """
+    own = {post["id"]: post for post in posts if is_finished(post, key) or is_claim(post, key)}
+    return sorted(
+        own.values(),
+        key=lambda post: (not is_finished(post, key), _RANK.get(str(post.get("status")), 9), post["id"]),
+    )
+
+
+def with_suffixes(slug: str) -> str:
+    """The slug and what WordPress makes of it when it is taken, as a list to ask for."""
+    return ",".join([slug, *(f"{slug}-{number}" for number in range(2, _SUFFIXES + 1))])
+
+
+def media_slug(key: str, picture: Picture) -> str:
+    """Under which slug a piece's picture is uploaded: the same for the same bytes, at every try."""
+    digest = hashlib.sha256(picture.data).hexdigest()
+    return f"pressroom-{hashlib.sha256(f'{digest} {key}'.encode()).hexdigest()[:24]}"
+
+
+def file_name(slug: str, picture: Picture) -> str:
+    """A name for the media library. Raises KeyError for a type that not every browser shows safely.
+
+    Of one's own, for of two uploads of one name at once WordPress may keep one file.
+    """
+    return f"{slug}-{hashlib.sha256(picture.data).hexdigest()[:8]}.{_ENDINGS[picture.media_type]}"
+
+
+def timing(default: str, at: datetime | None, now: datetime, current: str | None) -> Json:
+    """Status and date of the post as it shall be. ``current``: the finished post's status, None before that.
+
+    What an editor decided stays: a piece that is left to editors keeps the status that they gave it, and a
+    private one stays private.
+    """
+    if current == "private" or (current is not None and default != "publish"):
+        return {}
+    if at is not None and at > now:
+        return {"status": "future" if default == "publish" else default, "date_gmt": gmt(at)}
+    # Without a date in the past WordPress would go on waiting for the one it has.
+    past = {"date_gmt": gmt(now - timedelta(minutes=1))} if current == "future" else {}
+    return {"status": default, **past}
+
+
+def gmt(at: datetime) -> str:
+    """A time as WordPress reads date_gmt."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def as_html(text: str) -> str:
+    """Plain text as WordPress takes titles and excerpts, which are HTML to it."""
+    return html.escape(text, quote=False)
+
+
+def marked(body: str, key: str) -> str:
+    """The body with the piece's mark: within the last element, for beside it WordPress would wrap a paragraph
+    around it.
+    """
+    start = body.rfind("</")
+    return body[:start] + mark(key) + body[start:] if start >= 0 else body + mark(key)
+
+
+def lacking(post: Json, sent: Json) -> str:
+    """Which of the pictures and terms that were sent a post has not; '' when it has all. It may have more."""
+    lacks = [
+        name for name in ("categories", "tags") if not {*sent.get(name, ())} <= {*(post.get(name) or ())}
+    ]
+    if post.get("featured_media") != sent.get("featured_media", post.get("featured_media")):
+        lacks.append("featured picture")
+    return ", ".join(lacks)
+
+
+def placed(post: Json) -> Placed:
+    """A post as what has been placed."""
+    status = str(post.get("status"))
+    if status == "publish":
+        return Placed(str(post["id"]), str(post.get("link") or ""))
+    waits = {"future": f"scheduled for {post.get('date_gmt')} UTC", "private": "private"}
+    return Placed(
+        str(post["id"]),
+        delivery=Delivery.PUBLISHED if status == "private" else Delivery.PENDING,
+        detail=waits.get(status, f"{status}: an editor publishes it"),
+    )

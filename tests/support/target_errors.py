@@ -1,0 +1,107 @@
+"""Every way a call to a publishing service can fail, and what it is: while publishing, and while reading."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import httpx
+import pytest
+from PIL import Image
+
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PermanentError,
+    PressroomError,
+    TransientError,
+    UnknownOutcome,
+)
+from pressroom.domain.targets import Picture
+
+Kinds = tuple[type[PressroomError], type[PressroomError]]
+Handler = Callable[[httpx.Request], httpx.Response]
+
+LOST: Kinds = (UnknownOutcome, TransientError)
+PASSING: Kinds = (TransientError, TransientError)
+SETUP: Kinds = (ConfigurationError, ConfigurationError)
+FINAL: Kinds = (PermanentError, PermanentError)
+
+UNANSWERED: dict[type[Exception], Kinds] = {
+    httpx.ConnectError: PASSING,
+    httpx.ConnectTimeout: PASSING,
+    httpx.PoolTimeout: PASSING,
+    httpx.ProxyError: PASSING,
+    httpx.ReadTimeout: LOST,
+    httpx.WriteTimeout: LOST,
+    httpx.ReadError: LOST,
+    httpx.WriteError: LOST,
+    httpx.CloseError: LOST,
+    httpx.RemoteProtocolError: LOST,
+    httpx.DecodingError: LOST,
+    httpx.TooManyRedirects: LOST,
+    httpx.LocalProtocolError: SETUP,
+    httpx.UnsupportedProtocol: SETUP,
+}
+
+ANSWERS: list[tuple[int, Any, Kinds]] = [
+    (301, "", SETUP),
+    (400, {"message": "bad"}, FINAL),
+    (401, {"message": "who?"}, SETUP),
+    (402, "", SETUP),
+    (404, "", FINAL),
+    (408, "", LOST),
+    (409, "", FINAL),
+    (413, "", FINAL),
+    (422, {"detail": "no"}, FINAL),
+    (425, "", LOST),
+    (429, "", PASSING),
+    (500, {"error": "oops"}, LOST),
+    (502, "<html>bad</html>", LOST),
+    (503, "", LOST),
+    (504, "", LOST),
+    (200, "not json", LOST),
+    (200, "[1]", LOST),
+    (200, {"data": []}, LOST),
+]
+"""What all services answer alike. A service's tests add what it says in ways of its own."""
+
+
+def leaves(kind: type[Exception]) -> list[type[Exception]]:
+    """The errors below one that have none below them."""
+    below = [leaf for sub in kind.__subclasses__() for leaf in leaves(sub)]
+    return below or [kind]
+
+
+def failing(kind: type[Exception], words: str) -> Handler:
+    """A network on which every request fails like this; the error repeats ``words`` and the address."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise cast("Any", kind)(f"{words} {request.url}", request=request)
+
+    return handler
+
+
+def answering(status: int, body: Any, headers: dict[str, str] | None = None) -> Handler:
+    """A network on which everything is answered alike."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    kind = "text/html" if text.startswith("<") else "application/json"
+    return lambda _: httpx.Response(status, text=text, headers={"content-type": kind, **(headers or {})})
+
+
+def check_caught(
+    caught: pytest.ExceptionInfo[PressroomError], kind: type[PressroomError], *secrets: str
+) -> None:
+    """The error is exactly of this class, names its connection, shows no secret and has no foreign cause."""
+    assert type(caught.value) is kind
+    assert "'mine'" in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert not any(secret in f"{caught.value!r} {caught.value}" for secret in secrets)
+
+
+def picture(width: int = 40, height: int = 30, kind: str = "PNG", **changes: Any) -> Picture:
+    """A small picture."""
+    out = io.BytesIO()
+    Image.new("RGBA" if kind == "PNG" else "RGB", (width, height), "teal").save(out, kind)
+    return Picture(**{"data": out.getvalue(), "media_type": f"image/{kind.lower()}", **changes})

@@ -1,0 +1,566 @@
+"""What WordPress answers, and every way it does not, as one of our errors; where its API is found."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from pressroom.adapters.target_article import ArticleArguments
+from pressroom.adapters.target_wordpress import WordPress, WordPressSettings
+from pressroom.adapters.target_wordpress_wire import (
+    claim,
+    is_claim,
+    is_finished,
+    lacking,
+    mark,
+    marked,
+    media_slug,
+    placed,
+    ranked,
+    timing,
+    token,
+)
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PermanentError,
+    PressroomError,
+    TransientError,
+    UnknownOutcome,
+)
+from pressroom.domain.social import Delivery
+from pressroom.domain.targets import Content, Picture, Piece, Placed
+
+PASSWORD = "abcd EFGH 1234 ijkl MNOP 5678"
+BARE = PASSWORD.replace(" ", "")
+BASIC = base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
+ROOT = "https://blog.test/wp-json/"
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+PIECE = Piece("key", ArticleArguments(title="A title", html="<p>x</p>"))
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def settings(**fields: Any) -> WordPressSettings:
+    extra = {"rest_base": ROOT, **fields.pop("extra", {})}
+    given = {"host": "https://blog.test", "login": "ann", "password": PASSWORD, "extra": extra, **fields}
+    return WordPressSettings.from_connection("blog", **given)
+
+
+def wordpress(handler: Handler, **fields: Any) -> WordPress:
+    return WordPress(settings(**fields), transport=httpx.MockTransport(handler), now=lambda: NOW)
+
+
+def secret_in(text: str) -> bool:
+    return any(form in text for form in (PASSWORD, BARE, BASIC, "EFGH"))
+
+
+# Errors --------------------------------------------------------------------------------------------------
+
+EXPECTED: dict[type[Exception], tuple[type[PressroomError], type[PressroomError]]] = {
+    httpx.ConnectError: (TransientError, TransientError),
+    httpx.ConnectTimeout: (TransientError, TransientError),
+    httpx.PoolTimeout: (TransientError, TransientError),
+    httpx.ProxyError: (TransientError, TransientError),
+    httpx.ReadTimeout: (UnknownOutcome, TransientError),
+    httpx.WriteTimeout: (UnknownOutcome, TransientError),
+    httpx.ReadError: (UnknownOutcome, TransientError),
+    httpx.WriteError: (UnknownOutcome, TransientError),
+    httpx.CloseError: (UnknownOutcome, TransientError),
+    httpx.RemoteProtocolError: (UnknownOutcome, TransientError),
+    httpx.DecodingError: (UnknownOutcome, TransientError),
+    httpx.TooManyRedirects: (ConfigurationError, ConfigurationError),
+    httpx.LocalProtocolError: (ConfigurationError, ConfigurationError),
+    httpx.UnsupportedProtocol: (ConfigurationError, ConfigurationError),
+}
+
+
+def leaves(kind: type[Exception]) -> list[type[Exception]]:
+    below = [leaf for sub in kind.__subclasses__() for leaf in leaves(sub)]
+    return below or [kind]
+
+
+def test_every_transport_error_is_in_the_table() -> None:
+    assert set(EXPECTED) == set(leaves(httpx.RequestError))
+
+
+def on_write(answer: Callable[[httpx.Request], httpx.Response]) -> Handler:
+    """An empty site that answers so to whoever writes."""
+    return lambda request: answer(request) if request.method != "GET" else httpx.Response(200, json=[])
+
+
+@pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])
+@pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
+async def test_errors_without_an_answer(kind: type[Exception], writes: bool) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise cast("Any", kind)(f"{PASSWORD} {request.headers['Authorization']}", request=request)
+
+    async with wordpress(on_write(fail) if writes else fail) as target:
+        with pytest.raises(PressroomError) as caught:
+            await (target.publish(PIECE) if writes else target.find(PIECE))
+    assert type(caught.value) is EXPECTED[kind][0 if writes else 1]
+    assert not secret_in(str(caught.value))
+    assert caught.value.__suppress_context__
+
+
+def refusal(status: int, code: str = "", **data: Any) -> httpx.Response:
+    words = f"<strong>Error:</strong> no {PASSWORD} {BARE} Authorization: Basic {BASIC}"
+    return httpx.Response(status, json={"code": code, "message": words, "data": {"status": status, **data}})
+
+
+HTML = {"headers": {"Content-Type": "text/html"}, "text": "<!doctype html><p>Please log in</p>"}
+FORBIDDEN = {"details": {"status": {"code": "rest_forbidden_status"}}}
+ANSWERS: list[tuple[str, httpx.Response, type[PressroomError], type[PressroomError]]] = [
+    ("redirect", httpx.Response(301), ConfigurationError, ConfigurationError),
+    ("bad field", refusal(400, "rest_invalid_param"), PermanentError, PermanentError),
+    (
+        "drafts hidden",
+        refusal(400, "rest_invalid_param", **FORBIDDEN),
+        ConfigurationError,
+        ConfigurationError,
+    ),
+    ("login", refusal(401, "rest_not_logged_in"), ConfigurationError, ConfigurationError),
+    ("rights", refusal(403, "rest_cannot_create"), ConfigurationError, ConfigurationError),
+    ("firewall", httpx.Response(403, **cast("Any", HTML)), ConfigurationError, ConfigurationError),
+    ("no route", refusal(404, "rest_no_route"), ConfigurationError, ConfigurationError),
+    ("page not found", httpx.Response(404, **cast("Any", HTML)), ConfigurationError, ConfigurationError),
+    ("post gone", refusal(404, "rest_post_invalid_id"), TransientError, TransientError),
+    ("firewall's 406", httpx.Response(406, **cast("Any", HTML)), PermanentError, PermanentError),
+    ("time-out", httpx.Response(408), UnknownOutcome, TransientError),
+    ("too large", httpx.Response(413), PermanentError, PermanentError),
+    ("too early", httpx.Response(425), UnknownOutcome, TransientError),
+    ("too many", httpx.Response(429), TransientError, TransientError),
+    ("database", httpx.Response(500, **cast("Any", HTML)), UnknownOutcome, TransientError),
+    ("broken", refusal(500, "internal_server_error"), UnknownOutcome, TransientError),
+    ("bad file", refusal(500, "rest_upload_unknown_error"), PermanentError, PermanentError),
+    ("maintenance", httpx.Response(503, **cast("Any", HTML)), UnknownOutcome, TransientError),
+    ("a page", httpx.Response(200, **cast("Any", HTML)), ConfigurationError, ConfigurationError),
+    ("cut short", httpx.Response(200, text='{"id": 1'), UnknownOutcome, TransientError),
+    ("another thing", httpx.Response(200, json="x"), UnknownOutcome, TransientError),
+    ("no post", httpx.Response(200, json={}), UnknownOutcome, TransientError),
+]
+
+
+@pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])
+@pytest.mark.parametrize(
+    ("answer", "on_writing", "on_reading"), [row[1:] for row in ANSWERS], ids=[row[0] for row in ANSWERS]
+)
+async def test_answers_that_are_none(
+    answer: httpx.Response, on_writing: type[PressroomError], on_reading: type[PressroomError], writes: bool
+) -> None:
+    async with wordpress(on_write(lambda _: answer) if writes else lambda _: answer) as target:
+        with pytest.raises(PressroomError) as caught:
+            await (target.publish(PIECE) if writes else target.find(PIECE))
+    assert type(caught.value) is (on_writing if writes else on_reading)
+    text = str(caught.value)
+    assert text.startswith("connection 'blog': ")
+    assert not secret_in(text)
+    assert "<" not in text
+
+
+async def test_a_429_says_how_long_to_wait() -> None:
+    answer = httpx.Response(429, headers={"Retry-After": "17"})
+    async with wordpress(lambda _: answer) as target:
+        with pytest.raises(TransientError) as caught:
+            await target.find(PIECE)
+    assert caught.value.retry_after == 17
+
+
+async def test_a_site_that_hides_the_contents_is_not_taken_for_an_empty_one() -> None:
+    post = {"id": 1, "status": "publish", "content": {"rendered": ""}}
+    async with wordpress(lambda _: httpx.Response(200, json=[post])) as target:
+        with pytest.raises(ConfigurationError, match=r"without content\.raw"):
+            await target.find(PIECE)
+
+
+# Check ---------------------------------------------------------------------------------------------------
+
+ALL = {"edit_posts": True, "upload_files": True, "publish_posts": True}
+
+
+async def test_check_asks_who_we_are_and_what_we_may() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"id": 1, "capabilities": ALL})
+
+    async with wordpress(handler) as target:
+        await target.check()
+    assert str(seen[0].url) == f"{ROOT}wp/v2/users/me?context=edit"
+    assert seen[0].headers["Authorization"] == f"Basic {BASIC}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (refusal(401, "rest_not_logged_in"), "takes the Authorization header away"),
+        (refusal(401, "incorrect_password"), "application password is wrong"),
+        (httpx.Response(200, **cast("Any", HTML)), "a page instead of JSON"),
+        (httpx.Response(200, json={"id": 1}), "does not say what user 'ann' may do"),
+        (
+            httpx.Response(200, json={"capabilities": {**ALL, "publish_posts": False}}),
+            "may not publish_posts",
+        ),
+        (httpx.Response(200, json={"capabilities": {"edit_posts": True}}), "upload_files, publish_posts"),
+    ],
+)
+async def test_check_says_what_is_wrong(answer: httpx.Response, message: str) -> None:
+    async with wordpress(lambda _: answer) as target:
+        with pytest.raises(ConfigurationError, match=message) as caught:
+            await target.check()
+    assert not secret_in(str(caught.value))
+
+
+async def test_who_leaves_drafts_need_not_be_allowed_to_publish() -> None:
+    may = {"edit_posts": True, "upload_files": True}
+    answer = httpx.Response(200, json={"capabilities": may})
+    async with wordpress(lambda _: answer, extra={"status": "draft"}) as target:
+        await target.check()
+
+
+# Where the API is ----------------------------------------------------------------------------------------
+
+
+def site(routes: dict[str, httpx.Response], seen: list[httpx.Request]) -> Handler:
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return routes.get(str(request.url), httpx.Response(404, **cast("Any", HTML)))
+
+    return handler
+
+
+def front(link: str, **more: str) -> httpx.Response:
+    links = f'<https://blog.test/feed>; rel="alternate", <{link}>; rel="https://api.w.org/"'
+    return httpx.Response(200, headers={"Link": links, **more}, text="<html></html>")
+
+
+ME = httpx.Response(200, json={"capabilities": ALL})
+API = httpx.Response(200, json={"namespaces": ["oembed/1.0", "wp/v2"]})
+ME_PATH = "wp/v2/users/me?context=edit"
+ME_ROUTE = "?rest_route=%2Fwp%2Fv2%2Fusers%2Fme&context=edit"
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        {"https://blog.test/sub": front(ROOT), f"{ROOT}{ME_PATH}": ME},
+        {
+            "https://blog.test/sub": front("/index.php?rest_route=/"),
+            f"https://blog.test/index.php{ME_ROUTE}": ME,
+        },
+        {
+            "https://blog.test/sub": httpx.Response(301, headers={"Location": "https://www.blog.test/sub/"}),
+            "https://www.blog.test/sub/": front("https://www.blog.test/sub/api/"),
+            f"https://www.blog.test/sub/api/{ME_PATH}": ME,
+        },
+        {
+            "https://blog.test/sub": httpx.Response(200),
+            "https://blog.test/sub/wp-json/": API,
+            f"https://blog.test/sub/wp-json/{ME_PATH}": ME,
+        },
+        {
+            "https://blog.test/sub": httpx.Response(200),
+            "https://blog.test/sub?rest_route=%2F": API,
+            f"https://blog.test/sub{ME_ROUTE}": ME,
+        },
+    ],
+    ids=["link", "link to a route", "redirect", "usual place", "usual route"],
+)
+async def test_the_api_is_found(routes: dict[str, httpx.Response]) -> None:
+    seen: list[httpx.Request] = []
+    async with wordpress(site(routes, seen), host="https://blog.test/sub", extra={"rest_base": ""}) as target:
+        await target.check()
+        looked = len(seen)
+        await target.check()
+    assert len(seen) == looked + 1
+    told = [request for request in seen if "Authorization" in request.headers]
+    assert [str(request.url) for request in told] == [str(seen[-1].url)] * 2
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "message"),
+    [
+        (front("https://stranger.test/wp-json/"), ConfigurationError, "stranger.test"),
+        (front("http://blog.test/wp-json/"), ConfigurationError, "https"),
+        (httpx.Response(200), ConfigurationError, "no WordPress REST API at blog.test"),
+        (httpx.Response(503), TransientError, "503"),
+        (httpx.Response(301, headers={"Location": "https://blog.test/"}), ConfigurationError, "circles"),
+    ],
+)
+async def test_the_password_goes_to_no_other_place(
+    page: httpx.Response, kind: type[PressroomError], message: str
+) -> None:
+    seen: list[httpx.Request] = []
+    handler = site({"https://blog.test": page, "https://blog.test/": page}, seen)
+    async with wordpress(handler, extra={"rest_base": ""}) as target:
+        with pytest.raises(kind, match=message) as caught:
+            await target.check()
+    assert type(caught.value) is kind
+    assert not [request for request in seen if "Authorization" in request.headers]
+
+
+# Posts ---------------------------------------------------------------------------------------------------
+
+
+class Site:
+    """As much of a WordPress as shows which requests are made: one post, and faults on request."""
+
+    def __init__(self) -> None:
+        self.post: dict[str, Any] | None = None
+        self.calls: list[str] = []
+        self.media: dict[str, Any] = {"id": 9, "source_url": "https://blog.test/9.png", "alt_text": ""}
+        self.answers: dict[str, httpx.Response] = {}
+        self.keeps_featured = True
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        call = f"{request.method} {request.url.path.removeprefix('/wp-json/wp/v2')}"
+        self.calls.append(call)
+        if call in self.answers:
+            return self.answers[call]
+        if call == "GET /posts":
+            return httpx.Response(200, json=[self.post] if self.post else [])
+        if call == "GET /media":
+            return httpx.Response(200, json=[self.media])
+        if call.startswith("POST /posts"):
+            body = json.loads(request.content)
+            kept = body.get("featured_media", 0) if self.keeps_featured else 0
+            content = {"raw": body["content"]}
+            self.post = {"id": 4, "link": "L", **body, "content": content, "featured_media": kept}
+            return httpx.Response(201, json=self.post)
+        if call == "DELETE /posts/4":
+            self.post = None
+            return httpx.Response(200, json={"deleted": True})
+        raise AssertionError(call)
+
+
+PNG = Picture(b"png", "image/png")
+
+
+async def test_titles_and_excerpts_are_text() -> None:
+    site = Site()
+    arguments = ArticleArguments(title="<script>1</script> & co", html="<p>x</p>", excerpt="a < b")
+    async with wordpress(site) as target:
+        assert await target.publish(Piece("key", arguments)) == Placed("4", "L")
+    assert site.post is not None
+    assert site.post["title"] == "&lt;script&gt;1&lt;/script&gt; &amp; co"
+    assert site.post["excerpt"] == "a &lt; b"
+    assert site.post["content"]["raw"] == f"<p>x{mark('key')}</p>"
+
+
+async def test_what_is_wrong_with_a_picture_shows_before_anything_is_sent() -> None:
+    site = Site()
+    async with wordpress(site) as target:
+        with pytest.raises(PermanentError, match="svg"):
+            await target.publish(Piece("key", PIECE.arguments, [Picture(b"x", "image/svg+xml")]))
+    assert site.calls == []
+
+
+async def test_a_piece_that_is_refused_leaves_no_draft() -> None:
+    site = Site()
+    site.answers["GET /media"] = httpx.Response(400, json={"code": "x", "message": "no"})
+    async with wordpress(site) as target:
+        with pytest.raises(PermanentError, match="no"):
+            await target.publish(Piece("key", PIECE.arguments, [PNG]))
+    assert site.post is None
+    assert site.calls[-1] == "DELETE /posts/4"
+
+
+async def test_a_passing_trouble_leaves_the_draft_for_the_next_try() -> None:
+    site = Site()
+    site.answers["GET /media"] = httpx.Response(503)
+    async with wordpress(site) as target:
+        with pytest.raises(TransientError):
+            await target.publish(Piece("key", PIECE.arguments, [PNG]))
+        assert await target.find(PIECE) is None
+        del site.answers["GET /media"]
+        made = site.calls.count("POST /posts")
+        assert await target.publish(Piece("key", PIECE.arguments, [PNG])) == Placed("4", "L")
+    assert (made, site.calls.count("POST /posts")) == (1, 1)
+
+
+async def test_a_site_that_keeps_no_picture_is_not_a_success() -> None:
+    site = Site()
+    site.keeps_featured = False
+    async with wordpress(site) as target:
+        with pytest.raises(PermanentError, match=r"post 4 is there, but .* featured picture"):
+            await target.publish(Piece("key", PIECE.arguments, [PNG]))
+    assert site.post is not None
+    assert site.calls.count("POST /posts/4") == 3
+
+
+@pytest.mark.parametrize("id", ["", "x", "4/..", "-1", "4?force=true", "٤x"])
+async def test_only_a_number_is_unpublished(id: str) -> None:
+    site = Site()
+    async with wordpress(site) as target:
+        with pytest.raises(PermanentError, match="not the id"):
+            await target.unpublish(id)
+    assert site.calls == []
+
+
+@pytest.mark.parametrize("code", ["rest_post_invalid_id", "rest_already_trashed"])
+async def test_what_is_gone_is_unpublished(code: str) -> None:
+    site = Site()
+    site.answers["DELETE /posts/4"] = refusal(410, code)
+    async with wordpress(site) as target:
+        assert await target.unpublish("4")
+
+
+async def test_a_site_without_a_trash_gets_a_draft() -> None:
+    sent: list[bytes] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            return refusal(501, "rest_trash_not_supported")
+        sent.append(request.content)
+        return httpx.Response(200, json={"id": 4})
+
+    async with wordpress(handler) as target:
+        assert await target.unpublish("4")
+    assert [json.loads(one) for one in sent] == [{"status": "draft"}]
+
+
+# Pure parts ----------------------------------------------------------------------------------------------
+
+
+def post(id: int, content: str, status: str = "publish") -> dict[str, Any]:
+    return {"id": id, "status": status, "content": {"raw": content}}
+
+
+def test_a_mark_is_of_one_key_only() -> None:
+    assert is_finished(post(1, f"<p>x{mark('12')}</p>"), "12")
+    assert not is_finished(post(1, mark("123")), "12")
+    assert not is_finished(post(1, claim("12")), "12")
+    assert is_claim(post(1, claim("12")), "12")
+    assert not is_claim(post(1, claim("12") + mark("12")), "12")
+    assert token("a b/ü") in mark("a b/ü")
+    assert " " not in token("a b/ü")
+
+
+def test_everybody_chooses_the_same_post() -> None:
+    posts = [
+        post(1, claim("k"), "draft"),
+        post(5, mark("k"), "draft"),
+        post(4, mark("k"), "future"),
+        post(3, mark("k"), "publish"),
+        post(2, "x"),
+        post(6, mark("k"), "publish"),
+    ]
+    expected = [3, 6, 4, 5, 1]
+    assert [one["id"] for one in ranked(posts, "k")] == expected
+    assert [one["id"] for one in ranked([*posts[::-1], posts[0]], "k")] == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("<p>a</p>", "<p>a{}</p>"),
+        ("<ul><li>a</li></ul>", "<ul><li>a</li>{}</ul>"),
+        ("text", "text{}"),
+        ("", "{}"),
+    ],
+)
+def test_the_mark_stands_within_the_last_element(body: str, where: str) -> None:
+    assert marked(body, "k") == where.format(mark("k"))
+
+
+def test_a_picture_has_one_slug_a_piece() -> None:
+    assert media_slug("k", PNG) == media_slug("k", Picture(b"png", "image/png", "Other words"))
+    assert len({media_slug("k", PNG), media_slug("l", PNG), media_slug("k", Picture(b"x", "image/png"))}) == 3
+
+
+LATER = NOW + timedelta(hours=2)
+FUTURE = {"status": "future", "date_gmt": "2026-11-24T11:00:00"}
+
+
+@pytest.mark.parametrize(
+    ("default", "at", "current", "expected"),
+    [
+        ("publish", None, None, {"status": "publish"}),
+        ("publish", NOW - timedelta(days=1), None, {"status": "publish"}),
+        ("publish", LATER, None, FUTURE),
+        ("publish", LATER.astimezone(), None, FUTURE),
+        ("publish", LATER, "publish", FUTURE),
+        ("publish", None, "future", {"status": "publish", "date_gmt": "2026-11-24T08:59:00"}),
+        ("publish", None, "draft", {"status": "publish"}),
+        ("publish", None, "private", {}),
+        ("draft", None, None, {"status": "draft"}),
+        ("pending", LATER, None, {"status": "pending", "date_gmt": "2026-11-24T11:00:00"}),
+        ("draft", None, "publish", {}),
+        ("pending", LATER, "future", {}),
+    ],
+)
+def test_status_and_date(
+    default: str, at: datetime | None, current: str | None, expected: dict[str, str]
+) -> None:
+    assert timing(default, at, NOW, current) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("publish", Placed("4", "https://blog.test/x/")),
+        ("future", Placed("4", "", Delivery.PENDING, "scheduled for 2026-11-24T11:00:00 UTC")),
+        ("pending", Placed("4", "", Delivery.PENDING, "pending: an editor publishes it")),
+        ("private", Placed("4", "", Delivery.PUBLISHED, "private")),
+    ],
+)
+def test_what_a_post_says_of_itself(status: str, expected: Placed) -> None:
+    answer = {"id": 4, "link": "https://blog.test/x/", "date_gmt": "2026-11-24T11:00:00", "status": status}
+    assert placed(answer) == expected
+
+
+def test_what_a_post_lacks() -> None:
+    sent = {"categories": [1, 2], "tags": [3], "featured_media": 9}
+    assert lacking({"categories": [2, 1, 7], "tags": [3], "featured_media": 9}, sent) == ""
+    assert lacking({"categories": [1], "tags": None}, sent) == "categories, tags, featured picture"
+    assert lacking({"featured_media": 9}, {}) == ""
+
+
+def test_content_becomes_arguments() -> None:
+    content = Content(title="T", text="a\n\nb", tags=["x"], categories=["y"], excerpt="e")
+    made = wordpress(lambda _: httpx.Response(200)).from_content(content)
+    assert made == ArticleArguments(
+        title="T", html="<p>a</p>\n<p>b</p>", excerpt="e", tags=["x"], categories=["y"]
+    )
+
+
+# Settings ------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_is_read() -> None:
+    found = WordPressSettings.from_connection(
+        "blog", host="blog.test/sub", schema="http", port=8080, login=" ann ", password=f" {PASSWORD} "
+    )
+    assert (found.site_url, found.user, found.secret) == ("http://blog.test:8080/sub", "ann", PASSWORD)
+    assert (found.status, found.timeout_seconds, found.settle_seconds) == ("publish", 30, 30)
+    assert not secret_in(repr(found))
+    assert not secret_in(found.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"login": ""}, "login"),
+        ({"login": "a:b"}, "login"),
+        ({"password": " "}, "password"),
+        ({"host": ""}, "web address"),
+        ({"host": "ftp://blog.test"}, "web address"),
+        ({"host": f"https://ann:{BARE}@blog.test"}, "not in the host"),
+        ({"extra": {"rest_base": "wp-json"}}, "rest_base"),
+        ({"extra": {"rest_base": f"https://ann:{BARE}@blog.test/"}}, "rest_base"),
+        ({"extra": {"status": "future"}}, "status"),
+        ({"extra": {"settle": 1}}, "did you mean 'settle_seconds'"),
+        ({"extra": {"password": "x"}}, "unknown key 'password'"),
+        ({"extra": {"timeout_seconds": 0}}, "timeout_seconds"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_no_password_shown(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        settings(**fields)
+    assert "'blog'" in str(caught.value)
+    assert not secret_in(str(caught.value))
