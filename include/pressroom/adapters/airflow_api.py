@@ -69,6 +69,28 @@ class AirflowApi:
         answer = self._call("POST", f"dags/{_part(dag_id)}/dagRuns", body)
         return str(answer["dag_run_id"])
 
+    def asset_event(self, uri: str) -> None:
+        """Tell Airflow that there is something new at an asset: DAGs that it schedules run.
+
+        Raises PermanentError when no DAG names the asset.
+        """
+        page = self._call("GET", f"assets?limit=100&uri_pattern={_part(uri)}")
+        ids = [asset["id"] for asset in page.get("assets", ()) if asset.get("uri") == uri]
+        if not ids:
+            raise PermanentError(f"{self._where} knows no asset {uri}")
+        self._call("POST", "assets/events", {"asset_id": ids[0], "extra": {}})
+
+    def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
+        """Answer a waiting human-in-the-loop task, named by dag_id, run_id, task_id and map_index.
+
+        Raises RunConflict when it was answered already.
+        """
+        path = (
+            f"dags/{_part(task['dag_id'])}/dagRuns/{_part(task['run_id'])}/taskInstances/"
+            f"{_part(task['task_id'])}/{int(task['map_index'])}/hitlDetails"
+        )
+        self._call("PATCH", path, {"chosen_options": [option], "params_input": dict(fields)})
+
     def run_state(self, dag_id: str, dag_run_id: str) -> str:
         """queued, running, success or failed."""
         return str(self._call("GET", f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}")["state"])
@@ -76,6 +98,11 @@ class AirflowApi:
     def dag_exists(self, dag_id: str) -> bool:
         """Whether Airflow has parsed such a DAG."""
         return self._send("GET", f"dags/{_part(dag_id)}", None, allow=(404,)).status_code != 404
+
+    def connection_exists(self, connection_id: str) -> bool:
+        """Whether Airflow's database has such a connection; those of the environment are not there."""
+        path = f"connections/{_part(connection_id)}"
+        return self._send("GET", path, None, allow=(404,)).status_code != 404
 
     def unpause(self, dag_id: str) -> None:
         """Let the DAG's runs be scheduled."""

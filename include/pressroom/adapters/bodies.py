@@ -1,0 +1,106 @@
+"""Bodies of answers: unpacked without ever holding more than a bound, and decoded by harmless codecs only."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import zlib
+from collections.abc import Iterator
+
+from pressroom.domain.errors import PermanentError, TransientError
+
+_PIECE = 65_536
+_GZIP_OR_ZLIB = 47
+_GZIP_MAGIC = b"\x1f\x8b"
+_MOST_MEMBERS = 100
+
+# Python also has codecs that take quadratic time, or that are no character sets.
+_CHARSETS = re.compile(
+    r"(utf-(8|16|32)(-(le|be|sig))?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|gb\w+|big5\w*|shift_jis\w*|euc_\w+"
+    r"|iso2022_\w+|mac-\w+|johab|hz|tis-620|ptcp154|kz1048)"
+)
+_BOMS = [
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+]
+_DECLARED = re.compile(
+    rb"""<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([\w.:-]{1,40})["']|<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}"""
+    rb"""["']?([\w.:-]{1,40})""",
+    re.IGNORECASE,
+)
+
+
+class Inflater:
+    """Unpacks gzip or zlib bit by bit; several gzip members in a row are one body."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._started = False
+        self._members = 1
+
+    def feed(self, packed: bytes) -> Iterator[bytes]:
+        """What comes out of ``packed``, in pieces of at most 64 KiB. Raises TransientError: broken."""
+        try:
+            more = bool(packed)
+            while more:
+                if self._stream.eof:
+                    if not packed.startswith(_GZIP_MAGIC):
+                        return  # padding after the end
+                    self._members += 1
+                    if self._members > _MOST_MEMBERS:
+                        raise PermanentError("the compressed body is in too many parts")
+                    self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+                self._started = True
+                piece = self._stream.decompress(packed, _PIECE)
+                packed = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+                yield piece
+                # A full piece may leave more inside although all input went in.
+                more = bool(packed) or (len(piece) == _PIECE and not self._stream.eof)
+        except zlib.error:
+            raise TransientError("the compressed body is broken") from None
+
+    def finish(self) -> None:
+        """Raises TransientError when the end is missing."""
+        if self._started and not self._stream.eof:
+            raise TransientError("the compressed body ends too early")
+
+
+def gunzip(packed: bytes, most: int) -> bytes:
+    """A whole gzip file, unpacked. Raises PermanentError when that gives more than ``most`` bytes."""
+    inflater = Inflater()
+    body = bytearray()
+    for piece in inflater.feed(packed):
+        body += piece
+        if len(body) > most:
+            raise PermanentError(f"unpacked it is larger than {most:,} bytes")
+    inflater.finish()
+    return bytes(body)
+
+
+def decode(body: bytes, charset: str = "") -> str:
+    """Text of bytes: by their byte order mark, the server's ``charset``, what they declare, or UTF-8."""
+    for bom, name in _BOMS:
+        if body.startswith(bom):
+            return body.decode(name, "replace").removeprefix("\ufeff")
+    declared = _DECLARED.search(body[:2048])
+    own = (declared.group(1) or declared.group(2)).decode("ascii") if declared else ""
+    for name in (charset, own, "utf-8"):
+        codec = _codec(name)
+        if codec:
+            try:
+                return body.decode(codec)
+            except (UnicodeDecodeError, UnicodeError):
+                continue
+    return body.decode(_codec(charset) or _codec(own) or "utf-8", "replace")
+
+
+def _codec(name: str) -> str:
+    """The codec of that name, '' when there is none or it is not for character sets."""
+    try:
+        found = codecs.lookup(name.strip("\"' ")[:40]).name if name else ""
+    except (LookupError, ValueError):
+        return ""
+    return found if _CHARSETS.fullmatch(found) else ""

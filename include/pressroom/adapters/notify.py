@@ -1,0 +1,76 @@
+"""Signed words to whoever wants to know: one POST of JSON, and no answer waited for but that it arrived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from pressroom.adapters.scrub import scrub
+from pressroom.adapters.signing import SIGNATURE_HEADER, sign
+from pressroom.adapters.target_connection import settings_of, web_address
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.text import to_json
+
+
+class NotifySettings(BaseModel):
+    """A connection to a webhook. ``password``: the secret that signs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    connection: str
+    url: str
+    password: SecretStr
+    timeout_seconds: float = Field(default=10, gt=0, le=60)
+
+    @classmethod
+    def from_connection(
+        cls,
+        connection_id: str,
+        *,
+        host: str | None = None,
+        schema: str | None = None,
+        port: int | None = None,
+        login: str | None = None,
+        password: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """``host``: the URL; ``password``: the secret. Raises ConfigurationError."""
+        if not (password or "").strip():
+            raise ConfigurationError(
+                f"connection {connection_id!r}: password: there is no secret to sign with"
+            )
+        url = web_address(connection_id, host, schema, port)
+        return settings_of(cls, connection_id, extra, url=url, password=password)
+
+
+async def notify(
+    settings: NotifySettings,
+    event: str,
+    payload: Mapping[str, Any],
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> None:
+    """Send it. Raises TransientError or PermanentError, which name the connection and not its URL."""
+    body = to_json({"event": event, **payload}).encode()
+    secret = settings.password.get_secret_value()
+    headers = {
+        "Content-Type": "application/json",
+        "Pressroom-Event": event,
+        SIGNATURE_HEADER: sign(body, secret, at=int(time.time())),
+    }
+    where = f"connection {settings.connection!r}"
+    try:
+        async with httpx.AsyncClient(timeout=settings.timeout_seconds, transport=transport) as client:
+            answer = await client.post(settings.url, content=body, headers=headers)
+    except httpx.TransportError as error:
+        raise TransientError(f"{where}: not reachable: {type(error).__name__}") from None
+    except httpx.HTTPError as error:
+        raise PermanentError(f"{where}: {type(error).__name__}") from None
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise TransientError(f"{where}: it answered {answer.status_code}")
+    if not answer.is_success:
+        raise PermanentError(f"{where}: it answered {answer.status_code}: {scrub(answer.text, secret)[:200]}")

@@ -1,0 +1,155 @@
+"""What a fetch step reads, and the port to places with files. One model per kind of source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+
+from pressroom.domain.definitions import Definition
+from pressroom.domain.outside import web_url
+
+_PATH = r"^[^.\x00-\x1f]{1,100}(\.[^.\x00-\x1f]{1,100}){0,9}$"
+
+
+def _http(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"{url[:80]!r} is not a URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url[:80]!r} must be a web address that starts with https:// or http://")
+    if "@" in parts.netloc:
+        raise ValueError("a user name or password in a URL is refused: use an Airflow connection")
+    if not web_url(url):
+        raise ValueError(f"{url[:80]!r} has characters that a URL cannot have")
+    return url
+
+
+WebAddress = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_http)]
+DottedPath = Annotated[
+    str,
+    StringConstraints(pattern=_PATH),
+    Field(description="names and list positions joined by dots, such as data.items or images.0.src"),
+]
+Term = Annotated[str, StringConstraints(pattern=r"^[^\s,/?#&]{1,100}$")]
+
+
+class Fetch(Definition):
+    """What all sources have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    cap: int = Field(default=10, ge=1, le=100, description="items a run takes at most, the newest first")
+
+
+class RssFetch(Fetch):
+    """A feed: RSS of any version, Atom, or JSON Feed."""
+
+    type: Literal["rss"]
+    url: WebAddress
+
+
+class WordpressFetch(Fetch):
+    """The public posts of a WordPress site, over its REST API."""
+
+    type: Literal["wordpress"]
+    url: WebAddress = Field(description="the site's address, such as https://blog.example.com")
+    categories: list[Term] = Field(default_factory=list, max_length=20, description="slugs; any of them")
+    tags: list[Term] = Field(default_factory=list, max_length=20, description="slugs; any of them")
+    search: str = Field(default="", max_length=200, description="posts that hold these words")
+
+
+class WebFetch(Fetch):
+    """One web page, or the pages that a sitemap lists. The main text is taken out of each."""
+
+    type: Literal["web"]
+    url: WebAddress
+    sitemap: bool = Field(
+        default=False, description="the address is that of a sitemap, or of an index of them"
+    )
+    contains: str = Field(default="", max_length=200, description="only the sitemap's URLs with this in them")
+    changes: bool = Field(default=False, description="take a page up again when its main text has changed")
+
+
+class FieldPaths(Definition):
+    """Where an entry of a JSON document has what an item needs. None: it does not have it."""
+
+    id: DottedPath | None = Field(default="id", description="without it, the URL or the content is the id")
+    title: DottedPath | None = "title"
+    text: DottedPath | None = "text"
+    html: DottedPath | None = None
+    url: DottedPath | None = "url"
+    published_at: DottedPath | None = Field(
+        default="published_at", description="ISO 8601, RFC 2822, or seconds or milliseconds since 1970"
+    )
+    author: DottedPath | None = None
+    tags: DottedPath | None = Field(default=None, description="a list of texts, or one with commas")
+    image: DottedPath | None = Field(default=None, description="a URL, or a list of them")
+    language: DottedPath | None = None
+
+
+class JsonFetch(Fetch):
+    """A JSON document on the web with a list of entries."""
+
+    type: Literal["json"]
+    url: WebAddress
+    items: DottedPath | None = Field(default=None, description="where the list is; None: the document is it")
+    fields: FieldPaths = FieldPaths()
+    extra: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w{0,39}$")], DottedPath] = Field(
+        default_factory=dict, max_length=20, description="name → where; found under item.extra"
+    )
+
+
+class FilesFetch(Fetch):
+    """Text, Markdown, HTML and JSON files below a folder of an object store or of this machine."""
+
+    type: Literal["files"]
+    path: str = Field(min_length=1, max_length=1000, description="such as s3://bucket/drafts")
+    connection: str | None = Field(
+        default=None, pattern=r"^[\w.-]{1,200}$", description="an Airflow connection"
+    )
+    pattern: str = Field(
+        default="*", min_length=1, max_length=200, description="of the names below the folder"
+    )
+    changes: bool = Field(default=False, description="take a file up again when it was modified")
+
+
+FetchSettings = Annotated[
+    RssFetch | WordpressFetch | WebFetch | JsonFetch | FilesFetch, Field(discriminator="type")
+]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a folder. ``name``: relative to the folder, with ``/``. ``size``: bytes."""
+
+    name: str
+    size: int
+    modified: datetime | None = None
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the name stays below the folder."""
+        parts = re.split(r"[\\/]", self.name)
+        return (
+            bool(self.name) and not any(part in ("", ".", "..") for part in parts) and "\0" not in self.name
+        )
+
+
+class FileSource(Protocol):
+    """A folder. Both methods may block, and raise our errors only."""
+
+    def entries(self) -> Sequence[FileEntry]:
+        """The files below it, at any depth."""
+        ...
+
+    def read(self, name: str, most: int) -> bytes:
+        """The first ``most`` bytes of a file."""
+        ...
