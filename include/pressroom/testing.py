@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.errors import PastDate
 from pressroom.domain.kinds import Workflow
-from pressroom.domain.model import ImageRequest, ImageResult, Prompt
+from pressroom.domain.model import Choice, ImageRequest, ImageResult, Prompt, Tool
+from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.social import Delivery, Measured, Platform, Receipt, Submission
 from pressroom.domain.text import normalize
-from pressroom.pipelines.stage import Social, Tools
+from pressroom.pipelines.stage import Social, Tools, Wires
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Script = Any
@@ -32,16 +36,35 @@ class FakeText:
     """A text model that answers by script, found under the prompt's name or the name of the output type.
 
     Without a script it answers with the least that the type's schema allows, its strings made from the
-    prompt's name and the number of the call. ``prompts`` holds every prompt in order.
+    prompt's name and the number of the call. ``prompts`` holds every prompt in order, ``offered`` the names
+    of the tools of every choice.
     """
 
     def __init__(self, script: Mapping[str, Script] | None = None, *, model: str = "fake-text") -> None:
         self.model = model
         self.prompts: list[Prompt] = []
+        self.offered: list[list[str]] = []
         self._script: dict[str, Script] = {
             name: list(answer) if isinstance(answer, list) else answer
             for name, answer in (script or {}).items()
         }
+
+    async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
+        """The scripted calls, (tool name, arguments) under the prompt's name; else the first tool."""
+        self.prompts.append(prompt)
+        self.offered.append([tool.name for tool in tools])
+        found: Script = self._script.get(prompt.name)
+        if callable(found):
+            found = found(prompt)
+        if isinstance(found, BaseException):
+            raise found
+        by_name = {tool.name: tool for tool in tools}
+        if found is None:
+            schema = tools[0].arguments.model_json_schema()
+            found = [
+                (tools[0].name, least(schema, schema.get("$defs", {}), f"{prompt.name} {len(self.prompts)}"))
+            ]
+        return [Choice(name, by_name[name].arguments.model_validate(given)) for name, given in found]
 
     def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         """A cent for a thousand tokens."""
@@ -121,6 +144,14 @@ class MemoryMedia:
         self.stored[url] = data
         return url
 
+    def get(self, url: str) -> bytes:
+        """What was put there."""
+        return self.stored[url]
+
+    def public_url(self, url: str) -> str:
+        """The same name on an example host."""
+        return url.replace("memory://", "https://cdn.example/")
+
 
 class FakeSimilarity:
     """Closeness as the share of words that two texts have in common, 0 to 1."""
@@ -135,6 +166,102 @@ class FakeSimilarity:
         return len(mine & theirs) / len(mine | theirs) if mine | theirs else 0.0
 
 
+class FixedClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    async def now(self) -> datetime:
+        """Where it stands."""
+        return self.at
+
+
+class FakeScheduler:
+    """A scheduler in a dict: id → what was submitted. ``missing``: platforms that are not ready, and why.
+
+    Posts whose time has come by ``clock`` are out, and can no longer be withdrawn.
+    """
+
+    settle_seconds = 0.0
+    simulated = True
+
+    def __init__(self, clock: FixedClock, missing: Mapping[Platform, str] | None = None) -> None:
+        self.clock = clock
+        self.missing = dict(missing or {})
+        self.posts: dict[str, Submission] = {}
+
+    async def check(self, platforms: Sequence[Platform]) -> Mapping[Platform, str]:
+        """Those of ``missing`` that were asked about."""
+        return {platform: why for platform, why in self.missing.items() if platform in platforms}
+
+    async def submit(self, post: Submission) -> Receipt:
+        """Keep it under the next number. Raises PastDate."""
+        if post.at <= self.clock.at:
+            raise PastDate(f"{post.at:%Y-%m-%d %H:%M} is over")
+        external_id = str(len(self.posts) + 1)
+        self.posts[external_id] = post
+        return self._receipt(external_id)
+
+    async def find(self, post: Submission) -> Receipt | None:
+        """By platform, text and time."""
+        for external_id, kept in self.posts.items():
+            if (kept.platform, list(kept.parts), kept.at) == (post.platform, list(post.parts), post.at):
+                return self._receipt(external_id)
+        return None
+
+    async def status(self, start: datetime, end: datetime) -> Mapping[str, Receipt]:
+        """All between the two times."""
+        return {one: self._receipt(one) for one, post in self.posts.items() if start <= post.at <= end}
+
+    async def withdraw(self, external_id: str) -> bool:
+        """Forget it, unless it is out."""
+        post = self.posts.get(external_id)
+        if post is not None and post.at <= self.clock.at:
+            return False
+        self.posts.pop(external_id, None)
+        return True
+
+    def _receipt(self, external_id: str) -> Receipt:
+        out = self.posts[external_id].at <= self.clock.at
+        return Receipt(external_id, Delivery.PUBLISHED if out else Delivery.PENDING)
+
+
+class FakeAnalytics:
+    """Measures by platform, as they were put in."""
+
+    def __init__(self, measured: Sequence[Measured] = ()) -> None:
+        self.measured = list(measured)
+
+    async def posts(self, platform: Platform, start: datetime, end: datetime) -> Sequence[Measured]:
+        """Those of the platform that were published between the two times."""
+        return [one for one in self.measured if one.platform == platform and start <= one.published_at <= end]
+
+
+class DirectPublisher:
+    """Publishes straight away, without a ledger. ``published``: content → submission."""
+
+    def __init__(self, scheduler: FakeScheduler) -> None:
+        self._scheduler = scheduler
+        self.published: dict[str, Submission] = {}
+
+    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
+        """Submit, and say that it was accepted."""
+        receipt = await self._scheduler.submit(post)
+        self.published[content] = post
+        return Publication(
+            len(self.published), 1, content, f"fake/{post.platform}", PublicationStatus.ACCEPTED,
+            content_hash, post.at, receipt.external_id,
+        )  # fmt: skip
+
+
+def social(at: datetime, missing: Mapping[Platform, str] | None = None) -> Social:
+    """What reaches the platforms, all of it fakes, at a time."""
+    clock = FixedClock(at)
+    scheduler = FakeScheduler(clock, missing)
+    return Social(scheduler, FakeAnalytics(), clock, DirectPublisher(scheduler))
+
+
 def tools(
     account: Account | None = None,
     site: Workflow | None = None,
@@ -143,6 +270,7 @@ def tools(
     images: FakeImages | None = None,
     media: MemoryMedia | None = None,
     social: Social | None = None,
+    wires: Wires | None = None,
 ) -> Tools:
     """A stage's collaborators, all of them fakes unless given."""
     return Tools(
@@ -154,4 +282,5 @@ def tools(
         media=media or MemoryMedia(),
         similarity=FakeSimilarity(),
         connected=social,
+        wired=wires,
     )

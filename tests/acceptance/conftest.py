@@ -1,7 +1,7 @@
 """One real Airflow for the whole session: scheduler, dag processor, triggerer, API server, Postgres.
 
-The model is the scripted OpenAI-compatible server. Every test has a site and an account of its own, all
-applied before Airflow starts, so that no test waits for a DAG to appear.
+The model is the scripted OpenAI-compatible server. Every test has a site, a mission or a flow and an account
+of its own, all applied before Airflow starts, so that no test waits for a DAG to appear.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ import pytest
 
 from pressroom.local.services import LocalServices
 from pressroom.store.migrate import migrate
+from tests.acceptance.campaign import apply_mission
+from tests.acceptance.desk import apply_flow, pattern
 from tests.acceptance.newsroom import Newsroom, apply_site
+from tests.acceptance.outside import Outside
+from tests.acceptance.outside import outside as running_outside
 from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 
@@ -41,6 +45,53 @@ SITES: dict[str, dict[str, Any]] = {
     "hourly": {"cron": "* * * * *"},
 }
 
+MISSIONS: dict[str, dict[str, Any]] = {
+    "learning": {"constraints": {"posts_per_day": 6}},
+    "struck": {"constraints": {"posts_per_day": 4}, "work": {"concurrency": 2}},
+    "undone": {"rollback": True, "work": {"concurrency": 1}},
+    "reviewed": {"constraints": {"posts_per_day": 2, "require_approval": True}},
+    "faulty": {"constraints": {"posts_per_day": 10}},
+    "short-lived": {"duration_days": 3},
+    "too-dear": {"constraints": {"budget_cents": 0.01}},
+}
+
+PAGE = {"name": "page", "type": "publish", "to": "static_site", "mode": "auto"}
+READ = {"name": "read", "type": "fetch"}
+GATE = {"type": "gate", "notify": "pressroom_desk", "timeout_hours": 1}
+BLOG = {"name": "blog", "type": "publish", "to": "wordpress", "mode": "auto"}
+
+FLOWS: dict[str, dict[str, Any]] = {
+    "content-pinterest": pattern("content-pinterest"),
+    "content-review-pinterest": pattern("content-review-pinterest"),
+    "content-multi-platform": pattern("content-multi-platform"),
+    "picture-route": pattern("picture-route"),
+    "edited": {"steps": [
+        READ,
+        {"name": "write", "type": "ai", "prompt": "Retell this. Title: {{ item.title | data }}"},
+        {"name": "look", "by": "approval", "subject": "Is {{ item.title }} good?", **GATE},
+        PAGE,
+    ]},
+    "late": {"steps": [
+        READ, {"name": "look", "by": "webhook", **GATE, "timeout_hours": 0.001, "on_timeout": "reject"}, PAGE,
+    ]},
+    "restarted": {"steps": [
+        READ,
+        {"name": "service", "by": "webhook", "when": "item.title.contains('service')", **GATE},
+        {"name": "person", "by": "approval", "when": "item.title.contains('person')", **GATE},
+        PAGE,
+    ]},
+    "uneven": {"steps": [
+        READ,
+        {"name": "write", "type": "ai", "tools": ["page"],
+         "prompt": "Publish it. Title: {{ item.title | data }}"},
+        {"name": "look", "by": "webhook", "when": "item.title.contains('slow')", **GATE},
+        {**PAGE, "mode": "ai"},
+    ]},
+    "pair-a": {"account": "pair", "feed": "pair", "steps": [READ, BLOG]},
+    "pair-b": {"account": "pair", "feed": "pair", "steps": [READ, BLOG]},
+    "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
+}  # fmt: skip
+
 
 @pytest.fixture(scope="session")
 def model() -> Iterator[ScriptedOpenAI]:
@@ -50,8 +101,15 @@ def model() -> Iterator[ScriptedOpenAI]:
 
 
 @pytest.fixture(scope="session")
-def services(model: ScriptedOpenAI) -> Iterator[LocalServices]:
-    """The running services, with every site of this folder applied."""
+def outside() -> Iterator[Outside]:
+    """What flows fetch from, publish to and tell things."""
+    with running_outside() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]:
+    """The running services, with every site, mission and flow of this folder applied."""
     connection = {
         "conn_type": "generic", "host": model.base_url, "password": "not-a-secret",
         "extra": {"model": "scripted-1", "timeout_seconds": 3,
@@ -62,11 +120,16 @@ def services(model: ScriptedOpenAI) -> Iterator[LocalServices]:
         migrate(url)
         for slug, settings in SITES.items():
             apply_site(url, slug, **settings)
+        for slug, settings in MISSIONS.items():
+            apply_mission(url, slug, **settings)
+        for slug, settings in FLOWS.items():
+            apply_flow(url, outside.web, slug, **{key: settings[key] for key in settings if key != "slug"})
 
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
     env = {
         "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
         "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
+        **outside.env,
     }
     with throwaway_root() as root:
         services = LocalServices(root, extra_env=env, model=False, prepare=prepare)

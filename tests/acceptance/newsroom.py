@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -58,19 +58,19 @@ def apply_site(url: str, slug: str, **settings: Any) -> None:
 
 
 class Newsroom:
-    """One site, its DAG, its rows."""
+    """One site, its DAG, its rows. ``kind``: another kind of workflow."""
 
-    def __init__(self, slug: str, services: LocalServices, model: ScriptedOpenAI) -> None:
+    def __init__(self, slug: str, services: LocalServices, model: ScriptedOpenAI, kind: str = "site") -> None:
         info = services.info
         self.slug, self.model, self.services = slug, model, services
-        self.dag_id = f"site__{slug}"
+        self.dag_id = f"{kind}__{slug}"
         self.url = info.database_url
         self.api = AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password)
         self.store = Store(self.url)
         with self.store.transaction() as tx:
-            self.row = workflow(tx, slug)
+            self.row = workflow(tx, f"{kind}/{slug}")
 
-    def __enter__(self) -> Newsroom:
+    def __enter__(self) -> Self:
         self.until(lambda: self.api.dag_exists(self.dag_id), "the DAG")
         return self
 

@@ -11,6 +11,7 @@ from pressroom.definitions.loading import Located
 from pressroom.definitions.reading import KINDS, all_accounts, all_brands, all_workflows
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import AnyDefinition, Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.suggest import did_you_mean
@@ -67,8 +68,8 @@ def apply(
 
     Prune takes in what the database has beyond the files, within the accounts that the files name: a site is
     disabled and a mission paused (what they made and their ledger stay), a brand context deleted unless a
-    workflow uses it. Accounts stay. Raises DefinitionError when a reference leads nowhere or a workflow's slug
-    is another account's.
+    workflow uses it. Accounts stay. Raises DefinitionError when a reference leads nowhere or a workflow's
+    slug is another account's.
     """
     with store.transaction() as tx:
         tx.value("lock_definitions")  # two applies at once would each plan on what the other is changing
@@ -99,7 +100,7 @@ def plan(found: Sequence[Located], current: Current, *, prune: bool = False) -> 
     if problems:
         raise DefinitionError(problems)
     changes: list[Change] = []
-    for kind in (Account, BrandContext, Site, Mission):
+    for kind in (Account, BrandContext, Site, Mission, Flow):
         changes += [_change(each.definition, current) for each in found if isinstance(each.definition, kind)]
     if prune:
         changes += _prune(found, current)
@@ -138,9 +139,7 @@ def _key(workflow: Workflow) -> tuple[str, str]:
 
 
 def _taken(workflow: Workflow) -> str:
-    return (
-        f"the {workflow.kind.lower()} {workflow.slug!r} belongs to another account: choose another slug"
-    )
+    return f"the {workflow.kind.lower()} {workflow.slug!r} belongs to another account: choose another slug"
 
 
 def _brands(found: Sequence[Located]) -> list[BrandContext]:
@@ -183,7 +182,7 @@ def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
     for key, workflow in current.workflows.items():
         if workflow.account in mine and key not in declared and workflow.status == "active":
             action, status = (
-                (Action.DISABLE, "disabled") if isinstance(workflow, Site) else (Action.PAUSE, "paused")
+                (Action.PAUSE, "paused") if isinstance(workflow, Mission) else (Action.DISABLE, "disabled")
             )
             note = "its live run goes on to its end" if key in current.live else ""
             diff = ('- status: "active"', f'+ status: "{status}"')
@@ -241,7 +240,7 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> No
         elif change.definition is not None:
             _write_workflow(own, change.definition)
         elif change.action is Action.DISABLE:
-            own.run("disable_site", slug=change.slug)
+            own.run(f"disable_{change.kind.lower()}", slug=change.slug)
         elif change.action is Action.PAUSE:
             own.run("pause_mission", slug=change.slug)
         else:
@@ -272,6 +271,9 @@ def _write_workflow(own: Tx, workflow: Workflow) -> None:
     facts = {"slug": slug, "status": workflow.status, "brand": workflow.brand}
     if isinstance(workflow, Mission):
         own.run("save_mission", mission=workflow_id, definition=to_json(data), **facts)
+        return
+    if isinstance(workflow, Flow):
+        own.run("save_flow", flow=workflow_id, definition=to_json(data), **facts)
         return
     automation = data.pop("automation")
     own.run("save_site", site=workflow_id, definition=to_json(data), **facts)

@@ -13,22 +13,32 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from pressroom.adapters import expressions
+from pressroom.adapters.targets import HANDLERS
 from pressroom.definitions import nodes
-from pressroom.domain.definitions import BrandContext
+from pressroom.domain.definitions import BrandContext, Site
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import KINDS, AnyDefinition
 from pressroom.domain.suggest import did_you_mean
 from pressroom.pipelines import prompts
+from pressroom.pipelines.flow import checking
+
+_UNIONS = (typing.Union, types.UnionType)
 
 
 @dataclass(frozen=True)
 class Located:
-    """A definition and where it stands. ``lines``: top-level key → line, from 1."""
+    """A definition and where it stands. ``lines``: top-level key → line, from 1.
+
+    ``connections``: (line, id) of every Airflow connection that a flow needs.
+    """
 
     definition: AnyDefinition
     file: str
     line: int
     lines: Mapping[str, int]
+    connections: Sequence[tuple[int, str]] = ()
 
     def problem(self, key: str, what: str) -> str:
         """A located message about one of its keys."""
@@ -122,13 +132,23 @@ def _definition(node: yaml.Node, file: str) -> Located:
         raise DefinitionError(
             [
                 f"{file}:{nodes.line(nodes.find(node, _real_path(data, detail['loc'])))}: {name}: "
-                f"{_key(detail['loc'])}{_explain(model, detail)}"
+                f"{_key(_shown(data, detail['loc']))}{_explain(model, detail)}"
                 for detail in error.errors(include_url=False)
             ]
         ) from None
     _check_prompts(node, definition, file, name)
+    if isinstance(definition, Site):
+        _check_site(node, definition, file, name)
+    if isinstance(definition, Flow):
+        _check_flow(node, definition, file, name)
     lines = {key.value: nodes.line(key) for key, _ in node.value}
-    return Located(definition, file, nodes.line(node), lines)
+    needed: Sequence[tuple[int, str]] = ()
+    if isinstance(definition, Flow):
+        needed = [
+            (nodes.line(nodes.find(node, list(path))), name)
+            for path, name in checking.connections(definition)
+        ]
+    return Located(definition, file, nodes.line(node), lines, needed)
 
 
 def _key(path: Sequence[int | str]) -> str:
@@ -147,6 +167,11 @@ def _real_path(data: Any, path: Sequence[int | str]) -> list[int | str]:
     return real
 
 
+def _shown(data: Any, path: Sequence[int | str]) -> list[int | str]:
+    """Pydantic's path as the file would have it; its last step may be what the file lacks."""
+    return [*_real_path(data, path[:-1]), *path[-1:]]
+
+
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
     match detail["type"]:
         case "extra_forbidden":
@@ -154,6 +179,13 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
             return f"unknown key{did_you_mean(detail['loc'][-1], owner.model_fields if owner else ())}"
         case "missing":
             return "is missing"
+        case "union_tag_invalid":
+            context = detail["ctx"]
+            tags = str(context["expected_tags"]).replace("'", "").split(", ")
+            key = str(context["discriminator"]).strip("'")
+            return f"{key}: {context['tag']!r} is not possible{did_you_mean(context['tag'], tags)}"
+        case "union_tag_not_found":
+            return f"{str(detail['ctx']['discriminator']).strip(chr(39))}: is missing"
         case "literal_error" | "enum":
             valid = [
                 part.strip("' ") for part in str(detail["ctx"]["expected"]).replace(" or ", ",").split(",")
@@ -179,6 +211,8 @@ def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseMod
         if isinstance(here, type) and issubclass(here, BaseModel):
             field = here.model_fields.get(str(step))
             here = _bare(field.annotation) if field else None
+        elif typing.get_origin(here) in _UNIONS:
+            here = next((one for one in typing.get_args(here) if _tag(one) == step), None)
         else:
             # Of a list or a dict: what its entries are.
             arguments = typing.get_args(here)
@@ -186,11 +220,18 @@ def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseMod
     return here if isinstance(here, type) and issubclass(here, BaseModel) else None
 
 
+def _tag(model: Any) -> str | None:
+    """What ``type:`` says in a definition of this model."""
+    field = getattr(model, "model_fields", {}).get("type")
+    return next(iter(typing.get_args(field.annotation)), None) if field else None
+
+
 def _bare(annotation: Any) -> Any:
-    """X of ``X | None`` and of ``Annotated[X, …]``."""
+    """X of ``X | None`` and of ``Annotated[X, …]``; a union of several stays one."""
     origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return _bare(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
+    if origin in _UNIONS:
+        found = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
+        return _bare(found[0]) if len(found) == 1 else annotation
     if origin is typing.Annotated:
         return _bare(typing.get_args(annotation)[0])
     return annotation
@@ -210,6 +251,38 @@ def _check_prompts(node: yaml.Node, definition: AnyDefinition, file: str, name: 
         wrong.append(f"{file}:{at or nodes.line(nodes.find(node, path))}: {name}: {'.'.join(path)}: {what}")
     if wrong:
         raise DefinitionError(wrong)
+
+
+def _check_flow(node: yaml.Node, flow: Flow, file: str, name: str) -> None:
+    """Refuse a flow that cannot work: it would otherwise come up in the middle of a run."""
+    wrong = [
+        f"{file}:{nodes.line(nodes.find(node, list(problem.path)))}: {name}: "
+        f"{_key(problem.path)}{problem.what}"
+        for problem in checking.problems(flow, HANDLERS, expressions.compile)
+    ]
+    if wrong:
+        raise DefinitionError(wrong)
+
+
+def _check_site(node: yaml.Node, site: Site, file: str, name: str) -> None:
+    """Refuse targets that cannot work: that would otherwise come up when the first article is approved."""
+    wrong: list[tuple[list[int | str], str]] = []
+    seen: set[str] = set()
+    for index, target in enumerate(site.publish.targets):
+        path: list[int | str] = ["publish", "targets", index]
+        if target.to not in HANDLERS:
+            what = f"there is no handler {target.to!r}{did_you_mean(target.to, HANDLERS)}"
+            wrong.append(([*path, "to"], what))
+        elif target.name in seen:
+            wrong.append((path, f"{target.name} is a target already: give this one a connection of its own"))
+        seen.add(target.name)
+    if wrong:
+        raise DefinitionError(
+            [
+                f"{file}:{nodes.line(nodes.find(node, path))}: {name}: {_key(path)}{what}"
+                for path, what in wrong
+            ]
+        )
 
 
 def _twice(found: Sequence[Located]) -> list[str]:

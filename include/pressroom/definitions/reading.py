@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.suggest import did_you_mean
@@ -18,7 +19,7 @@ from pressroom.store.database import Tx
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
-KINDS: dict[str, type[Site] | type[Mission]] = {"site": Site, "mission": Mission}
+KINDS: dict[str, type[Workflow]] = {"site": Site, "mission": Mission, "flow": Flow}
 """The kinds of workflow, as they begin the names of their DAGs."""
 
 Shard = tuple[int, int]
@@ -53,9 +54,10 @@ class AccountRow:
 
 
 def split_dag_id(dag_id: str) -> tuple[str, str] | None:
-    """(kind, slug) of a workflow's DAG; None for any other DAG."""
-    kind, separator, slug = dag_id.partition("__")
-    return (kind, slug) if separator and kind in KINDS else None
+    """(kind, slug) of a workflow's DAG, also of that of one of its parts; None for any other DAG."""
+    kind, separator, rest = dag_id.partition("__")
+    # A slug holds no underscore, so what follows one names a part.
+    return (kind, rest.partition("__")[0]) if separator and kind in KINDS else None
 
 
 def active_workflows(
@@ -79,7 +81,9 @@ def active_workflows(
 
 
 def all_workflows(tx: Tx, kind: str, slug: str | None = None) -> list[WorkflowRow]:
-    """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction. Raises DefinitionError."""
+    """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction. Raises
+    DefinitionError.
+    """
     rows = tx.rows(f"read_{kind}s", slug=slug, active_only=False, shard=None, shards=None)
     return _workflows(rows, kind, strict=True)
 
@@ -98,7 +102,9 @@ def workflow(tx: Tx, name: str) -> WorkflowRow:
         raise PermanentError(f"{slug!r} is the name of {names}: say which")
     if not found:
         known = {row["slug"] for row in tx.rows("workflow_slugs") if row["kind"] == (kind or row["kind"])}
-        raise PermanentError(f"there is no {kind or 'site or mission'} {slug!r}{did_you_mean(slug, known)}")
+        raise PermanentError(
+            f"there is no {kind or 'site, mission or flow'} {slug!r}{did_you_mean(slug, known)}"
+        )
     return found[0]
 
 

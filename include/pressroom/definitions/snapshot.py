@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pressroom.definitions.reading import KINDS, Shard, WorkflowRow, active_workflows
+from pressroom.definitions.reading import KINDS, Shard, WorkflowRow, active_workflows, split_dag_id
 from pressroom.domain.definitions import Account, BrandContext, dump
 from pressroom.domain.errors import TransientError
 from pressroom.store.database import Store
@@ -43,7 +43,8 @@ def read_or_snapshot(
         if kept is None:
             raise
         logger.warning("definitions come from the snapshot %s: %s", path, error)
-        return [row for row in kept if dag_id in (None, row.workflow.dag_id)], True
+        named = None if dag_id is None else split_dag_id(dag_id)
+        return [row for row in kept if dag_id is None or named == (kind, row.workflow.slug)], True
     if dag_id is None:
         write(path, rows)
     return rows, False

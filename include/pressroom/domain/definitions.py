@@ -1,4 +1,6 @@
-"""What users declare: accounts, brand contexts and sites; missions have a file of their own. Unknown keys are refused."""
+"""What users declare: accounts, brand contexts and sites; missions have a file of their own. Unknown keys are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Cents = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
+ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+$", max_length=200)]
 Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
 
 
@@ -115,9 +118,13 @@ class BrandContext(Definition):
     examples: list[str] = Field(default_factory=list)
     visual_style: str = Field(default="", max_length=1000, description="how pictures shall look")
     banned_words: list[str] = Field(default_factory=list, description="never in a post, whatever their case")
-    disclosures: list[str] = Field(default_factory=list, description="every post must carry each of these, e.g. #ad")
+    disclosures: list[str] = Field(
+        default_factory=list, description="every post must carry each of these, e.g. #ad"
+    )
     tone_rubric: list[str] = Field(
-        default_factory=list, max_length=10, description="questions that the model must answer with yes for a post"
+        default_factory=list,
+        max_length=10,
+        description="questions that the model must answer with yes for a post",
     )
 
 
@@ -197,6 +204,33 @@ class ImageSettings(Definition):
     height: int = Field(default=672, ge=256, le=2048)
 
 
+class SiteTarget(Definition):
+    """A place that a site's approved articles go to."""
+
+    to: str = Field(description="the handler, such as wordpress")
+    connection: ConnectionId | None = Field(default=None, description="None: pressroom_<handler>")
+    settings: dict[str, Any] = Field(default_factory=dict, description="fixed arguments, such as categories")
+
+    @property
+    def connection_id(self) -> str:
+        """The Airflow connection."""
+        return self.connection or f"pressroom_{self.to}"
+
+    @property
+    def name(self) -> str:
+        """How the publication ledger names the target."""
+        return f"{self.connection_id}/{self.to}"
+
+
+class SitePublish(Definition):
+    """Where approved articles go."""
+
+    targets: list[SiteTarget] = Field(default_factory=list, max_length=20)
+    auto_publish: bool = Field(
+        default=False, description="true: articles are approved when they come to review"
+    )
+
+
 class SpendingCaps(Definition):
     """Ceilings on what providers may cost, in cents. None: no ceiling."""
 
@@ -221,12 +255,18 @@ class Site(Definition):
     article: ArticleSettings = ArticleSettings()
     images: ImageSettings = ImageSettings()
     caps: SpendingCaps = SpendingCaps()
+    publish: SitePublish = SitePublish()
     prompts: Prompts = Prompts()
 
     @property
     def dag_id(self) -> str:
         """The DAG that runs this site."""
         return f"site__{self.slug}"
+
+    @property
+    def approved_asset(self) -> str:
+        """The asset that has an event when articles were approved."""
+        return f"pressroom://site/{self.slug}/approved"
 
     @property
     def pace(self) -> Pace:

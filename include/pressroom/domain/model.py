@@ -162,6 +162,14 @@ class MediaStore(Protocol):
         """Store and return the URL. Raises TransientError (no space, unreachable) and ConfigurationError."""
         ...
 
+    def get(self, url: str) -> bytes:
+        """What is stored at a URL of ``put``. Raises PermanentError when it is not there, TransientError."""
+        ...
+
+    def public_url(self, url: str) -> str:
+        """The http(s) URL under which others find what is stored at ``url``. Raises ConfigurationError."""
+        ...
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -172,21 +180,6 @@ class Prompt:
     user: str
     max_tokens: int = 1024
     temperature: float | None = None
-
-
-class Text(Protocol):
-    """The AI engine as a stage sees it: bound to one item, so that what it spends is booked to that item.
-
-    ``generate`` raises TransientError, ConfigurationError, BudgetError, or the AnswerError that fits.
-    """
-
-    model: str
-
-    async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer: ...
-
-    def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """What a call of that size costs, in cents."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -204,6 +197,25 @@ class Choice:
 
     tool: str
     arguments: BaseModel
+
+
+class Text(Protocol):
+    """The AI engine as a stage sees it: bound to one item, so that what it spends is booked to that item.
+
+    ``generate`` raises TransientError, ConfigurationError, BudgetError, or the AnswerError that fits.
+    """
+
+    model: str
+
+    async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer: ...
+
+    async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
+        """The tools the model asks for, one or more, with validated arguments. Errors as ``generate``."""
+        ...
+
+    def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """What a call of that size costs, in cents."""
+        ...
 
 
 class Similarity(Protocol):

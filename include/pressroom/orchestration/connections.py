@@ -84,6 +84,29 @@ def _metricool(connection_id: str, connection: Connection) -> MetricoolSettings:
     )
 
 
+def fields_of(connection_id: str) -> dict[str, Any]:
+    """A connection's fields, for adapters that read their own settings. Raises ConfigurationError."""
+    connection = _connection(connection_id)
+    return {
+        "host": connection.host,
+        "schema": connection.schema,
+        "port": connection.port,
+        "login": connection.login,
+        "password": connection.password,
+        "extra": connection.extra_dejson,
+    }
+
+
+def permitted(variable: str) -> list[str]:
+    """What the operator permits to flows under a variable, separated by commas: nothing unless it is said.
+
+    ``pressroom_allow_hosts``: private hosts that may be fetched from; ``pressroom_file_roots``: where files
+    may be read.
+    """
+    given = os.environ.get(variable.upper()) or Variable.get(variable, default=None) or ""
+    return [entry.strip() for entry in str(given).split(",") if entry.strip()]
+
+
 def media_public_url() -> str:
     """Under which URL the world finds what is in the media root; '' when media have http(s) URLs anyway."""
     given = os.environ.get("PRESSROOM_MEDIA_PUBLIC_URL")

@@ -1,4 +1,4 @@
-"""A run's tools, put together once for a batch: engine, image provider, media store, similarity, platforms."""
+"""A run's tools, put together once for a batch: engine, images, media store, similarity, platforms."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.social import Clock
 from pressroom.engine.images import ImageEngine, PricedImages
 from pressroom.engine.ledger import Scope
-from pressroom.engine.publishing import PublicationLedger
+from pressroom.engine.publishing import PublicationLedger, settle_open
 from pressroom.engine.text import TextEngine
 from pressroom.orchestration import connections
 from pressroom.orchestration.media import media_store
+from pressroom.orchestration.wires import RunWires
 from pressroom.pipelines.stage import Run, Social, Tools, Watching
 from pressroom.store.database import Store
 
@@ -66,6 +67,8 @@ async def toolbox(store: Store, run: Run) -> AsyncIterator[ToolsFor]:
         if isinstance(workflow, Mission):
             social = await _social(store, connections.metricool_settings(workflow.connection), stack)
 
+        wires = None if isinstance(workflow, Mission) else RunWires(store, run, stack)
+
         def tools_for(scope: Scope) -> Tools:
             return Tools(
                 account=run.account,
@@ -76,6 +79,7 @@ async def toolbox(store: Store, run: Run) -> AsyncIterator[ToolsFor]:
                 media=media,
                 similarity=similarity,
                 connected=social(scope) if social else None,
+                wired=wires.bound(scope) if wires else None,
             )
 
         yield tools_for
@@ -85,13 +89,36 @@ async def toolbox(store: Store, run: Run) -> AsyncIterator[ToolsFor]:
 async def watching_tools(
     store: Store, row: WorkflowRow, run: Run
 ) -> AsyncIterator[tuple[Callable[[Scope], Watching], Clock]]:
-    """What a polling stage needs, and no more: the triggerer shall load no model. Also the clock it goes by."""
+    """What a polling stage needs, and no more: the triggerer loads no model. Also the clock."""
     if not isinstance(row.workflow, Mission):
         raise TypeError(f"{row.workflow.kind} {row.workflow.slug} has nothing to watch")
     settings = await connections.ametricool_settings(row.workflow.connection)
     async with AsyncExitStack() as stack:
         social = await _social(store, settings, stack)
-        yield lambda scope: Watching(run.account, row.workflow, run.brand, social(scope)), MetricoolClock(settings)
+        yield (
+            lambda scope: Watching(run.account, row.workflow, run.brand, social(scope)),
+            MetricoolClock(settings),
+        )
+
+
+@asynccontextmanager
+async def undoing_tools(store: Store, run: Run) -> AsyncIterator[Watching]:
+    """What undoing needs: no model, so that a run can be rolled back that failed for the lack of one."""
+    async with AsyncExitStack() as stack:
+        social = None
+        if isinstance(run.workflow, Mission):
+            bind = await _social(store, connections.metricool_settings(run.workflow.connection), stack)
+            social = bind(Scope(run.account_id, run.workflow_id, run.id, "rollback", "all"))
+        yield Watching(run.account, run.workflow, run.brand, social)
+
+
+async def settle_publications(store: Store, run: Run) -> None:
+    """At a run's end: what the platforms may have is looked for; what stays open is for a person."""
+    if not isinstance(run.workflow, Mission):
+        return
+    settings = connections.metricool_settings(run.workflow.connection)
+    async with Metricool(settings) as metricool:
+        await settle_open(store, run, metricool)
 
 
 async def _social(
@@ -99,7 +126,7 @@ async def _social(
 ) -> Callable[[Scope], Social]:
     metricool = await stack.enter_async_context(Metricool(settings))
     clock = MetricoolClock(settings)
-    ledger = PublicationLedger(store, metricool, clock, settings.connection)
+    ledger = PublicationLedger(store, metricool, settings.connection)
     return lambda scope: Social(metricool, metricool, clock, ledger.bound(scope))
 
 

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from pressroom.definitions.reading import WorkflowRow, workflow
 from pressroom.domain.errors import PressroomError, TransientError
 from pressroom.domain.social import Clock
-from pressroom.engine import control
+from pressroom.engine import control, gates
 from pressroom.engine.ledger import Scope
 from pressroom.orchestration import connections
 from pressroom.orchestration.services import aclock_of, watching_tools
@@ -26,11 +26,12 @@ PATIENCE_SECONDS = 300.0
 
 
 class RunTrigger(BaseTrigger):
-    """Fires when the run may go on: not paused, ``until`` (ISO 8601, optional) has come, ``stage`` waits no more.
+    """Fires when the run may go on: not paused, ``until`` (ISO 8601, optional) has come, ``stage`` waits no
+    more.
 
     It fires too when the run is cancelled or no longer live, so that what waits can end. While it waits it
-    renews the run's lease: a run that is only waiting is not a dead one. ``workflow`` (``kind/slug``) is given
-    with ``stage``, to ask what that stage still waits for.
+    renews the run's lease: a run that is only waiting is not a dead one. ``workflow`` (``kind/slug``) is
+    given with ``stage``, to ask what that stage still waits for.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class RunTrigger(BaseTrigger):
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stage_waits(self, store: Store) -> bool:
-        row, run, stage = await asyncio.to_thread(_subject, store, str(self.workflow), self.run_id, self.stage)
+        row, run, stage = await asyncio.to_thread(
+            _subject, store, str(self.workflow), self.run_id, self.stage
+        )
         now = await (await aclock_of(row.workflow)).now()
 
         def ask() -> bool:
@@ -88,8 +91,9 @@ class RunTrigger(BaseTrigger):
 class PollTrigger(BaseTrigger):
     """Looks at the outside whenever the stage says it is due, and fires when it says that it is over.
 
-    It fires too when the run is paused, cancelled or no longer live (the task then decides), and when the outside
-    cannot be looked at. When a look is due is read from the stage itself, so nothing is lost with a triggerer.
+    It fires too when the run is paused, cancelled or no longer live (the task then decides), and when the
+    outside cannot be looked at. When a look is due is read from the stage itself, so nothing is lost with a
+    triggerer.
     """
 
     def __init__(self, account_id: int, run_id: int, workflow: str, stage: str) -> None:
@@ -102,7 +106,8 @@ class PollTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See BaseTrigger."""
         values = {
-            "account_id": self.account_id, "run_id": self.run_id, "workflow": self.workflow, "stage": self.stage,
+            "account_id": self.account_id, "run_id": self.run_id, "workflow": self.workflow,
+            "stage": self.stage,
         }  # fmt: skip
         return f"{type(self).__module__}.{type(self).__qualname__}", values
 
@@ -154,6 +159,46 @@ class PollTrigger(BaseTrigger):
         return None
 
 
+class GateTrigger(BaseTrigger):
+    """Fires when an item's gate has its outcome, or when the run is not to go on."""
+
+    def __init__(self, account_id: int, run_id: int, item_id: int, step: str) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.run_id = run_id
+        self.item_id = item_id
+        self.step = step
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """See BaseTrigger."""
+        values = {
+            "account_id": self.account_id,
+            "run_id": self.run_id,
+            "item_id": self.item_id,
+            "step": self.step,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll the gate's row."""
+        store = connections.store_at(await connections.adatabase_url())
+        while True:
+            try:
+                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+                outcome = await asyncio.to_thread(self._outcome, store)
+            except TransientError as error:
+                self.log.warning("%s; looking again", error)
+            else:
+                if ended(state) or outcome is not None:
+                    yield TriggerEvent({"outcome": outcome})
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _outcome(self, store: Store) -> str | None:
+        with store.transaction(self.account_id) as tx:
+            return gates.gate_of(tx, self.item_id, self.step).outcome
+
+
 def ended(state: control.RunState) -> bool:
     """Whether what waits for the run waits in vain."""
     return not state.live or state.cancel_requested
@@ -175,4 +220,4 @@ def _subject(
         row = workflow(tx, name)
     with store.transaction(row.account_id) as tx:
         state = control.get(tx, run_id)
-    return row, row.run(run_id, dict(state.params)), pipeline_of(row.workflow.kind).stage(str(stage))
+    return row, row.run(run_id, dict(state.params)), pipeline_of(row.workflow).stage(str(stage))

@@ -18,6 +18,9 @@ WHERE account_id = %(account)s AND slug = %(slug)s
     AND NOT EXISTS (
         SELECT FROM missions
         WHERE missions.account_id = %(account)s AND missions.brand_context_id = brand_contexts.id)
+    AND NOT EXISTS (
+        SELECT FROM flows
+        WHERE flows.account_id = %(account)s AND flows.brand_context_id = brand_contexts.id)
 
 -- name: save_workflow
 INSERT INTO workflows AS w (account_id, kind, slug) VALUES (%(account)s, %(kind)s, %(slug)s)
@@ -34,6 +37,22 @@ ON CONFLICT (id) DO UPDATE
 SET status = excluded.status, brand_context_id = excluded.brand_context_id,
     definition = excluded.definition, updated_at = now()
 WHERE sites.account_id = %(account)s
+
+-- name: save_flow
+INSERT INTO flows (id, account_id, slug, status, brand_context_id, definition)
+VALUES (
+    %(flow)s, %(account)s, %(slug)s, %(status)s,
+    (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
+    %(definition)s::jsonb)
+ON CONFLICT (id) DO UPDATE
+SET status = excluded.status, brand_context_id = excluded.brand_context_id, definition = excluded.definition,
+    updated_at = now()
+WHERE flows.account_id = %(account)s
+
+-- name: disable_flow
+UPDATE flows
+SET status = 'disabled', definition = jsonb_set(definition, '{status}', '"disabled"'), updated_at = now()
+WHERE account_id = %(account)s AND slug = %(slug)s
 
 -- name: save_mission
 INSERT INTO missions (id, account_id, slug, status, brand_context_id, definition)

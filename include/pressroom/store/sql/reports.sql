@@ -93,3 +93,6 @@ SELECT contents.id, contents.title, contents.word_count, contents.model,
 FROM contents
 WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.status = 'review'
 ORDER BY contents.id
+
+-- name: models_of_run
+SELECT DISTINCT model FROM ai_calls WHERE account_id = %(account)s AND run_id = %(run)s AND kind = 'text' ORDER BY model

@@ -15,6 +15,13 @@ FROM runs WHERE account_id = %(account)s AND dag_id = %(dag_id)s AND dag_run_id 
 SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused')
+ORDER BY exclusive DESC, id DESC
+
+-- name: lock_holder
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
+    current_stage, params
+FROM runs
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused') AND exclusive
 
 -- name: lease_is_over
 SELECT lease_until < now() FROM runs WHERE account_id = %(account)s AND id = %(run)s
@@ -24,9 +31,10 @@ SELECT max(started_at) FROM runs
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND trigger = 'scheduled' AND started_at > now() - %(gap)s
 
 -- name: insert_run
-INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits)
+INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits,
+    exclusive)
 VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
-    %(estimate)s)
+    %(estimate)s, %(exclusive)s)
 RETURNING id
 
 -- name: insert_refused_run
@@ -92,6 +100,12 @@ VALUES (%(account)s, %(run)s, %(stage)s, %(planned)s, %(skipped)s,
 ON CONFLICT (run_id, stage) DO UPDATE
 SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partial = NULL, failed = 0,
     completed_at = excluded.completed_at
+
+-- name: stage_begun
+-- For stages that items come to one by one: how many is known only in the end.
+INSERT INTO stage_results AS s (account_id, run_id, stage, planned)
+VALUES (%(account)s, %(run)s, %(stage)s, 1)
+ON CONFLICT (run_id, stage) DO UPDATE SET planned = s.planned + 1
 
 -- name: add_to_stage
 UPDATE stage_results SET

@@ -80,3 +80,25 @@ VALUES (%(slug)s, %(title)s, %(definition)s::jsonb)
 ON CONFLICT (slug) DO UPDATE
 SET name = excluded.name, definition = excluded.definition, updated_at = now()
 RETURNING id
+
+-- name: gate_by_id
+SELECT gates.id, gates.account_id, gates.item_id, gates.step, gates.by, gates.subject, gates.token_hash, gates.due_at,
+    gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at, gates.task,
+    gates.due_at <= now() AS due, items.source ->> 'title' AS title
+FROM gates JOIN flow_items AS items ON items.id = gates.item_id
+WHERE gates.id = %(gate)s::bigint
+
+-- name: read_flows
+SELECT
+    flows.id AS workflow_id, flows.account_id, flows.slug, flows.status, flows.definition,
+    accounts.slug AS account_slug, accounts.definition AS account,
+    brand_contexts.id AS brand_id, brand_contexts.definition AS brand
+FROM flows
+JOIN workflows ON workflows.id = flows.id
+JOIN accounts ON accounts.id = flows.account_id
+LEFT JOIN brand_contexts ON brand_contexts.id = flows.brand_context_id
+WHERE (%(slug)s::text IS NULL OR flows.slug = %(slug)s)
+    AND (NOT %(active_only)s::boolean OR flows.status = 'active' OR EXISTS (
+        SELECT FROM runs WHERE runs.workflow_id = flows.id AND runs.status IN ('running', 'paused')))
+    AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
+ORDER BY flows.slug COLLATE "C"

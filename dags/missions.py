@@ -1,4 +1,4 @@
-"""Airflow dag file: the mission pipelines of shard 0."""
+"""Airflow dag file: the missions."""
 
 from pressroom.orchestration.workflows import workflow_dags
 

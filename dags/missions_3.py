@@ -1,5 +1,0 @@
-"""Airflow dag file: the mission pipelines of shard 3."""
-
-from pressroom.orchestration.workflows import workflow_dags
-
-globals().update(workflow_dags("mission", shard=3))

@@ -1,0 +1,207 @@
+"""Flows: lists of steps that users compose, any type at any position, any number of times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from croniter import croniter
+from pydantic import Field, StringConstraints, model_validator
+
+from pressroom.domain.definitions import (
+    ConnectionId,
+    Definition,
+    ImageSettings,
+    Pace,
+    Prompts,
+    Slug,
+    SpendingCaps,
+    TextSettings,
+    Timezone,
+)
+from pressroom.domain.fetching import FetchSettings
+
+StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+GO_TO = re.compile(r"^go to ([a-z][a-z0-9_]*)$")
+
+
+class Step(Definition):
+    """What all steps have. ``when``: a condition over item, packets and results; false: the step is passed
+    over.
+
+    ``on_failure``: what a failure of this step means for the item: ``stop`` (it failed), ``continue``,
+    ``skip_item`` (it ends as skipped), or ``go to STEP`` (a later one).
+    """
+
+    name: StepName
+    when: Expression | None = None
+    on_failure: str = Field(default="stop", pattern=r"^(stop|continue|skip_item|go to [a-z][a-z0-9_]*)$")
+
+
+class FetchStep(Step):
+    """Brings items in (as the first step), or more material for an item (anywhere else)."""
+
+    type: Literal["fetch"] = "fetch"
+    source: FetchSettings
+
+
+class AiStep(Step):
+    """The model works on the item's packets. ``prompt``: a Jinja2 template over item, packets and results.
+
+    ``tools``: the publish steps whose handlers it may call: those next to it (``adjacent``), all of the
+    flow's, or those named. ``output``: field name → what it shall hold; what it answers beside tool calls.
+    Without tools and output it answers with a text.
+    """
+
+    type: Literal["ai"] = "ai"
+    prompt: str = Field(min_length=1, max_length=20_000)
+    system: str = Field(default="", max_length=20_000)
+    tools: Literal["adjacent", "all"] | list[StepName] = "adjacent"
+    output: dict[StepName, str] = Field(default_factory=dict, max_length=20)
+    max_tokens: int = Field(default=1024, ge=16, le=32_000)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+
+
+class PublishStep(Step):
+    """Publishes to a target, from an AI step's tool call; or, with ``mode: auto``, from the item's data."""
+
+    type: Literal["publish"] = "publish"
+    to: str = Field(description="the handler, such as wordpress")
+    connection: ConnectionId | None = Field(default=None, description="None: pressroom_<handler>")
+    mode: Literal["ai", "auto"] = "ai"
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="fixed arguments; they win over the model's"
+    )
+
+    @property
+    def connection_id(self) -> str:
+        """The Airflow connection."""
+        return self.connection or f"pressroom_{self.to}"
+
+
+class PingStep(Step):
+    """Sends a signed webhook and goes on, whatever becomes of it."""
+
+    type: Literal["ping"] = "ping"
+    connection: ConnectionId = Field(description="URL and secret of whoever is told")
+    message: str = Field(default="", max_length=5_000, description="a Jinja2 template")
+
+
+class GateStep(Step):
+    """Parks the item until somebody, or the time, answers."""
+
+    type: Literal["gate"] = "gate"
+    by: Literal["webhook", "approval", "time"]
+    subject: str = Field(default="", max_length=500, description="a Jinja2 template: what is asked")
+    timeout_hours: float = Field(default=72, gt=0, le=8760)
+    on_timeout: Literal["approve", "reject", "fail"] = "reject"
+    notify: ConnectionId | None = Field(default=None, description="who gets the links, as a signed webhook")
+
+
+class Rule(Definition):
+    """Where to go on when a condition holds."""
+
+    when: Expression
+    to: str = Field(
+        pattern=r"^(next|end|skip|[a-z][a-z0-9_]*)$", description="a later step, next, end or skip"
+    )
+
+
+class RouteStep(Step):
+    """Chooses how the item goes on: the first rule that holds, else ``otherwise``."""
+
+    type: Literal["route"] = "route"
+    rules: list[Rule] = Field(min_length=1, max_length=20)
+    otherwise: str = Field(default="next", pattern=r"^(next|end|skip|[a-z][a-z0-9_]*)$")
+
+
+class MediaStep(Step):
+    """Makes a picture for the item. ``prompt``: a Jinja2 template."""
+
+    type: Literal["media"] = "media"
+    prompt: str = Field(min_length=1, max_length=5_000)
+    alt: str = Field(default="", max_length=500)
+
+
+AnyStep = Annotated[
+    FetchStep | AiStep | PublishStep | PingStep | GateStep | RouteStep | MediaStep,
+    Field(discriminator="type"),
+]
+
+
+class Trigger(Definition):
+    """What starts a run, beside a person: a schedule, an asset event, or an inbound webhook."""
+
+    cron: str | None = None
+    timezone: Timezone = "UTC"
+    asset: str | None = Field(default=None, max_length=500, description="URI of an Airflow asset")
+    webhook: ConnectionId | None = Field(default=None, description="the connection with the HMAC secret")
+
+    @model_validator(mode="after")
+    def _cron_is_readable(self) -> Trigger:
+        if self.cron is not None and not (len(self.cron.split()) == 5 and croniter.is_valid(self.cron)):
+            raise ValueError(f"cron {self.cron!r} is not a five-field cron expression")
+        if self.cron and self.asset:
+            raise ValueError("cron and asset: a flow has one schedule")
+        return self
+
+
+class Flow(Definition):
+    """A list of steps, and when it runs."""
+
+    kind: Literal["Flow"] = "Flow"
+    account: Slug
+    slug: Slug
+    name: str = Field(min_length=1, max_length=120)
+    description: str = Field(default="", max_length=2000)
+    language: str = Field(default="en", max_length=20)
+    status: Literal["active", "disabled"] = "active"
+    brand: Slug | None = Field(default=None, description="slug of a BrandContext of the account")
+    trigger: Trigger = Trigger()
+    steps: list[AnyStep] = Field(min_length=1, max_length=50)
+    text: TextSettings = TextSettings()
+    images: ImageSettings = ImageSettings()
+    allow_hosts: list[str] = Field(
+        default_factory=list, description="private hosts that fetching may reach, as host or host:port"
+    )
+    work: Pace = Pace()
+    caps: SpendingCaps = SpendingCaps()
+    prompts: Prompts = Prompts()
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that runs this flow."""
+        return f"flow__{self.slug}"
+
+    @property
+    def pace(self) -> Pace:
+        """How its stages are worked through."""
+        return self.work
+
+    @property
+    def total_cents(self) -> None:
+        """A flow lives for ever, so nothing bounds what it costs in all."""
+        return
+
+    def step(self, name: str) -> tuple[int, AnyStep]:
+        """A step and its position, from 0. Raises KeyError."""
+        for position, step in enumerate(self.steps):
+            if step.name == name:
+                return position, step
+        raise KeyError(name)
+
+    def visible(self, position: int) -> Iterator[PublishStep]:
+        """The publish steps whose handlers the AI step at that position may call."""
+        step = self.steps[position]
+        if not isinstance(step, AiStep):
+            return
+        for other, candidate in enumerate(self.steps):
+            if not isinstance(candidate, PublishStep) or candidate.mode != "ai":
+                continue
+            if step.tools == "all" or (
+                abs(other - position) == 1 if step.tools == "adjacent" else candidate.name in step.tools
+            ):
+                yield candidate

@@ -1,0 +1,1 @@
+"""The step pipeline: what a flow's steps do with an item."""

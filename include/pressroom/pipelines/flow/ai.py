@@ -1,0 +1,96 @@
+"""An AI step: the model reads the item's packets, and answers in a form, in words, or by calling tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, create_model
+
+from pressroom.domain.flows import AiStep
+from pressroom.domain.model import Prompt, Tool
+from pressroom.domain.text import shorten
+from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
+from pressroom.pipelines.prompts import DATA_RULE, render_source
+from pressroom.pipelines.site.answers import LONGEST, Answer, Chars
+from pressroom.pipelines.stage import Tools
+
+SKIP = "skip_item"
+
+SYSTEM = (
+    "You work on one item of a content flow. Do what the instruction says with the item's material, and"
+    " nothing else. When the item is not fit for it, call skip_item and say why."
+)
+
+
+class SkipItem(Answer):
+    """Why the item shall not go on."""
+
+    reason: Annotated[str, Chars(300)]
+
+
+class TextAnswer(Answer):
+    """The answer in words."""
+
+    text: Annotated[str, Chars(4 * LONGEST)]
+
+
+async def process(step: AiStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
+    """One or two calls. Raises what ``generate`` and ``choose`` raise."""
+    prompt = _prompt(step, item.variables(tools), tools)
+    packets: list[tuple[str, Mapping[str, Any]]] = []
+    label = ""
+    if step.output:
+        answer = (await tools.text.generate(prompt, _form(step))).model_dump(by_alias=True)
+        packets.append(("output", answer))
+        label = shorten(next(iter(answer.values()), ""), 80)
+    offered = _tools(step, position, tools)
+    if offered:
+        choices = await tools.text.choose(prompt, [*offered.values(), _skip_tool()])
+        skipped = next((one for one in choices if one.tool == SKIP), None)
+        # Whoever asks for both has not made up its mind: nothing is published of what it doubts.
+        if skipped is not None:
+            reason = str(skipped.arguments.model_dump()["reason"])
+            return Outcome(
+                [*packets, ("note", {"skipped": reason})], Ending.AGENT_SKIPPED, reason, f"skipped: {reason}"
+            )
+        by_tool = {tool.name: name for name, tool in offered.items()}
+        packets += [
+            ("tool_call", {"step": by_tool[one.tool], "arguments": one.arguments.model_dump(mode="json")})
+            for one in choices
+        ]
+        label = label or f"calls {', '.join(by_tool[one.tool] for one in choices)}"
+    elif not step.output:
+        text = (await tools.text.generate(prompt, TextAnswer)).text
+        packets.append(("text", {"text": text}))
+        label = shorten(text, 80)
+    return Outcome(packets, label=label)
+
+
+def _prompt(step: AiStep, variables: Mapping[str, Any], tools: Tools) -> Prompt:
+    user = render_source(step.prompt, variables, where=f"the prompt of the step {step.name}")
+    system = render_source(step.system, variables, where=f"the system prompt of {step.name}") or SYSTEM
+    return Prompt(f"flow:{step.name}", f"{system}\n{DATA_RULE}", user, step.max_tokens, step.temperature)
+
+
+def _form(step: AiStep) -> type[BaseModel]:
+    """The type of the step's output. Its fields have names of their own: a model has a ``copy`` already."""
+    fields: dict[str, Any] = {
+        f"the_{name}": (Annotated[str, Chars(LONGEST)], Field(alias=name, description=about))
+        for name, about in step.output.items()
+    }
+    found: type[BaseModel] = create_model("Output", __base__=Answer, **fields)
+    return found
+
+
+def _tools(step: AiStep, position: int, tools: Tools) -> dict[str, Tool[Any]]:
+    """Publish step → its handler as a tool. What an item says can add none: they come from the definition."""
+    found = {}
+    for publish in tools.flow.visible(position):
+        target = tools.wires.target(publish)
+        found[publish.name] = Tool(f"publish_{publish.name}", target.description, target.arguments)
+    return found
+
+
+def _skip_tool() -> Tool[SkipItem]:
+    return Tool(SKIP, "End the item here, without publishing it.", SkipItem)

@@ -1,0 +1,81 @@
+"""The small steps: more material, a picture, a signed word to somebody, a choice of the way."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pressroom.domain.errors import PressroomError
+from pressroom.domain.flows import FetchStep, MediaStep, PingStep, RouteStep
+from pressroom.domain.model import ImageRequest
+from pressroom.domain.packets import nothing_known
+from pressroom.domain.text import counted, shorten
+from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
+from pressroom.pipelines.prompts import render_source
+from pressroom.pipelines.site.answers import clip
+from pressroom.pipelines.stage import Tools
+
+PICTURE = (1200, 672)
+
+
+async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:
+    """More material for an item that is on its way."""
+    found = await tools.wires.fetch(step.source, nothing_known)
+    return Outcome([("source", one.to_data()) for one in found], label=counted(len(found), "source"))
+
+
+async def media(step: MediaStep, item: FlowItem, tools: Tools) -> Outcome:
+    """A picture, drawn and stored. Storing is by content hash, so doing it twice stores one file."""
+    variables = item.variables(tools)
+    prompt = clip(render_source(step.prompt, variables, where=f"the prompt of {step.name}"), 1000)
+    alt = clip(render_source(step.alt, variables, where=f"alt of {step.name}"), 300)
+    settings = tools.flow.images
+    result = await tools.images.draw(
+        ImageRequest(
+            prompt=prompt,
+            title=clip(str(item.source.get("title") or prompt), 100),
+            width=settings.width,
+            height=settings.height,
+            colors=tuple(tools.brand.colors) if tools.brand else (),
+            label=tools.flow.name,
+        )
+    )
+    url = await asyncio.to_thread(tools.media.put, result.data, result.media_type)
+    data = {
+        "url": url, "media_type": result.media_type, "alt": alt or prompt[:300], "width": result.width,
+        "height": result.height,
+    }  # fmt: skip
+    return Outcome([("media", data)], label=shorten(prompt, 60))
+
+
+async def ping(step: PingStep, item: FlowItem, tools: Tools) -> Outcome:
+    """Tell somebody. Whatever becomes of it, the item goes on; what went wrong is on record."""
+    payload = {
+        "flow": tools.flow.slug,
+        "run": tools.wires.run_id,
+        "step": step.name,
+        "item": {"id": item.id, "source_id": item.source_id, "title": item.source.get("title")},
+        "url": item.source.get("url"),
+        "published": [dict(one.data) for one in item.packets if one.kind == "published"],
+    }
+    try:
+        message = render_source(step.message, item.variables(tools), where=f"the message of {step.name}")
+        await tools.wires.tell(step.connection, "ping", {**payload, "message": message})
+    except PressroomError as error:
+        return Outcome([("note", {"not_delivered": str(error)})], label=f"not delivered: {error}")
+    return Outcome([("note", {"delivered": step.connection})], label=f"told {step.connection}")
+
+
+async def route(step: RouteStep, item: FlowItem, tools: Tools) -> Outcome:
+    """The first rule that holds says where to go on."""
+    variables = item.variables(tools)
+    for rule in step.rules:
+        if tools.wires.condition(rule.when).holds(variables):
+            return _to(rule.to, rule.when)
+    return _to(step.otherwise, "otherwise")
+
+
+def _to(to: str, why: str) -> Outcome:
+    ending = Ending.SKIPPED.value if to == "skip" else to
+    return Outcome(
+        [("note", {"to": to, "because": why})], ending, why if to == "skip" else "", f"{why} → {to}"
+    )

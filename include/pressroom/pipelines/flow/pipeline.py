@@ -1,0 +1,187 @@
+"""A flow's steps as stages: each step is a stage of its own, and an item is at one of them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pressroom.domain.errors import WorkflowOver
+from pressroom.domain.flows import (
+    AiStep,
+    AnyStep,
+    FetchStep,
+    Flow,
+    GateStep,
+    MediaStep,
+    PingStep,
+    PublishStep,
+    RouteStep,
+)
+from pressroom.domain.packets import SourceItem, source_item
+from pressroom.domain.text import counted
+from pressroom.pipelines.estimate import Estimate
+from pressroom.pipelines.flow import ai, others, publish
+from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
+from pressroom.pipelines.stage import Key, Pipeline, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+START = "start"
+"""The opening stage of a flow that does not begin with a fetch: its one item is what the trigger brought."""
+
+POOLS = {"ai": "pressroom_text", "media": "pressroom_images", "publish": "pressroom_publish"}
+
+
+def flow_pipeline(flow: Flow) -> Pipeline:
+    """The pipeline of one flow: how items come in, and then every step."""
+    first = flow.steps[0]
+    opening = _opening(first if isinstance(first, FetchStep) else None)
+    rest = range(1 if isinstance(first, FetchStep) else 0, len(flow.steps))
+    return Pipeline(
+        "flow",
+        [opening, *(step_stage(flow, position) for position in rest)],
+        estimate=lambda tx, run: Estimate({}, {}),
+        waiting=lambda tx, flow_id: _waiting(tx, flow, flow_id),
+        admit=_admit,
+        exclusive=False,
+    )
+
+
+def _admit(tx: Tx, run: Run, now: object) -> None:
+    if run.flow.status != "active":
+        raise WorkflowOver(f"the flow {run.flow.slug} is {run.flow.status}: set status: active and apply it")
+
+
+def _waiting(tx: Tx, flow: Flow, flow_id: int) -> Mapping[str, int]:
+    counts: dict[str, int] = tx.value("flow_waiting", flow=flow_id)
+    return {
+        flow.steps[int(step)].name: count for step, count in counts.items() if int(step) < len(flow.steps)
+    }
+
+
+# How items come in ------------------------------------------------------------------------------------
+
+
+def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
+    async def process(run: Run, tools: Tools) -> Sequence[SourceItem]:
+        if fetch is None:
+            return [_from_trigger(run)]
+        return await tools.wires.fetch(fetch.source, tools.wires.known)
+
+    def save(tx: Tx, run: Run, _: Run, found: Sequence[SourceItem]) -> Saved:
+        first = 1 if fetch is not None else 0
+        ids = [item.source_id for item in found]
+        tx.run("flow_claims_free", flow=run.workflow_id, run=run.id, ids=ids)
+        created = 0
+        for position, item in enumerate(found):
+            item_id = tx.value(
+                "flow_item_insert", flow=run.workflow_id, run=run.id, source_id=item.source_id,
+                position=position, source=item.to_data(), step=first,
+            )  # fmt: skip
+            if item_id is None:  # another run of the flow was quicker
+                continue
+            if not tx.run("flow_claim", flow=run.workflow_id, source_id=item.source_id, item=item_id):
+                tx.run(
+                    "flow_item_end",
+                    run=run.id,
+                    item=item_id,
+                    status=Ending.SKIPPED,
+                    reason="taken up by another run",
+                )
+                continue
+            tx.run("packet_append", item=item_id, step=name, kind="source", data=item.to_data())
+            created += 1
+            if first >= len(run.flow.steps):  # nothing but a fetch
+                tx.run("flow_item_end", run=run.id, item=item_id, status=Ending.DONE, reason="")
+                tx.run("claim_commit", flow=run.workflow_id, item=item_id)
+        return Saved(created=created, label=counted(created, "item"))
+
+    name = fetch.name if fetch is not None else START
+    return Stage(
+        name=name,
+        title=f"{name}: fetch" if fetch is not None else "What the trigger brought",
+        pending=lambda tx, run: [] if tx.values("flow_items_of_run", run=run.id) else [run.id],
+        load=lambda tx, run, keys: [] if tx.values("flow_items_of_run", run=run.id) else [run],
+        process=process,
+        save=save,
+        key=lambda run: str(run.id),
+        result_fields={"items": "created"},
+    )
+
+
+def _from_trigger(run: Run) -> SourceItem:
+    given = run.params.get("item") or {}
+    return source_item(
+        str(given.get("id") or f"run:{run.id}"),
+        url=str(given.get("url") or ""),
+        title=str(given.get("title") or f"Run {run.id}"),
+        text=str(given.get("text") or ""),
+        tags=_texts(given.get("tags")),
+        images=_texts(given.get("images")),
+        extra={
+            key: value
+            for key, value in given.items()
+            if key not in ("id", "url", "title", "text", "tags", "images")
+        },
+    )
+
+
+def _texts(given: object) -> list[str]:
+    """Whoever starts a flow may send anything: one text is a list of one, and what is no list is none."""
+    if isinstance(given, str):
+        return [given]
+    return [str(one) for one in given] if isinstance(given, list) else []
+
+
+# What they go through -----------------------------------------------------------------------------------
+
+
+def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
+    """The stage of the step at a position."""
+    step = flow.steps[position]
+
+    def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[FlowItem]:
+        return load_items(tx, run, position, [key for key in keys if isinstance(key, int)])
+
+    def save(tx: Tx, run: Run, item: FlowItem, outcome: Outcome) -> Saved:
+        move(tx, run, item, step, outcome)
+        title = str(item.source.get("title") or item.source_id)
+        return Saved(created=1, label=f"{title[:60]}: {outcome.label}" if outcome.label else title[:100])
+
+    def failed(tx: Tx, run: Run, item: FlowItem, error: Exception) -> None:
+        fail(tx, run, item, step, error)
+
+    async def process(item: FlowItem, tools: Tools) -> Outcome:
+        return await run_step(step, position, item, tools)
+
+    return Stage(
+        name=step.name,
+        title=f"{step.name}: {step.type}",
+        pending=lambda tx, run: [],  # an item comes by its own task, and not by a plan
+        load=load,
+        process=process,
+        save=save,
+        key=lambda item: str(item.id),
+        result_fields={"items": "created"},
+        pool=POOLS.get(step.type),
+        failed=failed,
+    )
+
+
+async def run_step(step: AnyStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
+    """What the step makes of the item; passed over when its condition does not hold."""
+    if step.when is not None and not tools.wires.condition(step.when).holds(item.variables(tools)):
+        return Outcome([("note", {"passed_over": step.when})], label=f"passed over: not {step.when}")
+    match step:
+        case AiStep():
+            return await ai.process(step, position, item, tools)
+        case PublishStep():
+            return await publish.process(step, position, item, tools)
+        case FetchStep():
+            return await others.fetch(step, item, tools)
+        case MediaStep():
+            return await others.media(step, item, tools)
+        case PingStep():
+            return await others.ping(step, item, tools)
+        case RouteStep():
+            return await others.route(step, item, tools)
+        case GateStep():
+            raise TypeError("a gate is not worked through: it waits")

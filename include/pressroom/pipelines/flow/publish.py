@@ -1,0 +1,152 @@
+"""A publish step: what an AI step asked for, or what the item holds, brought to its target once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import html as markup
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.flows import AiStep, Flow, PublishStep
+from pressroom.domain.targets import Content, Picture, Piece, Target
+from pressroom.domain.text import to_json
+from pressroom.pipelines.flow.items import FlowItem, Outcome
+from pressroom.pipelines.site.answers import plain, sanitize
+from pressroom.pipelines.stage import Tools
+
+_BODIES = ("html", "body", "text", "content", "article")
+_BLOCK_END = re.compile(r"</(?:p|h[1-6]|li|div|blockquote|tr|pre)>|<br\s*/?>", re.IGNORECASE)
+_TITLES = ("title", "headline", "name")
+
+
+async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
+    """Publish. Where an AI step could have asked and did not, it is passed over; that none could is wrong."""
+    target = tools.wires.target(step)
+    if step.mode == "auto":
+        arguments = target.from_content(content_of(item, tools.flow.language))
+    else:
+        call = _call(step, position, item, tools.flow)
+        if call is None:
+            return Outcome([("note", {"passed_over": "no AI step asked for it"})], label="not asked for")
+        arguments = _validated(target, call, step)
+    arguments = _validated(target, {**arguments.model_dump(mode="json"), **step.settings}, step)
+    drawn = [packet.data for packet in item.packets if packet.kind == "media"][: target.limits.pictures]
+    pictures = [await _picture(data, tools) for data in drawn]
+    content = content_key(item, turn(step, position, tools.flow))
+    piece: Piece[Any] = Piece(key_of(content, step), arguments, pictures)
+    publication = await tools.wires.publish(step, content, hash_of(arguments, pictures), piece)
+    data = {
+        "target": publication.target,
+        "external_id": publication.external_id,
+        "url": publication.public_url,
+        "status": publication.status.value,
+    }
+    return Outcome(
+        [("published", data)], label=f"{step.to}: {publication.public_url or publication.external_id}"
+    )
+
+
+def turn(step: PublishStep, position: int, flow: Flow) -> int:
+    """Which of the flow's steps that publish to the same place this is, from 1."""
+    return 1 + sum(
+        isinstance(other, PublishStep) and (other.to, other.connection_id) == (step.to, step.connection_id)
+        for other in flow.steps[:position]
+    )
+
+
+def content_key(item: FlowItem, turn: int = 1) -> str:
+    """How the publication ledger names what the item was made of: the same for every flow that takes it up.
+
+    ``turn``: a flow that publishes to one place more than once means a piece of its own each time.
+    """
+    digest = hashlib.sha256(item.source_id.encode()).hexdigest()[:32]
+    return f"source:{digest}" if turn == 1 else f"source:{digest}:{turn}"
+
+
+def key_of(content: str, step: PublishStep) -> str:
+    """What is left at the target, to be found again."""
+    return hashlib.sha256(f"{content}|{step.connection_id}|{step.to}".encode()).hexdigest()[:24]
+
+
+def hash_of(arguments: BaseModel, pictures: list[Picture]) -> str:
+    """SHA-256 over what is published."""
+    facts = [arguments.model_dump(mode="json"), [hashlib.sha256(one.data).hexdigest() for one in pictures]]
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()
+
+
+def content_of(item: FlowItem, language: str) -> Content:
+    """What there is to publish of an item: the newest answer, and where it lacks something the source."""
+    source = item.source
+    answer = item.last("output", "text")
+    data: Mapping[str, Any] = answer.data if answer else {}
+    body = next((str(data[name]) for name in _BODIES if data.get(name)), "")
+    title = next((str(data[name]) for name in _TITLES if data.get(name)), "") or str(
+        source.get("title") or ""
+    )
+    html = (
+        sanitize(body)
+        if "<" in body
+        else _paragraphs(markup.unescape(body))
+        if body
+        else sanitize(str(source.get("html") or ""))
+    )
+    text = _text(html) if html else str(source.get("text") or "")
+    return Content(
+        title=plain(title) or plain(text)[:80],
+        text=text,
+        html=html or _paragraphs(text),
+        excerpt=plain(str(data.get("excerpt") or ""))[:300],
+        tags=tuple(str(tag) for tag in source.get("tags") or ()),
+        link=str(source.get("url") or ""),
+        language=str(source.get("language") or "") or language,
+    )
+
+
+def _paragraphs(text: str) -> str:
+    """Plain text as HTML."""
+    blocks = [markup.escape(" ".join(block.split()), quote=False) for block in text.split("\n\n")]
+    return sanitize("".join(f"<p>{block}</p>" for block in blocks if block))
+
+
+def _text(html: str) -> str:
+    """HTML as plain text, a blank line between its blocks."""
+    return "\n\n".join(block for block in map(plain, _BLOCK_END.split(html)) if block)
+
+
+def _call(step: PublishStep, position: int, item: FlowItem, flow: Flow) -> Mapping[str, Any] | None:
+    """The newest call for this step; None when an AI step saw it and did not call. Raises PermanentError."""
+    for packet in reversed(item.packets):
+        if packet.kind == "tool_call" and packet.data["step"] == step.name:
+            arguments: Mapping[str, Any] = packet.data["arguments"]
+            return arguments
+    ran = {packet.step for packet in item.packets}
+    for other, candidate in enumerate(flow.steps[:position]):
+        if isinstance(candidate, AiStep) and candidate.name in ran and step in flow.visible(other):
+            return None
+    raise PermanentError(
+        f"no AI step before {step.name} may call it: set mode: auto, or widen an AI step's tools"
+    )
+
+
+def _validated(target: Target[Any], given: Mapping[str, Any], step: PublishStep) -> BaseModel:
+    try:
+        found: BaseModel = target.arguments.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+            for one in error.errors(include_url=False, include_input=False)
+        )
+        raise PermanentError(f"{step.to} does not take that: {wrong}") from None
+    return found
+
+
+async def _picture(data: Mapping[str, Any], tools: Tools) -> Picture:
+    url = str(data["url"])
+    content = await asyncio.to_thread(tools.media.get, url)
+    public = url if url.startswith(("http://", "https://")) else ""
+    return Picture(content, str(data["media_type"]), str(data.get("alt") or ""), public)

@@ -1,0 +1,164 @@
+-- Flows: items, what they claim of their sources, their packets, and the gates they wait at.
+
+-- name: flow_claimed
+-- Which of these source ids the flow has taken up: for good, or by an item that a live run still works on.
+SELECT claims.source_id FROM flow_claims AS claims
+JOIN flow_items AS items ON items.account_id = claims.account_id AND items.id = claims.item_id
+JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
+WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.source_id = ANY(%(ids)s::text[])
+    AND (claims.committed_at IS NOT NULL OR runs.status IN ('running', 'paused'))
+
+-- name: flow_claims_free
+-- Claims of runs that are over without having finished with them.
+WITH free AS (
+    DELETE FROM flow_claims AS claims USING flow_items AS items, runs
+    WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.committed_at IS NULL
+        AND claims.source_id = ANY(%(ids)s::text[])
+        AND items.account_id = claims.account_id AND items.id = claims.item_id
+        AND runs.account_id = items.account_id AND runs.id = items.run_id AND runs.id <> %(run)s
+        AND runs.status NOT IN ('running', 'paused')
+    RETURNING claims.item_id
+)
+UPDATE flow_items SET status = 'failed', reason = 'taken up again by a later run', ended_at = now()
+WHERE account_id = %(account)s AND id IN (SELECT item_id FROM free) AND status = 'active'
+
+-- name: flow_item_insert
+INSERT INTO flow_items (account_id, flow_id, run_id, source_id, position, source, step)
+SELECT %(account)s::bigint, %(flow)s::bigint, %(run)s::bigint, %(source_id)s::text, %(position)s::integer,
+    %(source)s::jsonb, %(step)s::integer
+WHERE NOT EXISTS (
+    SELECT FROM flow_claims
+    WHERE account_id = %(account)s AND flow_id = %(flow)s AND source_id = %(source_id)s)
+ON CONFLICT (run_id, source_id) DO NOTHING
+RETURNING id
+
+-- name: flow_claim
+INSERT INTO flow_claims (account_id, flow_id, source_id, item_id)
+VALUES (%(account)s, %(flow)s, %(source_id)s, %(item)s)
+ON CONFLICT (flow_id, source_id) DO NOTHING
+
+-- name: claim_commit
+UPDATE flow_claims SET committed_at = now()
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND item_id = %(item)s AND committed_at IS NULL
+
+-- name: claim_release
+DELETE FROM flow_claims
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND item_id = %(item)s AND committed_at IS NULL
+
+-- name: flow_items_of_run
+SELECT id FROM flow_items WHERE account_id = %(account)s AND run_id = %(run)s ORDER BY position
+
+-- name: flow_items_at_step
+-- Those that failed at the step are there again once the run was opened anew (cleared), unless another run has them.
+SELECT items.id, items.source_id, items.source, items.step,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'step', p.step, 'kind', p.kind, 'data', p.data)
+        ORDER BY p.id), '[]')
+     FROM packets AS p WHERE p.account_id = %(account)s AND p.item_id = items.id) AS packets
+FROM flow_items AS items
+JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
+WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.step = %(step)s
+    AND items.id = ANY(%(ids)s::bigint[])
+    AND (items.status = 'active' OR (items.status = 'failed' AND items.ended_at < runs.opened_at AND NOT EXISTS (
+        SELECT FROM flow_claims AS claims
+        WHERE claims.account_id = %(account)s AND claims.flow_id = items.flow_id
+            AND claims.source_id = items.source_id AND claims.item_id <> items.id)))
+ORDER BY items.position
+
+-- name: flow_item_lock
+-- Takes a failed one up again: its claim with it, and so not while another item has that.
+WITH mine AS (
+    SELECT account_id, flow_id, source_id, id FROM flow_items
+    WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s AND step = %(step)s
+        AND status IN ('active', 'failed')
+    FOR UPDATE
+), claimed AS (
+    INSERT INTO flow_claims AS c (account_id, flow_id, source_id, item_id)
+    SELECT account_id, flow_id, source_id, id FROM mine
+    ON CONFLICT (flow_id, source_id) DO UPDATE SET item_id = excluded.item_id
+    WHERE c.account_id = %(account)s AND c.item_id = excluded.item_id
+    RETURNING item_id
+)
+UPDATE flow_items SET status = 'active', ended_at = NULL, reason = ''
+WHERE account_id = %(account)s AND id IN (SELECT item_id FROM claimed)
+
+-- name: packet_append
+INSERT INTO packets (account_id, item_id, id, step, kind, data)
+SELECT %(account)s::bigint, %(item)s::bigint, coalesce(max(id), 0) + 1, %(step)s::text, %(kind)s::text, %(data)s::jsonb
+FROM packets WHERE account_id = %(account)s AND item_id = %(item)s
+
+-- name: flow_item_step
+UPDATE flow_items SET step = %(step)s WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
+
+-- name: flow_item_end
+UPDATE flow_items SET status = %(status)s, reason = %(reason)s, ended_at = now()
+WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
+
+-- name: flow_waiting
+SELECT coalesce(jsonb_object_agg(step::text, waiting), '{}') FROM (
+    SELECT items.step, count(*) AS waiting FROM flow_items AS items
+    JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
+    WHERE items.account_id = %(account)s AND items.flow_id = %(flow)s AND items.status = 'active'
+        AND runs.status IN ('running', 'paused')
+    GROUP BY items.step) AS counted
+
+-- name: flow_endings
+SELECT status, count(*) AS items FROM flow_items
+WHERE account_id = %(account)s AND run_id = %(run)s
+GROUP BY status ORDER BY status
+
+-- name: flow_item_list
+SELECT id, source_id, source ->> 'title' AS title, source ->> 'url' AS url, step, status, reason, created_at, ended_at
+FROM flow_items
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND (%(run)s::bigint IS NULL OR run_id = %(run)s)
+ORDER BY id DESC LIMIT %(limit)s
+
+-- name: packets_of_item
+SELECT id, step, kind, data, at FROM packets WHERE account_id = %(account)s AND item_id = %(item)s ORDER BY id
+
+-- name: gate_open
+-- Opening it again (the task was cleared) makes a new link, and the old one is void; an answer stays. Only a failed
+-- item that is taken up again waits anew.
+INSERT INTO gates AS g (account_id, item_id, step, by, subject, token_hash, task, due_at, on_timeout)
+VALUES (%(account)s, %(item)s, %(step)s, %(by)s, %(subject)s, %(token_hash)s, %(task)s, now() + %(timeout)s::interval,
+    %(on_timeout)s)
+ON CONFLICT (item_id, step) DO UPDATE
+SET token_hash = excluded.token_hash, task = excluded.task, due_at = excluded.due_at, subject = excluded.subject,
+    on_timeout = excluded.on_timeout, outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL
+WHERE g.account_id = %(account)s AND (g.outcome IS NULL OR EXISTS (
+    SELECT FROM flow_items AS items
+    WHERE items.account_id = %(account)s AND items.id = g.item_id AND items.status = 'failed'))
+RETURNING id
+
+-- name: gate_of_item
+SELECT id, item_id, step, by, subject, due_at, on_timeout, outcome, answer, answered_by, answered_at, task,
+    due_at <= now() AS due
+FROM gates WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s
+
+-- name: gate_answer
+UPDATE gates SET outcome = %(outcome)s, answer = %(answer)s, answered_by = %(by)s, answered_at = now()
+WHERE account_id = %(account)s AND id = %(gate)s AND outcome IS NULL
+    AND due_at > coalesce(%(at)s::timestamptz, now())
+
+-- name: gates_timed_out
+-- The database's clock decides, and only while nobody has answered. What waits for the time alone is let through.
+UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout END, answered_by = 'the time',
+    answered_at = now(), answer = '{}'
+WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND outcome IS NULL AND due_at <= now()
+
+-- name: gates_of_flow
+SELECT gates.id, gates.item_id, gates.step, gates.by, gates.subject, gates.due_at, gates.on_timeout, gates.outcome,
+    gates.answer, gates.answered_by, gates.answered_at, gates.task, gates.due_at <= now() AS due
+FROM gates JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
+WHERE gates.account_id = %(account)s AND items.flow_id = %(flow)s
+    AND (NOT %(open_only)s::boolean OR (gates.outcome IS NULL AND items.status = 'active'))
+ORDER BY gates.id
+
+-- name: webhook_call
+INSERT INTO webhook_calls (account_id, signature) VALUES (%(account)s, %(signature)s) ON CONFLICT DO NOTHING
+
+-- name: webhook_call_forget
+DELETE FROM webhook_calls WHERE account_id = %(account)s AND signature = %(signature)s
+
+-- name: webhook_calls_forget
+DELETE FROM webhook_calls
+WHERE account_id = %(account)s AND at < now() - make_interval(secs => %(seconds)s::double precision)

@@ -1,0 +1,81 @@
+-- A site's articles from review on: what people decide, and what is to be published. `targets` and `updates`: the site's
+-- targets as the publication ledger names them, and whether each can change what it has.
+
+-- name: articles_reviewed
+SELECT id, title, slug, meta_description, html, excerpt, tags, word_count, status, content_hash, approved_hash,
+    approved_by, approved_at, review_note, published_at
+FROM contents
+WHERE account_id = %(account)s AND site_id = %(site)s
+    AND status IN ('review', 'approved', 'rejected', 'published')
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (%(content)s::bigint IS NULL OR id = %(content)s)
+ORDER BY id
+
+-- name: article_images
+SELECT content_id, position, media_url, media_type, alt FROM images
+WHERE account_id = %(account)s AND site_id = %(site)s AND content_id = ANY(%(ids)s::bigint[]) AND status = 'generated'
+ORDER BY content_id, position
+
+-- name: article_hash
+UPDATE contents SET content_hash = %(content_hash)s
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND content_hash <> %(content_hash)s
+
+-- name: article_approve
+UPDATE contents SET status = 'approved', approved_hash = content_hash, approved_by = %(by)s, approved_at = now(),
+    review_note = '', updated_at = now()
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND content_hash = %(content_hash)s
+    AND status IN ('review', 'rejected')
+
+-- name: article_reject
+-- What is out, or may be, can no longer be decided on; of an edited article, that is the version before.
+UPDATE contents SET status = 'rejected', approved_hash = NULL, approved_by = NULL, approved_at = NULL,
+    review_note = %(note)s, updated_at = now()
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND status IN ('review', 'approved')
+    AND NOT EXISTS (
+        SELECT FROM publications AS p
+        WHERE p.account_id = %(account)s AND p.content = 'article:' || contents.id
+            AND p.content_hash = contents.content_hash
+            AND p.status IN ('attempting', 'unknown', 'accepted', 'confirmed'))
+
+-- name: article_edit
+UPDATE contents SET status = 'review', title = %(title)s, html = %(html)s, word_count = %(words)s,
+    content_hash = %(content_hash)s, approved_hash = NULL, approved_by = NULL, approved_at = NULL,
+    review_note = %(note)s, updated_at = now()
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s
+    AND status IN ('review', 'approved', 'rejected', 'published')
+
+-- name: articles_to_publish
+-- Each approved article with each target that does not have it. One that all targets have, but whose status does not say
+-- so, is among them once: whoever published it has died before it could say so.
+SELECT id, place FROM (
+    SELECT contents.id, t.place, t.target, p.id IS NOT NULL AS there,
+        bool_and(p.id IS NOT NULL) OVER (PARTITION BY contents.id) AS everywhere
+    FROM contents
+    CROSS JOIN unnest(%(targets)s::text[], %(updates)s::boolean[]) WITH ORDINALITY AS t (target, updates, place)
+    LEFT JOIN publications AS p ON p.account_id = contents.account_id AND p.content = 'article:' || contents.id
+        AND p.target = t.target AND p.status IN ('accepted', 'confirmed')
+        AND (p.content_hash = contents.content_hash OR NOT t.updates)
+    WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.status = 'approved'
+        AND contents.approved_hash = contents.content_hash
+        AND (%(ids)s::bigint[] IS NULL OR contents.id = ANY(%(ids)s::bigint[]))) AS pairs
+WHERE (NOT there OR (everywhere AND place = 1))
+    AND NOT EXISTS (
+        SELECT FROM item_failures AS f
+        WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'publish'
+            AND f.item = pairs.id || ':' || pairs.target AND f.attempts >= 3)
+ORDER BY id, place
+
+-- name: article_published
+UPDATE contents SET status = 'published', published_at = coalesce(published_at, now()), updated_at = now()
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND status = 'approved'
+    AND approved_hash = %(content_hash)s
+    AND NOT EXISTS (
+        SELECT FROM unnest(%(targets)s::text[], %(updates)s::boolean[]) AS t (target, updates)
+        WHERE NOT EXISTS (
+            SELECT FROM publications AS p
+            WHERE p.account_id = %(account)s AND p.content = 'article:' || contents.id AND p.target = t.target
+                AND p.status IN ('accepted', 'confirmed')
+                AND (p.content_hash = contents.content_hash OR NOT t.updates)))
+
+-- name: articles_approved
+SELECT count(*) FROM contents WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'approved'

@@ -1,0 +1,134 @@
+"""Stand-ins for what a flow's steps reach: sources, targets and webhooks in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pressroom.adapters.expressions import compile as read_condition
+from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.expressions import Expression
+from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+from pressroom.pipelines.stage import Destination
+
+
+class PostArguments(BaseModel):
+    """What a FakeTarget can be told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=280)
+    title: str = ""
+    board: str = ""
+
+
+class FakeTarget:
+    """A target in a dict: key → piece. ``errors``: raised by one call to publish after another."""
+
+    description = "Posts a short text."
+    arguments = PostArguments
+    settle_seconds = 0.0
+
+    def __init__(
+        self,
+        handler: str = "fake",
+        connection: str = "pressroom_fake",
+        *,
+        pictures: int | None = None,
+        errors: Sequence[Exception] = (),
+    ) -> None:
+        self.handler, self.connection = handler, connection
+        self.limits = TargetLimits(text_chars=280, pictures=pictures)
+        self.errors = list(errors)
+        self.pieces: dict[str, Piece[PostArguments]] = {}
+        self.calls = 0
+
+    def from_content(self, content: Content) -> PostArguments:
+        """Title and text as they are, the text cut to what is taken."""
+        return PostArguments(text=content.text[:280] or content.title, title=content.title)
+
+    async def check(self) -> None:
+        """It always works."""
+
+    async def publish(self, piece: Piece[PostArguments]) -> Placed:
+        """Keep it; or raise the next error."""
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        self.pieces[piece.key] = piece
+        return self._placed(piece.key)
+
+    async def find(self, piece: Piece[PostArguments]) -> Placed | None:
+        """By its key."""
+        return self._placed(piece.key) if piece.key in self.pieces else None
+
+    async def unpublish(self, external_id: str) -> bool:
+        """Forget it."""
+        self.pieces.pop(external_id, None)
+        return True
+
+    def _placed(self, key: str) -> Placed:
+        return Placed(key, f"https://{self.handler}.example/{key}")
+
+
+class FakeWires:
+    """A flow's reach in memory. ``sources``: what every fetch gives; ``told``: (connection, event, payload).
+
+    ``deaf``: the error that telling anybody raises. Targets are made when they are asked for, by handler and
+    connection.
+    """
+
+    def __init__(self, sources: Sequence[SourceItem] = (), deaf: Exception | None = None) -> None:
+        self.run_id = 1
+        self.sources = list(sources)
+        self.deaf = deaf
+        self.taken: set[str] = set()
+        self.targets: dict[tuple[str, str], FakeTarget] = {}
+        self.told: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.published: list[tuple[str, str, str]] = []
+        """(handler, content, hash) of everything that was to be published."""
+
+    def condition(self, text: str) -> Expression:
+        """The real thing: conditions reach nothing outside."""
+        return read_condition(text)
+
+    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
+        """Those that are not known, as many as the cap allows."""
+        over = set(await known([one.source_id for one in self.sources]))
+        return [one for one in self.sources if one.source_id not in over][: source.cap]
+
+    async def known(self, ids: Sequence[str]) -> Collection[str]:
+        """Those in ``taken``."""
+        return self.taken & set(ids)
+
+    def target(self, to: Destination) -> FakeTarget:
+        """One for each handler and connection. Raises ConfigurationError for the handler ``nowhere``."""
+        if to.to == "nowhere":
+            raise ConfigurationError(f"there is no connection {to.connection_id!r}")
+        key = (to.to, to.connection_id)
+        return self.targets.setdefault(key, FakeTarget(*key))
+
+    async def publish(
+        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
+    ) -> Publication:
+        """Straight to the target, without a ledger."""
+        target = self.target(to)
+        placed = await target.publish(piece)
+        self.published.append((to.to, content, content_hash))
+        return Publication(
+            len(self.published), self.run_id, content, f"{to.connection_id}/{to.to}",
+            PublicationStatus.ACCEPTED, content_hash, datetime(2027, 1, 1, tzinfo=UTC), placed.external_id,
+            public_url=placed.url,
+        )  # fmt: skip
+
+    async def tell(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
+        """Keep it; or raise ``deaf``."""
+        if self.deaf is not None:
+            raise self.deaf
+        self.told.append((connection, event, payload))

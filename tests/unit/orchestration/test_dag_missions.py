@@ -1,0 +1,123 @@
+"""The DAG of a mission: one cycle a run, polled without a worker, undone when it fails."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, DeltaTriggerTimetable
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from pressroom.domain.missions import Mission
+from pressroom.orchestration.dag import build_dag
+from pressroom.orchestration.triggers import PollTrigger, RunTrigger
+from pressroom.pipelines.mission.pipeline import MISSION
+
+STAGES = ["intake", "strategy", "content", "publish", "analytics", "optimize"]
+START = dt.datetime(2027, 1, 4, 8, tzinfo=dt.UTC)
+FEBRUARY = dt.datetime(2027, 2, 1, tzinfo=dt.UTC)
+
+
+def mission(**changes: Any) -> Mission:
+    facts = {
+        "account": "acme", "slug": "launch", "name": "The Launch", "status": "active",
+        "objectives": ["be known"], "platforms": ["twitter"], **changes,
+    }  # fmt: skip
+    return Mission.model_validate(facts)
+
+
+def built(**changes: Any) -> DAG:
+    return build_dag(MISSION, mission(**changes))
+
+
+def test_it_is_found_by_its_mission_and_its_account() -> None:
+    dag = built()
+    assert dag.dag_id == "mission__launch"
+    assert dag.tags == {"pressroom", "account:acme", "mission:launch"}
+    assert dag.doc_md is not None
+    assert all(f"| `{stage.name}` | {stage.title} |" in dag.doc_md for stage in MISSION.stages)
+
+
+def test_the_six_stages_stand_in_order_and_analytics_is_one_task_that_defers() -> None:
+    steps = {
+        stage: [stage] if stage == "analytics" else [f"{stage}.plan", f"{stage}.work"] for stage in STAGES
+    }
+    dag = built()
+    assert [task.task_id for task in dag.tasks] == [
+        "open_run", *(step for stage in STAGES for step in steps[stage]), "close_run",
+    ]  # fmt: skip
+    assert dag.get_task("analytics").upstream_task_ids == {"publish.plan", "publish.work"}
+    assert dag.get_task("optimize.plan").upstream_task_ids == {"analytics"}
+
+
+def test_without_rollback_nothing_is_undone() -> None:
+    assert not {"rollback", "done"} & {task.task_id for task in built().tasks}
+
+
+def test_with_rollback_it_waits_for_every_stage_and_the_run_still_fails() -> None:
+    dag = built(rollback=True)
+    undo, done, closing = (dag.get_task(name) for name in ("rollback", "done", "close_run"))
+    assert undo.trigger_rule == "all_done"
+    assert {"intake.work", "content.plan", "analytics", "optimize.work"} <= undo.upstream_task_ids
+    # A leaf that is behind the last stage but not behind the rollback fails the DAG run with any stage.
+    assert done.upstream_task_ids == {"optimize.plan", "optimize.work"}
+    assert {"rollback", "done", "optimize.work"} <= closing.upstream_task_ids
+
+
+@pytest.mark.parametrize(
+    ("changes", "days", "ends"),
+    [
+        ({"starts_at": START.isoformat(), "duration_days": 28}, 7, START + dt.timedelta(days=28)),
+        ({"starts_at": START.isoformat(), "ends_at": FEBRUARY.isoformat()}, 7, FEBRUARY),
+        ({}, None, None),
+        ({"starts_at": START.isoformat(), "status": "paused"}, None, None),
+        ({"starts_at": START.isoformat(), "status": "completed"}, None, None),
+    ],
+    ids=["every cycle", "until its end", "no start: by hand", "paused", "completed"],
+)  # fmt: skip
+def test_schedule(changes: dict[str, Any], days: int | None, ends: dt.datetime | None) -> None:
+    dag = built(**changes)
+    schedule: Any = dag.schedule
+    if days is None:
+        assert schedule is None
+        return
+    assert isinstance(schedule, DeltaTriggerTimetable)
+    assert schedule.delta == dt.timedelta(days=days)
+    assert (dag.start_date, dag.end_date) == (START, ends)
+
+
+def test_the_next_cycle_waits_for_this_one() -> None:
+    dag = built()
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+
+
+def test_a_mission_takes_a_cap_and_no_number_of_articles() -> None:
+    params = built().params
+    assert list(params) == ["cap_cents"]
+    with pytest.raises(ParamValidationError):
+        params.get_param("cap_cents").resolve(-1)
+
+
+def test_two_builds_of_one_definition_serialize_identically() -> None:
+    texts = [json.dumps(DagSerialization.to_dict(built(rollback=True)), sort_keys=True) for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        RunTrigger(1, 2),
+        RunTrigger(1, 2, until="2027-01-01T00:00:00+00:00"),
+        RunTrigger(1, 2, workflow="mission/launch", stage="publish"),
+        PollTrigger(1, 2, "mission/launch", "analytics"),
+    ],
+)
+def test_a_trigger_survives_being_stored(trigger: RunTrigger | PollTrigger) -> None:
+    path, values = trigger.serialize()
+    json.dumps(values)
+    assert path == f"pressroom.orchestration.triggers.{type(trigger).__name__}"
+    assert type(trigger)(**values).serialize() == trigger.serialize()

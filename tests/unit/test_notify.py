@@ -1,0 +1,133 @@
+"""A signed word to somebody: its receiver can check it, and its secret is in no message."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from pressroom.adapters.notify import NotifySettings, notify
+from pressroom.adapters.signing import SIGNATURE_HEADER, verify
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
+
+SECRET = "s3cr3t-of-the-hook"
+URL = "https://hooks.example/in?key=also-secret"
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def settings(**changes: Any) -> NotifySettings:
+    given = {"host": URL, "password": SECRET, **changes}
+    return NotifySettings.from_connection("chat", **given)
+
+
+def send(handler: Handler, **payload: Any) -> None:
+    asyncio.run(notify(settings(), "ping", payload, transport=httpx.MockTransport(handler)))
+
+
+def failure(handler: Handler) -> PressroomError:
+    with pytest.raises(PressroomError) as caught:
+        send(handler, message="hello")
+    assert SECRET not in str(caught.value)
+    assert "also-secret" not in str(caught.value)
+    assert "hooks.example" not in str(caught.value)
+    assert caught.value.__cause__ is None  # a log would show what hangs on it
+    return caught.value
+
+
+def test_what_is_sent_is_signed_and_says_what_it_is() -> None:
+    seen: list[httpx.Request] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(204)
+
+    send(take, message="hällo", published=[{"url": "https://example.org/1"}])
+    [request] = seen
+    assert (request.method, str(request.url)) == ("POST", URL)
+    assert request.headers["Pressroom-Event"] == "ping"
+    assert request.headers["Content-Type"] == "application/json"
+    body = request.read()
+    assert json.loads(body) == {
+        "event": "ping", "message": "hällo", "published": [{"url": "https://example.org/1"}],
+    }  # fmt: skip
+    header = request.headers[SIGNATURE_HEADER]
+    assert verify(header, body, SECRET, now=time.time(), tolerance=5) is not None
+    assert verify(header, body + b" ", SECRET, now=time.time()) is None
+    assert verify(header, body, "another", now=time.time()) is None
+    assert SECRET not in str(dict(request.headers))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, None), (202, None), (301, PermanentError), (400, PermanentError), (401, PermanentError),
+     (404, PermanentError), (410, PermanentError), (429, TransientError), (500, TransientError),
+     (503, TransientError)],
+)  # fmt: skip
+def test_every_answer_is_of_a_kind(status: int, kind: type[PressroomError] | None) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, text="as you like", headers={"Location": "https://elsewhere.example"})
+
+    if kind is None:
+        send(answer, message="hello")
+        return
+    error = failure(answer)
+    assert type(error) is kind
+    assert str(error).startswith(f"connection 'chat': it answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ConnectError("no route to hooks.example"), TransientError),
+        (httpx.ConnectTimeout("hooks.example"), TransientError),
+        (httpx.ReadTimeout("hooks.example"), TransientError),
+        (httpx.RemoteProtocolError(f"nonsense of {URL}"), TransientError),
+        (httpx.UnsupportedProtocol("hooks.example"), TransientError),
+        (httpx.DecodingError(f"gzip of {URL}"), PermanentError),
+        (httpx.TooManyRedirects("hooks.example"), PermanentError),
+    ],
+    ids=lambda one: one.__name__ if isinstance(one, type) else type(one).__name__,
+)
+def test_every_way_to_fail_is_of_a_kind(error: Exception, kind: type[PressroomError]) -> None:
+    def fall(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    found = failure(fall)
+    assert type(found) is kind
+    assert type(error).__name__ in str(found)
+
+
+def test_a_server_that_echoes_gives_nothing_away() -> None:
+    def echo(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, text=f"wrong secret {SECRET}, said {request.read().decode()}" + "x" * 5000)
+
+    error = failure(echo)
+    assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize("password", [None, "", "  "])
+def test_without_a_secret_nothing_can_be_signed(password: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="'chat': password: there is no secret to sign with"):
+        settings(password=password)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"host": None}, {"host": ""}, {"extra": {"timeout": 5}}, {"extra": {"timeout_seconds": 0}},
+     {"host": "ftp://hooks.example"}],
+)  # fmt: skip
+def test_a_connection_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="'chat'") as caught:
+        settings(**wrong)
+    assert SECRET not in str(caught.value)
+
+
+def test_settings_show_no_secret() -> None:
+    assert SECRET not in repr(settings())
+    assert settings(extra={"timeout_seconds": 3}).timeout_seconds == 3
