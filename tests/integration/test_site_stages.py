@@ -48,7 +48,12 @@ class World:
                        lease_until="2100-01-01")  # fmt: skip
         account = Account(slug="acme", name="Acme")
         self.run = Run(
-            account=account, workflow=SETTINGS, brand=None, id=run, account_id=self.account, workflow_id=self.site
+            account=account,
+            workflow=SETTINGS,
+            brand=None,
+            id=run,
+            account_id=self.account,
+            workflow_id=self.site,
         )
 
     def one(self, statement: str, *params: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.model import ImageRequest
 from pressroom.domain.text import quoted
+from pressroom.pipelines.site.approval import to_review
 from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
 from pressroom.store.database import Tx
 
@@ -73,7 +74,7 @@ def save(tx: Tx, run: Run, image: PendingImage, output: Drawn) -> Saved:
     tx.value("content_lock", site=run.site_id, content=image.content_id)
     if not tx.run("image_generated", site=run.site_id, image=image.id, **vars(output)):
         raise AlreadyDone(f"image {image.id} no longer waits to be drawn")
-    tx.run("content_to_review", site=run.site_id, content=image.content_id)
+    to_review(tx, run.site_id, image.content_id, auto_publish=run.site.publish.auto_publish)
     which = f"image {image.position}" if image.position else "featured image"
     return Saved(created=1, label=f"{which} of {quoted(image.title)}")
 

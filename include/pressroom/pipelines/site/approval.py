@@ -1,0 +1,177 @@
+"""People's part: approve, reject and edit articles. An approval is for the content that was seen, and for no
+other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.domain.text import to_json
+from pressroom.pipelines.site.answers import plain, sanitize, words_of_html
+from pressroom.store.database import Tx
+
+AUTO = "auto"
+"""Who approves where nobody has to."""
+
+REVIEWED = ("review", "approved", "rejected", "published")
+"""The statuses of articles that have gone to review."""
+
+
+@dataclass(frozen=True)
+class ArticleImage:
+    """A picture of an article: the featured one has position 0, the others stand in the text in order."""
+
+    content_id: int
+    position: int
+    media_url: str
+    media_type: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class ReviewedArticle:
+    """An article as a reviewer sees it. ``content_hash``: of what would be published."""
+
+    id: int
+    title: str
+    slug: str
+    meta_description: str
+    html: str
+    excerpt: str
+    tags: list[str]
+    word_count: int
+    status: str
+    content_hash: str
+    approved_hash: str | None
+    approved_by: str | None
+    approved_at: datetime | None
+    review_note: str
+    published_at: datetime | None
+
+
+def content_hash(article: ReviewedArticle, images: Sequence[ArticleImage]) -> str:
+    """SHA-256 over what would be published, pictures in their order."""
+    facts = {
+        "title": article.title,
+        "slug": article.slug,
+        "meta_description": article.meta_description,
+        "html": article.html,
+        "excerpt": article.excerpt,
+        "tags": list(article.tags),
+        "images": [
+            [image.media_url, image.alt] for image in sorted(images, key=lambda image: image.position)
+        ],
+    }
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()
+
+
+def articles(tx: Tx, site_id: int, status: str | None = None) -> list[ReviewedArticle]:
+    """Articles that have gone to review, oldest first. Those without a hash get theirs."""
+    if status is not None and status not in REVIEWED:
+        raise PermanentError(f"{status!r} is no status of a reviewed article: {', '.join(REVIEWED)}")
+    found = _read(tx, site_id, status=status)
+    return _hashed(tx, site_id, found)
+
+
+def article(tx: Tx, site_id: int, content_id: int) -> ReviewedArticle:
+    """One article. Raises PermanentError when the site has no such one in review or beyond."""
+    found = _hashed(tx, site_id, _read(tx, site_id, content_id=content_id))
+    if not found:
+        raise PermanentError(f"this site has no article {content_id} that has gone to review")
+    return found[0]
+
+
+def pictures(tx: Tx, site_id: int, ids: Sequence[int]) -> dict[int, list[ArticleImage]]:
+    """The pictures of articles, in order."""
+    found: dict[int, list[ArticleImage]] = {}
+    for image in tx.all("article_images", ArticleImage, site=site_id, ids=list(ids)):
+        found.setdefault(image.content_id, []).append(image)
+    return found
+
+
+def to_review(tx: Tx, site_id: int, content_id: int, *, auto_publish: bool) -> bool:
+    """An article goes from draft to review once all of its images are there; with ``auto_publish`` further.
+
+    Returns whether it went. The article's row is locked already.
+    """
+    if not tx.run("content_to_review", site=site_id, content=content_id):
+        return False
+    seen = article(tx, site_id, content_id)
+    if auto_publish:
+        approve(tx, site_id, content_id, seen.content_hash, AUTO)
+    return True
+
+
+def approve(tx: Tx, site_id: int, content_id: int, seen_hash: str, by: str) -> None:
+    """Approve what has that hash. Raises RunConflict when it has changed since, or was decided."""
+    tx.value("content_lock", site=site_id, content=content_id)
+    now = _fresh(tx, site_id, content_id)
+    if now.content_hash != seen_hash:
+        raise RunConflict(f"article {content_id} has changed since it was read: read it again")
+    if not tx.run("article_approve", site=site_id, content=content_id, content_hash=seen_hash, by=by):
+        raise RunConflict(f"article {content_id} is {now.status}, and does not wait for review")
+
+
+def reject(tx: Tx, site_id: int, content_id: int, reason: str, by: str) -> None:
+    """Reject, with a reason. Raises RunConflict when it is out already or about to be, or was decided."""
+    tx.value("content_lock", site=site_id, content=content_id)
+    now = article(tx, site_id, content_id)
+    if not tx.run("article_reject", site=site_id, content=content_id, note=f"{by}: {reason}"):
+        out = now.status in ("review", "approved")
+        raise RunConflict(
+            f"article {content_id} is {'being published' if out else now.status}, and cannot be rejected"
+        )
+
+
+def edit(
+    tx: Tx, site_id: int, content_id: int, *, by: str, title: str | None = None, html: str | None = None
+) -> ReviewedArticle:
+    """Change title or body: what was approved is void, and the article waits for review again.
+
+    What is published stays as it is until the new version is approved. Raises PermanentError when nothing
+    would be left of one of them.
+    """
+    tx.value("content_lock", site=site_id, content=content_id)
+    before = article(tx, site_id, content_id)
+    new_title = before.title if title is None else plain(title)
+    new_html = before.html if html is None else sanitize(html)
+    if not new_title or not plain(new_html):
+        raise PermanentError("an article needs a title and a text")
+    words = words_of_html(new_html)
+    after = replace(before, title=new_title, html=new_html, word_count=words)
+    digest = content_hash(after, pictures(tx, site_id, [content_id]).get(content_id, []))
+    tx.run(
+        "article_edit", site=site_id, content=content_id, title=new_title, html=new_html, words=words,
+        content_hash=digest, note=f"edited by {by}",
+    )  # fmt: skip
+    return article(tx, site_id, content_id)
+
+
+def _read(
+    tx: Tx, site_id: int, *, status: str | None = None, content_id: int | None = None
+) -> list[ReviewedArticle]:
+    return tx.all("articles_reviewed", ReviewedArticle, site=site_id, status=status, content=content_id)
+
+
+def _hashed(tx: Tx, site_id: int, found: Sequence[ReviewedArticle]) -> list[ReviewedArticle]:
+    lacking = [one.id for one in found if not one.content_hash]
+    images = pictures(tx, site_id, lacking) if lacking else {}
+    return [
+        one if one.content_hash else _with_hash(tx, site_id, one, images.get(one.id, [])) for one in found
+    ]
+
+
+def _with_hash(tx: Tx, site_id: int, one: ReviewedArticle, images: Sequence[ArticleImage]) -> ReviewedArticle:
+    digest = content_hash(one, images)
+    tx.run("article_hash", site=site_id, content=one.id, content_hash=digest)
+    return replace(one, content_hash=digest)
+
+
+def _fresh(tx: Tx, site_id: int, content_id: int) -> ReviewedArticle:
+    """The article, with the hash of what its rows hold now, whoever has changed them."""
+    one = article(tx, site_id, content_id)
+    return _with_hash(tx, site_id, one, pictures(tx, site_id, [content_id]).get(content_id, []))

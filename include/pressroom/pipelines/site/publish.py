@@ -1,0 +1,181 @@
+"""Approved articles → the site's targets, each once on each; an article approved anew is changed in place.
+
+What each target has, the publication ledger knows: one target's failure never holds another, and what is
+there is not sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pressroom.domain.definitions import Site, SiteTarget
+from pressroom.domain.errors import ConfigurationError, PermanentError
+from pressroom.domain.publishing import Publication
+from pressroom.domain.targets import UPDATES_IN_PLACE, Content, Picture, Piece, Target
+from pressroom.domain.text import quoted
+from pressroom.pipelines.estimate import Estimate
+from pressroom.pipelines.site import approval
+from pressroom.pipelines.site.answers import plain
+from pressroom.pipelines.site.approval import ArticleImage, ReviewedArticle
+from pressroom.pipelines.stage import Key, Pipeline, Run, Saved, Stage, Tools
+from pressroom.store.database import Tx
+
+NAME = "publish"
+BATCH_ITEMS = 32
+
+
+@dataclass(frozen=True)
+class ForTarget:
+    """An approved article, and one of the places that it goes to. ``digest``: of the article as it is."""
+
+    article: ReviewedArticle
+    images: Sequence[ArticleImage]
+    target: SiteTarget
+    digest: str
+
+    @property
+    def content(self) -> str:
+        """How the publication ledger names the article."""
+        return f"article:{self.article.id}"
+
+
+def pending(tx: Tx, run: Run) -> Sequence[Key]:
+    """Pairs of an approved article's id and the position of a target that lacks it."""
+    return [[row["id"], row["place"] - 1] for row in _waiting(tx, run, None)]
+
+
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[ForTarget]:
+    """Those of the pairs that still wait, with the article as it is now."""
+    asked = {(key[0], key[1]) for key in keys if isinstance(key, list)}
+    waiting = [(row["id"], row["place"] - 1) for row in _waiting(tx, run, sorted({id for id, _ in asked}))]
+    chosen = [pair for pair in waiting if pair in asked]
+    ids = sorted({id for id, _ in chosen})
+    images = approval.pictures(tx, run.site_id, ids)
+    articles = {id: approval.article(tx, run.site_id, id) for id in ids}
+    digests = {id: approval.content_hash(articles[id], images.get(id, [])) for id in ids}
+    return [
+        ForTarget(articles[id], images.get(id, []), run.site.publish.targets[place], digests[id])
+        for id, place in chosen
+    ]
+
+
+async def process(item: ForTarget, tools: Tools) -> Publication:
+    """Publish, or find that it is there. A target that is set up wrongly is this item's error alone."""
+    if item.digest != item.article.approved_hash:
+        raise PermanentError("the article has changed since it was approved: review it again")
+    to, site = item.target, tools.site
+    try:
+        target = tools.wires.target(to)
+        made = target.from_content(_content(item.article, site)).model_dump(mode="json")
+        arguments = _validated(target, {**made, **to.settings}, to)
+        most = target.limits.pictures
+        shown = item.images if most is None else item.images[:most]
+        pieces = [await _picture(image, tools) for image in shown]
+        piece: Piece[Any] = Piece(key_of(item, site), arguments, pieces)
+        return await tools.wires.publish(to, item.content, item.digest, piece, update=True)
+    except ConfigurationError as error:
+        # It would end the batch, and with it the other targets.
+        raise PermanentError(f"{to.name}: {error}") from error
+
+
+def save(tx: Tx, run: Run, item: ForTarget, output: Publication) -> Saved:
+    """The article is published once all of its targets have it."""
+    tx.run(
+        "article_published", site=run.site_id, content=item.article.id, content_hash=item.digest,
+        **_targets(run.site),
+    )  # fmt: skip
+    where = output.public_url or output.external_id or ""
+    return Saved(created=1, label=f"{quoted(item.article.title)} on {item.target.name}: {where}"[:120])
+
+
+def key_of(item: ForTarget, site: Site) -> str:
+    """What is left at the target, to be found again: the same for every version of the article."""
+    name = f"{site.account}/{site.slug}/{item.content}|{item.target.name}"
+    return hashlib.sha256(name.encode()).hexdigest()[:24]
+
+
+def _content(article: ReviewedArticle, site: Site) -> Content:
+    return Content(
+        title=article.title,
+        text=plain(article.html),
+        html=article.html,
+        excerpt=article.excerpt or article.meta_description,
+        slug=article.slug,
+        tags=tuple(article.tags),
+        link=site.url,
+        language=site.language,
+    )
+
+
+def _validated(target: Target[Any], given: Mapping[str, Any], to: SiteTarget) -> BaseModel:
+    try:
+        found: BaseModel = target.arguments.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+            for one in error.errors(include_url=False, include_input=False)
+        )
+        raise PermanentError(f"{to.name} does not take that: {wrong}") from None
+    return found
+
+
+async def _picture(image: ArticleImage, tools: Tools) -> Picture:
+    data = await asyncio.to_thread(tools.media.get, image.media_url)
+    try:
+        public = tools.media.public_url(image.media_url)
+    except ConfigurationError:  # most targets take the bytes; the others say what they lack
+        public = ""
+    return Picture(data, image.media_type, image.alt, public)
+
+
+def _waiting(tx: Tx, run: Run, ids: Sequence[int] | None) -> list[dict[str, Any]]:
+    return tx.rows(
+        "articles_to_publish", site=run.site_id, ids=None if ids is None else list(ids), **_targets(run.site)
+    )
+
+
+def _targets(site: Site) -> dict[str, Any]:
+    targets = site.publish.targets
+    return {
+        "targets": [one.name for one in targets],
+        "updates": [one.to in UPDATES_IN_PLACE for one in targets],
+    }
+
+
+def _estimate(tx: Tx, run: Run) -> Estimate:
+    return Estimate(credits={NAME: Decimal(0)}, items={NAME: len(pending(tx, run))})
+
+
+def anything_to_publish(tx: Tx, run: Run) -> bool:
+    """Whether the site has approved articles that a target lacks."""
+    return bool(_waiting(tx, run, None))
+
+
+STAGE: Stage[ForTarget, Publication] = Stage(
+    name=NAME,
+    title="Approved articles → targets",
+    pending=pending,
+    load=load,
+    process=process,
+    save=save,
+    key=lambda item: f"{item.article.id}:{item.target.name}",
+    result_fields={"published": "created", "batches_run": "batches"},
+    batch_items=lambda site: BATCH_ITEMS,
+    pool="pressroom_publish",
+)
+
+SITE_PUBLISH = Pipeline(
+    "site",
+    [STAGE],
+    estimate=_estimate,
+    waiting=lambda tx, site: {NAME: tx.value("articles_approved", site=site)},
+    exclusive=False,
+)
+"""A site's second pipeline. Articles may be written meanwhile."""

@@ -1,0 +1,146 @@
+"""The commands on a site's articles, against a real database and a transport in Airflow's place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from pressroom.cli import app
+from pressroom.definitions.reading import workflow
+from pressroom.domain.definitions import Account, Site
+from pressroom.store.database import Store
+from tests.support.press import add_articles
+from tests.support.world import World
+
+pytestmark = pytest.mark.integration
+
+DEFINITIONS = (
+    "kind: Account\nslug: acme\nname: Acme\n---\n"
+    "kind: Site\naccount: acme\nslug: garden\nname: Garden\npublish: {targets: [{to: wordpress}]}\n---\n"
+    "kind: Site\naccount: acme\nslug: shed\nname: Shed\n"
+)
+URI = "pressroom://site/garden/approved"
+Invoke = Callable[..., Result]
+
+
+class FakeAirflow:
+    """Answers as Airflow's REST API does. ``away``: not at all."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self.triggered: list[str] = []
+        self.away = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if self.away:
+            raise httpx.ConnectError("refused")
+        if path == "/auth/token":
+            return httpx.Response(201, json={"access_token": "t"})
+        if (request.method, path) == ("GET", "/api/v2/assets"):
+            return httpx.Response(200, json={"assets": [{"id": 5, "uri": URI}], "total_entries": 1})
+        if path == "/api/v2/assets/events":
+            self.events.append(json.loads(request.content))
+            return httpx.Response(200, json={})
+        if path == "/api/v2/dags/site__garden__publish/dagRuns":
+            self.triggered.append(path)
+            return httpx.Response(200, json={"dag_run_id": "manual__7"})
+        if path == "/api/v2/dags/site__garden__publish":
+            return httpx.Response(200, json={})
+        return httpx.Response(404, json={"detail": "no"})
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
+    fake, real = FakeAirflow(), httpx.Client
+
+    def client(**options: object) -> httpx.Client:
+        return real(**(options | {"transport": httpx.MockTransport(fake)}))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(httpx, "Client", client)
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_URL", "http://airflow.example")
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_USER", "ann")
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_PASSWORD", "hunter2")
+    return fake
+
+
+@pytest.fixture
+def invoke(
+    airflow: FakeAirflow, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Invoke:
+    """Runs a command on the applied definitions, and checks its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRESSROOM_DATABASE_URL", database_url)
+
+    def call(*words: object, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == code, result.output
+        return result
+
+    (tmp_path / "a.yaml").write_text(DEFINITIONS)
+    call("apply", "-f", "a.yaml")
+    return call
+
+
+@pytest.fixture
+def ids(invoke: Invoke, store: Store, database_url: str) -> list[int]:
+    """Two articles of the garden that wait for review."""
+    with store.transaction() as tx:
+        row = workflow(tx, "site/garden")
+    assert isinstance(row.workflow, Site)
+    account = Account(slug="acme", name="Acme")
+    world = World(database_url, store, account, row.workflow, row.account_id, row.workflow_id)
+    return add_articles(world, 2)
+
+
+def test_approving_publishes(invoke: Invoke, ids: list[int], airflow: FakeAirflow) -> None:
+    assert "Article 0001" in invoke("articles", "garden", "--status", "review").output
+    assert invoke("approve-article", "garden", ids[0]).output == "1 article approved\npublishing starts\n"
+    assert airflow.events == [{"asset_id": 5, "extra": {}}]
+    assert "Article 0001" not in invoke("articles", "garden", "--status", "review").output
+    assert invoke("approve-article", "garden", "--all").output.startswith("1 article approved\n")
+    assert len(invoke("articles", "garden", "--status", "approved").output.splitlines()) == 3
+
+
+def test_without_airflow_the_approval_stands(invoke: Invoke, ids: list[int], airflow: FakeAirflow) -> None:
+    airflow.away = True
+    result = invoke("approve-article", "garden", "--all")
+    assert "2 articles approved" in result.output
+    assert "not published yet, the site's next run does it: Airflow at airflow.example" in result.output
+    assert len(invoke("articles", "garden", "--status", "approved").output.splitlines()) == 3
+
+
+def test_rejecting_says_why(invoke: Invoke, ids: list[int]) -> None:
+    assert (
+        invoke("reject-article", "garden", ids[0], "--reason", "thin").output
+        == f"article {ids[0]} rejected\n"
+    )
+    assert ": thin" in invoke("articles", "garden", "--status", "rejected").output
+    assert "has no article 999" in invoke("reject-article", "garden", 999, "--reason", "x", code=1).output
+
+
+def test_publish_starts_the_sites_second_dag(invoke: Invoke, airflow: FakeAirflow) -> None:
+    assert invoke("publish", "garden").output == "started site__garden__publish manual__7\n"
+    assert airflow.triggered == ["/api/v2/dags/site__garden__publish/dagRuns"]
+    assert "shed has no targets" in invoke("publish", "shed", code=1).output
+
+
+def test_what_failed_on_a_target_can_be_tried_again(invoke: Invoke) -> None:
+    assert invoke("retry-failed", "garden", "--stage", "publish").output == "0 failed items wait again\n"
+
+
+@pytest.mark.parametrize("words", [[], ["1", "--all"]], ids=["neither", "both"])
+def test_approving_takes_articles_or_all(invoke: Invoke, words: list[str]) -> None:
+    assert "name articles, or --all" in invoke("approve-article", "garden", *words, code=2).output
+
+
+def test_an_unknown_status(invoke: Invoke) -> None:
+    assert (
+        "review, approved, rejected, published"
+        in invoke("articles", "garden", "--status", "x", code=1).output
+    )
