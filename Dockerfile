@@ -13,7 +13,7 @@ RUN pip install --no-cache-dir --compile --requirement requirements.txt --constr
 COPY --chown=50000:0 . .
 
 # Without byte code every new worker process compiles what it imports, which costs seconds each time.
-RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q include dags config
+RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q include dags plugins config
 
 # The package is used in place, and config/ holds airflow_local_settings.py.
 ENV PYTHONPATH=${AIRFLOW_HOME}/include:${AIRFLOW_HOME}/config

@@ -1,20 +1,26 @@
 # What a checkout needs. Every target first sets up .venv if it is missing or out of date.
 .DEFAULT_GOAL := help
-.PHONY: help setup run up test lint format clean reset
+.PHONY: help setup run run-mission run-flow up test lint format clean reset
 
 # Choose the interpreter of a fresh .venv with PYTHON=/path/to/python (3.11, 3.12 or 3.13).
 export PYTHON
 BIN := .venv/bin
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="	" read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="	" read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## Make or update .venv (Python 3.11 to 3.13)
 	@scripts/setup
 
 run: setup ## Run the example from a keyword list to articles that wait for review, then stop
 	@$(BIN)/pressroom demo
+
+run-mission: setup ## Run two weekly cycles of the example mission against the simulator, then stop
+	@$(BIN)/pressroom demo-mission
+
+run-flow: setup ## Run the example flow over a stored feed, with its gate answered, then stop
+	@$(BIN)/pressroom demo-flow
 
 up: setup ## Start everything, print address, user and password, stay until Ctrl-C
 	@$(BIN)/pressroom up

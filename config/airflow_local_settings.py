@@ -42,7 +42,9 @@ _MODULES = (
     "psycopg_pool",
     "pydantic",
     "pressroom.orchestration.dag",
-    "pressroom.orchestration.operators",
+    "pressroom.orchestration.flow_tasks",
+    "pressroom.orchestration.run_tasks",
+    "pressroom.orchestration.stage_tasks",
     "pressroom.orchestration.triggers",
 )
 

@@ -93,6 +93,19 @@ def airflow_login(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
     )
 
 
+def simulator_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> str:
+    """The base URL of the local runner's simulator. Raises ConfigurationError when none runs."""
+    found = _local(environ, cwd).get("simulator_url")
+    if isinstance(found, str) and found:
+        return found
+    raise ConfigurationError("no simulator runs here: start the local services with `make up`")
+
+
+def simulated(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> bool:
+    """Whether missions here post to the local runner's simulator."""
+    return bool(_local(environ, cwd).get("simulator_url"))
+
+
 def project_files(name: str | Path, environ: Mapping[str, str], cwd: Path | None = None) -> Iterator[Path]:
     """Files of that name in AIRFLOW_HOME and above, then in the working directory and above."""
     home = environ.get("AIRFLOW_HOME")

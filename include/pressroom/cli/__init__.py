@@ -8,7 +8,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pressroom.cli import accounts, definitions, local, runs
+from pressroom.cli import (
+    accounts,
+    articles,
+    definitions,
+    demo_flow,
+    demo_mission,
+    flows,
+    local,
+    missions,
+    runs,
+)
 from pressroom.domain.errors import DefinitionError, PressroomError
 from pressroom.local.processes import LocalServiceError
 
@@ -40,4 +50,9 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 definitions.register(app)
 app.add_typer(accounts.app, name="credits")
 runs.register(app)
+missions.register(app)
+flows.register(app)
+articles.register(app)
 local.register(app)
+demo_mission.register(app)
+demo_flow.register(app)

@@ -51,6 +51,13 @@ def open_mission(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
         yield opened
 
 
+@contextmanager
+def open_flow(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
+    """The store and the flow. Raises PermanentError when there is no such flow."""
+    with open_workflow(f"flow/{slug.removeprefix('flow/')}") as opened:
+        yield opened
+
+
 def await_dag(api: AirflowApi, dag_id: str) -> None:
     """Wait until Airflow has built the DAG of a workflow that was just applied. Raises PermanentError."""
     deadline = time.monotonic() + DAG_APPEARS_SECONDS

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +13,13 @@ import typer
 import yaml
 
 from pressroom import settings
+from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import open_site, open_store, show
 from pressroom.definitions import applying, loading, reading
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Account, BrandContext, Site, dump
-from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.errors import ConfigurationError, DefinitionError, PermanentError, TransientError
+from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import AnyDefinition
 from pressroom.domain.missions import Mission
 from pressroom.domain.suggest import did_you_mean
@@ -33,6 +36,8 @@ KIND_NAMES = {
     "sites": "Site",
     "mission": "Mission",
     "missions": "Mission",
+    "flow": "Flow",
+    "flows": "Flow",
 }
 BAD_ROWS_SHOWN = 20
 
@@ -72,8 +77,8 @@ def apply(
         bool,
         typer.Option(
             "--prune",
-            help="also disable sites, pause missions, and delete unused brand contexts, that the files leave out"
-            " of the accounts they name",
+            help="also disable sites, pause missions and delete unused brand contexts that the files leave"
+            " out of the accounts they name",
         ),
     ] = False,
 ) -> None:
@@ -99,10 +104,41 @@ def apply(
     }
     summary = ", ".join(f"{count} {words.get(action, action)}" for action, count in counts.items() if count)
     typer.echo(f"{summary}{' (dry run: nothing was written)' if dry_run else ''}")
+    for warning in _missing_connections(found):
+        typer.echo(warning, err=True)
+
+
+def _missing_connections(found: Sequence[loading.Located]) -> Iterator[str]:
+    """Connections that active flows need and Airflow does not know, each with its line and the remedy.
+
+    Warnings only: a connection of a secrets backend, or of a worker's environment, is none that can be seen
+    from here.
+    """
+    needed = {
+        name: f"{one.file}:{line}"
+        for one in found
+        if one.definition.kind == "Flow" and one.definition.status == "active"
+        for line, name in reversed(one.connections)
+        if f"AIRFLOW_CONN_{name.upper()}" not in os.environ
+    }
+    if not needed:
+        return
+    try:
+        login = settings.airflow_login()
+        with AirflowApi(login.url, login.user, login.password) as api:
+            missing = [name for name in needed if not api.connection_exists(name)]
+    except (ConfigurationError, TransientError) as error:
+        yield f"note: whether the flows' connections exist was not checked: {error}"
+        return
+    for name in missing:
+        yield (
+            f"warning: {needed[name]}: Airflow's database has no connection {name!r}: add it to"
+            f" airflow_settings.yaml or in Airflow's UI, or set AIRFLOW_CONN_{name.upper()} everywhere"
+        )
 
 
 def get(
-    kind: Annotated[str, typer.Argument(help="accounts, brands, sites or missions")],
+    kind: Annotated[str, typer.Argument(help="accounts, brands, sites, missions or flows")],
     slug: Annotated[str | None, typer.Argument(help="one of them; default: all")] = None,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="yaml can be applied again")
@@ -177,9 +213,26 @@ def _show_table(name: str, found: Sequence[AnyDefinition]) -> None:
         show(
             ["slug", "name", "account", "status", "platforms", "cycle", "brand"],
             [
-                (d.slug, d.name, d.account, d.status, ", ".join(d.platforms), f"{d.cycle_days} days", d.brand or "")
+                (
+                    d.slug,
+                    d.name,
+                    d.account,
+                    d.status,
+                    ", ".join(d.platforms),
+                    f"{d.cycle_days} days",
+                    d.brand or "",
+                )
                 for d in found
                 if isinstance(d, Mission)
+            ],
+        )
+    elif name == "Flow":
+        show(
+            ["slug", "name", "account", "status", "steps"],
+            [
+                (d.slug, d.name, d.account, d.status, " → ".join(step.name for step in d.steps))
+                for d in found
+                if isinstance(d, Flow)
             ],
         )
     else:

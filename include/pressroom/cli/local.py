@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def up(root: Root = Path(".pressroom")) -> None:
     """Start everything, print where it is, and stay until Ctrl-C."""
     console = Console(highlight=False)
-    with _services(root, console) as services:
+    with services_at(root, console) as services:
         info = services.info
         console.print(
             f"\n  Airflow    [bold]{info.airflow_url}[/]"
@@ -62,7 +63,7 @@ def demo(root: Root = Path(".pressroom")) -> None:
     console = Console(highlight=False)
     began = time.monotonic()
     try:
-        with _services(root, console, example=True) as services:
+        with services_at(root, console, example=True) as services:
             info = services.info
             with Store(info.database_url) as store:
                 with store.transaction() as tx:
@@ -87,7 +88,16 @@ def demo(root: Root = Path(".pressroom")) -> None:
         raise PermanentError(f"the run ended {found.run.status}: {found.run.error_message}")
 
 
-def _services(root: Path, console: Console, *, example: bool = False) -> LocalServices:
+def services_at(
+    root: Path,
+    console: Console,
+    *,
+    example: bool = False,
+    extra_env: Mapping[str, str] | None = None,
+    prepared: Callable[[Store], None] = lambda store: None,
+) -> LocalServices:
+    """The services of this machine. ``prepared``: called with the store before Airflow starts."""
+
     def report(service: str, message: str) -> None:
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {service:<10} {message}", soft_wrap=True)
 
@@ -95,11 +105,12 @@ def _services(root: Path, console: Console, *, example: bool = False) -> LocalSe
         applied = migrate(url)
         if applied:
             report("pressroom", f"schema: {', '.join(applied)}")
-        if example:
-            with Store(url) as store:
+        with Store(url) as store:
+            if example:
                 _apply_example(store, report)
+            prepared(store)
 
-    return LocalServices(root, report=report, prepare=prepare)
+    return LocalServices(root, report=report, prepare=prepare, extra_env=extra_env)
 
 
 def _apply_example(store: Store, report: Report) -> None:
@@ -109,7 +120,9 @@ def _apply_example(store: Store, report: Report) -> None:
     with store.transaction() as tx:
         row = workflow(tx, EXAMPLE_SITE)
     with store.transaction(row.account_id) as tx:
-        imported = import_keywords(tx, row.workflow_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv")
+        imported = import_keywords(
+            tx, row.workflow_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv"
+        )
     report("pressroom", f"keywords: {imported.added} added, {imported.duplicates} known already")
 
 
@@ -137,7 +150,12 @@ def _summary(
         f"run {run.id} {run.status} in {seconds:.0f} s, start-up included;"
         f" {run.credits_used} credits ({have.available} left), {run.cents:.2f} cents",
     )
-    models = sorted({article["model"] for article in articles})
+    say_who_wrote(console, sorted({article["model"] for article in articles}))
+    console.print(f"Read them: [bold]file://{page}[/]", soft_wrap=True)
+
+
+def say_who_wrote(console: Console, models: Sequence[str]) -> None:
+    """Name the models, and say what the bundled one is good for."""
     if any("SmolLM2-135M" in model for model in models):
         console.print(
             "[yellow]Written by the bundled SmolLM2-135M, a model of 135 million parameters: it shows the"
@@ -146,4 +164,3 @@ def _summary(
         )
     elif models:
         console.print(f"Written by {', '.join(models)}.")
-    console.print(f"Read them: [bold]file://{page}[/]", soft_wrap=True)

@@ -11,7 +11,7 @@ import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import await_dag, clock, open_site, open_workflow, show
+from pressroom.cli.common import await_dag, clock, open_workflow, show
 from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain.budget import ESTIMATE_BUFFER
 from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
@@ -22,8 +22,9 @@ from pressroom.store.database import Store
 FOLLOW_SECONDS = 1.0
 FOLLOW_LINES = 500
 
-Name = Annotated[str, typer.Argument(help="the slug of a site or mission; kind/slug where both have it", metavar="NAME")]
-Site = Annotated[str, typer.Argument(help="the site's slug", metavar="SITE")]
+Name = Annotated[
+    str, typer.Argument(help="the slug of a site or mission; kind/slug where both have it", metavar="NAME")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +45,11 @@ def run(
     with open_workflow(name) as (store, row):
         if row.workflow.status != "active":
             raise WorkflowOver(f"{name} is {row.workflow.status}: set status: active and apply it")
+        exclusive = _pipeline(row).exclusive
         with store.transaction(row.account_id) as tx:
-            newest = next(iter(reports.history(tx, row.workflow_id, 1)), None)
-        if newest and newest.live and not newest.lease_over:
+            runs = reports.history(tx, row.workflow_id)
+            newest = next((each for each in runs if each.dag_id == row.workflow.dag_id), None)
+        if exclusive and newest and newest.live and not newest.lease_over:
             raise RunConflict(
                 f"run {newest.id} of {name} is {newest.status}, started by {newest.owner} at"
                 f" {newest.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -91,7 +94,11 @@ def cancel(name: Name) -> None:
 def status(name: Name) -> None:
     """Show the live run, else the last one, stage by stage."""
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
-        found = reports.status(tx, row.workflow_id, _pipeline(row))
+        # It may be a run of a part of the workflow, which has stages of its own.
+        chosen = reports.run_of(tx, row.workflow_id)
+        found = None
+        if chosen is not None:
+            found = reports.status(tx, row.workflow_id, _pipeline(row, chosen.dag_id), chosen.id)
     if found is None:
         typer.echo(f"{name} has no runs yet")
         return
@@ -189,7 +196,7 @@ def retry_failed(
     from pressroom.domain.suggest import did_you_mean
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
-        names = [each.name for each in _pipeline(row).stages]
+        names = [each.name for pipeline in _pipelines(row) for each in pipeline.stages]
         if stage is not None and stage not in names:
             raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, names)}")
         count = reports.forget_failures(tx, row.workflow_id, stage)
@@ -197,22 +204,32 @@ def retry_failed(
 
 
 def preview(
-    site: Site,
+    name: Name,
     out: Annotated[Path, typer.Option("--out", help="folder to write to")] = Path("preview"),
 ) -> None:
-    """Write the site's articles as browsable HTML."""
+    """Write a site's articles, or a mission's calendar and results, as browsable HTML."""
+    from pressroom.ui.mission_page import write_mission_page
     from pressroom.ui.preview import write_preview
 
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
-        path = write_preview(tx, row.workflow_id, out)
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        if row.workflow.kind == "Mission":
+            path = write_mission_page(tx, row.workflow_id, out, simulated=settings.simulated())
+        else:
+            path = write_preview(tx, row.workflow_id, out)
     typer.echo(str(path))
 
 
-def _pipeline(row: WorkflowRow) -> Pipeline:
+def _pipeline(row: WorkflowRow, dag_id: str | None = None) -> Pipeline:
     # The stages bring model libraries along, which `apply` or `credits` should not wait for.
-    from pressroom.pipelines.registry import pipeline_of
+    from pressroom.pipelines.registry import pipeline_of_dag
 
-    return pipeline_of(row.workflow.kind)
+    return pipeline_of_dag(row.workflow, dag_id or row.workflow.dag_id)
+
+
+def _pipelines(row: WorkflowRow) -> list[Pipeline]:
+    from pressroom.pipelines.registry import parts_of, pipeline_of
+
+    return [pipeline_of(row.workflow, part) for part in parts_of(row.workflow)]
 
 
 def _fields(result: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from pressroom.settings import (
 TEXT = "pressroom_text"
 MEDIA_ROOT = "pressroom_media_root"
 METRICOOL = "pressroom_metricool"
+STATIC_SITE = "pressroom_static_site"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 # The local model answers one or two requests at a time at some 60 tokens a second, and a batch asks for many
@@ -85,6 +86,16 @@ def simulator_variables(connection: Mapping[str, Any], base_url: str) -> dict[st
         conn_variable(METRICOOL): json.dumps(connection),
         "PRESSROOM_MEDIA_PUBLIC_URL": f"{base_url}/media",
     }
+
+
+def static_site_variables(
+    environ: Mapping[str, str], settings: AstroSettings, folder: Path
+) -> dict[str, str]:
+    """What to export so that flows publish to a local site when none is set up; nothing when one is."""
+    if environ.get(conn_variable(STATIC_SITE)) or settings.filled(STATIC_SITE) is not None:
+        return {}
+    connection = {"conn_type": "generic", "host": folder.absolute().as_uri()}
+    return {conn_variable(STATIC_SITE): json.dumps(connection)}
 
 
 def outside_database(environ: Mapping[str, str], settings: AstroSettings) -> str | None:

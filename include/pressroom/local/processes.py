@@ -143,6 +143,12 @@ def stop(children: Sequence[Child], *, grace: float, hurry: Callable[[], bool] =
         child.process.wait()
 
 
+def kill(child: Child) -> None:
+    """End a service at once and with all that it started, as a crash of its machine would."""
+    _kill_sessions([child.pid])
+    child.process.wait()
+
+
 def _send(pid: int, sig: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, sig)

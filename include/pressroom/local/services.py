@@ -21,7 +21,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any
 
-from pressroom.local import airflow_processes, astro_settings, connections, model_server, simulator_server
+from pressroom.local import (
+    airflow_processes,
+    astro_settings,
+    connections,
+    model_server,
+    processes,
+    simulator_server,
+)
 from pressroom.local.airflow_processes import ADMIN, AirflowSetup, Secrets, write_private
 from pressroom.local.connections import TextModel
 from pressroom.local.ports import PortReservations
@@ -135,6 +142,13 @@ class LocalServices:
         """The running services, for those who want to watch or, in a test, kill one."""
         return tuple(self._children)
 
+    def replace(self, name: str) -> None:
+        """Kill an Airflow component with all its processes, and start it anew: what a crash looks like."""
+        old = next(child for child in self._children if child.name == name)
+        processes.kill(old)
+        self._children.remove(old)
+        self._add(airflow_processes.start(name, env=self._env, log=self._log(name), cwd=self.root))
+
     def __enter__(self) -> LocalServices:
         self._take_root()
         try:
@@ -204,6 +218,7 @@ class LocalServices:
             **connections.database_variables(database_url, caller),
             **media,
             **simulator_variables,
+            **connections.static_site_variables(caller, settings, self.root / "site"),
             **self._extra_env,
         }
         setup.write_passwords(keys)
@@ -291,7 +306,8 @@ class LocalServices:
         child = self._add(
             simulator_server.start(
                 port=port, state=self.root / "simulator.jsonl", media_root=media_root,
-                env={**self._base_environment(), **self._extra_env}, log=self._log("simulator"), cwd=self.root,
+                env={**self._base_environment(), **self._extra_env},
+                log=self._log("simulator"), cwd=self.root,
             )
         )  # fmt: skip
 
@@ -365,7 +381,11 @@ class LocalServices:
             self._report("pressroom", "stopping")
         # A task that is ending reports to the API server, which writes to Postgres: hence in this order.
         workers = set(airflow_processes.COMPONENTS) - {API_SERVER}
-        for names, grace in ((workers, GRACE_SECONDS), ({API_SERVER, MODEL, simulator_server.NAME}, 2.0), ({POSTGRES}, 15.0)):
+        for names, grace in (
+            (workers, GRACE_SECONDS),
+            ({API_SERVER, MODEL, simulator_server.NAME}, 2.0),
+            ({POSTGRES}, 15.0),
+        ):
             group = [child for child in self._children if child.name in names]
             stop(group, grace=grace, hurry=impatient.is_set)
         self._children.clear()

@@ -23,11 +23,10 @@ def base_url(port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def start(
-    *, port: int, state: Path, media_root: str, env: Mapping[str, str], log: Path, cwd: Path
-) -> Child:
-    """Start it without waiting. ``state``: its journal, from which it goes on; ``media_root``: a file:// URL, or
-    anything else, which it then does not serve."""
+def start(*, port: int, state: Path, media_root: str, env: Mapping[str, str], log: Path, cwd: Path) -> Child:
+    """Start it without waiting. ``state``: its journal, from which it goes on; ``media_root``: a file:// URL,
+    or anything else, which it then does not serve.
+    """
     command = [
         sys.executable, "-m", "pressroom.simulator", "--port", str(port), "--state", str(state),
         "--timezone", env.get("PRESSROOM_SIMULATOR_TIMEZONE", "UTC"),
@@ -51,5 +50,7 @@ def connection(port: int) -> dict[str, Any]:
     """The Airflow connection that leads to it."""
     return {
         "conn_type": "http", "host": base_url(port), "password": TOKEN,
-        "extra": {"user_id": 1, "blog_id": 1, "simulator": True, "settle_seconds": 0.5, "pinterest_board": "1"},
+        "extra": {
+            "user_id": 1, "blog_id": 1, "simulator": True, "settle_seconds": 0.5, "pinterest_board": "1",
+        },
     }  # fmt: skip

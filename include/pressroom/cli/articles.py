@@ -1,0 +1,111 @@
+"""Commands on a site's articles: decide on them, and have them published."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from pressroom import settings
+from pressroom.adapters.airflow_api import AirflowApi
+from pressroom.cli.common import await_dag, open_site, show
+from pressroom.definitions.reading import WorkflowRow
+from pressroom.domain.errors import PermanentError, PressroomError, WorkflowOver
+from pressroom.domain.text import counted
+
+Site = Annotated[str, typer.Argument(help="the site's slug", metavar="SITE")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("articles")(articles)
+    app.command("approve-article")(approve_article)
+    app.command("reject-article")(reject_article)
+    app.command("publish")(publish)
+
+
+def articles(
+    site: Site,
+    status: Annotated[
+        str | None, typer.Option(help="only those: review, approved, rejected or published")
+    ] = None,
+) -> None:
+    """List articles that have gone to review, oldest first."""
+    from pressroom.pipelines.site import approval
+
+    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+        found = approval.articles(tx, row.workflow_id, status)
+    show(
+        ["article", "title", "status", "words", "content", "approved by", "published", "note"],
+        [
+            (
+                one.id, one.title, one.status, one.word_count, one.content_hash[:12], one.approved_by,
+                one.published_at, one.review_note,
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def approve_article(
+    site: Site,
+    article: Annotated[list[int] | None, typer.Argument(help="articles to approve")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all that wait for review")] = False,
+) -> None:
+    """Approve articles as they are now, and have them published; a later edit voids it."""
+    from pressroom.pipelines.site import approval
+
+    if everything == bool(article):
+        raise typer.BadParameter("name articles, or --all")
+    with open_site(site) as (store, row):
+        with store.transaction(row.account_id) as tx:
+            waiting = {one.id: one for one in approval.articles(tx, row.workflow_id, "review")}
+            chosen = list(waiting) if everything else article or []
+            for number in chosen:
+                seen = waiting.get(number) or approval.article(tx, row.workflow_id, number)
+                approval.approve(tx, row.workflow_id, number, seen.content_hash, getpass.getuser())
+        typer.echo(f"{counted(len(chosen), 'article')} approved")
+        if chosen and row.run().site.publish.targets:
+            _announce(row)
+
+
+def reject_article(
+    site: Site,
+    article: Annotated[int, typer.Argument(help="the article's number")],
+    reason: Annotated[str, typer.Option(help="why; kept with the article")],
+) -> None:
+    """Reject an article that is not out yet."""
+    from pressroom.pipelines.site import approval
+
+    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+        approval.reject(tx, row.workflow_id, article, reason, getpass.getuser())
+    typer.echo(f"article {article} rejected")
+
+
+def publish(site: Site) -> None:
+    """Start a run that brings approved articles to the site's targets."""
+    from pressroom.pipelines.registry import PUBLISH, dag_id_of
+
+    with open_site(site) as (_, row):
+        if row.workflow.status != "active":
+            raise WorkflowOver(f"{site} is {row.workflow.status}: set status: active and apply it")
+        if not row.run().site.publish.targets:
+            raise PermanentError(f"{site} has no targets: name some under publish: and apply it")
+        login = settings.airflow_login()
+        dag_id = dag_id_of(row.workflow, PUBLISH)
+        with AirflowApi(login.url, login.user, login.password) as api:
+            await_dag(api, dag_id)
+            typer.echo(f"started {dag_id} {api.trigger(dag_id)}")
+
+
+def _announce(row: WorkflowRow) -> None:
+    """Have the asset's event start a run. Without Airflow nothing is lost: the approval is on record."""
+    try:
+        login = settings.airflow_login()
+        with AirflowApi(login.url, login.user, login.password) as api:
+            api.asset_event(row.run().site.approved_asset)
+    except PressroomError as error:
+        typer.echo(f"not published yet, the site's next run does it: {error}", err=True)
+    else:
+        typer.echo("publishing starts")

@@ -1,0 +1,222 @@
+"""Commands on missions: what a cycle made, what was learned, what waits for a person."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import httpx
+import typer
+
+from pressroom import settings
+from pressroom.cli.common import open_mission, open_workflow, show
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.text import to_json
+from pressroom.engine import reports
+
+if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
+    from pressroom.pipelines.mission.parameters import Change
+
+Mission = Annotated[str, typer.Argument(help="the mission's slug", metavar="MISSION")]
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+class Outcome(StrEnum):
+    """What an operator found out about a publication nobody knew about."""
+
+    SENT = "sent"
+    NOT_SENT = "not-sent"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (output, insights, revert, posts, approve, reject, publications, settle, advance):
+        app.command(command.__name__)(command)
+
+
+def output(
+    name: Annotated[str, typer.Argument(help="the slug of a site or mission", metavar="NAME")],
+    stage: Annotated[str | None, typer.Option(help="only this stage's")] = None,
+    run: Annotated[int | None, typer.Option(help="a run's number; default: the live or last one")] = None,
+) -> None:
+    """Print what each stage of a run made, as JSON."""
+    from pressroom.pipelines.registry import pipeline_of_dag
+
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        chosen = reports.run_of(tx, row.workflow_id, run)
+        if chosen is None:
+            raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
+        pipeline = pipeline_of_dag(row.workflow, chosen.dag_id)
+        found = reports.status(tx, row.workflow_id, pipeline, chosen.id)
+        if found is None:
+            raise PermanentError(f"run {chosen.id} of {name} is gone")
+        outputs = reports.outputs(tx, row.run(found.run.id), pipeline, found)
+    if stage is not None:
+        outputs = [each for each in outputs if each["stage"] == stage]
+        if not outputs:
+            raise typer.BadParameter(f"there is no stage {stage!r}")
+    typer.echo(json.dumps(json.loads(to_json(outputs)), indent=2, ensure_ascii=False))
+
+
+def insights(mission: Mission) -> None:
+    """Show what optimize found, and what it changed because of that."""
+    from pressroom.pipelines.mission import parameters
+
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        found = parameters.insights(tx, row.workflow_id)
+        changed = parameters.changes(tx, row.workflow_id)
+    show(
+        ["cycle", "type", "confidence", "finding", "action"],
+        [(one.cycle, one.type, f"{one.confidence:.2f}", one.finding, one.action) for one in found],
+        title=f"{len(found)} insights",
+    )
+    show(
+        ["change", "cycle", "platform", "factor", "before", "after", "posts", "state"],
+        [
+            (
+                one.id, one.cycle, one.platform, one.factor, _weights(one.before), _weights(one.after),
+                one.evidence.get("posts", ""),
+                _state(one),
+            )
+            for one in changed
+        ],
+        title=f"{len(changed)} changes of the strategy",
+    )  # fmt: skip
+
+
+def revert(
+    mission: Mission, change: Annotated[int, typer.Argument(help="its number, as `insights` shows it")]
+) -> None:
+    """Take a change of the strategy back: the next cycle is planned without it."""
+    from pressroom.pipelines.mission import parameters
+
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        done = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
+    typer.echo(f"reverted: {done.factor} on {done.platform} is as it was before cycle {done.cycle}'s results")
+
+
+def posts(
+    mission: Mission,
+    status: Annotated[str | None, typer.Option(help="only those, e.g. pending_review")] = None,
+) -> None:
+    """List posts, by the time at which they appear."""
+    from pressroom.pipelines.mission import review
+
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        found = review.list_posts(tx, row.workflow_id, status)
+    show(
+        ["post", "appears", "platform", "status", "text", "note"],
+        [
+            (post.id, post.at, post.platform, post.status, post.parts[0][:70], post.review_note)
+            for post in found
+        ],
+    )
+
+
+def approve(
+    mission: Mission,
+    post: Annotated[list[int] | None, typer.Argument(help="posts to approve")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all that wait for review")] = False,
+) -> None:
+    """Approve posts as they are now; a later edit voids it."""
+    from pressroom.pipelines.mission import review
+
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        waiting = {one.id: one for one in review.list_posts(tx, row.workflow_id, "pending_review")}
+        chosen = list(waiting) if everything else post or []
+        for number in chosen:
+            if number not in waiting:
+                raise PermanentError(f"post {number} does not wait for review")
+            review.approve(tx, row.workflow_id, number, waiting[number].content_hash, getpass.getuser())
+    typer.echo(f"{len(chosen)} posts approved")
+
+
+def reject(
+    mission: Mission,
+    post: Annotated[int, typer.Argument(help="the post's number")],
+    reason: Annotated[str, typer.Option(help="why; kept with the post")],
+) -> None:
+    """Reject a post that waits for review."""
+    from pressroom.pipelines.mission import review
+
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        review.reject(tx, row.workflow_id, post, reason, getpass.getuser())
+    typer.echo(f"post {post} rejected")
+
+
+def publications(
+    name: Annotated[str, typer.Argument(help="the slug of a site or mission", metavar="NAME")],
+    status: Annotated[str | None, typer.Option(help="only those, e.g. unknown")] = None,
+) -> None:
+    """List what was published where, and what became of it."""
+    from pressroom.engine import publishing
+
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        found = publishing.publications(tx, row.workflow_id, status)
+    show(
+        ["publication", "content", "target", "status", "scheduled for", "id there", "attempts", "error"],
+        [
+            (
+                one.id,
+                one.content,
+                one.target,
+                one.status,
+                one.scheduled_for,
+                one.external_id,
+                one.attempts,
+                one.error,
+            )
+            for one in found
+        ],
+    )
+
+
+def settle(
+    name: Annotated[str, typer.Argument(help="the slug of a site or mission", metavar="NAME")],
+    publication: Annotated[int, typer.Argument(help="its number, as `publications` shows it")],
+    outcome: Annotated[Outcome, typer.Argument(help="whether the target has it")],
+    external_id: Annotated[str | None, typer.Option("--id", help="its id there, when it was sent")] = None,
+) -> None:
+    """Say what became of a publication that is unknown, after having looked at the target."""
+    from pressroom.engine import publishing
+
+    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+        publishing.settle(
+            tx, row.workflow_id, publication, sent=outcome is Outcome.SENT, external_id=external_id
+        )
+    typer.echo(f"publication {publication}: {outcome}")
+
+
+def advance(duration: Annotated[str, typer.Argument(help="how far, e.g. 12h or 7d")]) -> None:
+    """Move the local simulator's clock on, so that a mission's week passes in moments."""
+    match = re.fullmatch(r"(\d+)([mhd])", duration)
+    if match is None:
+        raise typer.BadParameter("a number and m, h or d, such as 12h or 7d")
+    url = settings.simulator_url()
+    seconds = int(match[1]) * _UNITS[match[2]]
+    try:
+        answer = httpx.post(f"{url}/simulator/clock", json={"advance_seconds": seconds}, timeout=30)
+        answer.raise_for_status()
+        now = answer.json()["now"]
+    except httpx.HTTPStatusError as error:
+        raise ConfigurationError(f"{url} is no simulator: it answers {error.response.status_code}") from None
+    except httpx.HTTPError as error:
+        raise TransientError(f"the simulator at {url} does not answer: {type(error).__name__}") from None
+    typer.echo(f"it is now {now} for the simulator")
+
+
+def _state(change: Change) -> str:
+    if change.reverted:
+        return f"reverted by {change.reverted_by}"
+    return "in force" if change.in_force else "replaced by a later one"
+
+
+def _weights(weights: object) -> str:
+    if not isinstance(weights, dict):
+        return ""
+    best = sorted(weights.items(), key=lambda pair: -pair[1])[:3]
+    return ", ".join(f"{level} {weight:.2f}" for level, weight in best) or "no preference"
