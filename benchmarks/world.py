@@ -50,7 +50,8 @@ def add_sites(url: str, account: int, slugs: list[str], *, batch: int = 8, concu
             body = dump(site)
             automation = body.pop("automation")
             row = connection.execute(
-                "WITH w AS (INSERT INTO workflows (account_id, kind, slug) VALUES (%s, 'site', %s) RETURNING *)"
+                "WITH w AS (INSERT INTO workflows (account_id, kind, slug) VALUES (%s, 'site', %s)"
+                " RETURNING *)"
                 " INSERT INTO sites (id, account_id, slug, definition)"
                 " SELECT id, account_id, slug, %s FROM w RETURNING id",
                 [account, slug, json.dumps(body)],

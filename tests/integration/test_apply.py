@@ -64,7 +64,7 @@ def test_creates_everything_in_any_order_and_reads_it_back(files: Files, store: 
     assert row.workflow == loading.read_text(SITE, "x")[0][0].definition
     assert row.brand == loading.read_text(BRAND, "x")[0][0].definition
     assert row.account == loading.read_text(ACCOUNT, "x")[0][0].definition
-    assert row.workflow.automation.schedule == "30 6 * * 1"
+    assert row.run().site.automation.schedule == "30 6 * * 1"
     assert credits(store) == 100
 
 
@@ -83,7 +83,7 @@ def test_a_change_is_shown_key_by_key(files: Files, store: Store) -> None:
         '- automation.frequency: "weekly"', '+ automation.frequency: "daily"',
         "- article.target_words: 1200", "+ article.target_words: 800",
     )  # fmt: skip
-    assert sites(store)[0].workflow.automation.frequency == "daily"
+    assert sites(store)[0].run().site.automation.frequency == "daily"
 
 
 def test_a_dry_run_changes_nothing(files: Files, store: Store) -> None:

@@ -62,8 +62,9 @@ def database(database_url: str) -> Iterator[psycopg.Connection[tuple[int]]]:
 
 def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -> int:
     row = database.execute(
-        "INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, status, current_stage,"
-        " lease_until) SELECT account_id, id, 'site__garden', 'manual__1', 'manual', 'ann', %s, 'ideas',"
+        "INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, status,"
+        " current_stage, lease_until) SELECT account_id, id, 'site__garden', 'manual__1', 'manual', 'ann',"
+        " %s, 'ideas',"
         " now() + interval '5 min' FROM sites WHERE slug = 'garden' RETURNING id",
         (status,),
     ).fetchone()
@@ -260,7 +261,7 @@ def test_error_behaviors_missing_site(garden: Invoke, command: str) -> None:
 @pytest.mark.parametrize("command", OF_A_SITE)
 def test_error_behaviors_no_such_site(garden: Invoke, command: str) -> None:
     (line,) = garden(command, "gardn", code=1).stderr.splitlines()
-    assert line == "error: there is no site 'gardn'. Did you mean 'garden'?"
+    assert line == "error: there is no site, mission or flow 'gardn'. Did you mean 'garden'?"
 
 
 def test_error_behaviors_run_not_found(

@@ -6,7 +6,8 @@ import base64
 import functools
 import io
 import json
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -59,12 +60,7 @@ def completion(
     message: dict[str, Any] = {"role": "assistant", "content": None}
     finish = "stop"
     if body.get("tools") and "tools_ignored" not in unsupported:
-        function = body["tools"][len(prompt) % len(body["tools"])]["function"]
-        arguments = json.dumps(Instance(function["parameters"], prompt).value())
-        if action == "broken_json":
-            arguments = arguments[: len(arguments) // 2]
-        called = {"name": function["name"], "arguments": arguments}
-        message["tool_calls"] = [{"id": "call_1", "type": "function", "function": called}]
+        message["tool_calls"] = _calls(prompt, body["tools"], rule)
         finish = "tool_calls"
     else:
         message["content"] = _content(prompt, body)
@@ -93,6 +89,34 @@ def completion(
             "usage": {**used, "total_tokens": sum(used.values())},
         }
     )
+
+
+def _calls(prompt: str, tools: Sequence[Any], rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rule's calls, whether or not such tools were sent; without any one call of one of the tools."""
+    told = [
+        (
+            call["name"],
+            json.dumps({name: _filled(value, prompt) for name, value in call["arguments"].items()}),
+        )
+        for call in rule.get("calls", ())
+    ]
+    if not told:
+        function = tools[len(prompt) % len(tools)]["function"]
+        arguments = json.dumps(Instance(function["parameters"], prompt).value())
+        if rule.get("action") == "broken_json":
+            arguments = arguments[: len(arguments) // 2]
+        told = [(function["name"], arguments)]
+    return [
+        {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for number, (name, arguments) in enumerate(told, start=1)
+    ]
+
+
+def _filled(value: Any, prompt: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found = re.search(value["find"], prompt)
+    return str(value.get("as", "{}")).format(found.group(1) if found else "")
 
 
 def _content(prompt: str, body: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@
   first that fits and is not used up decides. Without ``times`` it never is; without ``match`` and ``call`` it
   fits every call. Actions: ``status`` (with ``status``, ``retry_after``, ``code``, ``message``, ``param``),
   ``hang``, ``broken_json``, ``broken_body``, ``wrong_schema``, ``length``, ``content_filter``, ``refusal``,
-  ``empty``, ``answer`` (with ``content``), ``delay`` (with ``latency``).
+  ``empty``, ``answer`` (with ``content``), ``delay`` (with ``latency``), ``call`` (with ``calls``:
+  ``[{"name", "arguments"}, ...]``, the tools that are called when tools were sent; an argument ``{"find":
+  pattern, "as": text with {}}`` is made of the pattern's first group in the prompt).
   ``unsupported``: what the server refuses with a 400, out of json_schema, json_object, maxLength, max_tokens,
   max_completion_tokens, temperature, tools; ``tools_ignored``: it answers as if none had been sent.
 * ``GET /journal``: every call with prompt, times and how many were in flight; ``GET /state``; ``DELETE

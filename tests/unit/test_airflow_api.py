@@ -72,6 +72,24 @@ def test_clear_passes_what_airflow_would_default_otherwise() -> None:
     assert body["include_downstream"] is True
 
 
+def test_an_asset_event_is_for_the_asset_of_that_very_uri() -> None:
+    uri = "pressroom://site/a/approved"
+    assets = [{"id": 7, "uri": f"{uri}-not"}, {"id": 9, "uri": uri}]
+    airflow = Airflow(lambda request: httpx.Response(200, json={"assets": assets, "total_entries": 2}))
+    with client(airflow) as api:
+        api.asset_event(uri)
+    asked, told = airflow.requests
+    assert (asked.method, asked.url.params["uri_pattern"]) == ("GET", uri)
+    assert (told.method, told.url.path) == ("POST", "/api/v2/assets/events")
+    assert json.loads(told.content) == {"asset_id": 9, "extra": {}}
+
+
+def test_an_asset_that_no_dag_names() -> None:
+    airflow = Airflow(lambda request: httpx.Response(200, json={"assets": [], "total_entries": 0}))
+    with client(airflow) as api, pytest.raises(PermanentError, match="knows no asset pressroom://site/a"):
+        api.asset_event("pressroom://site/a/approved")
+
+
 def test_unpause() -> None:
     airflow = Airflow(lambda request: httpx.Response(200, json={"is_paused": False}))
     client(airflow).unpause("d")

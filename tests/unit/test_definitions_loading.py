@@ -81,7 +81,7 @@ def test_an_alias_is_its_anchor(tmp_path: Path) -> None:
             "a.yaml:6: Account acme: members.bob: 'edtor' is not possible. Did you mean 'editor'?",
         ),
         ("kind: Sit\nslug: x\n", "a.yaml:1: kind: 'Sit' is not known. Did you mean 'Site'?"),
-        ("\nslug: x\n", "a.yaml:2: kind: is missing. Valid: Account, BrandContext, Mission, Site"),
+        ("\nslug: x\n", "a.yaml:2: kind: is missing. Valid: Account, BrandContext, Flow, Mission, Site"),
         ("- a\n", "a.yaml:1: a definition is a mapping that starts with kind:"),
         ("kind: Account\nslug: acme\n", "a.yaml:1: Account acme: name: is missing"),
         (ACCOUNT + "name: Twice\n", "a.yaml:4: name: given twice, first in line 3"),
