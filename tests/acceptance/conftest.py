@@ -43,6 +43,8 @@ SITES: dict[str, dict[str, Any]] = {
     "delayed": {"within_stage_delay": 4},
     "unreachable": {"connection": "pressroom_unreachable"},
     "hourly": {"cron": "* * * * *"},
+    "decided": {"publish": {"targets": [{"to": "static_site"}, {"to": "wordpress"}]}},
+    "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
 MISSIONS: dict[str, dict[str, Any]] = {

@@ -43,6 +43,7 @@ def apply_site(url: str, slug: str, **settings: Any) -> None:
         "article": {"ideas_per_cluster": 1, "target_words": 200},
         "images": {"per_article": 2, "width": 320, "height": 256},
         "caps": {"run_cents": settings.get("run_cents")},
+        "publish": settings.get("publish", {}),
     }  # fmt: skip
     account = {
         "kind": "Account",
