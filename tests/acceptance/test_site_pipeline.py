@@ -159,7 +159,7 @@ def test_of_two_simultaneous_triggers_one_is_refused_and_told_so(newsroom: Newsr
     reason = newsroom.sql(
         "SELECT error_message FROM runs WHERE dag_run_id = %(run)s AND workflow_id = %(site)s", run=refused
     )
-    assert f"({accepted}) of this site is running" in reason[0][0]
+    assert f"({accepted}) of this workflow is running" in reason[0][0]
     assert newsroom.state_of(refused, "open_run") == ["failed"]
     assert newsroom.run_status(accepted) == "completed"
     assert newsroom.count("contents") == 4

@@ -291,12 +291,12 @@ async def test_no_signature(inbox: Hooks) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "body"),
-    [({"secret": "another"}, b"{}"), ({"at": time.time() - 310}, b"{}"), ({"at": time.time() + 600}, b"{}")],
+    ("secret", "later"),
+    [("another", 0), (SECRET, -310), (SECRET, 600)],
     ids=["wrong", "old", "of tomorrow"],
 )
-async def test_a_signature_that_does_not_hold(inbox: Hooks, call: dict[str, Any], body: bytes) -> None:
-    assert (await inbox.send(body, **call)).status_code == 401
+async def test_a_signature_that_does_not_hold(inbox: Hooks, secret: str, later: float) -> None:
+    assert (await inbox.send(b"{}", secret=secret, at=time.time() + later)).status_code == 401
     assert inbox.airflow.triggered == []
 
 

@@ -27,9 +27,11 @@ class OpenRun(RunOperator):
         row = self._row(store)
         pipeline = pipeline_of(row.workflow, self.part)
         dag_run = context["dag_run"]
-        scheduled = dag_run.run_type == "scheduled"
+        # Airflow's enumeration prints as its name, not as its value.
+        kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+        scheduled = kind == "scheduled"
         by = {"scheduled": "the schedule", "asset_triggered": "an approval" if self.part else "an asset"}
-        who = dag_run.triggering_user_name or by.get(str(dag_run.run_type), "an API call")
+        who = dag_run.triggering_user_name or by.get(kind, "an API call")
         facts: dict[str, Any] = {
             "workflow_id": row.workflow_id, "dag_id": self.dag_id, "dag_run_id": dag_run_id(context),
             "trigger": "scheduled" if scheduled else "manual", "owner": who,
