@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from pressroom.adapters.connection_fields import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.domain.errors import ConfigurationError
 
 METRICOOL_HOST = "app.metricool.com"
@@ -37,17 +36,7 @@ class MetricoolSettings(BaseModel):
     pinterest_board: str = Field(default="", description="id of the board for pins that name none")
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> MetricoolSettings:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> MetricoolSettings:
         """Settings from the fields of an HTTP connection.
 
         ``host``: a base URL, or a host name that ``schema`` and ``port`` complete, empty for Metricool's own;
@@ -55,27 +44,12 @@ class MetricoolSettings(BaseModel):
         all other settings. Raises ConfigurationError that names the connection and the key at fault, and
         never the token.
         """
-        extra = dict(extra or {})
-        unknown = [key for key in extra if key not in _EXTRAS]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], _EXTRAS, 1)
-            hint = f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(_EXTRAS)}"
-            raise ConfigurationError(
-                f"connection {connection_id!r}: unknown key {unknown[0]!r} in extra{hint}"
-            )
-        if login and "user_id" not in extra:
+        extra = dict(fields.get("extra") or {})
+        if (login := fields.get("login")) and "user_id" not in extra:
             extra["user_id"] = login
-        base_url = _base_url(connection_id, host, schema, port)
-        token = (password or "").strip() or (SIMULATOR_TOKEN if extra.get("simulator") is True else "")
-        try:
-            settings = cls.model_validate(
-                {**extra, "connection": connection_id, "base_url": base_url, "token": token}
-            )
-        except ValidationError as error:
-            # Only place and reason: the input in pydantic's own text could be a secret.
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(f"connection {connection_id!r}: {where}: {first['msg']}") from None
+        base_url = _base_url(connection_id, fields)
+        token = secret_of(fields) or (SIMULATOR_TOKEN if extra.get("simulator") is True else "")
+        settings = settings_of(cls, connection_id, extra, base_url=base_url, token=token)
         if not token:
             raise ConfigurationError(
                 f"connection {connection_id!r}: password: no token (Metricool's account settings show it)"
@@ -105,24 +79,10 @@ class MetricoolSettings(BaseModel):
         return f"{parts.scheme}://{parts.netloc}"
 
 
-# What a user may write in a connection's extra: all but what comes from its other fields.
-_EXTRAS = sorted(set(MetricoolSettings.model_fields) - {"connection", "base_url", "token"})
-
-
-def _base_url(name: str, host: str | None, schema: str | None, port: int | None) -> str:
+def _base_url(name: str, fields: ConnectionFields) -> str:
     """The host field as a base URL; Metricool's own has its API under /api, wherever else it is as given."""
-    host = (host or "").strip()
-    if not host:
+    if not (fields.get("host") or "").strip():
         return METRICOOL_URL
-    try:
-        parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
-        given = parts.port
-    except ValueError:
-        raise ConfigurationError(f"connection {name!r}: its host is not a web address (https://…)") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"connection {name!r}: its host is not a web address (https://…)")
-    if parts.username or parts.password:
-        raise ConfigurationError(f"connection {name!r}: a token belongs in the password, not in the host")
-    place = parts.netloc if given or not port else f"{parts.netloc}:{port}"
+    parts = urlsplit(web_address(name, fields, secrets="a token belongs in the password"))
     path = parts.path.rstrip("/") or ("/api" if parts.hostname == METRICOOL_HOST else "")
-    return f"{parts.scheme}://{place}{path}"
+    return f"{parts.scheme}://{parts.netloc}{path}"

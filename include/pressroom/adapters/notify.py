@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from pressroom.adapters.connection_fields import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.adapters.scrub import scrub
 from pressroom.adapters.signing import SIGNATURE_HEADER, sign
-from pressroom.adapters.target_connection import settings_of, web_address
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.text import to_json
 
@@ -27,24 +27,14 @@ class NotifySettings(BaseModel):
     timeout_seconds: float = Field(default=10, gt=0, le=60)
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> Self:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> Self:
         """``host``: the URL; ``password``: the secret. Raises ConfigurationError."""
-        if not (password or "").strip():
+        if not secret_of(fields):
             raise ConfigurationError(
                 f"connection {connection_id!r}: password: there is no secret to sign with"
             )
-        url = web_address(connection_id, host, schema, port)
-        return settings_of(cls, connection_id, extra, url=url, password=password)
+        url = web_address(connection_id, fields)
+        return settings_of(cls, connection_id, fields.get("extra"), url=url, password=fields.get("password"))
 
 
 async def notify(

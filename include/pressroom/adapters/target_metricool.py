@@ -6,14 +6,15 @@ it is looked for by network and text, among what is to go out within the hour or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, Unpack
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
+from pressroom.adapters.connection_fields import ConnectionFields
 from pressroom.adapters.metricool import Metricool
 from pressroom.adapters.metricool_analytics import outside_id
 from pressroom.adapters.metricool_settings import MetricoolSettings
@@ -39,19 +40,9 @@ class MetricoolTargetSettings(BaseModel):
     network: Platform | None = None
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> Self:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> Self:
         """As ``MetricoolSettings.from_connection``; extra can have ``network``, too."""
-        extra = dict(extra or {})
+        extra = dict(fields.get("extra") or {})
         named = extra.pop("network", None)
         try:
             network = None if named is None else Platform(named)
@@ -59,9 +50,8 @@ class MetricoolTargetSettings(BaseModel):
             raise ConfigurationError(
                 f"connection {connection_id!r}: network: Metricool posts to {', '.join(Platform)} here"
             ) from None
-        metricool = MetricoolSettings.from_connection(
-            connection_id, host=host, schema=schema, port=port, login=login, password=password, extra=extra
-        )
+        fields["extra"] = extra
+        metricool = MetricoolSettings.from_connection(connection_id, **fields)
         return cls(metricool=metricool, network=network)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self, Unpack
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from pressroom.adapters.target_connection import settings_of, web_address
+from pressroom.adapters.connection_fields import ConnectionFields, secret_of, settings_of, web_address
 
 
 def _is_sendable(secret: SecretStr) -> SecretStr:
@@ -44,26 +43,16 @@ class ApiSettings(BaseModel):
     )
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> Self:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> Self:
         """Settings from the fields of an HTTP connection.
 
         ``host``: a base URL, or a host name that ``schema`` and ``port`` complete; empty: the service's own.
         Raises ConfigurationError that names the connection and the place at fault, and never a secret.
         """
-        own = {"login": (login or "").strip(), "password": (password or "").strip()}
+        own = {"login": (fields.get("login") or "").strip(), "password": secret_of(fields)}
         own = {name: value for name, value in own.items() if name in cls.model_fields}
-        base_url = _base_url(connection_id, cls.home, host, schema, port)
-        return settings_of(cls, connection_id, extra, base_url=base_url, **own)
+        base_url = _base_url(connection_id, cls.home, fields)
+        return settings_of(cls, connection_id, fields.get("extra"), base_url=base_url, **own)
 
     @property
     def secrets(self) -> list[str]:
@@ -72,10 +61,10 @@ class ApiSettings(BaseModel):
         return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
-def _base_url(name: str, home: str, host: str | None, schema: str | None, port: int | None) -> str:
-    if not (host or "").strip():
+def _base_url(connection_id: str, home: str, fields: ConnectionFields) -> str:
+    if not (fields.get("host") or "").strip():
         return home
-    given = urlsplit(web_address(name, host, schema, port))
+    given = urlsplit(web_address(connection_id, fields))
     own = urlsplit(home)
     domain = ".".join((own.hostname or "").split(".")[-2:])
     same = given.hostname == domain or (given.hostname or "").endswith(f".{domain}")

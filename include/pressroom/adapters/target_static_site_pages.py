@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -20,7 +20,7 @@ from markdownify import markdownify
 from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pressroom.adapters.target_connection import folder, settings_of
+from pressroom.adapters.connection_fields import ConnectionFields, folder, settings_of
 from pressroom.domain.outside import language_tag, moment, web_url
 
 GENERATED = '<meta name="generator" content="Pressroom">'
@@ -63,26 +63,15 @@ class StaticSiteSettings(BaseModel):
     )
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> StaticSiteSettings:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> StaticSiteSettings:
         """Settings from the fields of a connection.
 
         ``host``: the folder, as an absolute path or a ``file://`` URL; or ``path`` in ``extra``, where
         Airflow's own file connections have it; ``extra``: all other settings. Nothing else is used. Raises
         ConfigurationError that names the connection and the key at fault.
         """
-        del schema, port, login, password
-        others = dict(extra or {})
-        path = host or str(others.pop("path", None) or "")
+        others = dict(fields.get("extra") or {})
+        path = fields.get("host") or str(others.pop("path", None) or "")
         return settings_of(cls, connection_id, others, folder=folder(connection_id, path))
 
 

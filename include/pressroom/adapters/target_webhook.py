@@ -21,19 +21,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, Unpack
 from urllib.parse import quote, urlsplit
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from pressroom.adapters.connection_fields import ConnectionFields, settings_of, web_address
 from pressroom.adapters.html import text_of
 from pressroom.adapters.published_html import Illustration, cleaned_with
 from pressroom.adapters.retry_after import retry_after
 from pressroom.adapters.scrub import scrub
 from pressroom.adapters.signing import SIGNATURE_HEADER, sign
 from pressroom.adapters.target_article import LinkedArticleArguments, linked_article_of
-from pressroom.adapters.target_connection import settings_of, web_address
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
@@ -84,30 +84,20 @@ class WebhookSettings(BaseModel):
     )
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> WebhookSettings:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> WebhookSettings:
         """Settings from the fields of an HTTP connection.
 
         ``host``: the URL, or a host name that ``schema`` and ``port`` complete; ``password``: the secret;
         ``login`` is not used; ``extra``: all other settings. Raises ConfigurationError that names the
         connection and the key at fault, and never the secret.
         """
-        del login
+        password = fields.get("password")
         if not password:
             raise ConfigurationError(
                 f"connection {connection_id!r}: password: no secret to sign the requests with"
             )
-        url = web_address(connection_id, host, schema, port)
-        return settings_of(cls, connection_id, extra, url=url, password=password)
+        url = web_address(connection_id, fields)
+        return settings_of(cls, connection_id, fields.get("extra"), url=url, password=password)
 
 
 class Webhook:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Unpack
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from pressroom.adapters.connection_fields import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.adapters.scrub import scrub
-from pressroom.adapters.target_connection import settings_of, web_address
 from pressroom.domain.errors import ConfigurationError
 
 
@@ -45,17 +44,7 @@ class WordPressSettings(BaseModel):
     )
 
     @classmethod
-    def from_connection(
-        cls,
-        connection_id: str,
-        *,
-        host: str | None = None,
-        schema: str | None = None,
-        port: int | None = None,
-        login: str | None = None,
-        password: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> WordPressSettings:
+    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> WordPressSettings:
         """Settings from the fields of an HTTP connection.
 
         ``host``: the site's URL, or a host name that ``schema`` and ``port`` complete; ``login``: the user;
@@ -63,7 +52,7 @@ class WordPressSettings(BaseModel):
         Raises ConfigurationError that names the connection and the key at fault, and never the password.
         """
         where = f"connection {connection_id!r}"
-        user, secret = (login or "").strip(), (password or "").strip()
+        user, secret = (fields.get("login") or "").strip(), secret_of(fields)
         if not user or ":" in user:
             raise ConfigurationError(f"{where}: login: the name of the WordPress user is missing")
         if not secret:
@@ -73,8 +62,8 @@ class WordPressSettings(BaseModel):
         return settings_of(
             cls,
             connection_id,
-            extra,
-            site_url=web_address(connection_id, host, schema, port),
+            fields.get("extra"),
+            site_url=web_address(connection_id, fields),
             user=user,
             password=secret,
         )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from pressroom.adapters.connection_fields import ConnectionFields, settings_of, web_address
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import Limits
 from pressroom.domain.prices import FREE, ImagePrice, TextPrice, price_table
@@ -55,41 +54,21 @@ class ConnectionSettings(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
     @classmethod
-    def from_connection(
-        cls,
-        name: str,
-        *,
-        host: str | None,
-        password: str | None,
-        extra: Mapping[str, Any] | None,
-        schema: str | None = None,
-        port: int | None = None,
-    ) -> ConnectionSettings:
+    def from_connection(cls, name: str, **fields: Unpack[ConnectionFields]) -> ConnectionSettings:
         """Settings from a connection's fields.
 
         ``host``: a base URL, or a host name that ``schema`` and ``port`` complete; ``password``: the API key;
         ``extra``: all other settings. Raises ConfigurationError that names the connection and the key at
         fault, and never a value.
         """
-        extra = extra or {}
-        unknown = [key for key in extra if key not in _EXTRAS]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], _EXTRAS, 1)
-            hint = f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(_EXTRAS)}"
-            raise ConfigurationError(f"connection {name!r}: unknown key {unknown[0]!r} in extra{hint}")
-        values = {
-            **extra,
-            "name": name,
-            "base_url": _base_url(name, host, schema, port),
-            "api_key": password or "",
-        }
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            # Only place and reason: the input in pydantic's own text could be a secret.
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(f"connection {name!r}: {where}: {first['msg']}") from None
+        return settings_of(
+            cls,
+            name,
+            fields.get("extra"),
+            named="name",
+            base_url=_base_url(name, fields),
+            api_key=fields.get("password") or "",
+        )
 
     def chosen(self, model: str | None) -> str:
         """``model``, else the connection's. Raises ConfigurationError when neither names one."""
@@ -133,10 +112,6 @@ class ConnectionSettings(BaseModel):
             return self.host == "localhost"
 
 
-# What a user may write in a connection's extra: all but what comes from its other fields.
-_EXTRAS = sorted(set(ConnectionSettings.model_fields) - {"name", "base_url", "api_key"})
-
-
 def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
     """The connection's own price, else today's in the table; None when neither knows the model.
 
@@ -161,16 +136,10 @@ def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
     return ImagePrice() if listed is None and settings.is_local else listed
 
 
-def _base_url(name: str, host: str | None, schema: str | None, port: int | None) -> str:
+def _base_url(name: str, fields: ConnectionFields) -> str:
     """The host field as a base URL: it may hold a whole one, or only a name beside schema and port."""
-    host = (host or "").strip()
-    if not host:
+    if not (fields.get("host") or "").strip():
         return ""
-    parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"connection {name!r}: its host is not a web address (https://…)")
-    if parts.username or parts.password:
-        raise ConfigurationError(f"connection {name!r}: a key belongs in the password, not in the host")
-    place = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
+    parts = urlsplit(web_address(name, fields, secrets="a key belongs in the password"))
     # Every OpenAI-compatible server has its API under a path; /v1 is the usual one.
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/') or '/v1'}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import BaseHook, Connection, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
+from pressroom.adapters.connection_fields import ConnectionFields
 from pressroom.adapters.metricool import MetricoolSettings
 from pressroom.adapters.text_settings import ConnectionSettings
 from pressroom.domain.errors import ConfigurationError
@@ -48,45 +49,29 @@ def store() -> Store:
 
 def model_settings(connection_id: str) -> ConnectionSettings:
     """A text or image connection. Raises ConfigurationError when it is missing or wrong."""
-    connection = _connection(connection_id)
-    return ConnectionSettings.from_connection(
-        connection_id,
-        host=connection.host,
-        schema=connection.schema,
-        port=connection.port,
-        password=connection.password,
-        extra=connection.extra_dejson,
-    )
+    return ConnectionSettings.from_connection(connection_id, **fields_of(connection_id))
 
 
 def metricool_settings(connection_id: str) -> MetricoolSettings:
     """A connection to Metricool. Raises ConfigurationError when it is missing or wrong."""
-    return _metricool(connection_id, _connection(connection_id))
+    return MetricoolSettings.from_connection(connection_id, **fields_of(connection_id))
 
 
 async def ametricool_settings(connection_id: str) -> MetricoolSettings:
     """``metricool_settings`` for the triggerer."""
     try:
-        return _metricool(connection_id, await BaseHook.aget_connection(connection_id))
+        connection = await BaseHook.aget_connection(connection_id)
     except (AirflowNotFoundException, AirflowRuntimeError) as error:
         raise _missing(connection_id) from error
+    return MetricoolSettings.from_connection(connection_id, **_fields(connection))
 
 
-def _metricool(connection_id: str, connection: Connection) -> MetricoolSettings:
-    return MetricoolSettings.from_connection(
-        connection_id,
-        host=connection.host,
-        schema=connection.schema,
-        port=connection.port,
-        login=connection.login,
-        password=connection.password,
-        extra=connection.extra_dejson,
-    )
-
-
-def fields_of(connection_id: str) -> dict[str, Any]:
+def fields_of(connection_id: str) -> ConnectionFields:
     """A connection's fields, for adapters that read their own settings. Raises ConfigurationError."""
-    connection = _connection(connection_id)
+    return _fields(_connection(connection_id))
+
+
+def _fields(connection: Connection) -> ConnectionFields:
     return {
         "host": connection.host,
         "schema": connection.schema,
