@@ -11,6 +11,7 @@ import pytest
 
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
+from tests.support.wordpress import RunningWordPress, missing, wordpress
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,16 @@ def database_url(postgres_url: str) -> Iterator[str]:
     yield url
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def blog() -> Iterator[RunningWordPress]:
+    """A WordPress of the module's own, real and new."""
+    reason = missing()
+    if reason:
+        pytest.skip(f"a real WordPress needs Debian's packages: {reason}")
+    with wordpress() as running:
+        yield running
 
 
 @pytest.fixture

@@ -20,35 +20,27 @@ from pressroom.pipelines.flow.items import FlowItem, Outcome, fail, move
 from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
-from tests.support.flow_world import FEED, FETCH, FlowWorld, entries, make_flow
-
-WRITE = {"name": "write", "type": "ai", "prompt": "Write about {{ item.title | data }}"}
-BLOG = {"name": "blog", "type": "publish", "to": "blogs"}
-AUTO = BLOG | {"mode": "auto"}
-PING = {"name": "tell", "type": "ping", "connection": "hook"}
-LAST = {"name": "last", "type": "ping", "connection": "hook"}
+from tests.support.flow_world import (
+    AUTO,
+    FEED,
+    FETCH,
+    LAST,
+    PING,
+    WRITE,
+    FlowWorld,
+    broken,
+    entries,
+    flow_maker,
+    mended,
+    refused,
+)
 
 Make = Callable[..., FlowWorld]
 
 
 @pytest.fixture
 def make(database_url: str, store: Store) -> Make:
-    def made(*steps: dict[str, Any], **changes: Any) -> FlowWorld:
-        return make_flow(database_url, store, *steps, **changes)
-
-    return made
-
-
-def refused(*_: Any) -> Exception:
-    return PermanentError("the model cannot do it")
-
-
-def broken(world: FlowWorld) -> None:
-    world.text = FakeText({"TextAnswer": refused()})
-
-
-def mended(world: FlowWorld) -> None:
-    world.text = FakeText()
+    return flow_maker(database_url, store)
 
 
 def at(world: FlowWorld, run: Run, step: str, item: int) -> FlowItem:

@@ -8,42 +8,31 @@ from typing import Any
 import pytest
 
 from pressroom.domain.errors import (
-    PermanentError,
     UnknownOutcome,
 )
 from pressroom.domain.model import Prompt
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
 from pressroom.testing_flows import FakeTarget
-from tests.support.flow_world import FETCH, FlowWorld, entries, make_flow
-
-WRITE = {"name": "write", "type": "ai", "prompt": "Write about {{ item.title | data }}"}
-BLOG = {"name": "blog", "type": "publish", "to": "blogs"}
-AUTO = BLOG | {"mode": "auto"}
-PING = {"name": "tell", "type": "ping", "connection": "hook"}
-LAST = {"name": "last", "type": "ping", "connection": "hook"}
+from tests.support.flow_world import (
+    AUTO,
+    BLOG,
+    FETCH,
+    PING,
+    WRITE,
+    FlowWorld,
+    broken,
+    entries,
+    flow_maker,
+    mended,
+)
 
 Make = Callable[..., FlowWorld]
 
 
 @pytest.fixture
 def make(database_url: str, store: Store) -> Make:
-    def made(*steps: dict[str, Any], **changes: Any) -> FlowWorld:
-        return make_flow(database_url, store, *steps, **changes)
-
-    return made
-
-
-def refused(*_: Any) -> Exception:
-    return PermanentError("the model cannot do it")
-
-
-def broken(world: FlowWorld) -> None:
-    world.text = FakeText({"TextAnswer": refused()})
-
-
-def mended(world: FlowWorld) -> None:
-    world.text = FakeText()
+    return flow_maker(database_url, store)
 
 
 def test_a_flow_end_to_end(make: Make) -> None:

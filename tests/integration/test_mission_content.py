@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -17,17 +16,14 @@ from pressroom.pipelines.mission.exclusions import excluded
 from pressroom.pipelines.stage import Undone
 from pressroom.store.database import Store
 from pressroom.testing import FakeText, MemoryMedia
-from tests.support.mission_world import MissionWorld, make_mission, post_answer, started, wrote
+from tests.support.mission_world import MissionWorld, post_answer, started, two_pillars, wrote
 
 Make = Callable[..., MissionWorld]
 
 
 @pytest.fixture
 def make(database_url: str, store: Store) -> Make:
-    def build(**facts: Any) -> MissionWorld:
-        return make_mission(database_url, store, **{"pillars": ["Thought Leadership", "Updates"], **facts})
-
-    return build
+    return two_pillars(database_url, store)
 
 
 def test_the_contents_output_has_the_fields_that_were_promised(make: Make) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,17 +13,14 @@ from pressroom.pipelines.mission.content import STAGE as CONTENT
 from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
-from tests.support.mission_world import MissionWorld, make_mission, post_answer, started, wrote
+from tests.support.mission_world import MissionWorld, post_answer, started, two_pillars, wrote
 
 Make = Callable[..., MissionWorld]
 
 
 @pytest.fixture
 def make(database_url: str, store: Store) -> Make:
-    def build(**facts: Any) -> MissionWorld:
-        return make_mission(database_url, store, **{"pillars": ["Thought Leadership", "Updates"], **facts})
-
-    return build
+    return two_pillars(database_url, store)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,17 +19,14 @@ from pressroom.pipelines.mission.strategy import process
 from pressroom.pipelines.stage import Undone
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
-from tests.support.mission_world import START, MissionWorld, make_mission, started
+from tests.support.mission_world import START, MissionWorld, started, two_pillars
 
 Make = Callable[..., MissionWorld]
 
 
 @pytest.fixture
 def make(database_url: str, store: Store) -> Make:
-    def build(**facts: Any) -> MissionWorld:
-        return make_mission(database_url, store, **{"pillars": ["Thought Leadership", "Updates"], **facts})
-
-    return build
+    return two_pillars(database_url, store)
 
 
 def test_the_strategys_output_has_the_fields_that_were_promised(make: Make) -> None:

@@ -7,7 +7,7 @@ import io
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,12 @@ from pressroom.adapters.target_wordpress import WordPress, WordPressSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, UnknownOutcome
 from pressroom.domain.social import Delivery
 from pressroom.domain.targets import Picture, Piece
-from tests.support.wordpress import RunningWordPress, missing, wordpress
+from tests.support.wordpress import RunningWordPress
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 STATUSES = "publish,future,draft,pending,private"
-
-
-@pytest.fixture(scope="module")
-def blog() -> Iterator[RunningWordPress]:
-    reason = missing()
-    if reason:
-        pytest.skip(f"a real WordPress needs Debian's packages: {reason}")
-    with wordpress() as running:
-        yield running
 
 
 class Site:

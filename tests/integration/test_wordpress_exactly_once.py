@@ -22,7 +22,7 @@ from pressroom.store.database import Store
 from pressroom.testing import PIXEL
 from tests.support.press import add_articles
 from tests.support.press_process import facts_of
-from tests.support.wordpress import RunningWordPress, missing, wordpress
+from tests.support.wordpress import RunningWordPress
 from tests.support.world import World, make_world
 
 pytestmark = pytest.mark.integration
@@ -32,15 +32,6 @@ ARTICLES = 200
 KILLS = 8
 STARTS = 30
 SECONDS = 420.0
-
-
-@pytest.fixture(scope="module")
-def blog() -> Iterator[RunningWordPress]:
-    reason = missing()
-    if reason:
-        pytest.skip(f"a real WordPress needs Debian's packages: {reason}")
-    with wordpress() as running:
-        yield running
 
 
 class Workers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from pressroom.domain.definitions import Account, dump
+from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
 from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.publishing import Publication
@@ -30,6 +31,11 @@ from pressroom.testing_flows import FakeTarget, FakeWires
 
 FEED: dict[str, Any] = {"type": "rss", "url": "https://example.org/feed", "cap": 10}
 FETCH: dict[str, Any] = {"name": "read", "type": "fetch", "source": FEED}
+WRITE = {"name": "write", "type": "ai", "prompt": "Write about {{ item.title | data }}"}
+BLOG = {"name": "blog", "type": "publish", "to": "blogs"}
+AUTO = BLOG | {"mode": "auto"}
+PING = {"name": "tell", "type": "ping", "connection": "hook"}
+LAST = {"name": "last", "type": "ping", "connection": "hook"}
 
 
 def entries(*names: str) -> list[SourceItem]:
@@ -162,6 +168,30 @@ class FlowWorld:
         return asyncio.run(
             run_batch(stage, run, keys, store=self.store, tools_for=self.tools_for, concurrency=1, **options)
         )
+
+
+def refused(*_: Any) -> Exception:
+    """What a model says that will never do it."""
+    return PermanentError("the model cannot do it")
+
+
+def broken(world: FlowWorld) -> None:
+    """From now on the model refuses."""
+    world.text = FakeText({"TextAnswer": refused()})
+
+
+def mended(world: FlowWorld) -> None:
+    """From now on it answers."""
+    world.text = FakeText()
+
+
+def flow_maker(url: str, store: Store) -> Callable[..., FlowWorld]:
+    """What makes flows of steps in this database."""
+
+    def made(*steps: dict[str, Any], **changes: Any) -> FlowWorld:
+        return make_flow(url, store, *steps, **changes)
+
+    return made
 
 
 def make_flow(

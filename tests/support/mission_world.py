@@ -160,6 +160,11 @@ def post_answer(text: str, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def two_pillars(url: str, store: Store) -> Callable[..., MissionWorld]:
+    """What makes missions with two pillars, unless it is told others."""
+    return lambda **facts: make_mission(url, store, **{"pillars": ["Thought Leadership", "Updates"], **facts})
+
+
 def make_mission(
     url: str,
     store: Store,

@@ -17,29 +17,10 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 from tests.support.metricool_world import TOKEN, post, scripted
+from tests.support.target_errors import UNANSWERED, leaves
 
 REQUEST = httpx.Request("POST", "http://metricool.test/v2/scheduler/posts")
-EXPECTED: dict[type[Exception], tuple[type[PressroomError], type[PressroomError]]] = {
-    httpx.ConnectError: (TransientError, TransientError),
-    httpx.ConnectTimeout: (TransientError, TransientError),
-    httpx.PoolTimeout: (TransientError, TransientError),
-    httpx.ProxyError: (TransientError, TransientError),
-    httpx.ReadTimeout: (UnknownOutcome, TransientError),
-    httpx.WriteTimeout: (UnknownOutcome, TransientError),
-    httpx.ReadError: (UnknownOutcome, TransientError),
-    httpx.WriteError: (UnknownOutcome, TransientError),
-    httpx.CloseError: (UnknownOutcome, TransientError),
-    httpx.RemoteProtocolError: (UnknownOutcome, TransientError),
-    httpx.DecodingError: (UnknownOutcome, TransientError),
-    httpx.TooManyRedirects: (UnknownOutcome, TransientError),
-    httpx.LocalProtocolError: (ConfigurationError, ConfigurationError),
-    httpx.UnsupportedProtocol: (ConfigurationError, ConfigurationError),
-}
-
-
-def leaves(kind: type[Exception]) -> list[type[Exception]]:
-    below = [leaf for sub in kind.__subclasses__() for leaf in leaves(sub)]
-    return below or [kind]
+EXPECTED = UNANSWERED
 
 
 def test_every_transport_error_is_in_the_table() -> None:

@@ -35,6 +35,7 @@ from pressroom.domain.errors import (
 )
 from pressroom.domain.social import Delivery
 from pressroom.domain.targets import Content, Picture, Piece, Placed
+from tests.support.target_errors import SETUP, UNANSWERED, leaves
 
 PASSWORD = "abcd EFGH 1234 ijkl MNOP 5678"
 BARE = PASSWORD.replace(" ", "")
@@ -61,27 +62,7 @@ def secret_in(text: str) -> bool:
 
 # Errors --------------------------------------------------------------------------------------------------
 
-EXPECTED: dict[type[Exception], tuple[type[PressroomError], type[PressroomError]]] = {
-    httpx.ConnectError: (TransientError, TransientError),
-    httpx.ConnectTimeout: (TransientError, TransientError),
-    httpx.PoolTimeout: (TransientError, TransientError),
-    httpx.ProxyError: (TransientError, TransientError),
-    httpx.ReadTimeout: (UnknownOutcome, TransientError),
-    httpx.WriteTimeout: (UnknownOutcome, TransientError),
-    httpx.ReadError: (UnknownOutcome, TransientError),
-    httpx.WriteError: (UnknownOutcome, TransientError),
-    httpx.CloseError: (UnknownOutcome, TransientError),
-    httpx.RemoteProtocolError: (UnknownOutcome, TransientError),
-    httpx.DecodingError: (UnknownOutcome, TransientError),
-    httpx.TooManyRedirects: (ConfigurationError, ConfigurationError),
-    httpx.LocalProtocolError: (ConfigurationError, ConfigurationError),
-    httpx.UnsupportedProtocol: (ConfigurationError, ConfigurationError),
-}
-
-
-def leaves(kind: type[Exception]) -> list[type[Exception]]:
-    below = [leaf for sub in kind.__subclasses__() for leaf in leaves(sub)]
-    return below or [kind]
+EXPECTED = {**UNANSWERED, httpx.TooManyRedirects: SETUP}
 
 
 def test_every_transport_error_is_in_the_table() -> None:

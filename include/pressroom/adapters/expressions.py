@@ -17,7 +17,7 @@ repeats them with ``*``, and takes an error in ``filter`` or ``exists_one`` for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,16 +129,7 @@ class _Evaluation:
 
     def _logic(self, tree: Node, *, decides: bool) -> bool:
         symbol = "||" if decides else "&&"
-        failed: Unfit | None = None
-        for side in parts(tree):
-            try:
-                if self._bool(side, symbol) is decides:
-                    return decides
-            except Unfit as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
-        return not decides
+        return self._any(parts(tree), lambda side: self._bool(side, symbol), decides=decides)
 
     def _bool(self, tree: Node, symbol: str) -> bool:
         value = self.value(tree)
@@ -247,8 +238,8 @@ class _Evaluation:
             self._names.pop(own, None)
 
     @staticmethod
-    def _any(entries: list[Any], each: Callable[[Any], Any], *, decides: bool) -> bool:
-        """``exists`` and ``all``: an entry that decides makes others' errors irrelevant."""
+    def _any(entries: Iterable[Any], each: Callable[[Any], Any], *, decides: bool) -> bool:
+        """``||``, ``&&``, ``exists`` and ``all``: an entry that decides makes others' errors irrelevant."""
         failed: Unfit | None = None
         for entry in entries:
             try:

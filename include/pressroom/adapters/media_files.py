@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pressroom.adapters.whole_files import not_written, write_whole
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 
 _ENDINGS = {
@@ -20,8 +17,6 @@ _ENDINGS = {
     "image/svg+xml": ".svg",
     "text/html": ".html",
 }
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_SHUT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT}
 
 
 def media_name(data: bytes, media_type: str) -> str:
@@ -63,7 +58,7 @@ class MediaFiles:
             # A file of another size was cut short by something other than us: write it again.
             if not (path.is_file() and path.stat().st_size == len(data)):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._write(path, data)
+                write_whole(path, data, prefix=".", suffix=".part")
         except OSError as error:
             raise self._error(error) from error
         return path.as_uri()
@@ -84,25 +79,10 @@ class MediaFiles:
         """See MediaStore."""
         return public_url(url, self._root.as_uri(), self._public_base)
 
-    def _write(self, path: Path, data: bytes) -> None:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)  # mkstemp's mode would hide it from a web server
-            part.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-
     def _error(self, error: OSError) -> PressroomError:
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        if error.errno in _FULL:
-            return TransientError(f"no room for media in {self._root}: {reason}")
-        if error.errno in _SHUT:
-            return ConfigurationError(f"the media folder {self._root} cannot be written: {reason}")
-        return TransientError(f"media could not be written to {self._root}: {reason}")
+        return not_written(
+            error,
+            full=f"no room for media in {self._root}",
+            shut=f"the media folder {self._root} cannot be written",
+            other=f"media could not be written to {self._root}",
+        )

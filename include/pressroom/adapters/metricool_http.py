@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from pressroom.adapters.http_errors import PASSING, unanswered
 from pressroom.adapters.metricool_settings import MetricoolSettings
 from pressroom.adapters.retry_after import retry_after
 from pressroom.adapters.scrub import scrub
@@ -35,11 +36,7 @@ from pressroom.domain.errors import (
 SIMULATOR_HEADER = "X-Pressroom-Simulator"
 MOST_PAGES = 200
 
-# Failures before the first byte of a request went out. Everything else may have had its effect.
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 _SETUP = {401, 402, 403}
-_PASSING = {408, 425}
 _PAST = re.compile(r"\bin the past\b", re.IGNORECASE)
 
 Json = dict[str, Any]
@@ -130,7 +127,8 @@ class Calls:
                 method, httpx.URL(url).copy_merge_params({**own, **params}), json=body
             )
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise unanswered(error, self._where, creates=creates) from None
+            lost = "the post may have been accepted" if creates else ""
+            raise unanswered(error, self._where, "Metricool", lost=lost) from None
         if answer.is_success or (absent and answer.status_code == 404):
             self._check_kind(answer)
             return answer
@@ -162,20 +160,6 @@ class Calls:
         return url
 
 
-def unanswered(error: Exception, where: str, *, creates: bool) -> PressroomError:
-    """Our error for a request that got no whole answer."""
-    name = type(error).__name__
-    if isinstance(error, _UNSENDABLE):
-        return ConfigurationError(f"{where}: the request cannot be sent: {name}")
-    if isinstance(error, _UNSENT):
-        return TransientError(f"{where}: Metricool cannot be reached: {name}")
-    if creates:
-        return UnknownOutcome(f"{where}: no answer, the post may have been accepted: {name}")
-    if isinstance(error, httpx.TimeoutException):
-        return TransientError(f"{where}: no answer in time: {name}")
-    return TransientError(f"{where}: the connection or its answer broke: {name}")
-
-
 def refused(answer: httpx.Response, where: str, secret: str, *, creates: bool) -> PressroomError:
     """Our error for an answer that is no success. ``secret``: the token, kept out of the text."""
     status = answer.status_code
@@ -183,7 +167,7 @@ def refused(answer: httpx.Response, where: str, secret: str, *, creates: bool) -
     text = scrub(f"{where}: Metricool answered {status}{f': {words}' if words else ''}", secret)
     if status == 429:
         return TransientError(text, retry_after=retry_after(answer.headers))
-    if status >= 500 or status in _PASSING:
+    if status >= 500 or status in PASSING:
         kind = UnknownOutcome if creates else TransientError
         return kind(text, retry_after=retry_after(answer.headers))
     if status in _SETUP:

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from pressroom.adapters.http_errors import PASSING, unanswered
 from pressroom.adapters.retry_after import LONGEST, retry_after
 from pressroom.adapters.scrub import scrub
 from pressroom.adapters.target_settings import ApiSettings
@@ -31,11 +32,7 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 
-# Failures before the first byte of a request went out. Everything else may have had its effect.
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 _SETUP = {401, 402, 403}
-_PASSING = {408, 425}
 # A reset header is a time of day when it is larger than this, else a number of seconds.
 _EPOCH = 1_000_000_000
 
@@ -118,7 +115,8 @@ class Api:
         try:
             answer = await self._http.request(method, f"{self._base_url}{path}", **options)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise self._unanswered(error, changes=changes) from None
+            lost = "it may have been published" if changes else ""
+            raise unanswered(error, self.where, self._service, lost=lost) from None
         if answer.is_success or (absent and answer.status_code == 404):
             return answer
         raise self._refused(answer, changes=changes)
@@ -127,18 +125,6 @@ class Api:
         """The error for an answer that is not what the API promises."""
         text = f"{self.where}: the server's answer is not what {self._service}'s API promises"
         return UnknownOutcome(text) if changes else TransientError(text)
-
-    def _unanswered(self, error: Exception, *, changes: bool) -> PressroomError:
-        name = type(error).__name__
-        if isinstance(error, _UNSENDABLE):
-            return ConfigurationError(f"{self.where}: the request cannot be sent: {name}")
-        if isinstance(error, _UNSENT):
-            return TransientError(f"{self.where}: {self._service} cannot be reached: {name}")
-        if changes:
-            return UnknownOutcome(f"{self.where}: no answer, it may have been published: {name}")
-        if isinstance(error, httpx.TimeoutException):
-            return TransientError(f"{self.where}: no answer in time: {name}")
-        return TransientError(f"{self.where}: the connection or its answer broke: {name}")
 
     def _refused(self, answer: httpx.Response, *, changes: bool) -> PressroomError:
         status = answer.status_code
@@ -205,6 +191,6 @@ def said(answer: httpx.Response) -> tuple[str, str]:
 def _kind(status: int, *, changes: bool) -> type[PressroomError]:
     if status == 429:
         return TransientError
-    if status >= 500 or status in _PASSING:
+    if status >= 500 or status in PASSING:
         return UnknownOutcome if changes else TransientError
     return ConfigurationError if status in _SETUP else PermanentError

@@ -6,7 +6,6 @@ is due: at once while something is being changed, so a writer that dies leaves w
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -27,6 +26,7 @@ from pressroom.adapters.target_static_site_pages import (
     from_markdown,
     index_of,
 )
+from pressroom.adapters.whole_files import not_written, write_whole
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 from pressroom.domain.outside import moment
 
@@ -38,8 +38,6 @@ LOCK, LISTS = ".pressroom-lock", ".pressroom-lists"
 _PART, _GONE = ".pressroom-part-", ".pressroom-gone-"
 _PICTURE = re.compile(r"[0-9a-f]{16}\.(png|jpg|webp|gif)")
 _POLL_SECONDS = 0.02
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_SHUT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOENT}
 
 
 class SiteFolder:
@@ -197,12 +195,12 @@ class SiteFolder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _error(self, error: OSError) -> PressroomError:
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        if error.errno in _FULL:
-            return TransientError(f"{self.where}: no room in {self._root}: {reason}")
-        if error.errno in _SHUT:
-            return ConfigurationError(f"{self.where}: {self._root} cannot be written: {reason}")
-        return TransientError(f"{self.where}: {self._root} could not be written: {reason}")
+        return not_written(
+            error,
+            full=f"{self.where}: no room in {self._root}",
+            shut=f"{self.where}: {self._root} cannot be written",
+            other=f"{self.where}: {self._root} could not be written",
+        )
 
 
 def now_utc() -> datetime:
@@ -211,19 +209,7 @@ def now_utc() -> datetime:
 
 
 def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PART)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)  # mkstemp's mode would hide it from a web server
-        part.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+    write_whole(path, data, prefix=_PART)
 
 
 def _sync(folder: Path) -> None:

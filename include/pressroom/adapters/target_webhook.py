@@ -29,6 +29,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from pressroom.adapters.connection_fields import ConnectionFields, settings_of, web_address
 from pressroom.adapters.html import text_of
+from pressroom.adapters.http_errors import PASSING, UNSENDABLE, UNSENT
 from pressroom.adapters.published_html import Illustration, cleaned_with
 from pressroom.adapters.retry_after import retry_after
 from pressroom.adapters.scrub import scrub
@@ -50,11 +51,7 @@ __all__ = ["Webhook", "WebhookSettings"]
 ANSWER_BYTES = 64 * 1024
 ID_CHARS = 200
 
-# Failures before the first byte of a request went out. Everything else may have had its effect.
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 _SETUP = {401, 402, 403, 404, 410}
-_PASSING = {408, 425}
 
 
 def _is_template(text: str) -> str:
@@ -185,9 +182,9 @@ class Webhook:
 
     def _unanswered(self, error: Exception, *, sends: bool) -> PressroomError:
         name = type(error).__name__
-        if isinstance(error, _UNSENDABLE):
+        if isinstance(error, UNSENDABLE):
             return ConfigurationError(f"{self._where}: the request cannot be sent: {name}")
-        if isinstance(error, _UNSENT):
+        if isinstance(error, UNSENT):
             return TransientError(f"{self._where}: the receiver cannot be reached: {name}")
         if sends:
             return UnknownOutcome(f"{self._where}: no answer, the piece may have been taken: {name}")
@@ -199,7 +196,7 @@ class Webhook:
         text = self._hide(f"{self._where}: the receiver answered {status}: {_words(body)}")
         if status in (409, 429):
             return TransientError(text, retry_after=retry_after(headers))
-        if status >= 500 or status in _PASSING:
+        if status >= 500 or status in PASSING:
             kind = UnknownOutcome if sends else TransientError
             return kind(text, retry_after=retry_after(headers))
         if status in _SETUP or status < 400:

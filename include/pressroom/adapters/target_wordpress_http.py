@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from pressroom.adapters.html import line_of
+from pressroom.adapters.http_errors import PASSING, UNSENDABLE, UNSENT
 from pressroom.adapters.retry_after import retry_after
 from pressroom.adapters.target_wordpress_settings import WordPressSettings
 from pressroom.domain.errors import (
@@ -36,10 +37,6 @@ API_RELATION = "https://api.w.org/"
 # A site is often a small machine: more at once would only make each of them slower.
 MOST_CONNECTIONS = 8
 
-# Failures before the first byte of a request went out. Everything else may have had its effect.
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
-_PASSING = {408, 425}
 _GONE = {"rest_post_invalid_id"}
 # WordPress says 500 where it means that the file is at fault.
 _BAD_FILE = {"rest_upload_unknown_error", "rest_upload_sideload_error"}
@@ -201,11 +198,11 @@ def endpoint(root: httpx.URL, path: str) -> httpx.URL:
 def unanswered(error: Exception, where: str, *, writes: bool) -> PressroomError:
     """Our error for a request that got no whole answer."""
     name = type(error).__name__
-    if isinstance(error, _UNSENDABLE):
+    if isinstance(error, UNSENDABLE):
         return ConfigurationError(f"{where}: the request cannot be sent: {name}")
     if isinstance(error, httpx.TooManyRedirects):
         return ConfigurationError(f"{where}: the site redirects in circles")
-    if isinstance(error, _UNSENT):
+    if isinstance(error, UNSENT):
         return TransientError(f"{where}: WordPress cannot be reached: {name}")
     if writes:
         return UnknownOutcome(f"{where}: no answer, it may have been done: {name}")
@@ -224,7 +221,7 @@ def refused(
         return TransientError(text, retry_after=retry_after(answer.headers))
     if code in _BAD_FILE:
         return PermanentError(text)
-    if status >= 500 or status in _PASSING:
+    if status >= 500 or status in PASSING:
         kind = UnknownOutcome if writes else TransientError
         return kind(text, retry_after=retry_after(answer.headers))
     if code in _GONE:

@@ -7,13 +7,14 @@ the types here and in ``domain.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from pressroom.domain.errors import PermanentError
 from pressroom.domain.social import Delivery
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
@@ -122,3 +123,16 @@ class Target(Protocol[Arguments]):
     async def unpublish(self, external_id: str) -> bool:
         """Take it back. False when that is not possible any more; True too when it is not there."""
         ...
+
+
+def arguments_of(target: Target[Any], given: Mapping[str, Any], name: str) -> BaseModel:
+    """What a target is told. Raises PermanentError, naming the target so, with all that is wrong."""
+    try:
+        found: BaseModel = target.arguments.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+            for one in error.errors(include_url=False, include_input=False)
+        )
+        raise PermanentError(f"{name} does not take that: {wrong}") from None
+    return found

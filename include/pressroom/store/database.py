@@ -97,12 +97,6 @@ class Tx:
         """The same transaction, for another account: for work that spans several, such as applying."""
         return Tx(self._connection, account)
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """What fails inside is undone alone; the transaction lives on."""
-        with self._connection.transaction():
-            yield
-
     def _sql(self, name: str) -> Any:
         return statements()[name]
 

@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from pressroom.domain.errors import TransientError
 from pressroom.store.database import Tx
+from pressroom.ui.environment import environment
 from pressroom.ui.mission_calendar import CycleResult, calendars, results
 from pressroom.ui.mission_changes import lessons, text
 from pressroom.ui.mission_chart import Chart, Point, chart
@@ -223,15 +224,9 @@ def web_address(url: str) -> bool:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = environment()
     filters = (confidence, decimal, moment, number, percent, text, words)
-    environment.filters |= {one.__name__: one for one in filters}
-    environment.tests["web_address"] = web_address
-    environment.globals["span"] = span
-    return environment
+    made.filters |= {one.__name__: one for one in filters}
+    made.tests["web_address"] = web_address
+    made.globals["span"] = span
+    return made

@@ -6,15 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.store.database import Tx
+from pressroom.ui.environment import environment
 
 BUNDLED_MODEL = "SmolLM2-135M"
 """How the bundled model's name begins."""
@@ -119,18 +118,19 @@ def _write(
         "models": models,
         "bundled": any(model.startswith(BUNDLED_MODEL) for model in models),
     }
-    figure = _environment().get_template("preview_figure.html.j2")
+    pages = environment()
+    figure = pages.get_template("preview_figure.html.j2")
     for article in articles:
         own = pictures.get(article.id, {})
         inside = [Markup(figure.render(picture=own[n])) for n in sorted(own) if n]  # noqa: S704  # our template
-        page = _environment().get_template("preview_article.html.j2").render(
+        page = pages.get_template("preview_article.html.j2").render(
             **common, article=article, featured=own.get(0), body=place(article.html, inside)
         )  # fmt: skip
         (folder / f"{article.slug}.html").write_text(page, "utf-8")
     cards = [(article, pictures.get(article.id, {}).get(0)) for article in articles]
     index = folder / "index.html"
     index.write_text(
-        _environment().get_template("preview_index.html.j2").render(
+        pages.get_template("preview_index.html.j2").render(
             **common, cards=cards, words=sum(article.word_count for article in articles)
         ),
         "utf-8",
@@ -152,14 +152,3 @@ def _copy(image: StoredImage, folder: Path) -> Picture | None:
         return None
     target.write_bytes(data)
     return Picture(f"images/{name}", image.alt, image.width, image.height)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -14,8 +14,6 @@ from pressroom.pipelines.prompts import render_source
 from pressroom.pipelines.site.answers import clip
 from pressroom.pipelines.stage import Tools
 
-PICTURE = (1200, 672)
-
 
 async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:
     """More material for an item that is on its way."""

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import AiStep, Flow, PublishStep
-from pressroom.domain.targets import Content, Picture, Piece, Target
+from pressroom.domain.targets import Content, Picture, Piece, arguments_of
 from pressroom.domain.text import to_json
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.site.answers import plain, sanitize
@@ -33,8 +33,8 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
         call = _call(step, position, item, tools.flow)
         if call is None:
             return Outcome([("note", {"passed_over": "no AI step asked for it"})], label="not asked for")
-        arguments = _validated(target, call, step)
-    arguments = _validated(target, {**arguments.model_dump(mode="json"), **step.settings}, step)
+        arguments = arguments_of(target, call, step.to)
+    arguments = arguments_of(target, {**arguments.model_dump(mode="json"), **step.settings}, step.to)
     drawn = [packet.data for packet in item.packets if packet.kind == "media"][: target.limits.pictures]
     pictures = [await _picture(data, tools) for data in drawn]
     content = content_key(item, turn(step, position, tools.flow))
@@ -131,18 +131,6 @@ def _call(step: PublishStep, position: int, item: FlowItem, flow: Flow) -> Mappi
     raise PermanentError(
         f"no AI step before {step.name} may call it: set mode: auto, or widen an AI step's tools"
     )
-
-
-def _validated(target: Target[Any], given: Mapping[str, Any], step: PublishStep) -> BaseModel:
-    try:
-        found: BaseModel = target.arguments.model_validate(given)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)
-        )
-        raise PermanentError(f"{step.to} does not take that: {wrong}") from None
-    return found
 
 
 async def _picture(data: Mapping[str, Any], tools: Tools) -> Picture:

@@ -12,7 +12,7 @@ from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.missions import Mission
 from pressroom.domain.social import Delivery, Measured, Platform, Receipt
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of
+from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of, undone
 from pressroom.pipelines.mission.kpis import Result
 from pressroom.pipelines.mission.snapshot import snapshot
 from pressroom.pipelines.stage import Key, Run, Saved, Stage, Undone, Watching
@@ -268,12 +268,11 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     """The cycle counts as not measured. What was read stays: it is what people saw."""
 
-    def open_again() -> int:
-        with store.transaction(run.account_id) as tx:
-            cycle = find_cycle(tx, run)
-            return tx.run("cycle_not_measured", cycle=cycle.id) if cycle else 0
+    def open_again(tx: Tx) -> Undone:
+        cycle = find_cycle(tx, run)
+        return Undone(tx.run("cycle_not_measured", cycle=cycle.id) if cycle else 0)
 
-    return Undone(await asyncio.to_thread(open_again))
+    return await undone(store, run, open_again)
 
 
 STAGE: Stage[Watch, Look] = Stage(

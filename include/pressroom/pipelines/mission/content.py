@@ -4,7 +4,6 @@ review or approved.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
@@ -15,7 +14,7 @@ from pressroom.domain.social import Platform
 from pressroom.domain.text import quoted
 from pressroom.pipelines.mission.asking import Slot
 from pressroom.pipelines.mission.composing import Composed, Words, content_hash
-from pressroom.pipelines.mission.cycle import cycle_of, find_cycle
+from pressroom.pipelines.mission.cycle import cycle_of, find_cycle, undone
 from pressroom.pipelines.mission.post import Post, write
 from pressroom.pipelines.stage import Key, Run, Saved, Stage, Undone, Watching
 from pressroom.store.database import Store, Tx
@@ -122,18 +121,17 @@ def _item(row: Mapping[str, Any]) -> dict[str, Any]:
 async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     """Archive what is not out, and free its slots; what is out is listed, and stays."""
 
-    def archive() -> Undone:
-        with store.transaction(run.account_id) as tx:
-            cycle = find_cycle(tx, run)
-            if cycle is None:
-                return Undone()
-            archived = tx.value("posts_archive", cycle=cycle.id)
-            out = tx.rows("posts_out", cycle=cycle.id)
-            return Undone(
-                archived, [f"{public_id(CONTENT, row['id'])} is out on {row['platform']}" for row in out]
-            )
+    def archive(tx: Tx) -> Undone:
+        cycle = find_cycle(tx, run)
+        if cycle is None:
+            return Undone()
+        archived = tx.value("posts_archive", cycle=cycle.id)
+        out = tx.rows("posts_out", cycle=cycle.id)
+        return Undone(
+            archived, [f"{public_id(CONTENT, row['id'])} is out on {row['platform']}" for row in out]
+        )
 
-    return await asyncio.to_thread(archive)
+    return await undone(store, run, archive)
 
 
 STAGE: Stage[Slot, Post] = Stage(

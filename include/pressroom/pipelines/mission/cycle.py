@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,8 +11,8 @@ from typing import Any
 
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError
-from pressroom.pipelines.stage import Run
-from pressroom.store.database import Tx
+from pressroom.pipelines.stage import Run, Undone
+from pressroom.store.database import Store, Tx
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,13 @@ def state_of(tx: Tx, run: Run) -> MissionState:
     if found is None:
         raise PermanentError(f"there is no mission {run.mission_id}")
     return found
+
+
+async def undone(store: Store, run: Run, undo: Callable[[Tx], Undone]) -> Undone:
+    """Take back what a stage made, all of it or nothing."""
+
+    def inside() -> Undone:
+        with store.transaction(run.account_id) as tx:
+            return undo(tx)
+
+    return await asyncio.to_thread(inside)

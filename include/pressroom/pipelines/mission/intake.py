@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,7 +15,7 @@ from pressroom.domain.errors import AlreadyDone, ConfigurationError, InvalidMiss
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import BRAND, MISSION, public_id
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
+from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of, undone
 from pressroom.pipelines.mission.planning import planned_count
 from pressroom.pipelines.mission.plans import earliest_slot, plan_of
 from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone, Watching
@@ -170,13 +169,12 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     """Withdraw the cycle: its number, and the mission's start if it was the first, are free again."""
 
-    def withdraw() -> int:
-        with store.transaction(run.account_id) as tx:
-            withdrawn = tx.run("cycle_withdraw", run=run.id)
-            tx.run("mission_not_started", mission=run.mission_id)
-            return withdrawn
+    def withdraw(tx: Tx) -> Undone:
+        withdrawn = tx.run("cycle_withdraw", run=run.id)
+        tx.run("mission_not_started", mission=run.mission_id)
+        return Undone(withdrawn)
 
-    return Undone(await asyncio.to_thread(withdraw))
+    return await undone(store, run, withdraw)
 
 
 STAGE: Stage[Brief, Context] = Stage(

@@ -15,7 +15,7 @@ from pressroom.domain.strategy import TIMING, WEEKDAYS, Learned, Observation, We
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission import advice
 from pressroom.pipelines.mission.advice import Update
-from pressroom.pipelines.mission.cycle import Cycle, find_cycle
+from pressroom.pipelines.mission.cycle import Cycle, find_cycle, undone
 from pressroom.pipelines.mission.kpis import Result
 from pressroom.pipelines.mission.learning import Levels, describe, learn
 from pressroom.pipelines.mission.parameters import Change, weights_in_force
@@ -233,17 +233,16 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     """Forget the cycle's insights and changes: the weights before them are in force again."""
 
-    def forget() -> int:
-        with store.transaction(run.account_id) as tx:
-            cycle = find_cycle(tx, run)
-            if cycle is None:
-                return 0
-            tx.run("cycle_not_optimized", cycle=cycle.id)
-            tx.run("optimization_delete", cycle=cycle.id)
-            insights = tx.run("insights_delete", cycle=cycle.id)
-            return insights + tx.run("strategy_changes_delete", cycle=cycle.id)
+    def forget(tx: Tx) -> Undone:
+        cycle = find_cycle(tx, run)
+        if cycle is None:
+            return Undone()
+        tx.run("cycle_not_optimized", cycle=cycle.id)
+        tx.run("optimization_delete", cycle=cycle.id)
+        insights = tx.run("insights_delete", cycle=cycle.id)
+        return Undone(insights + tx.run("strategy_changes_delete", cycle=cycle.id))
 
-    return Undone(await asyncio.to_thread(forget))
+    return await undone(store, run, forget)
 
 
 STAGE: Stage[Lesson, Learned] = Stage(

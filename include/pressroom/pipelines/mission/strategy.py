@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Slot, Weights
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.cycle import find_cycle
+from pressroom.pipelines.mission.cycle import find_cycle, undone
 from pressroom.pipelines.mission.local_time import NOTICE
 from pressroom.pipelines.mission.parameters import proven_topics, weights_in_force
 from pressroom.pipelines.mission.planning import plan_calendar
@@ -161,16 +160,15 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     """Withdraw the calendar; the cycle has no strategy any more."""
 
-    def withdraw() -> int:
-        with store.transaction(run.account_id) as tx:
-            cycle = find_cycle(tx, run)
-            if cycle is None:
-                return 0
-            withdrawn = tx.run("slots_withdraw", cycle=cycle.id)
-            tx.run("cycle_no_strategy", cycle=cycle.id)
-            return withdrawn
+    def withdraw(tx: Tx) -> Undone:
+        cycle = find_cycle(tx, run)
+        if cycle is None:
+            return Undone()
+        withdrawn = tx.run("slots_withdraw", cycle=cycle.id)
+        tx.run("cycle_no_strategy", cycle=cycle.id)
+        return Undone(withdrawn)
 
-    return Undone(await asyncio.to_thread(withdraw))
+    return await undone(store, run, withdraw)
 
 
 STAGE: Stage[Brief, Strategy] = Stage(

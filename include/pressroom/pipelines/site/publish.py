@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from pressroom.domain.definitions import Site, SiteTarget
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.publishing import Publication
-from pressroom.domain.targets import UPDATES_IN_PLACE, Content, Picture, Piece, Target
+from pressroom.domain.targets import UPDATES_IN_PLACE, Content, Picture, Piece, arguments_of
 from pressroom.domain.text import quoted
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.site import approval
@@ -74,7 +72,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
     try:
         target = tools.wires.target(to)
         made = target.from_content(_content(item.article, site)).model_dump(mode="json")
-        arguments = _validated(target, {**made, **to.settings}, to)
+        arguments = arguments_of(target, {**made, **to.settings}, to.name)
         most = target.limits.pictures
         shown = item.images if most is None else item.images[:most]
         pieces = [await _picture(image, tools) for image in shown]
@@ -112,18 +110,6 @@ def _content(article: ReviewedArticle, site: Site) -> Content:
         link=site.url,
         language=site.language,
     )
-
-
-def _validated(target: Target[Any], given: Mapping[str, Any], to: SiteTarget) -> BaseModel:
-    try:
-        found: BaseModel = target.arguments.model_validate(given)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)
-        )
-        raise PermanentError(f"{to.name} does not take that: {wrong}") from None
-    return found
 
 
 async def _picture(image: ArticleImage, tools: Tools) -> Picture:
