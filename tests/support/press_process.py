@@ -39,7 +39,7 @@ async def publish_all(url: str, facts: dict[str, Any]) -> None:
         workflow_id=facts["site_id"],
     )  # fmt: skip
     settings = WordPressSettings.from_connection(
-        CONNECTION, **facts["blog"], extra={"settle_seconds": 6, "timeout_seconds": 7}
+        CONNECTION, **facts["blog"], extra={"settle_seconds": 2, "timeout_seconds": 7}
     )
     with Store(url) as store:
         async with WordPress(settings) as blog:
