@@ -236,7 +236,13 @@ def test_an_answer_after_the_time_changes_nothing(desk: Desk) -> None:
     feed(desk, Entry("Late note"))
     run = desk.trigger()
     link = desk.link("Late note", "answer")
-    time.sleep(3.7)
+    desk.until(
+        lambda: desk.sql(
+            "SELECT 1 FROM gates JOIN flow_items AS i ON i.id = item_id"
+            " WHERE i.flow_id = %(site)s AND due_at < now()"
+        ),
+        "the gate's time to be over",
+    )
     late = answer(link, "approve")
     assert late.status_code == 409, late.text
     assert desk.finish(run) == "success", desk.events()[-8:]
