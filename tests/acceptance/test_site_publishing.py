@@ -59,6 +59,8 @@ def test_approved_articles_reach_each_target_once_and_an_edit_changes_them_in_pl
     assert "publishing starts" in pressroom(newsroom, "approve-article", "decided", str(kept))
     newsroom.until(lambda: newsroom.count("contents", "status = 'published'") == 1, "the article to be out")
     assert newsroom.count("contents", "status = 'rejected'") == 1
+    planned = "SELECT planned FROM stage_results WHERE account_id = %(account)s AND stage = 'publish'"
+    assert newsroom.sql(planned) == [(2,)]  # one article, two targets
     (post,) = outside.posts(headline)
     assert post["status"] == "publish"
     assert post["featured_media"] > 0

@@ -100,10 +100,7 @@ class _AtGate(RunOperator):
 
     def _open(self, context: Context, opened: Opened, item: FlowItem) -> tuple[GateStep, str | None]:
         """Open the gate and tell whom the step names. The link's secret is in no log, event or XCom."""
-        _, step = opened.run.flow.step(self.stage)
-        if not isinstance(step, GateStep):
-            raise TypeError(f"{step.name} is no gate")
-        ti = context["ti"]
+        step, ti = self._step(opened), context["ti"]
         task = {"dag_id": self.dag_id, "run_id": context["dag_run"].run_id, "task_id": ti.task_id,
                 "map_index": ti.map_index}  # fmt: skip
 
@@ -164,6 +161,12 @@ class _AtGate(RunOperator):
                     level="warning",
                 )  # fmt: skip
 
+    def _step(self, opened: Opened) -> GateStep:
+        _, step = opened.run.flow.step(self.stage)
+        if not isinstance(step, GateStep):
+            raise TypeError(f"{step.name} is no gate")
+        return step
+
     @staticmethod
     def _scope(opened: Opened, item: FlowItem) -> Scope:
         run = opened.run
@@ -171,9 +174,7 @@ class _AtGate(RunOperator):
 
     def _finish(self, opened: Opened, item: FlowItem, gate: Gate) -> dict[str, Any]:
         """Let the item on, or end it, by the gate's outcome."""
-        _, step = opened.run.flow.step(self.stage)
-        if not isinstance(step, GateStep):
-            raise TypeError(f"{step.name} is no gate")
+        step = self._step(opened)
         with opened.store.transaction(opened.run.account_id) as tx:
             gates.let_on(tx, opened.run, item, step, gate)
         return {"outcome": gate.outcome}

@@ -42,7 +42,7 @@ class PlanStage(RunOperator):
             size = stage.batch_items(run.workflow)
             batches = [list(keys[at : at + size]) for at in range(0, len(keys), size)]
             tx.run("set_current_stage", run=run.id, stage=stage.name)
-            rows = sum(len(key) if isinstance(key, list) else 1 for key in keys)
+            rows = sum(map(stage.rows, keys))
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=rows, skipped=reason)
             message = (
                 f"{stage.title}: {rows} waiting, {len(batches)} batches"

@@ -26,7 +26,12 @@ Item = TypeVar("Item")
 Output = TypeVar("Output")
 
 Key = int | list[int]
-"""Names an item in a plan (and so in XCom): a row's id, or the ids of a group of rows."""
+"""Names an item in a plan (and so in XCom): a row's id, or several numbers (see ``Stage.rows``)."""
+
+
+def rows_of(key: Key) -> int:
+    """How many rows a key stands for that is an id, or a group's ids."""
+    return len(key) if isinstance(key, list) else 1
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,7 @@ class Stage(Generic[Item, Output]):
     ``save`` writes output and status change. The runner adds the charge and the event to its transaction.
     ``key`` names the item in failures, reservations and the ledger; unique within the stage.
     ``charge`` is the item's price in credits; ``size`` how many rows it stands for in the result.
+    ``rows``: the same of its key, for the plan.
     ``result_fields``: the stage's public result, field name → column of ``stage_results``.
     ``batch_items``: how many items one mapped task works through.
     ``pool``: the Airflow pool that bounds its batches over all sites; None for local work.
@@ -245,6 +251,7 @@ class Stage(Generic[Item, Output]):
     result_fields: Mapping[str, str]
     charge: Callable[[Run, Item], Decimal] = lambda run, item: Decimal(0)
     size: Callable[[Item], int] = lambda item: 1
+    rows: Callable[[Key], int] = rows_of
     batch_items: Callable[[Any], int] = lambda workflow: 1
     pool: str | None = None
     serial: bool = False

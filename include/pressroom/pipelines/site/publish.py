@@ -152,6 +152,7 @@ STAGE: Stage[ForTarget, Publication] = Stage(
     process=process,
     save=save,
     key=lambda item: f"{item.article.id}:{item.target.name}",
+    rows=lambda key: 1,  # an article and a target, not two articles
     result_fields={"published": "created", "batches_run": "batches"},
     batch_items=lambda site: BATCH_ITEMS,
     pool="pressroom_publish",
