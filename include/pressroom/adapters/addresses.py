@@ -20,7 +20,9 @@ _V4_SPECIAL = {
 }
 # Only global unicast is public, and in it these are not, or lead through a relay to some IPv4 address.
 _V6_PUBLIC = ipaddress.ip_network("2000::/3")
-_V6_SPECIAL = [ipaddress.ip_network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
+_V6_SPECIAL = [ipaddress.ip_network(net) for net in ("2001::/23", "2001:db8::/32")]
+# Asked first: releases of Python differ on whether these are private.
+_V6_RESERVED = [ipaddress.ip_network(net) for net in ("64:ff9b:1::/48", "2002::/16", "3fff::/20")]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA = {"169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"}
 
@@ -60,6 +62,8 @@ def _v6(ip: ipaddress.IPv6Address) -> str:
         return _v4(ip.ipv4_mapped)
     if ip in _NAT64:  # a translator sends this on to the IPv4 address in its last four bytes
         return _v4(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    if any(ip in network for network in _V6_RESERVED):
+        return "reserved"
     kind = _kind(ip)
     if kind or ip not in _V6_PUBLIC or any(ip in network for network in _V6_SPECIAL):
         return kind or "reserved"
