@@ -188,7 +188,8 @@ class Claim:
         if not found.there or outdated:
             if claimed is not None and claimed > 0:
                 raise TransientError(
-                    f"{found.content} is being published on {found.target} by another worker"
+                    f"{found.content} is being published on {found.target} by another worker",
+                    retry_after=claimed,
                 )
             if found.there:
                 tx.run("publication_reopen", publication=found.id)
