@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
 
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
+from tests.support.control_world import Control, control_world
 from tests.support.wordpress import RunningWordPress, missing, wordpress
 
 
@@ -61,4 +62,11 @@ def store(database_url: str) -> Iterator[Store]:
         connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY CASCADE")
         connection.execute("ALTER TABLE ledger ENABLE TRIGGER ledger_is_append_only")
     with Store(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def control(database_url: str, store: Store) -> AsyncIterator[Control]:
+    """The control API over two accounts."""
+    async with control_world(database_url, store) as opened:
         yield opened

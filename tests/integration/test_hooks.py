@@ -42,7 +42,9 @@ class StandIn:
             raise ConfigurationError(f"the Airflow connection {connection!r} does not exist")
         return self.secrets[connection]
 
-    async def trigger(self, dag_id: str, conf: Mapping[str, Any], *, note: str) -> str:
+    async def trigger(
+        self, dag_id: str, conf: Mapping[str, Any], *, note: str, dag_run_id: str | None = None
+    ) -> str:
         if self.error is not None:
             raise self.error
         json.dumps(conf, allow_nan=False)

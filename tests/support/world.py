@@ -54,17 +54,18 @@ class World:
         return [row[0] for row in rows]
 
 
-def make_world(url: str, store: Store, *, credits: int = 1000, slug: str = "brew", **site: Any) -> World:
-    """An account ``demo`` (made once) with that many credits, and a site."""
-    account = Account(slug="demo", name="Demo")
-    definition = Site(account="demo", slug=slug, name=slug.title(), **site)
+def make_world(
+    url: str, store: Store, *, credits: int = 1000, slug: str = "brew", owner: str = "demo", **site: Any
+) -> World:
+    """An account (``owner``; made once) with that many credits, and a site."""
+    account = Account(slug=owner, name=owner.title())
+    definition = Site(account=owner, slug=slug, name=slug.title(), **site)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO accounts (slug, name, definition) VALUES ('demo', 'Demo', %s)"
-            " ON CONFLICT DO NOTHING",
-            [json.dumps(dump(account))],
+            "INSERT INTO accounts (slug, name, definition) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [owner, owner.title(), json.dumps(dump(account))],
         )
-        account_id = connection.execute("SELECT id FROM accounts WHERE slug = 'demo'").fetchone()
+        account_id = connection.execute("SELECT id FROM accounts WHERE slug = %s", [owner]).fetchone()
         assert account_id
         body = dump(definition)
         automation = body.pop("automation")

@@ -1,15 +1,30 @@
-"""What the routes need of Airflow, as a port: ``orchestration`` has the real thing, tests a stand-in."""
+"""What the routes need of Airflow, as ports: ``orchestration`` has the real thing, tests a stand-in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from starlette.requests import Request
 
 from pressroom.store.database import Store
 
 
+@dataclass(frozen=True)
+class Login:
+    """Who calls, as Airflow's auth manager says. ``name``: the user name, as in an account's members.
+
+    ``admin``: whether they administer this Airflow. ``by_cookie``: a browser sent it along by itself.
+    """
+
+    name: str
+    admin: bool
+    by_cookie: bool
+
+
 class Airflow(Protocol):
-    """Acts for callers that have no Airflow login, once their signature or link was checked."""
+    """Acts for callers whose right was checked: by their signature or link, or by the access rules."""
 
     def store(self) -> Store:
         """Pressroom's database. Raises ConfigurationError."""
@@ -19,10 +34,30 @@ class Airflow(Protocol):
         """The password of a connection. Raises ConfigurationError."""
         ...
 
-    async def trigger(self, dag_id: str, conf: Mapping[str, Any], *, note: str) -> str:
-        """Start a DAG run, and return its id. Raises TransientError or PermanentError."""
+    async def trigger(
+        self, dag_id: str, conf: Mapping[str, Any], *, note: str, dag_run_id: str | None = None
+    ) -> str:
+        """Start a DAG run, and return its id. Raises TransientError or PermanentError; RunConflict when there
+        is a run of that id.
+        """
         ...
 
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
         """Answer a waiting human-in-the-loop task. Raises RunConflict when it was answered already."""
+        ...
+
+
+class ControlPlane(Airflow, Protocol):
+    """What the control API needs beside."""
+
+    async def login(self, request: Request) -> Login | None:
+        """Who sent the request, by bearer token or session cookie; None when nobody is logged in."""
+        ...
+
+    async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
+        """Make tasks and what follows them run again in the same DAG run. Returns how many there are."""
+        ...
+
+    async def asset_event(self, uri: str) -> None:
+        """Say that there is something new at an asset. Raises PermanentError when no DAG names it."""
         ...

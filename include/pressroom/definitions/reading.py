@@ -37,6 +37,11 @@ class WorkflowRow:
     brand: BrandContext | None
     over: str | None = None
 
+    @property
+    def name(self) -> str:
+        """How people name it: ``site/acme-blog``."""
+        return f"{self.workflow.kind.lower()}/{self.workflow.slug}"
+
     def run(self, run_id: int = 0, params: dict[str, Any] | None = None) -> Run:
         """A run of it. Without an id: one that is not opened, for estimates."""
         return Run(

@@ -124,7 +124,11 @@ def open_run(
 def record_refusal(
     tx: Tx, *, workflow_id: int, dag_id: str, dag_run_id: str, trigger: str, owner: str, reason: str
 ) -> None:
-    """Keep a refused run in the history, with the reason."""
+    """Keep a refused run in the history, with the reason. One that was asked for, and not begun, is over."""
+    asked = find(tx, dag_id, dag_run_id)
+    if asked is not None and asked.live and not begun(tx, asked.id):
+        close_run(tx, asked.id, failed=reason)
+        return
     run_id = tx.value(
         "insert_refused_run", workflow=workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger,
         owner=owner, reason=reason,
@@ -144,6 +148,11 @@ def get(tx: Tx, run_id: int) -> RunState:
 def find(tx: Tx, dag_id: str, dag_run_id: str) -> RunState | None:
     """The run of a DAG run, if it was ever opened."""
     return tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
+
+
+def begun(tx: Tx, run_id: int) -> bool:
+    """Whether a stage of the run was ever planned."""
+    return bool(tx.value("run_begun", run=run_id))
 
 
 def live_run(tx: Tx, workflow_id: int) -> RunState | None:

@@ -42,7 +42,7 @@ class OpenRun(RunOperator):
             with store.transaction(row.account_id) as tx:
                 mine = control.find(tx, self.dag_id, facts["dag_run_id"])
                 # What was begun may come to its end, even when the workflow takes no new runs.
-                if mine is None:
+                if mine is None or not control.begun(tx, mine.id):
                     pipeline.admit(tx, row.run(params=params), now)
                 # An unopened run has no cycle or item of its own yet; a cleared one is asked what is left of
                 # them.

@@ -148,29 +148,35 @@ class Store:
                 yield Tx(connection, account)
         except PressroomError:
             raise
-        except PoolTimeout as error:
-            raise TransientError(f"Pressroom's database at {self._where} does not answer") from error
-        except pg.CheckViolation as error:
-            if error.diag.constraint_name == "reserved_is_covered":
-                raise InsufficientCredits("the account's available credits do not cover this") from error
-            raise
-        except (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable) as error:
-            raise TransientError(f"Postgres asks for another try: {type(error).__name__}") from error
-        except (pg.UndefinedTable, pg.UndefinedColumn) as error:
-            raise ConfigurationError(
-                f"the database at {self._where} lacks the current schema: run `pressroom migrate`"
-            ) from error
-        except (pg.DiskFull, pg.OutOfMemory) as error:
-            raise TransientError(
-                f"Postgres at {self._where} is out of room: {type(error).__name__}"
-            ) from error
-        except psycopg.OperationalError as error:
-            raise TransientError(
-                f"lost Pressroom's database at {self._where}: {type(error).__name__}"
-            ) from error
-        except psycopg.IntegrityError as error:
-            constraint = error.diag.constraint_name or type(error).__name__
-            raise PermanentError(f"the database refuses the row: {constraint}") from error
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            ours = self._ours(error)
+            if ours is None:
+                raise
+            raise ours from error
+
+    def _ours(self, error: Exception) -> PressroomError | None:
+        """What a foreign error means to us; None: a mistake of ours, to be seen as it is."""
+        kind = type(error).__name__
+        match error:
+            case PoolTimeout():
+                return TransientError(f"Pressroom's database at {self._where} does not answer")
+            case pg.CheckViolation() if error.diag.constraint_name == "reserved_is_covered":
+                return InsufficientCredits("the account's available credits do not cover this")
+            case pg.SerializationFailure() | pg.DeadlockDetected() | pg.LockNotAvailable():
+                return TransientError(f"Postgres asks for another try: {kind}")
+            case pg.UndefinedTable() | pg.UndefinedColumn():
+                return ConfigurationError(
+                    f"the database at {self._where} lacks the current schema: run `pressroom migrate`"
+                )
+            case pg.DiskFull() | pg.OutOfMemory():
+                return TransientError(f"Postgres at {self._where} is out of room: {kind}")
+            case psycopg.DataError() | UnicodeEncodeError():
+                return PermanentError(f"a value is none that the database can hold: {kind}")
+            case psycopg.OperationalError():
+                return TransientError(f"lost Pressroom's database at {self._where}: {kind}")
+            case psycopg.IntegrityError() if not isinstance(error, pg.CheckViolation):
+                return PermanentError(f"the database refuses the row: {error.diag.constraint_name or kind}")
+        return None
 
 
 def address(url: str) -> str:

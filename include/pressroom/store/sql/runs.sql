@@ -48,10 +48,15 @@ RETURNING id
 -- name: reopen_run
 UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' END,
     cancel_requested = cancel_requested AND status IN ('running', 'paused'),
-    owner = %(owner)s, lease_until = now() + %(lease)s, params = %(params)s,
+    owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
+    lease_until = now() + %(lease)s, params = %(params)s,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
     error_message = NULL, completed_at = NULL, opened_at = now()
 WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: run_begun
+-- A run that somebody asked for is on record before Airflow begins it.
+SELECT EXISTS (SELECT FROM stage_results WHERE account_id = %(account)s AND run_id = %(run)s)
 
 -- name: touch_last_run
 UPDATE automation_configs SET last_run_at = now() WHERE account_id = %(account)s AND site_id = %(workflow)s

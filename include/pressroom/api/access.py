@@ -1,0 +1,353 @@
+"""Who calls, and what they may do.
+
+Every route has a rule: the least role, and what says whose account it is about. Airflow's auth manager or an
+API key says who calls, membership says which accounts are theirs. What belongs to another account does not
+exist for them (404); what their role does not permit is refused (403).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+
+from pressroom.api.ports import ControlPlane, Login
+from pressroom.api.problems import Problem, not_found
+from pressroom.definitions.reading import WorkflowRow, workflow
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.public_ids import row_id
+from pressroom.store.database import SYSTEM, Store, Tx
+
+KEY_PREFIX = "prk_"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+RANKS = {role: rank for rank, role in enumerate(Role)}
+
+Kind = Literal[
+    "site", "mission", "flow", "job", "article", "post", "publication", "keyword", "cluster", "idea",
+    "insight", "brand", "key", "account", "login",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who may call. ``account_id`` and ``role``: an API key's; a user's depend on the account."""
+
+    name: str
+    admin: bool = False
+    key_id: int | None = None
+    account_id: int | None = None
+    role: Role | None = None
+
+    @property
+    def label(self) -> str:
+        """How logs, the audit and limits name them."""
+        return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
+
+    @property
+    def username(self) -> str | None:
+        """The Airflow user, None for an API key: it must not get the rights of a user of the same name."""
+        return self.name if self.key_id is None else None
+
+    def role_in(self, account_id: int, member: str | None) -> Role | None:
+        """Their role in an account; ``member``: what membership says."""
+        if self.admin:
+            return Role.OWNER
+        if self.key_id is not None:
+            return self.role if account_id == self.account_id else None
+        return None if member is None else Role(member)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a route asks for. ``role`` None: only a login."""
+
+    role: Role | None
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a request is about. ``id`` None: a thing that cannot exist. For an account: ``slug``, if named."""
+
+    kind: Kind
+    id: int | None = None
+    slug: str | None = None
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Whose something is. ``role``: the caller's membership."""
+
+    account_id: int
+    workflow_id: int | None
+    account: str
+    role: str | None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A request's reach: one account, in which the caller has a role that suffices.
+
+    ``id``: the row that the request is about; ``workflow_id``: the workflow that it belongs to.
+    """
+
+    plane: ControlPlane
+    caller: Caller
+    account_id: int
+    account: str
+    id: int
+    workflow_id: int | None = None
+
+    @property
+    def store(self) -> Store:
+        """Pressroom's database."""
+        return self.plane.store()
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """A transaction in the account."""
+        with self.store.transaction(self.account_id) as tx:
+            yield tx
+
+    @contextmanager
+    def changing(self, action: str, target: str, **details: Any) -> Iterator[Tx]:
+        """A transaction that is on record in the audit log when it succeeds, and only then."""
+        with self.store.transaction(self.account_id) as tx:
+            yield tx
+            self.note(tx, action, target, **details)
+
+    def note(self, tx: Tx, action: str, target: str, **details: Any) -> None:
+        """Add a line to the audit log: who did what, to what."""
+        tx.run("audit_insert", actor=self.caller.label, action=action, target=target, details=details)
+
+    def workflow(self, workflow_id: int | None = None) -> WorkflowRow:
+        """The definition of the workflow that the request is about."""
+        wanted = self.workflow_id if workflow_id is None else workflow_id
+        with self.store.transaction(self.account_id) as tx:
+            [named] = tx.rows("workflow_name", workflow=wanted)
+            return workflow(tx, f"{named['kind']}/{named['slug']}")
+
+
+# Who calls --------------------------------------------------------------------------------------------
+
+
+def plane_of(request: Request) -> ControlPlane:
+    """The app's way to Airflow and the database."""
+    plane: ControlPlane = request.app.state.plane
+    return plane
+
+
+async def caller_of(request: Request) -> Caller:
+    """Whoever sent the request. Raises Problem 401, 403 (a cross-site write by cookie) or 429."""
+    plane = plane_of(request)
+    token = _bearer(request)
+    if token.startswith(KEY_PREFIX):
+        caller = await run_in_threadpool(_by_key, plane, token)
+    else:
+        login = await plane.login(request)
+        if login is None:
+            raise Problem(
+                401, "this needs a login", headers={"WWW-Authenticate": "Bearer"},
+                remedy="log in to Airflow, or send a bearer token: Airflow's, or an API key of Pressroom's",
+            )  # fmt: skip
+        _refuse_cross_site(request, login)
+        caller = Caller(login.name, admin=login.admin)
+    request.app.state.limits.check(caller.label)
+    return caller
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def hash_of_key(key: str) -> str:
+    """What is stored of an API key: it is random, so no salt is needed."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def _by_key(plane: ControlPlane, token: str) -> Caller:
+    with plane.store().transaction() as tx:
+        rows = tx.rows("api_key_by_hash", key_hash=hash_of_key(token))
+        if not rows:
+            raise Problem(
+                401, "this API key is not known, has expired, or was revoked",
+                headers={"WWW-Authenticate": "Bearer"},
+            )  # fmt: skip
+        [row] = rows
+        if row["worth_noting"]:
+            tx.run("api_key_used", key=row["id"])
+    return Caller(row["name"], key_id=row["id"], account_id=row["account_id"], role=Role(row["role"]))
+
+
+def _refuse_cross_site(request: Request, login: Login) -> None:
+    """A browser sends cookies along with what any site makes it send, so a write must come from this one."""
+    if not login.by_cookie or request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        own = site in ("same-origin", "none")
+    else:
+        own = origin is not None and urlsplit(origin).netloc == request.headers.get("Host")
+    if not own:
+        raise Problem(
+            403, "this write comes from another site, or does not say from which",
+            remedy="send a bearer token instead of the session cookie",
+        )  # fmt: skip
+
+
+CallerDep = Annotated[Caller, Depends(caller_of)]
+PlaneDep = Annotated[ControlPlane, Depends(plane_of)]
+
+
+# What a request is about ------------------------------------------------------------------------------
+
+
+def _numbered(kind: Kind, example: int = 12) -> Callable[..., Target]:
+    def locate(id: str = Path(description=f"the {kind}'s number", examples=[str(example)])) -> Target:
+        number = int(id) if id.isascii() and id.isdigit() and len(id) < 20 else 0
+        return Target(kind, number if 0 < number <= public_ids.LARGEST else None)
+
+    return locate
+
+
+def _prefixed(kind: Kind, prefix: str) -> Callable[..., Target]:
+    def locate(id: str = Path(description=f"the {kind}'s id", examples=[f"{prefix}_12"])) -> Target:
+        return Target(kind, row_id(prefix, id))
+
+    return locate
+
+
+def _content(
+    id: Annotated[
+        str, Path(description="art_… for an article, cnt_… for a post", examples=["art_12", "cnt_12"])
+    ],
+) -> Target:
+    article = row_id(public_ids.ARTICLE, id)
+    return Target("post", row_id(public_ids.CONTENT, id)) if article is None else Target("article", article)
+
+
+def _account(
+    account: Annotated[
+        str | None,
+        Query(max_length=60, description="the account's slug; can be left out by callers who have only one"),
+    ] = None,
+) -> Target:
+    return Target("account", slug=account)
+
+
+SITE = _numbered("site")
+KEYWORD = _numbered("keyword")
+CLUSTER = _numbered("cluster")
+IDEA = _numbered("idea")
+MISSION = _prefixed("mission", public_ids.MISSION)
+FLOW = _prefixed("flow", public_ids.FLOW)
+BRAND = _prefixed("brand", public_ids.BRAND)
+JOB = _prefixed("job", public_ids.JOB)
+PUBLICATION = _prefixed("publication", public_ids.PUBLICATION)
+INSIGHT = _prefixed("insight", public_ids.INSIGHT)
+KEY = _prefixed("key", public_ids.KEY)
+CONTENT = _content
+ACCOUNT = _account
+
+KIND_OF: dict[Callable[..., Target], Kind] = {
+    SITE: "site", KEYWORD: "keyword", CLUSTER: "cluster", IDEA: "idea", MISSION: "mission", FLOW: "flow",
+    BRAND: "brand", JOB: "job", PUBLICATION: "publication", INSIGHT: "insight", KEY: "key",
+    CONTENT: "article", ACCOUNT: "account",
+}  # fmt: skip
+
+
+def allowed(role: Role, locate: Callable[..., Target], kind: Kind | None = None) -> Any:
+    """The rule of a route, as its dependency: the Scope comes of it.
+
+    ``locate``: the dependency that reads from the request what it is about.
+    """
+    rule = Rule(role, kind or KIND_OF[locate])
+
+    def scope(
+        request: Request, caller: Caller = Depends(caller_of), target: Target = Depends(locate)
+    ) -> Scope:
+        return enter(plane_of(request), caller, target, role)
+
+    scope.rule = rule  # type: ignore[attr-defined]
+    return Depends(scope)
+
+
+def signed_in() -> Any:
+    """The rule of a route that only asks for a login, as its dependency: the Caller comes of it."""
+
+    async def login(request: Request) -> Caller:
+        return await caller_of(request)
+
+    login.rule = Rule(None, "login")  # type: ignore[attr-defined]
+    return Depends(login)
+
+
+def enter(plane: ControlPlane, caller: Caller, target: Target, role: Role) -> Scope:
+    """The scope of a request. Raises Problem 404, or 403 when the role does not suffice."""
+    what = "content" if target.kind in ("article", "post") else target.kind
+    with plane.store().transaction() as tx:
+        owned = _account_of(tx, caller, target) if target.kind == "account" else _owned(tx, caller, target)
+    if owned is None and target.kind == "account" and target.slug is None and role is Role.VIEWER:
+        return Scope(plane, caller, SYSTEM, "", 0)  # whoever has no account has empty lists
+    if owned is None:
+        raise not_found(what)
+    have = caller.role_in(owned.account_id, owned.role)
+    if have is None:
+        raise not_found(what)
+    if RANKS[have] < RANKS[role]:
+        raise Problem(
+            403, f"this needs the role {role} in the account {owned.account}, and yours is {have}",
+            remedy="ask an owner of the account",
+        )  # fmt: skip
+    return Scope(plane, caller, owned.account_id, owned.account, target.id or 0, owned.workflow_id)
+
+
+def _owned(tx: Tx, caller: Caller, target: Target) -> Owned | None:
+    if target.id is None:
+        return None
+    return tx.maybe("owner_of", Owned, kind=target.kind, id=target.id, username=caller.username)
+
+
+def _account_of(tx: Tx, caller: Caller, target: Target) -> Owned | None:
+    """The account that a list or a new thing is for: the one that is named, else the caller's only one."""
+    if target.slug is not None:
+        return tx.maybe("account_for", Owned, slug=target.slug, username=caller.username)
+    found = accounts_of(tx, caller, limit=2)
+    if len(found) > 1:
+        raise Problem(
+            400, "account: you have several: say which", remedy="add ?account=SLUG; GET accounts lists yours"
+        )
+    return found[0] if found else None
+
+
+def accounts_of(tx: Tx, caller: Caller, *, limit: int | None = None) -> list[Owned]:
+    """The accounts that a caller has a role in, by slug. A SYSTEM transaction."""
+    if caller.admin:
+        return tx.all("accounts_of_admin", Owned, limit=limit)
+    if caller.key_id is not None:
+        return tx.all("account_of_key", Owned, key=caller.key_id)
+    return tx.all("accounts_of_member", Owned, username=caller.username, limit=limit)
+
+
+# That no route is without one -------------------------------------------------------------------------
+
+
+def rule_of(route: APIRoute) -> Rule | None:
+    """The rule of a route; None when it has none."""
+    waiting = [route.dependant]
+    while waiting:
+        dependant = waiting.pop()
+        rule = getattr(dependant.call, "rule", None)
+        if isinstance(rule, Rule):
+            return rule
+        waiting += dependant.dependencies
+    return None

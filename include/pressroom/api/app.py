@@ -1,0 +1,102 @@
+"""The control API: whatever the pipelines do can be seen and steered here. Routes parse, call and answer."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from typing import Any, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
+
+from pressroom.api import problems
+from pressroom.api.access import Caller, rule_of, signed_in
+from pressroom.api.bodies import BoundedBodies, EitherSpelling
+from pressroom.api.limits import CallerLimits
+from pressroom.api.ports import ControlPlane
+from pressroom.api.problems import MEDIA_TYPE, TITLES, ProblemDetails
+from pressroom.api.routes import ROUTERS
+
+RATE_VARIABLE = "PRESSROOM_API_RATE"
+USUAL_RATE = "600/minute"
+READ = (400, 401, 403, 404, 422, 429, 500, 503)
+WRITE = (*READ, 402, 409, 413)
+DocsFile = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
+
+
+def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAPI:
+    """The app that the plugin mounts at /pressroom/api/v1. Raises RuntimeError for a route without a rule.
+
+    ``rate``: how often one caller may call; None: the variable PRESSROOM_API_RATE, or 600/minute.
+    """
+    app = FastAPI(
+        title="Pressroom", version="1", docs_url=None, redoc_url=None, openapi_url=None,
+        description=(
+            "Sites, missions and flows: run, watch, pause, resume, cancel, retry, configure, approve. Log in"
+            " to Airflow and use the session, or send `Authorization: Bearer` with Airflow's token or with an"
+            " API key. Ids of other accounts do not exist. Errors are RFC 9457 problem details."
+        ),
+    )  # fmt: skip
+    app.state.plane = plane
+    app.state.limits = CallerLimits(rate or os.environ.get(RATE_VARIABLE) or USUAL_RATE)
+    for router in ROUTERS:
+        app.include_router(router)
+    _describe_itself(app)
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            if rule_of(route) is None:
+                raise RuntimeError(f"{sorted(route.methods)} {route.path} has no access rule")
+            for status in READ if route.methods == {"GET"} else WRITE:
+                route.responses.setdefault(status, _documented(status))
+    problems.install(app)
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(EitherSpelling)
+    return app
+
+
+def _documented(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _describe_itself(app: FastAPI) -> None:
+    """The OpenAPI document, and a page to read it on, for whoever is logged in."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = found.setdefault("components", {}).setdefault("schemas", {})
+            schemas |= schema.pop("$defs", {})
+            schemas["ProblemDetails"] = schema
+            found["components"]["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "_token"},
+            }
+            found["security"] = [{"bearer": []}, {"session": []}]
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi(request: Request, _: Caller = signed_in()) -> JSONResponse:
+        return JSONResponse(document() | {"servers": [{"url": request.scope.get("root_path") or "/"}]})
+
+    @app.get("/docs", include_in_schema=False)
+    def docs(request: Request, _: Caller = signed_in()) -> HTMLResponse:
+        base = request.scope.get("root_path", "")
+        return get_swagger_ui_html(
+            openapi_url=f"{base}/openapi.json", title="Pressroom API",
+            swagger_js_url=f"{base}/docs/swagger-ui-bundle.js", swagger_css_url=f"{base}/docs/swagger-ui.css",
+            swagger_favicon_url=f"{base}/docs/favicon.png",
+        )  # fmt: skip
+
+    @app.get("/docs/{name}", include_in_schema=False)
+    def docs_file(name: DocsFile, _: Caller = signed_in()) -> FileResponse:
+        return FileResponse(str(files("fastapi_offline").joinpath("static", name)))

@@ -1,0 +1,54 @@
+-- Who may call, and whose a thing is: asked before there is an account to keep to. Nothing else of a tenant is read here.
+
+-- name: owner_of
+-- `kind` names one branch; the others are not looked at.
+SELECT t.account_id, t.workflow_id, accounts.slug AS account, members.role
+FROM (
+    SELECT account_id, id AS workflow_id FROM sites WHERE %(kind)s = 'site' AND id = %(id)s
+    UNION ALL SELECT account_id, id FROM missions WHERE %(kind)s = 'mission' AND id = %(id)s
+    UNION ALL SELECT account_id, id FROM flows WHERE %(kind)s = 'flow' AND id = %(id)s
+    UNION ALL SELECT account_id, workflow_id FROM runs WHERE %(kind)s = 'job' AND id = %(id)s
+    UNION ALL SELECT account_id, site_id FROM contents WHERE %(kind)s = 'article' AND id = %(id)s
+    UNION ALL SELECT account_id, mission_id FROM posts WHERE %(kind)s = 'post' AND id = %(id)s
+    UNION ALL SELECT account_id, workflow_id FROM publications WHERE %(kind)s = 'publication' AND id = %(id)s
+    UNION ALL SELECT account_id, site_id FROM keywords WHERE %(kind)s = 'keyword' AND id = %(id)s
+    UNION ALL SELECT account_id, site_id FROM clusters WHERE %(kind)s = 'cluster' AND id = %(id)s
+    UNION ALL SELECT account_id, site_id FROM ideas WHERE %(kind)s = 'idea' AND id = %(id)s
+    UNION ALL SELECT account_id, mission_id FROM insights WHERE %(kind)s = 'insight' AND id = %(id)s
+    UNION ALL SELECT account_id, NULL FROM brand_contexts WHERE %(kind)s = 'brand' AND id = %(id)s
+    UNION ALL SELECT account_id, NULL FROM api_keys WHERE %(kind)s = 'key' AND id = %(id)s
+) AS t
+JOIN accounts ON accounts.id = t.account_id
+LEFT JOIN members ON members.account_id = t.account_id AND members.username = %(username)s
+
+-- name: account_for
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, members.role
+FROM accounts
+LEFT JOIN members ON members.account_id = accounts.id AND members.username = %(username)s
+WHERE accounts.slug = %(slug)s
+
+-- name: accounts_of_member
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, members.role
+FROM members JOIN accounts ON accounts.id = members.account_id
+WHERE members.username = %(username)s
+ORDER BY accounts.slug COLLATE "C"
+LIMIT %(limit)s
+
+-- name: accounts_of_admin
+SELECT id AS account_id, NULL::bigint AS workflow_id, slug AS account, NULL AS role
+FROM accounts ORDER BY slug COLLATE "C"
+LIMIT %(limit)s
+
+-- name: account_of_key
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, NULL AS role
+FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id WHERE api_keys.id = %(key)s
+
+-- name: api_key_by_hash
+SELECT api_keys.id, api_keys.account_id, accounts.slug AS account, api_keys.name, api_keys.role,
+    api_keys.last_used_at IS NULL OR api_keys.last_used_at < now() - interval '1 minute' AS worth_noting
+FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id
+WHERE api_keys.key_hash = %(key_hash)s AND api_keys.revoked_at IS NULL
+    AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now())
+
+-- name: api_key_used
+UPDATE api_keys SET last_used_at = now() WHERE id = %(key)s

@@ -1,0 +1,56 @@
+-- API keys, the audit log, and the answers kept for calls that may come again.
+
+-- name: api_key_insert
+INSERT INTO api_keys (account_id, name, role, prefix, key_hash, created_by, expires_at)
+VALUES (%(account)s, %(label)s, %(role)s, %(prefix)s, %(key_hash)s, %(by)s, %(expires_at)s)
+RETURNING id
+
+-- name: api_keys
+SELECT id, name, role, prefix, created_by, created_at, expires_at, last_used_at, revoked_at, revoked_by
+FROM api_keys
+WHERE account_id = %(account)s AND (%(key)s::bigint IS NULL OR id = %(key)s)
+    AND (%(before)s::bigint IS NULL OR id < %(before)s)
+ORDER BY id DESC
+LIMIT %(limit)s
+
+-- name: api_key_revoke
+UPDATE api_keys SET revoked_at = now(), revoked_by = %(by)s
+WHERE account_id = %(account)s AND id = %(key)s AND revoked_at IS NULL
+
+-- name: audit_insert
+INSERT INTO audit_log (account_id, actor, action, target, details)
+VALUES (%(account)s, %(actor)s, %(action)s, %(target)s, %(details)s::jsonb)
+
+-- name: audit_list
+SELECT id, at, actor, action, target, details FROM audit_log
+WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
+    AND (%(actor)s::text IS NULL OR actor = %(actor)s)
+    AND (%(action)s::text IS NULL OR action = %(action)s)
+    AND (%(target)s::text IS NULL OR target = %(target)s)
+ORDER BY id DESC
+LIMIT %(limit)s
+
+-- name: idempotency_begin
+-- A call that was begun and never answered is over after a while: whoever worked on it is gone.
+INSERT INTO idempotency_keys AS kept (account_id, caller, key, fingerprint)
+VALUES (%(account)s, %(caller)s, %(key)s, %(fingerprint)s)
+ON CONFLICT (account_id, caller, key) DO UPDATE SET at = now()
+WHERE kept.status IS NULL AND kept.fingerprint = excluded.fingerprint AND kept.at < now() - %(stale)s::interval
+RETURNING true
+
+-- name: idempotency_found
+SELECT fingerprint, status, body FROM idempotency_keys
+WHERE account_id = %(account)s AND caller = %(caller)s AND key = %(key)s
+
+-- name: idempotency_answer
+UPDATE idempotency_keys SET status = %(status)s, body = %(body)s::jsonb
+WHERE account_id = %(account)s AND caller = %(caller)s AND key = %(key)s
+
+-- name: idempotency_drop
+DELETE FROM idempotency_keys WHERE account_id = %(account)s AND caller = %(caller)s AND key = %(key)s
+
+-- name: idempotency_forget
+DELETE FROM idempotency_keys WHERE account_id = %(account)s AND at < now() - %(kept)s::interval
+
+-- name: workflow_name
+SELECT kind, slug FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s
