@@ -165,21 +165,20 @@ def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
     tx.run("renew_lease", run=run_id, lease=LEASE, until=until)
 
 
-def pause(tx: Tx, workflow_id: int) -> RunState:
-    """Stop the live run after its current items. Raises RunConflict when none is running."""
-    return _steer(tx, "pause_run", workflow_id, "paused", "Paused: current items are finished first")
+def pause(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
+    """Stop the live runs, or that one, after their current items. Raises RunConflict when none is running."""
+    return _steer(tx, "pause_run", workflow_id, run_id, "paused", "Paused: current items are finished first")
 
 
-def resume(tx: Tx, workflow_id: int) -> RunState:
-    """Let a paused run go on. Raises RunConflict when none is paused."""
-    return _steer(tx, "resume_run", workflow_id, "resumed", "Resumed")
+def resume(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
+    """Let the paused runs, or that one, go on. Raises RunConflict when none is paused."""
+    return _steer(tx, "resume_run", workflow_id, run_id, "resumed", "Resumed")
 
 
-def cancel(tx: Tx, workflow_id: int) -> RunState:
-    """End the live run after its current items. Raises RunConflict when there is none."""
-    return _steer(
-        tx, "cancel_run", workflow_id, "cancel_requested", "Cancelled: current items are finished first"
-    )
+def cancel(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
+    """End the live runs, or that one, after their current items. Raises RunConflict when there is none."""
+    message = "Cancelled: current items are finished first"
+    return _steer(tx, "cancel_run", workflow_id, run_id, "cancel_requested", message)
 
 
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
@@ -227,18 +226,18 @@ def event(
     )
 
 
-def _steer(tx: Tx, statement: str, workflow_id: int, kind: str, message: str) -> RunState:
-    run_id = tx.value(statement, workflow=workflow_id)
-    if run_id is None:
-        live = live_run(tx, workflow_id)
-        what = (
-            f"run {live.id} is {'being cancelled' if live.cancel_requested else live.status}"
-            if live
-            else "no run is live"
-        )
+def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: str, message: str) -> RunState:
+    found: list[int] = tx.values(statement, workflow=workflow_id, run=run_id)
+    if not found:
+        now = live_run(tx, workflow_id) if run_id is None else get(tx, run_id)
+        what = "no run is live"
+        if now is not None:
+            stopping = now.live and now.cancel_requested
+            what = f"run {now.id} is {'being cancelled' if stopping else now.status}"
         raise RunConflict(f"cannot {statement.removesuffix('_run')}: {what}")
-    event(tx, run_id, kind, message)
-    return get(tx, run_id)
+    for each in found:
+        event(tx, each, kind, message)
+    return get(tx, found[0])
 
 
 def _take_over_or_refuse(tx: Tx, other: RunState) -> None:

@@ -78,10 +78,10 @@ class RunSummary:
     def state(self) -> JobState:
         """The job state: partial ends count as completed; a run whose worker is gone is retried as well."""
         match self.status:
-            case "running" if self.lease_over or self.items_wait:
-                return JobState.RETRYING
             case "running" if self.current_stage is None:
                 return JobState.PENDING
+            case "running" if self.lease_over or self.items_wait:
+                return JobState.RETRYING
             case "partial":
                 return JobState.COMPLETED
             case other:
@@ -93,6 +93,29 @@ class RunSummary:
         if self.status == "paused":
             return self.paused_at or self.started_at
         return self.completed_at or self.started_at
+
+
+@dataclass(frozen=True)
+class Job(RunSummary):
+    """A run among those of its account, with the workflow that it is of. ``kind``: site, mission or flow."""
+
+    workflow_id: int
+    kind: str
+    slug: str
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which runs of an account are meant; None: all. ``before``: only those with a smaller number."""
+
+    run: int | None = None
+    workflow: int | None = None
+    kind: str | None = None
+    state: JobState | None = None
+    trigger: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True)
@@ -169,8 +192,11 @@ def overview(tx: Tx, workflow_id: int, pipeline: Pipeline) -> list[StagePending]
 def status(tx: Tx, workflow_id: int, pipeline: Pipeline, run_id: int | None = None) -> RunStatus | None:
     """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
     run = run_of(tx, workflow_id, run_id)
-    if run is None:
-        return None
+    return None if run is None else status_of(tx, run, pipeline)
+
+
+def status_of(tx: Tx, run: RunSummary, pipeline: Pipeline) -> RunStatus:
+    """A run with the stages of its pipeline."""
     results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
     return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
 
@@ -183,6 +209,12 @@ def run_of(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunSummary | 
 def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[RunSummary]:
     """The workflow's runs: the live one first, then newest first."""
     return tx.all("workflow_runs", RunSummary, workflow=workflow_id, run=None, limit=limit)
+
+
+def jobs(tx: Tx, which: JobFilter, limit: int) -> list[Job]:
+    """The account's runs, newest first."""
+    rows = tx.rows("runs_page", limit=limit, **vars(which))
+    return [Job(**{name: value for name, value in row.items() if name != "state"}) for row in rows]
 
 
 def outputs(tx: Tx, run: Run, pipeline: Pipeline, found: RunStatus) -> list[dict[str, Any]]:

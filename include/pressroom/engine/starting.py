@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from pressroom.definitions.reading import WorkflowRow
@@ -15,9 +16,12 @@ from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
 from pressroom.domain.suggest import did_you_mean
 from pressroom.engine import control, reports
 from pressroom.engine.control import RunState
-from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag
+from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag, task_of
 from pressroom.pipelines.stage import Pipeline
 from pressroom.store.database import Tx
+
+ROLLBACK_TASK = "rollback"
+"""The task of a mission's DAG that undoes the run."""
 
 
 class NoSuchStage(PermanentError):
@@ -35,7 +39,7 @@ def begin(
     workflow, pipeline = row.workflow, pipeline_of(row.workflow, part)
     dag_id = dag_id_of(workflow, part)
     there = control.find(tx, dag_id, dag_run_id)
-    if there is not None:
+    if there is not None and there.live:
         return there
     if workflow.status != "active":
         raise WorkflowOver(f"{row.name} is {workflow.status}: activate it first")
@@ -56,19 +60,32 @@ def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None,
     """
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     stages = stages_from(tx, row, pipeline, run, from_stage)
+    for stage in stages:
+        reports.forget_failures(tx, row.workflow_id, stage)
+    _open_again(tx, row, run, owner)
+    return stages
+
+
+def begin_rollback(tx: Tx, row: WorkflowRow, run: RunState, owner: str) -> None:
+    """Open an ended run again, to be rolled back. Raises RunConflict when it, or another one, is live."""
+    _open_again(tx, row, run, owner, working=False)
+    tx.run("request_rollback", run=run.id, by=owner)
+
+
+def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: bool = True) -> None:
     if run.live and not tx.value("lease_is_over", run=run.id):
         raise RunConflict(
             f"run {run.id} is {run.status}, started by {run.owner} at {run.started_at:%Y-%m-%d %H:%M:%S} UTC:"
             " cancel it first, or wait for its end"
         )
-    for stage in stages:
-        reports.forget_failures(tx, row.workflow_id, stage)
-    estimate = pipeline.estimate(tx, row.run(run.id, dict(run.params))).total
+    pipeline = pipeline_of_dag(row.workflow, run.dag_id)
+    estimate = Decimal(0)
+    if working:
+        estimate = pipeline.estimate(tx, row.run(run.id, dict(run.params))).total
     control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=run.dag_id, dag_run_id=run.dag_run_id, trigger="manual",
         owner=owner, params=run.params, estimate=estimate, exclusive=pipeline.exclusive,
     )  # fmt: skip
-    return stages
 
 
 def stages_from(
@@ -87,6 +104,12 @@ def stages_from(
     if from_stage not in names:
         raise NoSuchStage(f"this pipeline has no stage {from_stage!r}{did_you_mean(from_stage, names)}")
     return names[names.index(from_stage) :]
+
+
+def first_task(row: WorkflowRow, run: RunState, stage: str) -> str:
+    """The task of the run's DAG that a stage begins with."""
+    pipeline = pipeline_of_dag(row.workflow, run.dag_id)
+    return task_of(pipeline, stage)
 
 
 def abandon(tx: Tx, run_id: int, why: str) -> None:

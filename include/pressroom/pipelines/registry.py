@@ -40,3 +40,14 @@ def pipeline_of(workflow: Workflow, part: str = "") -> Pipeline:
     if isinstance(workflow, Flow):
         return flow_pipeline(workflow)
     return PIPELINES[workflow.kind.lower()]
+
+
+def task_of(pipeline: Pipeline, name: str) -> str:
+    """The task that a stage begins with, in the DAGs that are built of pipelines.
+
+    A flow's steps are a chain for each item, behind the stage that brings the items in.
+    """
+    stage = pipeline.stage(name)
+    if pipeline.name == "flow" and stage is not pipeline.stages[0]:
+        return f"item.{name}"
+    return name if stage.summarize is not None or stage.poll is not None else f"{name}.plan"

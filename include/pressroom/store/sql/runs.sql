@@ -67,17 +67,20 @@ WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'pause
 
 -- name: pause_run
 UPDATE runs SET status = 'paused', paused_at = now()
-WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status = 'running' AND NOT cancel_requested
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
+    AND status = 'running' AND NOT cancel_requested
 RETURNING id
 
 -- name: resume_run
 UPDATE runs SET status = 'running', resumed_at = now()
-WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status = 'paused' AND NOT cancel_requested
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
+    AND status = 'paused' AND NOT cancel_requested
 RETURNING id
 
 -- name: cancel_run
 UPDATE runs SET cancel_requested = true, cancelled_at = now()
-WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused') AND NOT cancel_requested
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
+    AND status IN ('running', 'paused') AND NOT cancel_requested
 RETURNING id
 
 -- name: run_left_undone

@@ -1,0 +1,223 @@
+"""What an account used, by day, stage, site, mission, flow or model, and where that leads by the month's end.
+
+Days are UTC's. Credits and cents are what the ledger says: charges less refunds, and what providers took.
+Calls and tokens are those of the models' calls. All of it is summed up by the day as it is entered
+(migration 0006), so that asking costs the same however much there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pressroom.store.database import Tx
+
+MEAN_DAYS = 14
+"""Whole days that a forecast takes its pace from, at most."""
+
+HORIZON = timedelta(days=365)
+"""What runs out later than this is not said to run out."""
+
+NOTHING = Decimal(0)
+CENT = Decimal("0.01")
+FINE = Decimal("0.0001")
+
+
+class By(StrEnum):
+    """What usage is told apart by."""
+
+    DAY = "day"
+    STAGE = "stage"
+    SITE = "site"
+    MISSION = "mission"
+    FLOW = "flow"
+    MODEL = "model"
+
+
+SUMS = {By.DAY: "stage", By.STAGE: "stage", By.MODEL: "model"}
+"""Which of the sums by the day a grouping reads; all others: those by workflow."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Credits charged, less refunds, and what providers took in cents."""
+
+    credits: Decimal = NOTHING
+    cents: Decimal = NOTHING
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.credits + other.credits, self.cents + other.cents)
+
+    def times(self, factor: Decimal) -> Spent:
+        """So much of it."""
+        return Spent(self.credits * factor, self.cents * factor)
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was used under one key. ``credits`` None: they are not charged by that.
+
+    ``key``: the day, stage or model; a workflow's row id. ``slug``: a workflow's.
+    """
+
+    key: str
+    credits: Decimal | None
+    cents: Decimal
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    slug: str | None = None
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """What most was used of comes first."""
+        tokens = self.prompt_tokens + self.completion_tokens
+        return (-(self.credits or NOTHING), -self.cents, -tokens, self.key)
+
+
+def usage(tx: Tx, by: By, since: date, until: date) -> list[Used]:
+    """What was used from ``since`` to ``until``, both included: every day in order, else the most first."""
+    asked = {"by": SUMS.get(by, "workflow"), "daily": by is By.DAY, "since": since, "until": until}
+    spent = {} if by is By.MODEL else {row["key"]: row for row in tx.rows("usage_spent", **asked)}
+    calls = {row["key"]: row for row in tx.rows("usage_calls", **asked)}
+    keys = {**spent, **calls}
+    match by:
+        case By.DAY:
+            days = (since + timedelta(days=n) for n in range((until - since).days + 1))
+            return [_used(by, day.isoformat(), spent, calls) for day in days]
+        case By.STAGE | By.MODEL:
+            rows = [_used(by, key, spent, calls) for key in keys]
+        case kind:
+            ids = [int(key) for key in keys if key]
+            found = tx.rows("usage_workflows", kind=kind.value, ids=ids)
+            rows = [_used(by, str(row["id"]), spent, calls, row["slug"]) for row in found]
+    return sorted(rows, key=lambda row: row.rank)
+
+
+def _used(
+    by: By,
+    key: str,
+    spent: Mapping[str, Mapping[str, Any]],
+    calls: Mapping[str, Mapping[str, Any]],
+    slug: str | None = None,
+) -> Used:
+    money, made = spent.get(key, {}), calls.get(key, {})
+    return Used(
+        key=key,
+        credits=None if by is By.MODEL else money.get("credits", NOTHING),
+        cents=(made if by is By.MODEL else money).get("cents", NOTHING),
+        calls=made.get("calls", 0),
+        prompt_tokens=made.get("prompt_tokens", 0),
+        completion_tokens=made.get("completion_tokens", 0),
+        slug=slug,
+    )
+
+
+def total(rows: list[Used]) -> Used:
+    """All rows of one grouping as one, without a key."""
+    credits = [row.credits for row in rows if row.credits is not None]
+    return Used(
+        key="",
+        credits=sum(credits, NOTHING) if credits or not rows else None,
+        cents=sum((row.cents for row in rows), NOTHING),
+        calls=sum(row.calls for row in rows),
+        prompt_tokens=sum(row.prompt_tokens for row in rows),
+        completion_tokens=sum(row.completion_tokens for row in rows),
+    )
+
+
+# Forecast ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a forecast has to know of an account. Credits; ``month_cap`` in cents, None: there is none."""
+
+    now: datetime
+    created_at: datetime
+    balance: Decimal
+    available: Decimal
+    month_cap: Decimal | None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Where the month is going.
+
+    ``mean``: of the last ``mean_days`` whole days; None, as what follows from it, while there is none.
+    ``days_left``: until the month's end. ``cap_reached``: whether the month's cap will be, so that paid calls
+    stop; None: it cannot be told, or there is no cap. ``credits_end``: the day on which none is available
+    at that pace; None: not within a year, or it cannot be told.
+    """
+
+    last_day: date
+    days_left: Decimal
+    spent: Spent
+    mean: Spent | None
+    mean_days: int
+    expected: Spent | None
+    cap_reached: bool | None
+    credits_end: date | None
+
+
+def account_of(tx: Tx) -> Account | None:
+    """The transaction's account, as forecasts see it. None: there is no such account."""
+    return tx.maybe("usage_account", Account)
+
+
+def spent_by_day(tx: Tx, now: datetime) -> dict[date, Spent]:
+    """What ``forecast`` goes by: this month's days, and those that the pace is taken from."""
+    today = now.astimezone(UTC).date()
+    since = min(today.replace(day=1), today - timedelta(days=MEAN_DAYS))
+    rows = tx.rows("usage_spent", by=SUMS[By.DAY], daily=True, since=since, until=today)
+    return {date.fromisoformat(row["key"]): Spent(row["credits"], row["cents"]) for row in rows}
+
+
+def forecast(account: Account, days: Mapping[date, Spent]) -> Forecast:
+    """The month's end at the pace of the last whole days. ``days``: what was spent on which."""
+    now = account.now.astimezone(UTC)
+    today, first = now.date(), now.date().replace(day=1)
+    following = (first + timedelta(days=31)).replace(day=1)
+    left = Decimal((datetime.combine(following, time(), UTC) - now) / timedelta(days=1))
+    spent = sum((days.get(first + timedelta(days=n), Spent()) for n in range(today.day)), Spent())
+    # The day on which the account was made was not a whole one.
+    age = (today - account.created_at.astimezone(UTC).date()).days - 1
+    whole = max(0, min(MEAN_DAYS, age))
+    mean = expected = None
+    if whole:
+        past = sum((days.get(today - timedelta(days=n + 1), Spent()) for n in range(whole)), Spent())
+        mean = past.times(1 / Decimal(whole))
+        expected = spent + mean.times(left)
+    return Forecast(
+        last_day=following - timedelta(days=1),
+        days_left=left.quantize(FINE),
+        spent=spent,
+        mean=_rounded(mean),
+        mean_days=whole,
+        expected=_rounded(expected),
+        cap_reached=_reached(account.month_cap, spent, expected),
+        credits_end=_end_of_credits(account, now, mean),
+    )
+
+
+def _reached(cap: Decimal | None, spent: Spent, expected: Spent | None) -> bool | None:
+    if cap is None:
+        return None
+    if spent.cents >= cap:
+        return True
+    return None if expected is None else expected.cents >= cap
+
+
+def _end_of_credits(account: Account, now: datetime, mean: Spent | None) -> date | None:
+    if mean is None or mean.credits <= 0:
+        return None
+    days = max(account.available, NOTHING) / mean.credits
+    return None if days > HORIZON.days else (now + timedelta(days=float(days))).date()
+
+
+def _rounded(spent: Spent | None) -> Spent | None:
+    return None if spent is None else Spent(spent.credits.quantize(CENT), spent.cents.quantize(FINE))

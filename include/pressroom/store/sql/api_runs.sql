@@ -1,0 +1,87 @@
+-- Runs as jobs: pages of them, and what one is doing now.
+
+-- name: runs_page
+-- As workflow_runs, over the account; `state` as in JobState.
+SELECT * FROM (
+    SELECT
+        runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
+        runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
+        runs.resumed_at, runs.cancelled_at, runs.completed_at, runs.lease_until,
+        runs.lease_until < now() AS lease_over,
+        coalesce(used.credits, 0) AS credits_used, coalesce(used.cents, 0) AS cents,
+        coalesce(last.items_wait, false) AS items_wait,
+        runs.workflow_id, workflows.kind, workflows.slug,
+        CASE
+            WHEN runs.status = 'running' AND runs.current_stage IS NULL THEN 'pending'
+            WHEN runs.status = 'running' AND (runs.lease_until < now() OR coalesce(last.items_wait, false))
+                THEN 'retrying'
+            WHEN runs.status = 'partial' THEN 'completed'
+            ELSE runs.status
+        END AS state
+    FROM runs
+    JOIN workflows ON workflows.account_id = runs.account_id AND workflows.id = runs.workflow_id
+    LEFT JOIN LATERAL (
+        SELECT -sum(ledger.credits) FILTER (WHERE ledger.kind = 'charge') AS credits,
+            sum(ledger.cents) FILTER (WHERE ledger.kind = 'cost') AS cents
+        FROM ledger WHERE ledger.account_id = %(account)s AND ledger.run_id = runs.id
+    ) AS used ON true
+    LEFT JOIN LATERAL (
+        SELECT kind = 'batch_done' AND (data ->> 'waiting')::int > 0 AS items_wait FROM run_events
+        WHERE account_id = %(account)s AND run_id = runs.id
+            AND kind IN ('batch_done', 'item_done', 'item_waits', 'item_failed', 'stage_started', 'run_reopened')
+        ORDER BY id DESC LIMIT 1
+    ) AS last ON runs.status = 'running'
+    WHERE runs.account_id = %(account)s
+        AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
+        AND (%(workflow)s::bigint IS NULL OR runs.workflow_id = %(workflow)s)
+        AND (%(kind)s::text IS NULL OR workflows.kind = %(kind)s)
+        AND (%(before)s::bigint IS NULL OR runs.id < %(before)s)
+        AND (%(trigger)s::text IS NULL OR runs.trigger = %(trigger)s)
+        AND (%(since)s::timestamptz IS NULL OR runs.started_at >= %(since)s)
+        AND (%(until)s::timestamptz IS NULL OR runs.started_at < %(until)s)
+) AS found
+WHERE %(state)s::text IS NULL OR state = %(state)s
+ORDER BY id DESC
+LIMIT %(limit)s
+
+-- name: items_in_work
+-- What workers have set credits aside for: that is what is being worked on now.
+SELECT stage, item, at AS since FROM reservations
+WHERE account_id = %(account)s AND run_id = %(run)s
+ORDER BY at, stage, item
+LIMIT 50
+
+-- name: items_done_last
+SELECT stage, message AS label, at FROM run_events
+WHERE account_id = %(account)s AND run_id = %(run)s AND kind = 'item_done'
+ORDER BY id DESC
+LIMIT 5
+
+-- name: site_status_counts
+-- By stage, as the items that it begins with stand.
+SELECT 'clusters' AS stage, CASE WHEN disabled THEN 'disabled' ELSE status END AS status, count(*) AS items
+FROM keywords WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
+UNION ALL
+SELECT 'ideas', CASE WHEN disabled THEN 'disabled' ELSE status END, count(*)
+FROM clusters WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
+UNION ALL
+SELECT 'tasks', CASE WHEN disabled THEN 'disabled' ELSE status END, count(*)
+FROM ideas WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
+UNION ALL
+SELECT 'content', status, count(*) FROM tasks WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
+UNION ALL
+SELECT 'image_prompts', status, count(*) FROM contents WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
+UNION ALL
+SELECT 'images', status, count(*) FROM images WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
+UNION ALL
+SELECT 'review', status, count(*) FROM contents
+WHERE account_id = %(account)s AND site_id = %(site)s AND status NOT IN ('draft', 'archived') GROUP BY 2
+
+-- name: automation_config
+SELECT last_run_at FROM automation_configs WHERE account_id = %(account)s AND site_id = %(site)s
+
+-- name: request_rollback
+UPDATE runs SET rollback_requested_by = %(by)s WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: log_state
+SELECT status IN ('running', 'paused') AS live FROM runs WHERE account_id = %(account)s AND id = %(run)s
