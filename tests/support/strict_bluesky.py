@@ -21,17 +21,26 @@ _RECORD = {
     "$type": str, "text": str, "createdAt": str, "langs": list, "facets": list, "embed": dict, "reply": dict,
     "labels": dict, "tags": list,
 }  # fmt: skip
+# The protocol's string formats "uri" and "language" (BCP 47).
+_URI = re.compile(r"\w+:(//)?[^\s/]\S*")
+_LANGUAGE = re.compile(
+    r"([A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}|[A-Za-z]{4,8})(-[A-Za-z]{4})?(-([A-Za-z]{2}|\d{3}))?"
+    r"(-([A-Za-z0-9]{5,8}|\d[A-Za-z0-9]{3}))*(-[0-9A-WY-Za-wy-z](-[A-Za-z0-9]{2,8})+)*(-x(-[A-Za-z0-9]{1,8})+)?"
+)
 _FEATURES = {"app.bsky.richtext.facet#link": "uri", "app.bsky.richtext.facet#tag": "tag"}
 
 
 class StrictBluesky(StrictServer):
-    """``records``: record key → post. ``sign_ins``: how many sessions were begun by password."""
+    """``records``: record key → post. ``sign_ins``: how many sessions were begun by password. ``status``:
+    why the account is not active, "" when it is; it can sign in all the same.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.records: dict[str, dict[str, Any]] = {}
         self.blobs: dict[str, dict[str, Any]] = {}
         self.sign_ins = 0
+        self.status = ""
         self._access: set[str] = set()
         self._refresh: set[str] = set()
         self._serial = 0
@@ -87,7 +96,8 @@ class StrictBluesky(StrictServer):
         access, refresh = f"eyJ.access{self._serial}.SECRETJWT", f"eyJ.refresh{self._serial}.SECRETJWT"
         self._access.add(access)
         self._refresh.add(refresh)
-        return {"did": DID, "handle": LOGIN, "accessJwt": access, "refreshJwt": refresh, "active": True}
+        state = {"active": False, "status": self.status} if self.status else {"active": True}
+        return {"did": DID, "handle": LOGIN, "accessJwt": access, "refreshJwt": refresh, **state}
 
     def _get(self, query: dict[str, str]) -> dict[str, Any]:
         if set(query) != {"repo", "collection", "rkey"} or query["repo"] not in (DID, LOGIN):
@@ -140,6 +150,8 @@ class StrictBluesky(StrictServer):
             raise Refused(400, f"Invalid {POST} record: text must not be longer than 300 graphemes")
         if datetime.fromisoformat(post["createdAt"]).tzinfo is None or len(post.get("langs", [])) > 3:
             raise Refused(400, "createdAt or langs is wrong")
+        if not all(_LANGUAGE.fullmatch(language) for language in post.get("langs", [])):
+            raise Refused(400, f"Invalid {POST} record: Invalid language")
         for facet in post.get("facets", []):
             _check_facet(facet, text.encode())
         if "embed" in post:
@@ -158,6 +170,7 @@ class StrictBluesky(StrictServer):
                 external = only(embed, {"$type": str, "external": dict}, "external")["external"]
                 shape = {"uri": str, "title": str, "description": str, "thumb": dict}
                 card = only(external, shape, "uri", "title", "description")
+                _check_uri(card["uri"])
                 if "thumb" in card:
                     self._check_blob(card["thumb"])
             case _:
@@ -171,6 +184,11 @@ class StrictBluesky(StrictServer):
             raise Refused(400, "This file is too large, or no image")
 
 
+def _check_uri(uri: str) -> None:
+    if not _URI.fullmatch(uri):
+        raise Refused(400, f"Invalid {POST} record: Invalid uri")
+
+
 def _check_facet(facet: Any, text: bytes) -> None:
     told = only(facet, {"$type": str, "index": dict, "features": list}, "index", "features")
     index = only(told["index"], {"byteStart": int, "byteEnd": int}, "byteStart", "byteEnd")
@@ -181,5 +199,7 @@ def _check_facet(facet: Any, text: bytes) -> None:
     for feature in told["features"]:
         name = _FEATURES.get(feature.get("$type"), "")
         value = only(feature, {"$type": str, name: str}, name)[name]
+        if name == "uri":
+            _check_uri(value)
         if part != (value if name == "uri" else f"#{value}"):
             raise Refused(400, "a facet is not about what it stands on")

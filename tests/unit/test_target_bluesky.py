@@ -127,6 +127,25 @@ async def test_a_changed_piece_takes_the_place_of_the_first_and_keeps_its_time()
     assert "facets" not in record
 
 
+@pytest.mark.parametrize("text", ["Links begin with https://.", "(https://)", "https:///x", "https://…"])
+@pytest.mark.parametrize("language", ["en", "pt-BR", "zh-Hant-TW", "es-419"])
+async def test_texts_about_links_and_every_language_are_taken(text: str, language: str) -> None:
+    server = StrictBluesky()
+    async with target(server) as bluesky:
+        await bluesky.publish(piece(text, language=language))
+    assert len(server.records) == 1
+
+
+async def test_an_account_that_is_not_active_is_no_account_to_publish_with() -> None:
+    server = StrictBluesky()
+    server.status = "deactivated"
+    async with target(server) as bluesky:
+        for call in (bluesky.check(), bluesky.publish(piece()), bluesky.find(piece())):
+            with pytest.raises(ConfigurationError, match="not active") as caught:
+                await call
+            check_caught(caught, ConfigurationError, JWT)
+
+
 async def test_pictures_and_what_they_show_arrive() -> None:
     server = StrictBluesky()
     async with target(server) as bluesky:

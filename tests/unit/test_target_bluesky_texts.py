@@ -46,7 +46,8 @@ def test_a_record_key_is_a_timestamp_of_the_past_without_words_in_it() -> None:
         ("a#b # ## #1 #1a mail@example.com", ["#1a"]),
         (f"#{'x' * 64} #{'y' * 65}", [f"#{'x' * 64}"]),
         ("＃日本 #️⃣ #日本語。", ["＃日本", "#日本語"]),
-        ("https://...", ["https://"]),
+        ("https://...", []),
+        ("Begin with https://. (https://) https:///x https://…", []),
         ("nothing", []),
     ],
 )
@@ -66,7 +67,10 @@ def test_arguments_are_bounded_and_their_schema_says_so() -> None:
         {"text": "x" * 301},
         {"text": family * 299},
         {"link": "x"},
+        {"link": "https:///x"},
         {"language": "e n"},
+        {"language": "de-1"},
+        {"language": "German"},
     ):
         with pytest.raises(ValidationError):
             BlueskyArguments(**{"text": "x", **wrong})
@@ -89,6 +93,25 @@ def test_content_is_cut_to_the_limits() -> None:
     families = bluesky.from_content(Content(title="", text="👨‍👩‍👧 " * 300, language="?"))
     assert len(families.text.encode()) <= 3000
     assert (families.language, families.link, families.link_title) == ("en", "", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("pt-BR", "pt-BR"),
+        ("zh-Hant", "zh-Hant"),
+        ("es-419", "es-419"),
+        ("de-DE-1996", "de-DE"),
+        ("de_AT", "de"),
+        ("de-1", "de"),
+        ("German", "en"),
+        ("français", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_language_of_content_becomes_a_tag(given: str, told: str) -> None:
+    bluesky = BlueskyTarget(settings())
+    assert bluesky.from_content(Content(title="Brot", text="Mehl", language=given)).language == told
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,17 @@ async def test_a_timeline_without_end_is_an_error() -> None:
     check_caught(caught, TransientError, TOKEN)
 
 
+@pytest.mark.parametrize("body", [{}, {"data": []}, {"meta": {"result_count": 0}}])
+async def test_a_timeline_with_errors_in_place_of_posts_is_not_an_empty_one(body: dict[str, Any]) -> None:
+    problem = {"type": f"{PROBLEM}/not-authorized-for-resource", "title": "Authorization Error"}
+    async with scripted(answering(200, body)) as x:
+        assert await x.find(piece()) is None
+    async with scripted(answering(200, {**body, "errors": [problem]})) as x:
+        with pytest.raises(TransientError) as caught:
+            await x.find(piece())
+    check_caught(caught, TransientError, TOKEN)
+
+
 @pytest.mark.parametrize(
     ("info", "kind"),
     [

@@ -137,6 +137,8 @@ class Account:
         if not (did and access and refresh):
             raise self.strange()
         self._api.hide(access, refresh)
+        if answer.get("active") is False:  # it can sign in, and do little else
+            raise ConfigurationError(f"{self.where}: login: the account is not active at its server")
         return Session(did, handle, access, refresh)
 
 

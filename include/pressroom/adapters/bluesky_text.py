@@ -10,6 +10,8 @@ GRAPHEMES, BYTES = 300, 3000
 _TAG_GRAPHEMES, _TAG_BYTES = 64, 640
 
 _LINK = regex.compile(r"(?<![\w@])https?://[^\s<>\"]+", regex.IGNORECASE)
+# What servers take for an address. They refuse a whole post for a link that is none.
+_ADDRESS = regex.compile(r"https?://[^\s/]", regex.IGNORECASE)
 _TAG = regex.compile(r"(?<!\S)[#＃](?!\ufe0f)(?=\S*[^\d\s\p{P}])[^\s#＃\u00ad\u2060\u200a-\u200d\u20e2]+")
 _LAST = ".,;:!?'\"…"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
@@ -25,6 +27,8 @@ def facets(text: str) -> list[dict[str, Any]]:
     found: list[tuple[int, int, dict[str, str]]] = []
     for match in _LINK.finditer(text):
         uri = _trimmed(match.group())
+        if not _ADDRESS.match(uri):  # of a text about links: "begins with https://."
+            continue
         feature = {"$type": "app.bsky.richtext.facet#link", "uri": uri}
         found.append((match.start(), match.start() + len(uri), feature))
     for match in _TAG.finditer(text):

@@ -8,6 +8,7 @@ second post.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Self
@@ -32,6 +33,8 @@ _TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 # read a slur.
 _LETTERS = "2567bcdfghjkmnpqrstvwxz"
 _KEY_LENGTH = 13
+# Language, script and region. Servers refuse a post whose language is no such tag (BCP 47).
+_LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?"
 
 
 def record_key(key: str) -> str:
@@ -75,8 +78,8 @@ class BlueskyArguments(BaseModel):
     link_description: str = Field(default="", max_length=1000, description="the card's text")
     language: str = Field(
         default="en",
-        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
-        description="the text's language, as in en",
+        pattern=f"^{_LANGUAGE}$",
+        description="the text's language, as in en or pt-BR",
     )
 
 
@@ -110,13 +113,13 @@ class BlueskyTarget:
     def from_content(self, content: Content) -> BlueskyArguments:
         """Title and beginning of the content; its link as a card."""
         link = web_link(content.link) if len(content.link) <= LINK else ""
-        language = content.language if content.language.replace("-", "").isalnum() else "en"
+        language = re.match(rf"{_LANGUAGE}(?![^\W_])", content.language)
         return BlueskyArguments(
             text=post_of(content, GRAPHEMES, _length, link=False),
             link=link,
             link_title=cut(content.title, 300) if link else "",
             link_description=cut(content.excerpt, 300) if link else "",
-            language=language,
+            language=language.group() if language else "en",
         )
 
     async def check(self) -> None:

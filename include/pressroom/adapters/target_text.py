@@ -17,7 +17,7 @@ Length = Callable[[str], int]
 
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"\s*\n\s*\n\s*")
-_WEB = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_WEB = re.compile(r"https?://[^\s<>\"/][^\s<>\"]*", re.IGNORECASE)
 # Whatever a network counts, this many times its limit in characters is too long; only links count for less.
 _FAR = 20
 # Times are compared loosely: clocks differ.

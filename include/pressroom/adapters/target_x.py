@@ -224,6 +224,9 @@ class XTarget:
         for _ in range(_MOST_PAGES):
             page = await self._page(path, params)
             posts = page.get("data", [])  # left out when there are none
+            if not posts and page.get("errors"):
+                # With status 200. Read as an empty timeline, it would have the post sent a second time.
+                raise TransientError(f"{self._api.where}: X does not show the account's posts")
             if not isinstance(posts, list) or not all(isinstance(one, dict) and "id" in one for one in posts):
                 raise self._api.strange()
             for post in posts:
