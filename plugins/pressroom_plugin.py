@@ -1,15 +1,27 @@
 """Airflow plugin: Pressroom's routes in the API server."""
 
-from airflow.plugins_manager import AirflowPlugin
+from functools import cached_property
+from typing import Any
 
-from pressroom.api.hooks import build_app
-from pressroom.orchestration.in_process import InProcessAirflow
+from airflow.plugins_manager import AirflowPlugin
 
 
 class PressroomPlugin(AirflowPlugin):
-    """Mounts the hooks, which are the only routes without a login."""
+    """Mounts the control API, and the hooks, which are the only routes without a login."""
 
     name = "pressroom"
-    fastapi_apps = [  # noqa: RUF012  # as Airflow wants it
-        {"app": build_app(InProcessAirflow()), "url_prefix": "/pressroom/hooks", "name": "Pressroom hooks"}
-    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """The apps. Airflow asks for them in its API server alone, and loads plugins everywhere: built here,
+        they cost the scheduler, the dag processor and every task neither the time nor the memory.
+        """
+        from pressroom.api.app import build_control_app
+        from pressroom.api.hooks import build_app
+        from pressroom.orchestration.in_process import InProcessAirflow
+
+        airflow = InProcessAirflow()
+        return [
+            {"app": build_app(airflow), "url_prefix": "/pressroom/hooks", "name": "Pressroom hooks"},
+            {"app": build_control_app(airflow), "url_prefix": "/pressroom/api/v1", "name": "Pressroom API"},
+        ]

@@ -44,6 +44,8 @@ SITES: dict[str, dict[str, Any]] = {
     "unreachable": {"connection": "pressroom_unreachable"},
     "hourly": {"cron": "* * * * *"},
     "decided": {"publish": {"targets": [{"to": "static_site"}, {"to": "wordpress"}]}},
+    "remote": {},
+    "streamed": {},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
@@ -51,8 +53,11 @@ MISSIONS: dict[str, dict[str, Any]] = {
     "learning": {"constraints": {"posts_per_day": 6}},
     "struck": {"constraints": {"posts_per_day": 4}, "work": {"concurrency": 2}},
     "undone": {"rollback": True, "work": {"concurrency": 1}},
+    "regretted": {"constraints": {"posts_per_day": 2}},
     "reviewed": {"constraints": {"posts_per_day": 2, "require_approval": True}},
     "faulty": {"constraints": {"posts_per_day": 10}},
+    "retried": {"constraints": {"posts_per_day": 2}, "work": {"concurrency": 1}},
+    "recalled": {"constraints": {"posts_per_day": 2}},
     "short-lived": {"duration_days": 3},
     "too-dear": {"constraints": {"budget_cents": 0.01}},
 }

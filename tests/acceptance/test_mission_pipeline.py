@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from pressroom.local.services import LocalServices
@@ -148,6 +149,35 @@ def test_a_failing_content_stage_with_rollback_leaves_everything_as_it_was(campa
     ]
     campaign.steer("cancel")
     campaign.until(lambda: campaign.run_status(again) == "cancelled", "the end")
+
+
+@pytest.mark.site("regretted")
+def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campaign) -> None:
+    run = campaign.trigger()
+    assert campaign.finish_cycle(run) == "success", campaign.events()[-12:]
+    assert campaign.state_of(run, "rollback") == ["skipped"]
+    assert campaign.run_status(run) == "completed"
+    assert campaign.charged() > 0
+    [(number,)] = campaign.sql("SELECT id FROM runs WHERE workflow_id = %(site)s")
+
+    job = f"pipeline/jobs/job_{number}"
+    api = f"{campaign.services.info.airflow_url}/pressroom/api/v1"
+    headers = {"Authorization": f"Bearer {campaign.api._log_in()}"}
+    answer = httpx.post(f"{api}/{job}/rollback", headers=headers, timeout=60)
+    assert answer.status_code == 202, answer.text
+    campaign.until(lambda: campaign.run_status(run) == "cancelled", "the rollback")
+    assert campaign.api.wait(campaign.dag_id, run, timeout=60) == "success"
+    assert campaign.state_of(run, "rollback") == ["success"]
+    assert campaign.number("cycles", "withdrawn_at IS NULL") == 0
+    assert campaign.number("posts", "status NOT IN ('archived', 'published')") == 0
+    assert campaign.sql("SELECT balance, reserved FROM accounts WHERE id = %(account)s") == [(1000, 0)]
+    report = httpx.get(f"{api}/{job}", headers=headers, timeout=60).json()["rollback"]
+    kept = {entry["stage"]: len(entry["kept"]) for entry in report["stages"]}
+    assert kept["publish"] == campaign.number("posts", "status = 'published'") > 0
+
+    # It was asked for once: the next time that the run is taken up, nobody wants it undone.
+    campaign.clear(run, "rollback")
+    campaign.until(lambda: campaign.state_of(run, "rollback") == ["skipped"], "nothing to be undone")
 
 
 @pytest.mark.site("reviewed")

@@ -151,8 +151,8 @@ def test_every_stage_says_what_it_made_in_the_documented_fields(world: MissionWo
 # Rollback ------------------------------------------------------------------------------------------------
 
 
-def undo_run(world: MissionWorld, run: Run, tools: Tools) -> dict[str, Any]:
-    return asyncio.run(rollback.roll_back(MISSION, run, world.store, tools))
+def undo_run(world: MissionWorld, run: Run, tools: Tools, **facts: bool) -> dict[str, Any]:
+    return asyncio.run(rollback.roll_back(MISSION, run, world.store, tools, **facts))
 
 
 def left(world: MissionWorld) -> dict[str, Any]:
@@ -212,6 +212,52 @@ def test_after_a_rollback_the_next_run_begins_anew(world: MissionWorld) -> None:
     world.work(intake.STAGE, second, tools)
     assert world.sql("SELECT number FROM cycles WHERE withdrawn_at IS NULL") == [(1,)]
     assert world.sql("SELECT balance, reserved FROM accounts") == [(Decimal(1000), Decimal(0))]
+
+
+def ask(world: MissionWorld, run: Run) -> None:
+    world.sql("UPDATE runs SET rollback_requested_by = 'ann' WHERE id = %s", run.id)
+
+
+def asked(world: MissionWorld, run: Run) -> str | None:
+    with world.store.transaction(world.account_id) as tx:
+        return control.rollback_requested_by(tx, run.id)
+
+
+def test_a_run_that_is_undone_on_request_counts_as_cancelled_and_the_request_is_used_up(
+    world: MissionWorld,
+) -> None:
+    run = world.run()
+    tools = script(world, run)
+    plan_and_write(world, run, tools)
+    assert world.close(run) == "completed"
+    assert asked(world, run) is None
+    world.run()  # opened again
+    ask(world, run)
+    assert asked(world, run) == "ann"
+    undo_run(world, run, tools, on_request=True)
+    assert asked(world, run) is None
+    assert world.close(run) == "cancelled"
+    assert world.sql("SELECT cancelled_at IS NOT NULL FROM runs") == [(True,)]
+
+
+def test_a_run_that_had_failed_is_still_a_failed_one_when_it_is_undone_on_request(
+    world: MissionWorld,
+) -> None:
+    run = world.run()
+    tools = script(world, run)
+    plan_and_write(world, run, tools)
+    ask(world, run)
+    undo_run(world, run, tools)
+    assert asked(world, run) is None
+    assert world.close(run, failed="content.work failed") == "failed"
+    assert world.sql("SELECT cancelled_at FROM runs") == [(None,)]
+
+
+def test_a_request_that_nothing_came_of_does_not_outlive_the_run(world: MissionWorld) -> None:
+    run = world.run()
+    ask(world, run)
+    world.close(run, failed="Airflow did not take it")
+    assert asked(world, run) is None
 
 
 # The error table of the seed: what is tried again, and what fails at once --------------------------------

@@ -190,7 +190,7 @@ class AirflowApi:
             response = self._request(method, f"api/v2/{path}", body, token=self._log_in())
         if response.is_success or response.status_code in allow:
             return response
-        raise self._error(response, f"{method} {path.partition('?')[0]}", _detail(response))
+        raise self._error(response, f"{method} {path.partition('?')[0]}", explanation(response))
 
     def _log_in(self) -> str:
         response = self._request(
@@ -253,7 +253,7 @@ def _seconds(value: str | None) -> float | None:
         return None
 
 
-def _detail(response: httpx.Response) -> str:
+def explanation(response: httpx.Response) -> str:
     """Airflow's explanation, without the input that a validation error repeats."""
     try:
         detail = response.json()["detail"]

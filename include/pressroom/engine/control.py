@@ -124,9 +124,9 @@ def open_run(
 def record_refusal(
     tx: Tx, *, workflow_id: int, dag_id: str, dag_run_id: str, trigger: str, owner: str, reason: str
 ) -> None:
-    """Keep a refused run in the history, with the reason. One that was asked for, and not begun, is over."""
+    """Keep a refused run in the history, with the reason. One that is on record already is over."""
     asked = find(tx, dag_id, dag_run_id)
-    if asked is not None and asked.live and not begun(tx, asked.id):
+    if asked is not None and asked.live:
         close_run(tx, asked.id, failed=reason)
         return
     run_id = tx.value(
@@ -179,6 +179,12 @@ def cancel(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
     """End the live runs, or that one, after their current items. Raises RunConflict when there is none."""
     message = "Cancelled: current items are finished first"
     return _steer(tx, "cancel_run", workflow_id, run_id, "cancel_requested", message)
+
+
+def rollback_requested_by(tx: Tx, run_id: int) -> str | None:
+    """Who asked for the run to be rolled back; None: nobody did, or it is done."""
+    name: str | None = tx.value("rollback_requested_by", run=run_id)
+    return name
 
 
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:

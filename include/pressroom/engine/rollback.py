@@ -1,4 +1,4 @@
-"""Rollback: a failed run's stages undo what they did, last stage first."""
+"""Rollback: a run's stages undo what they did, last stage first. It failed, or a person wants it undone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from pressroom.pipelines.stage import Pipeline, Run, Watching
 from pressroom.store.database import Store
 
 
-async def roll_back(pipeline: Pipeline, run: Run, store: Store, tools: Watching) -> dict[str, Any]:
+async def roll_back(
+    pipeline: Pipeline, run: Run, store: Store, tools: Watching, *, on_request: bool = False
+) -> dict[str, Any]:
     """Undo the run, and return the report: per stage what was undone, and what could not be.
+
+    ``on_request``: nothing failed, somebody wants it undone, so the run counts as cancelled.
 
     Each stage's undo and the refund at the end do nothing the second time, so this can be run again after a
     crash in the middle. Credits come back, because the account keeps nothing of what they paid for; cents do
@@ -23,10 +27,10 @@ async def roll_back(pipeline: Pipeline, run: Run, store: Store, tools: Watching)
             continue
         done = await stage.undo(store, run, tools)
         stages.append({"stage": stage.name, "undone": done.undone, "kept": list(done.kept)})
-    return await asyncio.to_thread(_record, store, run, stages)
+    return await asyncio.to_thread(_record, store, run, stages, on_request=on_request)
 
 
-def _record(store: Store, run: Run, stages: list[dict[str, Any]]) -> dict[str, Any]:
+def _record(store: Store, run: Run, stages: list[dict[str, Any]], *, on_request: bool) -> dict[str, Any]:
     with store.transaction(run.account_id) as tx:
         tx.run("lock_run", run=run.id)
         earlier: dict[str, Any] | None = tx.value("rollback_report", run=run.id)
@@ -38,6 +42,7 @@ def _record(store: Store, run: Run, stages: list[dict[str, Any]]) -> dict[str, A
                               data={"kept": entry["kept"]})  # fmt: skip
         report["credits_refunded"] = float(ledger.refund_run(tx, run.id))
         tx.run("save_rollback", run=run.id, report=report)
+        tx.run("rollback_done", run=run.id, cancelled=on_request)
         ledger.release_run(tx, run.id)
     return report
 

@@ -14,7 +14,7 @@ from typing import Any
 from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
 from pressroom.domain.suggest import did_you_mean
-from pressroom.engine import control, reports
+from pressroom.engine import control, ledger, reports
 from pressroom.engine.control import RunState
 from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag, task_of
 from pressroom.pipelines.stage import Pipeline
@@ -112,6 +112,11 @@ def first_task(row: WorkflowRow, run: RunState, stage: str) -> str:
     return task_of(pipeline, stage)
 
 
-def abandon(tx: Tx, run_id: int, why: str) -> None:
-    """Airflow did not take the run: it is over before it began."""
-    control.close_run(tx, run_id, failed=why)
+def abandon(tx: Tx, run: RunState, why: str) -> None:
+    """Airflow did not take the run. ``run``: as it was before: what had ended has ended as it had."""
+    if run.live:
+        control.close_run(tx, run.id, failed=why)
+        return
+    tx.run("finish_run", run=run.id, status=run.status, error=why)
+    control.event(tx, run.id, "run_finished", f"Run {run.status}, as before: {why}", level="warning")
+    ledger.release_run(tx, run.id)

@@ -21,6 +21,7 @@ from pressroom.domain.definitions import Site
 from pressroom.domain.flows import AnyStep, Flow, GateStep
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
+from pressroom.engine.starting import ROLLBACK_TASK
 from pressroom.orchestration.dag_docs import describe, explain
 from pressroom.orchestration.flow_tasks import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
 from pressroom.orchestration.retry import ErrorClassPolicy
@@ -41,8 +42,8 @@ TASK_DEFAULTS: dict[str, Any] = {
 
 
 def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
-    """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run. ``part``: as in
-    ``pipeline_of``.
+    """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run; a mission's has rollback
+    and done before close_run. ``part``: as in ``pipeline_of``.
 
     Declares only: no database, no clock, nothing that differs between two parses of the same definition.
     """
@@ -73,8 +74,9 @@ def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
             before >> announce
             before = [announce]
         closing = CloseRun(task_id="close_run", **facts).as_teardown(setups=opening)
-        if isinstance(workflow, Mission) and workflow.rollback:
-            undo = RollBack(task_id="rollback", workflow=name, trigger_rule="all_done")
+        if isinstance(workflow, Mission):
+            # In every mission: a person may want a run undone whose definition has no rollback.
+            undo = RollBack(task_id=ROLLBACK_TASK, workflow=name, trigger_rule="all_done")
             stages >> undo >> closing
             # A leaf that fails with any stage: without it a rollback that went well would end the run well.
             done = EmptyOperator(task_id="done", trigger_rule="none_failed")

@@ -80,10 +80,13 @@ def _facts(workflow: Workflow, part: str) -> tuple[str, str, str]:
             when = (
                 f"one cycle of {workflow.cycle_days} days a run, {every}, on {', '.join(workflow.platforms)}"
             )
+            or_when = "when a stage failed, or " if workflow.rollback else ""
             more = f"""
 * `analytics` waits in the triggerer until the cycle's measuring window closes; `optimize` learns from it.
 * What was learned, with its evidence: `pressroom insights {workflow.slug}`. To take a change back:
-  `pressroom revert {workflow.slug} CHANGE`."""
+  `pressroom revert {workflow.slug} CHANGE`.
+* `rollback` undoes what a run did {or_when}once somebody asks for it:
+  `POST /pressroom/api/v1/pipeline/jobs/ID/rollback`. Otherwise it is skipped."""
             return workflow.description or "A Pressroom mission.", when, batches + more
         case Flow():
             trigger = workflow.trigger

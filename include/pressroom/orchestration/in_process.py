@@ -1,26 +1,30 @@
-"""The hooks' way to Airflow: in this API server's process, for callers whose right was checked."""
+"""The API's way to Airflow: in this API server's process, for callers whose right was checked."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import httpx
-from airflow.api_fastapi.app import cached_app, get_auth_manager
+from airflow.api_fastapi.app import cached_app
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
 
+from pressroom.adapters.airflow_api import explanation
+from pressroom.api.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
-from pressroom.orchestration import server_connections
+from pressroom.orchestration import api_login, server_connections
 from pressroom.store.database import Store
 
-TOKEN_SECONDS = 60
-SERVICE_USER = "PRESSROOM_SERVICE_USER"
-"""The Airflow user in whose name hooks act, where the auth manager knows its users (FAB)."""
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between the tries of a call that the scheduler may get in the way of."""
 
 
 class InProcessAirflow:
-    """See ``Airflow``."""
+    """See ``Airflow`` and ``ControlPlane``."""
 
     def store(self) -> Store:
         """See Airflow."""
@@ -30,62 +34,81 @@ class InProcessAirflow:
         """See Airflow."""
         return server_connections.secret(connection)
 
-    async def trigger(self, dag_id: str, conf: Mapping[str, Any], *, note: str) -> str:
+    async def login(self, request: Request) -> Login | None:
+        """See ControlPlane."""
+        return await api_login.login(request)
+
+    async def trigger(
+        self, dag_id: str, conf: Mapping[str, Any], *, note: str, dag_run_id: str | None = None
+    ) -> str:
         """See Airflow."""
-        body = {"logical_date": None, "conf": dict(conf), "note": note}
-        return str((await self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body))["dag_run_id"])
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf), "note": note}
+        if dag_run_id is not None:
+            body["dag_run_id"] = dag_run_id
+        conflict = f"{dag_id} has a run {dag_run_id} already"
+        answer = await _call("POST", f"dags/{_part(dag_id)}/dagRuns", body, conflict=conflict)
+        return str(answer["dag_run_id"])
 
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
         """See Airflow."""
-        path = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}/hitlDetails"
+        path = (
+            f"dags/{_part(task['dag_id'])}/dagRuns/{_part(task['run_id'])}/taskInstances/"
+            f"{_part(task['task_id'])}/{int(task['map_index'])}/hitlDetails"
+        )
         body = {"chosen_options": [option], "params_input": dict(fields)}
-        await self._call("PATCH", path.format(**task), body)
+        await _call("PATCH", path, body, conflict="this was answered already")
 
-    async def _call(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        token = await run_in_threadpool(_token)
-        # The same argument as the server's own call: another one would build a second app.
-        app = cached_app(apps=os.environ.get("AIRFLOW_API_APPS", "all"))
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = await client.request(method, path, json=body, headers=headers)
-        if answer.is_success:
-            found: dict[str, Any] = answer.json()
-            return found
-        if answer.status_code == 409:
-            raise RunConflict("this was answered already")
-        if answer.status_code >= 500:
-            raise TransientError(f"Airflow answers {answer.status_code}")
-        if answer.status_code in (401, 403):
-            raise ConfigurationError(
-                f"Airflow's user {os.environ.get(SERVICE_USER, 'pressroom')!r} may not do that"
-            )
-        raise PermanentError(f"Airflow refuses that: {answer.status_code}")
+    async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
+        """See ControlPlane."""
+        body = {
+            "dry_run": False, "only_failed": False, "dag_run_id": dag_run_id, "task_ids": list(task_ids),
+            "include_downstream": True, "reset_dag_runs": True,
+        }  # fmt: skip
+        path, conflict = f"dags/{_part(dag_id)}/clearTaskInstances", f"{dag_run_id} is being changed"
+        for pause in PAUSES:
+            try:
+                return int((await _call("POST", path, body, conflict=conflict))["total_entries"])
+            except (TransientError, RunConflict):  # the scheduler changed the same rows
+                await asyncio.sleep(pause)
+        return int((await _call("POST", path, body, conflict=conflict))["total_entries"])
 
-
-def _token() -> str:
-    """A token that is good for one call."""
-    manager = get_auth_manager()
-    if type(manager).__name__ == "SimpleAuthManager":
-        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-        user: Any = SimpleAuthManagerUser(username="pressroom", role="admin")
-    else:
-        user = _stored_user()
-    return str(manager.generate_jwt(user, expiration_time_in_seconds=TOKEN_SECONDS))
+    async def asset_event(self, uri: str) -> None:
+        """See ControlPlane."""
+        page = await _call("GET", f"assets?limit=100&uri_pattern={_part(uri)}")
+        ids = [asset["id"] for asset in page["assets"] if asset["uri"] == uri]
+        if not ids:
+            raise PermanentError(f"Airflow knows no asset {uri}")
+        await _call("POST", "assets/events", {"asset_id": ids[0], "extra": {}})
 
 
-def _stored_user() -> Any:
-    name = os.environ.get(SERVICE_USER, "")
-    if not name:
-        raise ConfigurationError(f"set {SERVICE_USER} to the Airflow user in whose name hooks act")
-    from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
+async def _call(
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    conflict: str = "Airflow is changing the same thing",
+) -> dict[str, Any]:
+    """Airflow's answer. ``conflict``: what its 409 means here."""
+    token = await run_in_threadpool(api_login.service_token)
+    # The same argument as the server's own call: another one would build a second app.
+    app = cached_app(apps=os.environ.get("AIRFLOW_API_APPS", "all"))
+    # An error in the app is an answer with the status 500, as it would be over the network.
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await client.request(method, f"/api/v2/{path}", json=body, headers=headers)
+    if answer.is_success:
+        found: dict[str, Any] = answer.json()
+        return found
+    if answer.status_code == 409:
+        raise RunConflict(conflict)
+    if answer.status_code >= 500:
+        raise TransientError(f"Airflow answers {answer.status_code} to {method} {path}")
+    if answer.status_code in (401, 403):
+        name = os.environ.get(api_login.SERVICE_USER, "pressroom")
+        raise ConfigurationError(f"Airflow's user {name!r} may not {method} {path}")
+    raise PermanentError(f"Airflow refuses that: {explanation(answer) or answer.status_code}")
 
-    with create_session() as session:
-        user = session.scalars(select(User).where(User.username == name)).one_or_none()
-        if user is None:
-            raise ConfigurationError(f"{SERVICE_USER}: Airflow has no user {name!r}")
-        session.expunge(user)
-        return user
+
+def _part(name: object) -> str:
+    return quote(str(name), safe="")

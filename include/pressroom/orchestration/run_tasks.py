@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, NoReturn
 
 from airflow.sdk import Context
@@ -45,8 +46,10 @@ class OpenRun(RunOperator):
                 if mine is None or not control.begun(tx, mine.id):
                     pipeline.admit(tx, row.run(params=params), now)
                 # An unopened run has no cycle or item of its own yet; a cleared one is asked what is left of
-                # them.
-                estimate = pipeline.estimate(tx, row.run(mine.id if mine else 0, params)).total
+                # them. Taking back costs nothing.
+                estimate = Decimal(0)
+                if mine is None or control.rollback_requested_by(tx, mine.id) is None:
+                    estimate = pipeline.estimate(tx, row.run(mine.id if mine else 0, params)).total
                 state = control.open_run(
                     tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
                 )
@@ -67,21 +70,29 @@ class OpenRun(RunOperator):
 
 
 class RollBack(RunOperator):
-    """Undoes what the run's stages did, last stage first, when one of them failed.
+    """Undoes what the run's stages did, last stage first: when one of them failed and the mission says so, or
+    when a person asked for it.
 
     It comes when all of them are done, one way or another: nothing is undone that is still being worked on.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the report. Running it again does the same as running it once."""
-        if not _broken(self, context):
-            raise AirflowSkipException("no stage failed")
         opened = self._opened(context)
         run = opened.run
+        broken = _broken(self, context)
+        with opened.store.transaction(run.account_id) as tx:
+            asked = control.rollback_requested_by(tx, run.id) is not None
+        if not asked and not (broken and run.mission.rollback):
+            raise AirflowSkipException(
+                "a stage failed, and the mission does not roll back" if broken else "no stage failed"
+            )
 
         async def undo() -> dict[str, Any]:
             async with undoing_tools(opened.store, run) as tools:
-                return await rollback.roll_back(opened.pipeline, run, opened.store, tools)
+                return await rollback.roll_back(
+                    opened.pipeline, run, opened.store, tools, on_request=not broken
+                )
 
         return asyncio.run(undo())
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
+import time
 
 from airflow.models.connection import Connection
 
@@ -11,9 +14,22 @@ from pressroom.orchestration.connections import store_at
 from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
 from pressroom.store.database import Store
 
+LOOK_AGAIN_SECONDS = 60.0
+"""How soon a corrected connection is used, without a restart of the server."""
+
+_one_at_a_time = threading.Lock()
+
 
 def store() -> Store:
-    """The store behind the connection ``pressroom_db``. Raises ConfigurationError."""
+    """The store behind the connection ``pressroom_db``, which is looked up once in a while: every request
+    needs it. Raises ConfigurationError.
+    """
+    with _one_at_a_time:
+        return _store_in(int(time.monotonic() // LOOK_AGAIN_SECONDS))
+
+
+@functools.lru_cache(maxsize=1)
+def _store_in(_period: int) -> Store:
     given = os.environ.get(DATABASE_VARIABLE)
     if given:
         return store_at(given)

@@ -47,24 +47,31 @@ def test_the_six_stages_stand_in_order_and_analytics_is_one_task_that_defers() -
     }
     dag = built()
     assert [task.task_id for task in dag.tasks] == [
-        "open_run", *(step for stage in STAGES for step in steps[stage]), "close_run",
+        "open_run", *(step for stage in STAGES for step in steps[stage]), "close_run", "rollback", "done",
     ]  # fmt: skip
     assert dag.get_task("analytics").upstream_task_ids == {"publish.plan", "publish.work"}
     assert dag.get_task("optimize.plan").upstream_task_ids == {"analytics"}
 
 
-def test_without_rollback_nothing_is_undone() -> None:
-    assert not {"rollback", "done"} & {task.task_id for task in built().tasks}
-
-
-def test_with_rollback_it_waits_for_every_stage_and_the_run_still_fails() -> None:
-    dag = built(rollback=True)
+@pytest.mark.parametrize("on", [False, True])
+def test_every_run_can_be_undone_once_its_stages_are_over_and_a_broken_one_still_fails(on: bool) -> None:
+    dag = built(rollback=on)
     undo, done, closing = (dag.get_task(name) for name in ("rollback", "done", "close_run"))
     assert undo.trigger_rule == "all_done"
     assert {"intake.work", "content.plan", "analytics", "optimize.work"} <= undo.upstream_task_ids
     # A leaf that is behind the last stage but not behind the rollback fails the DAG run with any stage.
     assert done.upstream_task_ids == {"optimize.plan", "optimize.work"}
     assert {"rollback", "done", "optimize.work"} <= closing.upstream_task_ids
+
+
+@pytest.mark.parametrize(
+    ("on", "said"), [(True, "when a stage failed, or once"), (False, "did once somebody")]
+)
+def test_its_page_says_when_a_run_is_undone(on: bool, said: str) -> None:
+    page = built(rollback=on).doc_md
+    assert page is not None
+    assert said in page
+    assert "POST /pressroom/api/v1/pipeline/jobs/ID/rollback" in page
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ SELECT EXISTS (
     WHERE account_id = %(account)s AND run_id = %(run)s AND (failed > 0 OR partial IS NOT NULL))
 
 -- name: finish_run
-UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), current_stage = NULL
+UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), current_stage = NULL,
+    rollback_requested_by = NULL
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: set_current_stage
@@ -157,6 +158,14 @@ WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s 
 
 -- name: lock_run
 SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s FOR UPDATE
+
+-- name: rollback_requested_by
+SELECT rollback_requested_by FROM runs WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: rollback_done
+UPDATE runs SET rollback_requested_by = NULL, cancel_requested = cancel_requested OR %(cancelled)s,
+    cancelled_at = CASE WHEN %(cancelled)s THEN coalesce(cancelled_at, now()) ELSE cancelled_at END
+WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: rollback_report
 SELECT report FROM rollbacks WHERE account_id = %(account)s AND run_id = %(run)s

@@ -1,0 +1,248 @@
+"""The control API inside a real API server: what its clients count on, and runs that are steered by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from pressroom.local.services import LocalServices
+from tests.acceptance.campaign import Campaign
+from tests.acceptance.newsroom import Newsroom
+from tests.support.scripted_openai import ScriptedOpenAI
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
+
+CONFIG = {
+    "is_enabled", "frequency", "scheduled_time", "stage_1_batch_size", "stage_2_batch_size",
+    "stage_3_batch_size", "stage_4_batch_size", "stage_5_batch_size", "stage_6_batch_size",
+    "within_stage_delay", "between_stage_delay", "last_run_at", "next_run_at",
+}  # fmt: skip
+RUN = {
+    "run_id", "status", "trigger_type", "current_stage", "started_at", "paused_at", "resumed_at",
+    "cancelled_at", "completed_at", "total_credits_used", "error_message",
+    *(f"stage_{number}_result" for number in range(1, 8)),
+}  # fmt: skip
+RESULTS = {
+    1: {"keywords_processed", "clusters_created", "batches_run", "credits_used", "skipped", "partial",
+        "time_elapsed"},
+    2: {"clusters_processed", "ideas_created", "batches_run", "credits_used"},
+    3: {"ideas_processed", "tasks_created", "batches_run"},
+    4: {"tasks_processed", "content_created", "total_words", "batches_run", "credits_used"},
+    5: {"content_processed", "prompts_created", "batches_run", "credits_used"},
+    6: {"images_processed", "images_generated", "batches_run"},
+    7: {"ready_for_review"},
+}  # fmt: skip
+
+
+class Caller:
+    """A client of the running API server, logged in to Airflow."""
+
+    def __init__(self, services: LocalServices) -> None:
+        info = services.info
+        self.url = f"{info.airflow_url}/pressroom/api/v1"
+        self.http = httpx.Client(base_url=self.url, timeout=60)
+        login = {"username": info.airflow_user, "password": info.airflow_password}
+        token = httpx.post(f"{info.airflow_url}/auth/token", json=login, timeout=60).json()["access_token"]
+        self.http.headers["Authorization"] = f"Bearer {token}"
+
+    def __call__(self, method: str, path: str, expect: int = 200, **more: Any) -> Any:
+        answer = self.http.request(method, path, **more)
+        assert answer.status_code == expect, (answer.status_code, answer.text[:1000])
+        return answer.json()
+
+    def log(
+        self, job: str, *, after: str | None = None, most: int | None = None
+    ) -> Iterator[tuple[str, str, Any]]:
+        """(kind, id, data) of a job's stream, until it ends or ``most`` came: then it is cut off."""
+        headers = {"Last-Event-ID": after} if after else {}
+        with self.http.stream(
+            "GET", f"/pipeline/jobs/{job}/logs", params={"stream": "true"}, headers=headers
+        ) as answer:
+            assert answer.status_code == 200
+            event: dict[str, str] = {}
+            seen = 0
+            for line in answer.iter_lines():
+                if line:
+                    name, _, value = line.partition(": ")
+                    event[name] = value
+                elif "event" in event:
+                    yield event["event"], event.get("id", ""), json.loads(event["data"])
+                    event, seen = {}, seen + 1
+                    if seen == most:
+                        return
+
+
+@pytest.fixture(scope="module")
+def call(services: LocalServices) -> Iterator[Caller]:
+    """The administrator's client."""
+    caller = Caller(services)
+    with caller.http:
+        yield caller
+
+
+@pytest.fixture
+def campaign(
+    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI
+) -> Iterator[Campaign]:
+    """The mission of the test's ``site`` marker, and a model and a simulator without faults."""
+    marker = request.node.get_closest_marker("site")
+    assert marker
+    model.script.clear()
+    with Campaign(marker.args[0], services, model) as opened:
+        yield opened
+
+
+@pytest.mark.site("remote")
+def test_a_sites_automation_from_configuration_to_history(newsroom: Newsroom, call: Caller) -> None:
+    site = {"site_id": newsroom.row.workflow_id}
+    for method, name in (
+        ("GET", "config"), ("PUT", "update_config"), ("POST", "run_now"), ("GET", "current_run"),
+        ("GET", "pipeline_overview"), ("GET", "current_processing"), ("GET", "history"), ("GET", "estimate"),
+    ):  # fmt: skip
+        body: dict[str, Any] = {"json": {}} if method == "PUT" else {}
+        call(method, f"/automation/{name}/", 400, **body)
+        call(method, f"/automation/{name}", 404, params={"site_id": 10**9}, **body)
+        assert (
+            httpx.request(method, f"{call.http.base_url}/automation/{name}", params=site).status_code == 401
+        )
+    for method, name in (("POST", "pause"), ("POST", "resume"), ("POST", "cancel"), ("GET", "logs")):
+        call(method, f"/automation/{name}/", 400)
+        call(method, f"/automation/{name}", 404, params={"run_id": "job_999999999"})
+
+    assert set(call("GET", "/automation/config/", params=site)) >= CONFIG
+    config = {"frequency": "weekly", "scheduled_time": "03:15", "is_enabled": True, "within_stage_delay": 1,
+            "stage_4_batch_size": 2}  # fmt: skip
+    changed = call("PUT", "/automation/update_config/", params=site, json=config)
+    assert changed == call("GET", "/automation/config", params=site)
+    assert {name: changed[name] for name in config} == config
+    assert changed["next_run_at"] is not None
+
+    newsroom.queue("One", "Two", "Three", "Four")
+    estimate = call("GET", "/automation/estimate/", params=site)
+    assert estimate["estimated_credits"] > 0
+    assert (estimate["current_balance"], estimate["sufficient"]) == (1000, True)
+    overview = call("GET", "/automation/pipeline_overview/", params=site)
+    assert [stage["pending"] for stage in overview["stages"]] == [0, 0, 0, 4, 0, 0, 0]
+    assert overview["stages"][3]["counts"] == {"queued": 4}
+    assert call("GET", "/automation/current_run/", params=site) is None
+    assert call("GET", "/automation/current_processing/", params=site) is None
+
+    newsroom.model.script.update({"latency": 2.0})
+    started = call("POST", "/automation/run_now/", 202, params=site)
+    run = {"run_id": started["run_id"]}
+    refused = call("POST", "/automation/run_now", 400, params=site)
+    assert "started by admin at 20" in refused["detail"]
+    current = call("GET", "/automation/current_run/", params=site)
+    assert set(current) >= RUN
+    assert (current["status"], current["trigger_type"]) == ("running", "manual")
+    newsroom.until(
+        lambda: (call("GET", "/automation/current_processing", params=site) or {}).get("current_stage") == 4,
+        "stage 4",
+    )
+    assert call("POST", "/automation/pause/", params={**run, **site})["status"] == "paused"
+    newsroom.until(
+        lambda: "deferred" in newsroom.state_of(started["dag_run_id"], "content.work"), "no worker held"
+    )
+    assert call("POST", "/automation/resume/", params={**run, **site})["status"] == "running"
+    newsroom.model.script.update({"latency": 0.0})
+    assert newsroom.finish(started["dag_run_id"]) == "success"
+
+    history = call("GET", "/automation/history/", params=site)["items"]
+    assert [(one["run_id"], one["status"]) for one in history] == [(started["run_id"], "completed")]
+    assert history[0]["total_credits_used"] == newsroom.charged() > 0
+    job = call("GET", f"/pipeline/jobs/{started['run_id']}")
+    results = {number: stage["output"] for number, stage in enumerate(job["stages"], 1)}
+    for number in (4, 5, 6, 7):
+        assert set(results[number] or {}) >= RESULTS[number], number
+    assert (job["state"], job["progress"]["percent"]) == ("completed", 100.0)
+    tail = call("GET", "/automation/logs/", params={**run, "lines": 5})["lines"]
+    assert len(tail) == 5
+    assert tail[-1]["message"] == "Run completed"
+
+    again = call("POST", "/automation/run_now", 202, params=site)
+    cancelled = call("POST", "/automation/cancel/", params={"run_id": again["run_id"], **site})
+    assert cancelled["cancelled_at"] is not None
+    newsroom.finish(again["dag_run_id"])
+    last = call("GET", f"/pipeline/jobs/{again['run_id']}")
+    assert (last["state"], bool(last["completed_at"])) == ("cancelled", True)
+
+
+@pytest.mark.site("streamed")
+def test_a_reader_of_the_log_who_is_cut_off_misses_nothing(newsroom: Newsroom, call: Caller) -> None:
+    newsroom.queue(*(f"Topic {number}" for number in range(6)))
+    job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
+    seen: list[tuple[str, str, Any]] = []
+    cuts = iter([1, 2, 3, 5, 8])
+    while not seen or seen[-1][0] != "end":
+        after = seen[-1][1] if seen else None
+        seen += call.log(job["id"], after=after, most=next(cuts, None))
+    written = call("GET", f"/pipeline/jobs/{job['id']}/logs", params={"lines": 5000})["lines"]
+    assert [data for _, _, data in seen[:-1]] == written
+    assert [int(number) for _, number, _ in seen[:-1]] == list(range(1, len(written) + 1))
+    assert len(written) > 20
+
+
+@pytest.mark.site("retried")
+def test_a_failed_mission_is_retried_from_content_without_a_call_for_what_is_done(
+    campaign: Campaign, call: Caller
+) -> None:
+    # One post after another, and the model's credentials are refused in the middle.
+    campaign.model.script.update({"rules": [{"call": 6, "action": "status", "status": 401}]})
+    key = {"Idempotency-Key": "the-first-cycle"}
+    body = {"mission_id": f"msn_{campaign.row.workflow_id}"}
+    job = call("POST", "/pipeline/jobs", 202, json=body, headers=key)
+    assert call("POST", "/pipeline/jobs/", 202, json=body, headers=key)["id"] == job["id"]
+    assert campaign.finish(job["dag_run_id"]) == "failed"
+    failed = call("GET", f"/pipeline/jobs/{job['id']}")
+    assert failed["state"] == "failed"
+    assert [stage["status"] for stage in failed["stages"][:3]] == ["completed", "completed", "failed"]
+    planned = failed["stages"][0]["output"]["execution_context"]["total_posts_planned"]
+    done = campaign.number("posts")
+    assert 0 < done < planned
+    began = {task: starts(campaign, job["dag_run_id"], task) for task in ("intake.plan", "strategy.plan")}
+
+    campaign.model.script.clear()
+    answer = call("POST", f"/pipeline/jobs/{job['id']}/retry", 202, json={"from_stage": "content"})
+    assert answer["stages"] == ["content", "publish", "analytics", "optimize"]
+    assert campaign.finish_cycle(job["dag_run_id"]) == "success", campaign.events()[-12:]
+    asked = [entry for entry in campaign.model.script.journal if "chat" in entry["path"]]
+    assert len(asked) == planned - done  # one for each post that was missing, and no other
+    assert {task: starts(campaign, job["dag_run_id"], task) for task in began} == began
+    assert campaign.charged() == 2 + planned
+    ended = call("GET", f"/pipeline/jobs/{job['id']}")
+    assert (ended["state"], ended["dag_run_id"]) == ("completed", job["dag_run_id"])
+    assert ended["stages"][2]["output"]["total_items"] == planned
+
+
+@pytest.mark.site("recalled")
+def test_a_rollback_that_is_asked_for_takes_back_what_is_not_out_yet(
+    campaign: Campaign, call: Caller
+) -> None:
+    job = call("POST", "/pipeline/jobs", 202, json={"mission_id": f"msn_{campaign.row.workflow_id}"})
+    campaign.until(
+        lambda: "deferred" in campaign.state_of(job["dag_run_id"], "analytics"), "analytics to wait"
+    )
+    assert campaign.posted()
+    call("POST", f"/pipeline/jobs/{job['id']}/rollback", 409)
+    call("POST", f"/pipeline/jobs/{job['id']}/cancel")
+    campaign.finish(job["dag_run_id"])
+    call("POST", f"/pipeline/jobs/{job['id']}/rollback", 202)
+    campaign.until(lambda: call("GET", f"/pipeline/jobs/{job['id']}")["rollback"] is not None, "the rollback")
+    campaign.finish(job["dag_run_id"])
+    assert campaign.posted() == []
+    assert campaign.number("slots", "status <> 'withdrawn'") == 0
+    assert campaign.sql("SELECT balance, reserved FROM accounts WHERE id = %(account)s") == [(1000, 0)]
+    assert call("GET", f"/pipeline/jobs/{job['id']}")["state"] in ("cancelled", "failed", "completed")
+
+
+def starts(campaign: Campaign, dag_run_id: str, task: str) -> list[Any]:
+    """When the task's instances began."""
+    return [
+        one["start_date"]
+        for one in campaign.api.task_instances(campaign.dag_id, dag_run_id)
+        if one["task_id"] == task
+    ]
