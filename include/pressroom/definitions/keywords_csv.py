@@ -104,6 +104,20 @@ def parse(data: bytes, name: str = "file") -> ParsedKeywords:
     return ParsedKeywords(tuple(rows.values()), tuple(bad), duplicates, encoding, shown, ignored)
 
 
+def keyword_text(given: str) -> str:
+    """A keyword as it is kept. Raises ValueError with the reason when it is none."""
+    text = re.sub(r"\s+", " ", given).strip()
+    if not text:
+        raise ValueError("no keyword")
+    if _CONTROL.search(text) or "\ufffd" in text:
+        raise ValueError("the keyword holds unreadable characters")
+    if len(text) > LONGEST_KEYWORD:
+        raise ValueError(f"the keyword is longer than {LONGEST_KEYWORD} characters")
+    if not normalize(text):
+        raise ValueError(f"the keyword {text!r} holds no letter or digit")
+    return text
+
+
 def _decode(data: bytes, name: str) -> tuple[str, str]:
     if not data.strip():
         raise DefinitionError([f"{name}: is empty"])
@@ -209,20 +223,11 @@ def _row(line: int, cells: Sequence[str], columns: Sequence[str]) -> KeywordRow:
             f"{len(cells)} values for {len(columns)} columns: put a value that holds the delimiter in quotes"
         )
     values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-    text = re.sub(r"\s+", " ", values.get("keyword", "")).strip()
-    if not text:
-        raise ValueError("no keyword")
-    if _CONTROL.search(text) or "\ufffd" in text:
-        raise ValueError("the keyword holds unreadable characters")
-    if len(text) > LONGEST_KEYWORD:
-        raise ValueError(f"the keyword is longer than {LONGEST_KEYWORD} characters")
-    normalized = normalize(text)
-    if not normalized:
-        raise ValueError(f"the keyword {text!r} holds no letter or digit")
+    text = keyword_text(values.get("keyword", ""))
     return KeywordRow(
         line,
         text,
-        normalized,
+        normalize(text),
         _volume(values.get("volume", "")),
         _difficulty(values.get("difficulty", "")),
         _intent(values.get("intent", "")),

@@ -94,6 +94,7 @@ class Meter:
         ``expected_tokens``: what the rate limit was told; None when it was not asked.
         """
         with self._store.transaction(scope.account_id) as tx:
+            # The call before its cost: all transactions lock the sums of the calls, then the account.
             number = tx.value(
                 "insert_ai_call",
                 outcome=call.outcome,

@@ -7,7 +7,7 @@ Calls and tokens are those of the models' calls. All of it is summed up by the d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ MEAN_DAYS = 14
 HORIZON = timedelta(days=365)
 """What runs out later than this is not said to run out."""
 
+DAY = timedelta(days=1)
 NOTHING = Decimal(0)
 CENT = Decimal("0.01")
 FINE = Decimal("0.0001")
@@ -38,10 +39,6 @@ class By(StrEnum):
     MODEL = "model"
 
 
-SUMS = {By.DAY: "stage", By.STAGE: "stage", By.MODEL: "model"}
-"""Which of the sums by the day a grouping reads; all others: those by workflow."""
-
-
 @dataclass(frozen=True)
 class Spent:
     """Credits charged, less refunds, and what providers took in cents."""
@@ -52,9 +49,9 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.credits + other.credits, self.cents + other.cents)
 
-    def times(self, factor: Decimal) -> Spent:
-        """So much of it."""
-        return Spent(self.credits * factor, self.cents * factor)
+    def after(self, days: Decimal, each: Spent) -> Spent:
+        """With so many days' worth more."""
+        return Spent(self.credits + days * each.credits, self.cents + days * each.cents)
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,55 @@ class Used:
         return (-(self.credits or NOTHING), -self.cents, -tokens, self.key)
 
 
-def usage(tx: Tx, by: By, since: date, until: date) -> list[Used]:
+@dataclass(frozen=True)
+class Part:
+    """Sums by the day to be added up. ``by``: whose, as in the tables; days from ``first`` to ``last``."""
+
+    by: str
+    first: date
+    last: date
+
+
+def parts(by: By, since: date, until: date, today: date) -> list[Part]:
+    """Which sums make up a period. Workflows are many, so theirs come by the month where a month is whole.
+
+    The last one counts as whole, too, when none of its days after ``until`` has come yet.
+    """
+    match by:
+        case By.DAY | By.STAGE:
+            return [Part("stage", since, until)]
+        case By.MODEL:
+            return [Part("model", since, until)]
+    first = since if since.day == 1 else _next_month(since)
+    after = (
+        _next_month(until) if until >= today or _next_month(until) - until == DAY else until.replace(day=1)
+    )
+    if first >= after:
+        return [Part("workflow", since, until)]
+    found = [
+        Part("workflow", since, first - DAY),
+        Part("workflow_month", first, after - DAY),
+        Part("workflow", after, until),
+    ]
+    return [part for part in found if part.first <= part.last]
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+
+
+def _asked(found: Sequence[Part], *, daily: bool) -> dict[str, Any]:
+    return {
+        "daily": daily,
+        "bys": [part.by for part in found],
+        "firsts": [part.first for part in found],
+        "lasts": [part.last for part in found],
+    }
+
+
+def usage(tx: Tx, by: By, since: date, until: date, today: date) -> list[Used]:
     """What was used from ``since`` to ``until``, both included: every day in order, else the most first."""
-    asked = {"by": SUMS.get(by, "workflow"), "daily": by is By.DAY, "since": since, "until": until}
+    asked = _asked(parts(by, since, until, today), daily=by is By.DAY)
     spent = {} if by is By.MODEL else {row["key"]: row for row in tx.rows("usage_spent", **asked)}
     calls = {row["key"]: row for row in tx.rows("usage_calls", **asked)}
     keys = {**spent, **calls}
@@ -117,12 +160,11 @@ def _used(
     )
 
 
-def total(rows: list[Used]) -> Used:
-    """All rows of one grouping as one, without a key."""
-    credits = [row.credits for row in rows if row.credits is not None]
+def total(by: By, rows: Sequence[Used]) -> Used:
+    """All rows of a grouping as one, without a key."""
     return Used(
         key="",
-        credits=sum(credits, NOTHING) if credits or not rows else None,
+        credits=None if by is By.MODEL else sum((row.credits or NOTHING for row in rows), NOTHING),
         cents=sum((row.cents for row in rows), NOTHING),
         calls=sum(row.calls for row in rows),
         prompt_tokens=sum(row.prompt_tokens for row in rows),
@@ -173,7 +215,7 @@ def spent_by_day(tx: Tx, now: datetime) -> dict[date, Spent]:
     """What ``forecast`` goes by: this month's days, and those that the pace is taken from."""
     today = now.astimezone(UTC).date()
     since = min(today.replace(day=1), today - timedelta(days=MEAN_DAYS))
-    rows = tx.rows("usage_spent", by=SUMS[By.DAY], daily=True, since=since, until=today)
+    rows = tx.rows("usage_spent", **_asked(parts(By.DAY, since, today, today), daily=True))
     return {date.fromisoformat(row["key"]): Spent(row["credits"], row["cents"]) for row in rows}
 
 
@@ -181,8 +223,8 @@ def forecast(account: Account, days: Mapping[date, Spent]) -> Forecast:
     """The month's end at the pace of the last whole days. ``days``: what was spent on which."""
     now = account.now.astimezone(UTC)
     today, first = now.date(), now.date().replace(day=1)
-    following = (first + timedelta(days=31)).replace(day=1)
-    left = Decimal((datetime.combine(following, time(), UTC) - now) / timedelta(days=1))
+    following = _next_month(today)
+    left = Decimal((datetime.combine(following, time(), UTC) - now) / DAY)
     spent = sum((days.get(first + timedelta(days=n), Spent()) for n in range(today.day)), Spent())
     # The day on which the account was made was not a whole one.
     age = (today - account.created_at.astimezone(UTC).date()).days - 1
@@ -190,10 +232,10 @@ def forecast(account: Account, days: Mapping[date, Spent]) -> Forecast:
     mean = expected = None
     if whole:
         past = sum((days.get(today - timedelta(days=n + 1), Spent()) for n in range(whole)), Spent())
-        mean = past.times(1 / Decimal(whole))
-        expected = spent + mean.times(left)
+        mean = Spent(past.credits / whole, past.cents / whole)
+        expected = spent.after(left, mean)
     return Forecast(
-        last_day=following - timedelta(days=1),
+        last_day=following - DAY,
         days_left=left.quantize(FINE),
         spent=spent,
         mean=_rounded(mean),

@@ -22,6 +22,7 @@ TOGETHER = 0.4
 """From here on, on average, left-over keywords share a cluster of their own."""
 
 NAME_CHARS = 60
+DESCRIPTION_CHARS = 300
 
 # Words that make a name longer but not different. English, as the rest of the rule is only similarity.
 _FILLER_WORDS = (
@@ -111,7 +112,7 @@ def _place(
     name = clip(proposal.name, NAME_CHARS).strip("#*-\u2022\"'.,:; ")
     if not says_something(name) or name.isdecimal():
         name = _name_from(keywords, similarity)
-    group = Grouped(name, clip(proposal.description, 300), None)
+    group = Grouped(name, clip(proposal.description, DESCRIPTION_CHARS), None)
     exact = next((cluster for cluster in known if cluster.normalized == normalize(name)), None)
     if exact is None:
         enabled = [cluster for cluster in known if not cluster.disabled]

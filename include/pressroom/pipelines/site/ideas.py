@@ -30,6 +30,8 @@ NAME = "ideas"
 TITLE_CHARS = 100
 HEADING_CHARS = 80
 ANGLE_CHARS = 200
+MOST_KEYWORDS = 5
+MOST_HEADINGS = 12
 SHOWN = 20
 """Keywords, and taken titles, that a prompt lists."""
 
@@ -77,7 +79,9 @@ class Ideas(Answer):
 @lru_cache(maxsize=64)
 def answer_type(ideas: int, keywords: int) -> type[Ideas]:
     """The answer for so many ideas on so many keywords."""
-    numbers = Annotated[list[Annotated[int, Between(1, max(keywords, 1))]], Items(min(max(keywords, 1), 5))]
+    numbers = Annotated[
+        list[Annotated[int, Between(1, max(keywords, 1))]], Items(min(max(keywords, 1), MOST_KEYWORDS))
+    ]
     one = create_model(
         "ProposedIdea",
         __base__=ProposedIdea,
@@ -133,7 +137,7 @@ def _idea(proposed: ProposedIdea, cluster: Cluster) -> Idea:
         angle=clip(proposed.angle, ANGLE_CHARS),
         type=proposed.type,
         target_keywords=[cluster.keywords[n - 1] for n in numbers] or cluster.keywords[:3],
-        outline=distinct(proposed.outline, 12, HEADING_CHARS),
+        outline=distinct(proposed.outline, MOST_HEADINGS, HEADING_CHARS),
     )
 
 

@@ -1,0 +1,119 @@
+-- Keywords, clusters and ideas, as people see and change them. Pages go by falling id, `before` the last one shown.
+
+-- name: site_known
+SELECT id FROM sites WHERE account_id = %(account)s AND id = %(site)s
+
+-- name: keywords_page
+-- `q`: normalized, found anywhere in a keyword.
+SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
+FROM keywords
+WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
+    AND (%(site)s::bigint IS NULL OR site_id = %(site)s)
+    AND (%(cluster)s::bigint IS NULL OR cluster_id = %(cluster)s)
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (%(disabled)s::boolean IS NULL OR disabled = %(disabled)s)
+    AND (%(q)s::text IS NULL OR position(%(q)s IN normalized) > 0)
+ORDER BY id DESC
+LIMIT %(limit)s
+
+-- name: keywords_named
+SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
+FROM keywords
+WHERE account_id = %(account)s AND site_id = %(site)s AND normalized = ANY(%(normalized)s::text[])
+ORDER BY id
+
+-- name: keyword_row
+SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
+FROM keywords
+WHERE account_id = %(account)s AND id = %(id)s
+
+-- name: keyword_change
+-- `changes`: columns and their new values; what it does not name stays.
+UPDATE keywords
+SET (volume, difficulty, intent, disabled) = (
+    SELECT new.volume, new.difficulty, new.intent, new.disabled
+    FROM jsonb_populate_record(keywords, %(changes)s::jsonb) AS new)
+WHERE account_id = %(account)s AND id = %(id)s
+RETURNING id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
+
+-- name: clusters_page
+-- Counted for the page's clusters only.
+SELECT page.*,
+    (SELECT count(*) FROM keywords
+     WHERE keywords.account_id = %(account)s AND keywords.cluster_id = page.id) AS keywords,
+    (SELECT count(*) FROM ideas
+     WHERE ideas.account_id = %(account)s AND ideas.cluster_id = page.id) AS ideas
+FROM (
+    SELECT id, site_id, name, description, status, disabled, created_at
+    FROM clusters
+    WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
+        AND (%(site)s::bigint IS NULL OR site_id = %(site)s)
+        AND (%(status)s::text IS NULL OR status = %(status)s)
+        AND (%(disabled)s::boolean IS NULL OR disabled = %(disabled)s)
+    ORDER BY id DESC
+    LIMIT %(limit)s
+) AS page
+ORDER BY page.id DESC
+
+-- name: cluster_row
+SELECT id, site_id, name, description, status, disabled, created_at,
+    (SELECT count(*) FROM keywords
+     WHERE keywords.account_id = %(account)s AND keywords.cluster_id = clusters.id) AS keywords,
+    (SELECT count(*) FROM ideas
+     WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id) AS ideas
+FROM clusters
+WHERE account_id = %(account)s AND id = %(id)s
+
+-- name: cluster_create
+INSERT INTO clusters (account_id, site_id, name, normalized, description)
+VALUES (%(account)s, %(site)s, %(label)s, %(normalized)s, %(description)s)
+ON CONFLICT (site_id, normalized) DO NOTHING
+RETURNING id
+
+-- name: cluster_change
+-- As keyword_change.
+UPDATE clusters
+SET (name, normalized, description, disabled) = (
+    SELECT new.name, new.normalized, new.description, new.disabled
+    FROM jsonb_populate_record(clusters, %(changes)s::jsonb) AS new)
+WHERE account_id = %(account)s AND id = %(id)s
+
+-- name: cluster_named
+SELECT id FROM clusters
+WHERE account_id = %(account)s AND normalized = %(normalized)s AND site_id = %(site)s
+
+-- name: ideas_page
+SELECT id, site_id, cluster_id, title, angle, type, target_keywords, outline, status, disabled, created_at
+FROM ideas
+WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
+    AND (%(site)s::bigint IS NULL OR site_id = %(site)s)
+    AND (%(cluster)s::bigint IS NULL OR cluster_id = %(cluster)s)
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (%(disabled)s::boolean IS NULL OR disabled = %(disabled)s)
+ORDER BY id DESC
+LIMIT %(limit)s
+
+-- name: idea_row
+SELECT id, site_id, cluster_id, title, angle, type, target_keywords, outline, status, disabled, created_at
+FROM ideas
+WHERE account_id = %(account)s AND id = %(id)s
+
+-- name: idea_create
+INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, angle, type, target_keywords, outline)
+SELECT account_id, site_id, id, %(title)s, %(normalized)s, %(angle)s, %(type)s, %(target_keywords)s::text[],
+    %(outline)s::text[]
+FROM clusters WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(cluster)s
+ON CONFLICT (site_id, normalized) DO NOTHING
+RETURNING id
+
+-- name: idea_change
+-- As keyword_change. What is queued already stays as it is: its task is made of it.
+UPDATE ideas
+SET (title, normalized, angle, type, target_keywords, outline, disabled) = (
+    SELECT new.title, new.normalized, new.angle, new.type, new.target_keywords, new.outline, new.disabled
+    FROM jsonb_populate_record(ideas, %(changes)s::jsonb) AS new)
+WHERE account_id = %(account)s AND id = %(id)s AND status = 'new'
+RETURNING id, site_id, cluster_id, title, angle, type, target_keywords, outline, status, disabled, created_at
+
+-- name: idea_titled
+SELECT id FROM ideas WHERE account_id = %(account)s AND site_id = %(site)s AND normalized = %(normalized)s

@@ -1,0 +1,55 @@
+-- The ledger as a list, and what the account used. See migration 0006 on the sums by the day.
+
+-- name: workflow_known
+SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s AND kind = %(kind)s
+
+-- name: run_known
+SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: ledger_page
+-- Newest first. `at` and `id`: those of the last entry shown.
+SELECT ledger.id, ledger.at, ledger.kind, ledger.credits, ledger.cents, ledger.workflow_id, workflows.kind AS workflow,
+    workflows.slug, ledger.run_id, ledger.stage, ledger.item, ledger.note
+FROM ledger
+LEFT JOIN workflows ON workflows.account_id = ledger.account_id AND workflows.id = ledger.workflow_id
+WHERE ledger.account_id = %(account)s
+    AND (%(at)s::timestamptz IS NULL OR (ledger.at, ledger.id) < (%(at)s, %(id)s::bigint))
+    AND (%(since)s::timestamptz IS NULL OR ledger.at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR ledger.at < %(until)s)
+    AND (%(kind)s::text IS NULL OR ledger.kind = %(kind)s)
+    AND (%(workflow)s::bigint IS NULL OR ledger.workflow_id = %(workflow)s)
+    AND (%(run)s::bigint IS NULL OR ledger.run_id = %(run)s)
+    AND (%(stage)s::text IS NULL OR ledger.stage = %(stage)s)
+ORDER BY ledger.at DESC, ledger.id DESC
+LIMIT %(limit)s
+
+-- name: usage_spent
+-- Summed up from parts: whose sums (`bys`), from which day to which, both included. `daily`: by the day, whatever
+-- the sums are of.
+SELECT CASE WHEN %(daily)s::boolean THEN sums.day::text ELSE sums.key END AS key,
+    sum(sums.credits) AS credits, sum(sums.cents) AS cents
+FROM unnest(%(bys)s::text[], %(firsts)s::date[], %(lasts)s::date[]) AS part (by, first, last)
+JOIN ledger_days AS sums ON sums.by = part.by AND sums.day BETWEEN part.first AND part.last
+WHERE sums.account_id = %(account)s
+GROUP BY 1
+
+-- name: usage_calls
+-- As usage_spent.
+SELECT CASE WHEN %(daily)s::boolean THEN sums.day::text ELSE sums.key END AS key,
+    sum(sums.calls)::bigint AS calls, sum(sums.prompt_tokens)::bigint AS prompt_tokens,
+    sum(sums.completion_tokens)::bigint AS completion_tokens, sum(sums.cents) AS cents
+FROM unnest(%(bys)s::text[], %(firsts)s::date[], %(lasts)s::date[]) AS part (by, first, last)
+JOIN ai_call_days AS sums ON sums.by = part.by AND sums.day BETWEEN part.first AND part.last
+WHERE sums.account_id = %(account)s
+GROUP BY 1
+
+-- name: usage_workflows
+SELECT id, slug FROM workflows
+WHERE account_id = %(account)s AND kind = %(kind)s AND id = ANY(%(ids)s::bigint[])
+
+-- name: usage_account
+-- What a forecast goes by. `month_cap`: cents, null for none.
+SELECT now() AS now, created_at, balance, balance - reserved AS available,
+    (definition #>> '{caps,month_cents}')::numeric AS month_cap
+FROM accounts
+WHERE id = %(account)s
