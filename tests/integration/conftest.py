@@ -12,6 +12,7 @@ import pytest
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from tests.support.control_world import Control, control_world
+from tests.support.postgres import empty
 from tests.support.wordpress import RunningWordPress, missing, wordpress
 
 
@@ -52,15 +53,7 @@ def blog() -> Iterator[RunningWordPress]:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store on an empty database."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        tables = connection.execute(
-            "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename <> 'schema_migrations'"
-        ).fetchone()
-        assert tables
-        connection.execute("ALTER TABLE ledger DISABLE TRIGGER ledger_is_append_only")
-        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY CASCADE")
-        connection.execute("ALTER TABLE ledger ENABLE TRIGGER ledger_is_append_only")
+    empty(database_url)
     with Store(database_url) as opened:
         yield opened
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
-from tests.support.control_world import Control
+from pressroom.api.app import build_control_app
+from pressroom.domain.errors import ConfigurationError
+from pressroom.store.database import Store
+from tests.support.control_world import Control, StandInPlane, control_world
 
 
 async def test_a_key_calls_for_its_account_with_its_role_until_it_is_revoked(control: Control) -> None:
@@ -102,3 +107,30 @@ async def test_the_documents_need_a_login(control: Control) -> None:
     for path in ("/openapi.json", "/docs", "/docs/swagger-ui.css"):
         await control("GET", path, user=None, expect=401)
         await control("GET", path, user="nobody", expect=200)
+
+
+async def test_a_caller_who_calls_too_often_waits(database_url: str, store: Store) -> None:
+    async with control_world(database_url, store, rate="3/minute") as control:
+        for _ in range(3):
+            await control("GET", "/accounts", user="vera", expect=200)
+        refused = await control("GET", "/accounts", user="vera", expect=429)
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+        await control("GET", "/accounts", user="ed", expect=200)  # each counts for themselves
+
+
+@pytest.mark.parametrize("rate", ["often", "ten/minute"])
+def test_a_wrong_rate_is_named(store: Store, rate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRESSROOM_API_RATE", rate)
+    with pytest.raises(ConfigurationError, match="PRESSROOM_API_RATE"):
+        build_control_app(StandInPlane(store))
+
+
+async def test_a_body_that_is_too_large_is_refused_however_it_comes(control: Control) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield b" " * 1_000_000
+
+    headers = {"X-User": "olga", "Content-Type": "application/json"}
+    for content in (b" " * 7_000_000, chunks()):
+        answer = await control.client.post("/api-keys", content=content, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")

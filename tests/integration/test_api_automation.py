@@ -31,7 +31,7 @@ BY_RUN = [("POST", "pause"), ("POST", "resume"), ("POST", "cancel"), ("GET", "lo
 
 
 async def call(control: Control, method: str, name: str, expect: int, **params: Any) -> Any:
-    body = {} if method == "PUT" else None
+    body: dict[str, Any] | None = {} if method == "PUT" else None
     answer = await control(method, f"{BASE}/{name}/", json=body, params=params, expect=expect)
     return answer.json()
 

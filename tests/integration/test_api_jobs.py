@@ -108,7 +108,8 @@ async def test_jobs_are_listed_by_state_kind_and_workflow(control: Control, miss
     for params, found in (
         ({"state": "failed"}, [failed.id]), ({"state": "pending"}, [site.id]),
         ({"kind": "site"}, [site.id]),
-        ({"mission": f"msn_{mission.mission_id}"}, [failed.id]), ({"site": 1}, [site.id]), ({"flow": "x"}, []),
+        ({"mission": f"msn_{mission.mission_id}"}, [failed.id]), ({"site": 1}, [site.id]),
+        ({"flow": "x"}, []),
         ({"limit": 1}, [site.id]), ({"trigger": "scheduled"}, []), ({"site": 2}, []),
     ):  # fmt: skip
         items = (await control.get(JOBS, **params))["items"]
@@ -194,15 +195,17 @@ async def test_a_retry_of_an_unknown_stage_names_the_nearest(control: Control, m
     assert control.plane.cleared == []
 
 
-async def test_a_retry_that_airflow_does_not_take_leaves_the_job_failed(
-    control: Control, mission: MissionWorld
+@pytest.mark.parametrize("before", ["failed", "completed"])
+async def test_a_retry_that_airflow_does_not_take_leaves_the_job_as_it_was(
+    control: Control, mission: MissionWorld, before: str
 ) -> None:
     run = failed_run(mission)
+    mission.sql("UPDATE runs SET status = %s WHERE id = %s", before, run.id)
     control.plane.error = PermanentError("Airflow refuses that: 404")
     await control("POST", f"{JOBS}/job_{run.id}/retry", json={}, expect=400)
     found = await control.get(f"{JOBS}/job_{run.id}")
     assert (found["state"], found["error_message"]) == (
-        "failed", "Airflow did not take it: Airflow refuses that: 404",
+        before, "Airflow did not take it: Airflow refuses that: 404",
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ RANKS = {role: rank for rank, role in enumerate(Role)}
 
 Kind = Literal[
     "site", "mission", "flow", "job", "article", "post", "publication", "keyword", "cluster", "idea",
-    "insight", "brand", "key", "account", "login",
+    "insight", "brand", "item", "gate", "key", "account", "login",
 ]  # fmt: skip
 
 
@@ -96,7 +96,8 @@ class Owned:
 class Scope:
     """A request's reach: one account, in which the caller has a role that suffices.
 
-    ``id``: the row that the request is about; ``workflow_id``: the workflow that it belongs to.
+    ``id``: the row that the request is about, of that ``kind``; ``workflow_id``: the workflow that it belongs
+    to.
     """
 
     plane: ControlPlane
@@ -105,6 +106,7 @@ class Scope:
     account: str
     id: int
     workflow_id: int | None = None
+    kind: Kind = "account"
 
     @property
     def store(self) -> Store:
@@ -254,6 +256,8 @@ BRAND = _prefixed("brand", public_ids.BRAND)
 JOB = _prefixed("job", public_ids.JOB)
 PUBLICATION = _prefixed("publication", public_ids.PUBLICATION)
 INSIGHT = _prefixed("insight", public_ids.INSIGHT)
+ITEM = _prefixed("item", public_ids.ITEM)
+GATE = _prefixed("gate", public_ids.GATE)
 KEY = _prefixed("key", public_ids.KEY)
 CONTENT = _content
 ACCOUNT = _account
@@ -261,6 +265,7 @@ ACCOUNT = _account
 KIND_OF: dict[Callable[..., Target], Kind] = {
     SITE: "site", KEYWORD: "keyword", CLUSTER: "cluster", IDEA: "idea", MISSION: "mission", FLOW: "flow",
     BRAND: "brand", JOB: "job", PUBLICATION: "publication", INSIGHT: "insight", KEY: "key",
+    ITEM: "item", GATE: "gate",
     CONTENT: "article", ACCOUNT: "account",
 }  # fmt: skip
 
@@ -308,7 +313,9 @@ def enter(plane: ControlPlane, caller: Caller, target: Target, role: Role) -> Sc
             403, f"this needs the role {role} in the account {owned.account}, and yours is {have}",
             remedy="ask an owner of the account",
         )  # fmt: skip
-    return Scope(plane, caller, owned.account_id, owned.account, target.id or 0, owned.workflow_id)
+    return Scope(
+        plane, caller, owned.account_id, owned.account, target.id or 0, owned.workflow_id, target.kind
+    )
 
 
 def _owned(tx: Tx, caller: Caller, target: Target) -> Owned | None:

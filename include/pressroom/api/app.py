@@ -41,7 +41,7 @@ def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAP
         ),
     )  # fmt: skip
     app.state.plane = plane
-    app.state.limits = CallerLimits(rate or os.environ.get(RATE_VARIABLE) or USUAL_RATE)
+    app.state.limits = CallerLimits(rate or os.environ.get(RATE_VARIABLE) or USUAL_RATE, RATE_VARIABLE)
     for router in ROUTERS:
         app.include_router(router)
     _describe_itself(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -11,7 +10,7 @@ from croniter import croniter
 from pydantic import BaseModel, Field, StringConstraints
 
 from pressroom.api.bodies import Body
-from pressroom.api.views import Amount
+from pressroom.api.views import Amount, LogLineView
 from pressroom.domain.definitions import Automation, BatchSizes
 from pressroom.domain.public_ids import JOB, public_id
 from pressroom.engine.reports import JobState, RunStatus, RunSummary
@@ -237,18 +236,6 @@ class Processing(BaseModel):
     percent: float
     in_work: list[InWork]
     done_last: list[DoneLast]
-
-
-class LogLineView(BaseModel):
-    """A line of a run's activity log. ``data``: counts and ids, by kind."""
-
-    id: int
-    at: datetime
-    stage: str | None
-    kind: str
-    level: Literal["info", "warning", "error"]
-    message: str
-    data: Mapping[str, Any]
 
 
 class Logs(BaseModel):

@@ -14,13 +14,13 @@ from pressroom.domain.errors import ConfigurationError
 
 
 class CallerLimits:
-    """``rate``: as in ``600/minute``. Raises ConfigurationError when it is no rate."""
+    """``rate``: as in ``600/minute``; ``named``: the setting, for the error. Raises ConfigurationError."""
 
-    def __init__(self, rate: str) -> None:
+    def __init__(self, rate: str, named: str) -> None:
         try:
             self._rate = parse(rate)
         except ValueError:
-            raise ConfigurationError(f"{rate!r} is not a rate such as 600/minute") from None
+            raise ConfigurationError(f"{named}: {rate!r} is not a rate such as 600/minute") from None
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def check(self, caller: str) -> None:

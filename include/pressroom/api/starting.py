@@ -88,7 +88,7 @@ async def clear(scope: Scope, run: RunState, task: str) -> None:
 
 async def _abandon(scope: Scope, run: RunState, error: PressroomError) -> None:
     why = _refused(error)
-    await run_in_threadpool(_in_account, scope, lambda tx: starting.abandon(tx, run.id, why))
+    await run_in_threadpool(_in_account, scope, lambda tx: starting.abandon(tx, run, why))
 
 
 def _refused(error: PressroomError) -> str:

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from pressroom.api.access import Scope
+from pressroom.api.views import LogLineView
 from pressroom.domain.text import to_json
 from pressroom.engine import reports
 from pressroom.engine.reports import LogLine
@@ -32,7 +33,11 @@ async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
         live, lines = await run_in_threadpool(_read, scope, run_id, after)
         for line in lines:
             after = line.id
-            yield format_sse_event(event="log", data_str=to_json(vars(line)), id=str(line.id))
+            yield format_sse_event(
+                event="log",
+                data_str=LogLineView.model_validate(vars(line)).model_dump_json(),
+                id=str(line.id),
+            )
         if lines:
             spoke = time.monotonic()
             if len(lines) == LINES:

@@ -12,6 +12,8 @@ JOB = "job"
 FLOW = "flw"
 PUBLICATION = "pub"
 INSIGHT = "ins"
+ITEM = "itm"
+GATE = "gat"
 KEY = "key"
 
 LARGEST = 2**63 - 1

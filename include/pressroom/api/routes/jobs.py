@@ -10,13 +10,13 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
 from pressroom.api.access import ACCOUNT, JOB, Scope, Target, allowed
-from pressroom.api.automation import LogLineView
 from pressroom.api.idempotency import IdempotencyDep
 from pressroom.api.jobs import Accepted, JobBody, JobRow, JobView, Retried, RetryBody, WorkflowKind
 from pressroom.api.paging import Page, Paged
 from pressroom.api.problems import invalid, not_found
 from pressroom.api.starting import clear, start, start_again
 from pressroom.api.streaming import events
+from pressroom.api.views import LogLineView
 from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role

@@ -15,6 +15,9 @@ FROM (
     UNION ALL SELECT account_id, site_id FROM clusters WHERE %(kind)s = 'cluster' AND id = %(id)s
     UNION ALL SELECT account_id, site_id FROM ideas WHERE %(kind)s = 'idea' AND id = %(id)s
     UNION ALL SELECT account_id, mission_id FROM insights WHERE %(kind)s = 'insight' AND id = %(id)s
+    UNION ALL SELECT account_id, flow_id FROM flow_items WHERE %(kind)s = 'item' AND id = %(id)s
+    UNION ALL SELECT gates.account_id, items.flow_id FROM gates
+        JOIN flow_items AS items ON items.id = gates.item_id WHERE %(kind)s = 'gate' AND gates.id = %(id)s
     UNION ALL SELECT account_id, NULL FROM brand_contexts WHERE %(kind)s = 'brand' AND id = %(id)s
     UNION ALL SELECT account_id, NULL FROM api_keys WHERE %(kind)s = 'key' AND id = %(id)s
 ) AS t

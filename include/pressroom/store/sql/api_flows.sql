@@ -1,0 +1,43 @@
+-- What flows work on, what waits at a gate, and what failed, in pages.
+
+-- name: flow_items_page
+SELECT items.id, items.flow_id, items.run_id, items.source_id, items.source ->> 'title' AS title,
+    items.source ->> 'url' AS url, items.step AS position,
+    flows.definition -> 'steps' -> items.step ->> 'name' AS step,
+    items.status, items.reason, items.created_at, items.ended_at
+FROM flow_items AS items
+JOIN flows ON flows.account_id = items.account_id AND flows.id = items.flow_id
+WHERE items.account_id = %(account)s
+    AND (%(item)s::bigint IS NULL OR items.id = %(item)s)
+    AND (%(flow)s::bigint IS NULL OR items.flow_id = %(flow)s)
+    AND (%(run)s::bigint IS NULL OR items.run_id = %(run)s)
+    AND (%(status)s::text IS NULL OR items.status = %(status)s)
+    AND (%(before)s::bigint IS NULL OR items.id < %(before)s)
+ORDER BY items.id DESC
+LIMIT %(limit)s
+
+-- name: gates_page
+SELECT gates.id, gates.item_id, items.flow_id, gates.step, gates.by, gates.subject, items.source ->> 'title' AS title,
+    gates.due_at, gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at,
+    gates.created_at, gates.task
+FROM gates
+JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
+WHERE gates.account_id = %(account)s
+    AND (%(gate)s::bigint IS NULL OR gates.id = %(gate)s)
+    AND (%(flow)s::bigint IS NULL OR items.flow_id = %(flow)s)
+    AND (NOT %(open_only)s::boolean OR (gates.outcome IS NULL AND items.status = 'active'))
+    AND (%(before)s::bigint IS NULL OR gates.id < %(before)s)
+ORDER BY gates.id DESC
+LIMIT %(limit)s
+
+-- name: failures_page
+SELECT f.workflow_id, workflows.kind, workflows.slug, f.stage, f.item, f.attempts, f.error_class, f.error, f.run_id, f.at
+FROM item_failures AS f
+JOIN workflows ON workflows.account_id = f.account_id AND workflows.id = f.workflow_id
+WHERE f.account_id = %(account)s AND (%(workflow)s::bigint IS NULL OR f.workflow_id = %(workflow)s)
+    AND (%(stage)s::text IS NULL OR f.stage = %(stage)s)
+    AND (%(at)s::timestamptz IS NULL
+        OR (f.at, f.workflow_id, f.stage, f.item)
+            < (%(at)s, %(last_workflow)s::bigint, %(last_stage)s::text, %(last_item)s::text))
+ORDER BY f.at DESC, f.workflow_id DESC, f.stage DESC, f.item DESC
+LIMIT %(limit)s
