@@ -133,6 +133,14 @@ def test_a_problem_names_file_line_key_and_the_nearest(tmp_path: Path, text: str
     assert found.startswith(problem)
 
 
+def test_prompts_and_targets_are_checked_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        site("prompts:\n  post:\n    user: |\n      {{ titel }}\npublish:\n  targets:\n  - to: wordpres\n"),
+    )
+    assert [problem.partition(": ")[0] for problem in found] == ["a.yaml:8", "a.yaml:11"]
+
+
 def test_text_that_is_not_yaml_names_its_line(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, ACCOUNT + "members: [\n")
     assert found.startswith("a.yaml:5: not YAML: ")

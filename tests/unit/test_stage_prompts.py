@@ -117,3 +117,28 @@ def test_an_override_that_fails_on_real_values_is_a_configuration_error() -> Non
 
 def test_data_numbers_a_list_one_line_an_entry() -> None:
     assert data(["a\nb", "c"]) == "<data>\n1. a b\n2. c\n</data>"
+
+
+def test_a_first_version_is_asked_for_as_ever() -> None:
+    for name in VARIABLES:
+        assert rendered(name, revision=1, guidance="of no account") == rendered(name)
+
+
+def test_a_later_version_says_so_and_what_the_reviewer_wants_whoever_wrote_the_template() -> None:
+    own = Prompts(content=PromptOverride(user="Write about {{ title }}."))
+    site = Site(account="acme", slug="b", name="B", prompts=own)
+    second = rendered("content", site=site, revision=2, guidance="Shorter.\nAnd funnier.")
+    assert second.user == (
+        "Write about a title.\n\nThis is version 2: the one before was turned down. Write it differently."
+        " What the reviewer wants of it: Shorter. And funnier."
+    )
+    third = rendered("content", site=site, revision=3)
+    assert third.user.endswith("This is version 3: the one before was turned down. Write it differently.")
+    assert second.system == rendered("content", site=site).system
+
+
+@pytest.mark.parametrize("guidance", HOSTILE)
+def test_what_a_reviewer_wants_opens_no_block(guidance: str) -> None:
+    user = rendered("content", revision=2, guidance=guidance).user
+    assert user.count("<") == rendered("content").user.count("<")
+    assert len(user.splitlines()) == len(rendered("content").user.splitlines()) + 2

@@ -22,6 +22,10 @@ from pressroom.store.database import Store, Tx
 OPENING = "opening"
 
 
+class SlugTaken(DefinitionError):
+    """A workflow's slug names its DAG, and another workflow of the kind has it."""
+
+
 class Action(StrEnum):
     """What applying does to a definition."""
 
@@ -238,7 +242,7 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> No
         if isinstance(change.definition, BrandContext):
             own.run("save_brand", slug=change.slug, definition=to_json(dump(change.definition)))
         elif change.definition is not None:
-            _write_workflow(own, change.definition)
+            write_workflow(own, change.definition)
         elif change.action is Action.DISABLE:
             own.run(f"disable_{change.kind.lower()}", slug=change.slug)
         elif change.action is Action.PAUSE:
@@ -262,11 +266,12 @@ def _write_account(tx: Tx, account: Account) -> int:
     return account_id
 
 
-def _write_workflow(own: Tx, workflow: Workflow) -> None:
+def write_workflow(own: Tx, workflow: Workflow) -> None:
+    """Store a site, mission or flow, in a transaction of its account. Raises SlugTaken."""
     kind, slug = _key(workflow)
     workflow_id = own.value("save_workflow", kind=kind, slug=slug)
     if workflow_id is None:
-        raise DefinitionError([f"{workflow.kind} {slug}: slug: {_taken(workflow)}"])
+        raise SlugTaken([f"{workflow.kind} {slug}: slug: {_taken(workflow)}"])
     data = dump(workflow)
     facts = {"slug": slug, "status": workflow.status, "brand": workflow.brand}
     if isinstance(workflow, Mission):
@@ -275,7 +280,8 @@ def _write_workflow(own: Tx, workflow: Workflow) -> None:
     if isinstance(workflow, Flow):
         own.run("save_flow", flow=workflow_id, definition=to_json(data), **facts)
         return
-    automation = data.pop("automation")
+    del data["automation"]
     own.run("save_site", site=workflow_id, definition=to_json(data), **facts)
+    automation = dump(workflow.automation)
     automation["batch_sizes"] = to_json(automation["batch_sizes"])
     own.run("save_automation", site=workflow_id, **automation)

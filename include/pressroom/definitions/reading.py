@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -116,7 +117,7 @@ def workflow(tx: Tx, name: str) -> WorkflowRow:
 def all_accounts(tx: Tx) -> list[AccountRow]:
     """Every account, sorted by slug. A SYSTEM transaction. Raises DefinitionError."""
     return [
-        AccountRow(row["id"], _parse(Account, row["definition"] | {"members": row["members"]}, row["slug"]))
+        AccountRow(row["id"], parse(Account, row["definition"] | {"members": row["members"]}, row["slug"]))
         for row in tx.rows("read_accounts")
     ]
 
@@ -131,7 +132,7 @@ def account_by_slug(tx: Tx, slug: str) -> AccountRow:
 
 def all_brands(tx: Tx) -> list[BrandContext]:
     """Every brand context, sorted by account and slug. A SYSTEM transaction. Raises DefinitionError."""
-    return [_parse(BrandContext, row["definition"], row["slug"]) for row in tx.rows("read_brands")]
+    return [parse(BrandContext, row["definition"], row["slug"]) for row in tx.rows("read_brands")]
 
 
 def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[WorkflowRow]:
@@ -143,18 +144,15 @@ def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[W
         try:
             account_id, brand_id = row["account_id"], row["brand_id"]
             if account_id not in accounts:
-                accounts[account_id] = _parse(Account, row["account"], row["account_slug"])
+                accounts[account_id] = parse(Account, row["account"], row["account_slug"])
             if brand_id is not None and brand_id not in brands:
-                brands[brand_id] = _parse(BrandContext, row["brand"], str(brand_id))
-            definition = row["definition"] | {"status": row["status"]}
-            if row.get("automation") is not None:
-                definition |= {"automation": row["automation"]}
+                brands[brand_id] = parse(BrandContext, row["brand"], str(brand_id))
             found.append(
                 WorkflowRow(
                     account_id,
                     row["workflow_id"],
                     accounts[account_id],
-                    _parse(KINDS[kind], definition, row["slug"]),
+                    parse(KINDS[kind], whole(row), row["slug"]),
                     None if brand_id is None else brands[brand_id],
                     row.get("completed_why"),
                 )
@@ -166,7 +164,17 @@ def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[W
     return found
 
 
-def _parse(model: type[M], data: dict[str, Any], slug: str) -> M:
+def whole(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as stored, with what has columns of its own."""
+    found: dict[str, Any] = dict(row["definition"])
+    for column in ("status", "automation"):
+        if row.get(column) is not None:
+            found[column] = row[column]
+    return found
+
+
+def parse(model: type[M], data: Mapping[str, Any], slug: str) -> M:
+    """A definition as stored. Raises DefinitionError for one that this version does not understand."""
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -11,13 +11,24 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter  # what Airflow reads the same expression with
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Cents = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+$", max_length=200)]
 Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
+
+# JSON Schema's own "time" has an offset; these are the local times of a time zone beside them.
+LocalTime = Annotated[dt.time, WithJsonSchema({"type": "string", "examples": ["14:30"]})]
 
 
 def _known_timezone(name: str) -> str:
@@ -152,12 +163,12 @@ class Automation(Pace):
 
     enabled: bool = Field(default=False, description="false: no schedule; it can still be triggered")
     frequency: Literal["daily", "weekly", "monthly"] = "daily"
-    time: dt.time = Field(default=dt.time(2, 0), description="local time of day")
+    time: LocalTime = Field(default=dt.time(2, 0), description="local time of day")
     timezone: Timezone = "UTC"
     cron: str | None = Field(default=None, description="any cron expression, instead of frequency and time")
     batch_sizes: BatchSizes = BatchSizes()
     articles_per_run: int | None = Field(
-        default=None, ge=1, description="articles written in a run; None: all"
+        default=None, ge=1, le=1_000_000, description="articles written in a run; None: all"
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pressroom.domain.definitions import (
     Cents,
     Definition,
     ImageSettings,
+    LocalTime,
     Pace,
     Prompts,
     Slug,
@@ -36,7 +37,7 @@ class Constraints(Definition):
         " on one; daily: posts_per_day every day; weekdays: Monday to Friday only",
     )
     posts_per_day: int = Field(default=2, ge=1, le=50, description="on average, over all platforms")
-    posting_times: list[dt.time] = Field(
+    posting_times: list[LocalTime] = Field(
         default_factory=list,
         max_length=24,
         description="local times to choose from; empty: each platform's usual ones",

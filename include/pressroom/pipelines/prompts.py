@@ -117,6 +117,11 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
 sample value."""
 
 _FOLDERS = [Path(__file__).parent / kind / "prompts" for kind in ("site", "mission")]
+# A template is a program: beside its own errors it fails by nesting or recursing too deeply, or in a filter.
+_FAILURES = (
+    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError,
+    AssertionError, SyntaxError, MemoryError,
+)  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # Look-alikes too, which a model may read as the real ones.
 _ANGLES = str.maketrans({**dict.fromkeys("<\uff1c\ufe64", "&lt;"), **dict.fromkeys(">\uff1e\ufe65", "&gt;")})
@@ -130,12 +135,15 @@ def render(
     brand: BrandContext | None,
     max_tokens: int,
     temperature: float | None = None,
+    revision: int = 1,
+    guidance: str = "",
     **variables: Any,
 ) -> Prompt:
     """The prompt ``name`` (a key of VARIABLES) for this workflow, with its variables filled in.
 
-    ``temperature`` None: the workflow's. Variables are text, numbers and lists of text. Raises
-    ConfigurationError when an override fails on them.
+    ``temperature`` None: the workflow's. ``revision``: which version of the text this is for; from the second
+    on the prompt says so, and what the reviewer wants (``guidance``), whoever's template it is. Variables are
+    text, numbers and lists of text. Raises ConfigurationError when an override fails on them.
     """
     values = _neutral({
         "site_name": workflow.name,
@@ -148,9 +156,10 @@ def render(
     for part in PARTS:
         try:
             texts[part] = _template(name, part, account, workflow).render(values).strip()
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        except _FAILURES as error:
             raise ConfigurationError(f"the {part} prompt of {name!r} fails: {error}") from error
-    return Prompt(name, f"{texts['system']}\n{DATA_RULE}", texts["user"], max_tokens, temperature)
+    user = texts["user"] + _again(revision, guidance)
+    return Prompt(name, f"{texts['system']}\n{DATA_RULE}", user, max_tokens, temperature)
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,7 @@ def render_source(source: str, variables: Mapping[str, Any], *, where: str) -> s
     """
     try:
         return str(_environment().from_string(source).render(_neutral(dict(variables)))).strip()
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+    except _FAILURES as error:
         raise PermanentError(f"{where} fails: {error}") from error
 
 
@@ -234,6 +243,16 @@ def _environment() -> _Sandbox:
     return environment
 
 
+def _again(revision: int, guidance: str) -> str:
+    """What a prompt says beside when its text is written anew. Nothing for a first version."""
+    if revision == 1:
+        return ""
+    # A reviewer may say what is to be done, and so stands outside the blocks; on one line, as one of ours.
+    wanted = " ".join(_escape(guidance).split())
+    told = f" What the reviewer wants of it: {wanted}" if wanted else ""
+    return f"\n\nThis is version {revision}: the one before was turned down. Write it differently.{told}"
+
+
 def _subject(workflow: Workflow) -> str:
     told = workflow.subject if isinstance(workflow, Site) else workflow.description
     return told or workflow.name
@@ -267,8 +286,8 @@ def source_problems(source: str, known: Mapping[str, Any]) -> Iterator[tuple[int
         environment.from_string(source).render(_neutral(known))
     except TemplateSyntaxError as error:
         yield error.lineno, str(error.message)
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        yield None, str(error)
+    except _FAILURES as error:
+        yield None, str(error) or type(error).__name__
 
 
 def _escape(text: str) -> str:

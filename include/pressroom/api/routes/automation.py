@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
@@ -31,10 +31,11 @@ from pressroom.api.automation import (
 from pressroom.api.idempotency import IdempotencyDep
 from pressroom.api.paging import History, Page
 from pressroom.api.problems import FieldProblem, Problem, not_found
+from pressroom.api.routes.sites import SITES
 from pressroom.api.starting import start
-from pressroom.definitions.applying import save_automation
-from pressroom.definitions.reading import WorkflowRow
-from pressroom.domain.definitions import Automation, Role, Site
+from pressroom.definitions.reading import WorkflowRow, parse
+from pressroom.definitions.saving import Stored
+from pressroom.domain.definitions import Automation, Role, Site, dump
 from pressroom.domain.errors import InsufficientCredits, RunConflict
 from pressroom.domain.public_ids import JOB, LARGEST, public_id, row_id
 from pressroom.engine import control, reports
@@ -75,14 +76,16 @@ def config(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> ConfigView:
 @router.put("/update_config")
 def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "site")) -> ConfigView:
     """Change the site's automation, in place. Its DAG follows within half a minute."""
-    try:
-        after = Automation.model_validate(body.merged(_site_of(scope).automation))
-    except ValidationError as error:
-        raise _invalid_config(error) from None
-    changed = body.model_dump(exclude_none=True)
-    with scope.changing("site.configure", f"site:{scope.id}", **changed) as tx:
-        save_automation(tx, scope.id, after)
-    return _config(scope, after)
+
+    def change(there: Stored) -> dict[str, Any]:
+        try:
+            after = Automation.model_validate(body.merged(parse(Automation, there.data["automation"], "")))
+        except ValidationError as error:
+            raise _invalid_config(error) from None
+        return {**there.data, "automation": dump(after)}
+
+    SITES.edit(scope, "configure", change)
+    return _config(scope, _site_of(scope).automation)
 
 
 @router.post("/run_now", status_code=202, response_model=Started)

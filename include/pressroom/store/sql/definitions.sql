@@ -1,3 +1,7 @@
+-- Whoever changes definitions does so alone until the transaction ends.
+-- name: lock_definitions
+SELECT pg_advisory_xact_lock(7305119)
+
 -- name: clear_members
 DELETE FROM members WHERE account_id = %(account)s
 

@@ -4,9 +4,6 @@
 -- name: statement_timeout
 SELECT set_config('statement_timeout', %(milliseconds)s, true)
 
--- name: lock_definitions
-SELECT pg_advisory_xact_lock(7305119)
-
 -- name: read_accounts
 SELECT
     accounts.id, accounts.slug, accounts.definition,

@@ -1,0 +1,190 @@
+"""What is wrong with a definition, wherever it comes from: each problem with the place that it is at."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pressroom.adapters import expressions
+from pressroom.adapters.targets import HANDLERS
+from pressroom.domain.definitions import Account, BrandContext, Definition, Site
+from pressroom.domain.errors import DefinitionError
+from pressroom.domain.flows import Flow
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.suggest import did_you_mean
+from pressroom.pipelines import prompts
+from pressroom.pipelines.flow import checking as flow_checking
+
+D = TypeVar("D", bound=Definition)
+Path = tuple[int | str, ...]
+
+_UNIONS = (typing.Union, types.UnionType)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """``path``: the keys and positions that lead to the place; the last may be a key that is missing.
+
+    ``line``: within the template that stands there, from 1; None: in none, or not known.
+    """
+
+    path: Path
+    what: str
+    line: int | None = None
+
+    @property
+    def told(self) -> str:
+        """What is wrong, for whoever sees the template alone."""
+        return self.what if self.line is None else f"line {self.line} of the template: {self.what}"
+
+
+class WrongDefinition(DefinitionError):
+    """A definition that cannot be used. ``wrong``: why."""
+
+    def __init__(self, definition: BrandContext | Workflow, wrong: Sequence[Wrong]) -> None:
+        super().__init__(
+            [f"{definition.kind} {definition.slug}: {shown(one.path)}{one.told}" for one in wrong]
+        )
+        self.wrong = list(wrong)
+
+
+def check(
+    model: type[D], data: Mapping[str, Any], *, most: int | None = None, templates: bool = True
+) -> tuple[D | None, list[Wrong]]:
+    """The definition and no problems, or none and what is wrong with it: at most so many, None for all.
+
+    ``templates``: whether what may hold templates is checked, which runs them.
+    """
+    try:
+        definition = model.model_validate(data)
+    except ValidationError as error:
+        return None, [
+            Wrong(_place(data, detail["loc"]), _explain(model, detail))
+            for detail in error.errors(include_url=False)[:most]
+        ]
+    wrong = [*_targets(definition)]
+    if templates:
+        wrong = [*_prompts(definition), *wrong, *_steps(definition)]
+    return (None, wrong[:most]) if wrong else (definition, [])
+
+
+def shown(path: Sequence[int | str]) -> str:
+    """A path before a message: ``steps[0].to: ``."""
+    parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in path]
+    return f"{''.join(parts).lstrip('.')}: " if parts else ""
+
+
+def real_path(data: Any, path: Sequence[int | str]) -> list[int | str]:
+    """The part of a path that the data has: without pydantic's own steps, such as a union's branch."""
+    real: list[int | str] = []
+    for step in path:
+        in_dict = isinstance(data, dict) and step in data
+        if in_dict or (isinstance(data, list) and isinstance(step, int) and step < len(data)):
+            data = data[step]
+            real.append(step)
+    return real
+
+
+def _place(data: Any, path: Sequence[int | str]) -> Path:
+    """Pydantic's path as the data would have it."""
+    return tuple(step for step in [*real_path(data, path[:-1]), *path[-1:]] if step != "[key]")
+
+
+def _prompts(definition: Definition) -> Iterator[Wrong]:
+    """Overrides that do not work: they would otherwise come up in the middle of a run."""
+    if isinstance(definition, Account | Workflow):
+        for problem in prompts.problems(definition.prompts):
+            yield Wrong(("prompts", problem.name, problem.part), problem.what, problem.line)
+
+
+def _targets(definition: Definition) -> Iterator[Wrong]:
+    """A site's targets that cannot work: they would otherwise come up when the first article is approved."""
+    if not isinstance(definition, Site):
+        return
+    seen: set[str] = set()
+    for index, target in enumerate(definition.publish.targets):
+        path: Path = ("publish", "targets", index)
+        if target.to not in HANDLERS:
+            what = f"there is no handler {target.to!r}{did_you_mean(target.to, HANDLERS)}"
+            yield Wrong((*path, "to"), what)
+        elif target.name in seen:
+            yield Wrong(path, f"{target.name} is a target already: give this one a connection of its own")
+        seen.add(target.name)
+
+
+def _steps(definition: Definition) -> Iterator[Wrong]:
+    """What makes a flow unable to work."""
+    if isinstance(definition, Flow):
+        for problem in flow_checking.problems(definition, HANDLERS, expressions.compile):
+            yield Wrong(tuple(problem.path), problem.what)
+
+
+def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            owner = _model_at(model, detail["loc"][:-1])
+            return f"unknown key{did_you_mean(detail['loc'][-1], owner.model_fields if owner else ())}"
+        case "missing":
+            return "is missing"
+        case "union_tag_invalid":
+            context = detail["ctx"]
+            tags = str(context["expected_tags"]).replace("'", "").split(", ")
+            key = str(context["discriminator"]).strip("'")
+            return f"{key}: {context['tag']!r} is not possible{did_you_mean(context['tag'], tags)}"
+        case "union_tag_not_found":
+            return f"{str(detail['ctx']['discriminator']).strip(chr(39))}: is missing"
+        case "literal_error" | "enum":
+            valid = [
+                part.strip("' ") for part in str(detail["ctx"]["expected"]).replace(" or ", ",").split(",")
+            ]
+            return (
+                f"{detail['input']!r} is not possible{did_you_mean(detail['input'], [v for v in valid if v])}"
+            )
+        case "string_type" if isinstance(detail["input"], (bool, int, float)):
+            return f"must be text: put {str(detail['input']).lower()} in quotes"
+        case "string_pattern_mismatch" if detail["loc"][-1:] and "a-z0-9" in str(detail["ctx"]["pattern"]):
+            return f"{detail['input']!r} must be lower-case letters, digits and single hyphens"
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case _:
+            given = "" if isinstance(detail["input"], (dict, list)) else f", not {detail['input']!r}"
+            return detail["msg"].replace("Input should be", "must be") + given
+
+
+def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model that a path of keys leads to."""
+    here: Any = model
+    for step in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(step))
+            here = _bare(field.annotation) if field else None
+        elif typing.get_origin(here) in _UNIONS:
+            here = next((one for one in typing.get_args(here) if _tag(one) == step), None)
+        else:
+            # Of a list or a dict: what its entries are.
+            arguments = typing.get_args(here)
+            here = _bare(arguments[-1]) if arguments else None
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def _tag(model: Any) -> str | None:
+    """What ``type:`` says in a definition of this model."""
+    field = getattr(model, "model_fields", {}).get("type")
+    return next(iter(typing.get_args(field.annotation)), None) if field else None
+
+
+def _bare(annotation: Any) -> Any:
+    """X of ``X | None`` and of ``Annotated[X, …]``; a union of several stays one."""
+    origin = typing.get_origin(annotation)
+    if origin in _UNIONS:
+        found = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
+        return _bare(found[0]) if len(found) == 1 else annotation
+    if origin is typing.Annotated:
+        return _bare(typing.get_args(annotation)[0])
+    return annotation

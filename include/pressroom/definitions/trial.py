@@ -1,0 +1,83 @@
+"""Checks of definitions that strangers send: templates are tried in a process of their own.
+
+A template can run for hours or fill the memory, and no sandbox within a process keeps it from that. So the
+trial gets a process with limits on both. Definitions without a template are checked here.
+
+``python -m pressroom.definitions.trial`` reads an object (kind, definition, most) and writes a list of
+[path, what, line].
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pressroom.definitions.checking import Wrong, check
+from pressroom.domain.definitions import Definition
+from pressroom.domain.errors import TransientError
+from pressroom.domain.flows import Flow
+from pressroom.domain.kinds import KINDS
+from pressroom.domain.text import to_json
+
+D = TypeVar("D", bound=Definition)
+
+CPU_SECONDS = 3
+MEMORY_BYTES = 1 << 30
+LONGEST_SECONDS = 30.0
+"""Of waiting for the process, which may have to wait for a processor itself."""
+TOO_MUCH = "its templates take too long, or too much memory, when they are tried"
+
+_at_once = threading.BoundedSemaphore(2)
+
+
+def check_bounded(
+    model: type[D], data: Mapping[str, Any], *, most: int | None = None
+) -> tuple[D | None, list[Wrong]]:
+    """As ``check``, within limits. Raises TransientError when others are being checked for too long."""
+    definition, wrong = check(model, data, most=most, templates=False)
+    if definition is None or not _has_templates(definition):
+        return definition, wrong
+    asked = to_json(
+        {"kind": definition.model_dump(include={"kind"})["kind"], "definition": data, "most": most}
+    )
+    if not _at_once.acquire(timeout=LONGEST_SECONDS):
+        raise TransientError("other definitions are being checked", retry_after=5)
+    try:
+        done = subprocess.run(  # ourselves
+            [sys.executable, "-m", __name__], input=asked.encode(), capture_output=True, check=False,
+            timeout=LONGEST_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return None, [Wrong((), TOO_MUCH)]
+    finally:
+        _at_once.release()
+    if done.returncode != 0:
+        return None, [Wrong((), TOO_MUCH)]
+    found = [Wrong(tuple(path), what, line) for path, what, line in json.loads(done.stdout)]
+    return (None, found) if found else (definition, [])
+
+
+def _has_templates(definition: Definition) -> bool:
+    overrides = getattr(definition, "prompts", None)
+    return isinstance(definition, Flow) or (
+        overrides is not None and bool(overrides.model_dump(exclude_none=True, exclude_defaults=True))
+    )
+
+
+def main() -> None:
+    """The process of the trial."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asked = json.load(sys.stdin)
+    _, wrong = check(KINDS[asked["kind"]], asked["definition"], most=asked["most"])
+    json.dump([[list(one.path), one.what, one.line] for one in wrong], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
