@@ -124,6 +124,23 @@ def test_rejecting_says_why(invoke: Invoke, ids: list[int]) -> None:
     assert "has no article 999" in invoke("reject-article", "garden", 999, "--reason", "x", code=1).output
 
 
+def test_editing_voids_the_approval(invoke: Invoke, ids: list[int], tmp_path: Path) -> None:
+    invoke("approve-article", "garden", ids[0])
+    (tmp_path / "new.html").write_text("<p>Something new.</p>", "utf-8")
+    words = ["--title", "Another title", "--html", tmp_path / "new.html"]
+    assert invoke("edit-article", "garden", ids[0], *words).output == (
+        f"article {ids[0]} edited: it waits for review\n"
+    )
+    listed = invoke("articles", "garden", "--status", "review").output
+    assert "Another title" in listed
+    assert "edited by" in listed
+    assert "say what is to change" in invoke("edit-article", "garden", ids[0], code=2).output
+    (tmp_path / "odd.html").write_bytes(b"\xff")
+    for name in ("odd.html", "none.html"):
+        output = invoke("edit-article", "garden", ids[0], "--html", tmp_path / name, code=1).output
+        assert "cannot be read as text" in output
+
+
 def test_publish_starts_the_sites_second_dag(invoke: Invoke, airflow: FakeAirflow) -> None:
     assert invoke("publish", "garden").output == "started site__garden__publish manual__7\n"
     assert airflow.triggered == ["/api/v2/dags/site__garden__publish/dagRuns"]

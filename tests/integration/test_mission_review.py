@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pressroom.cli import app
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.pipelines.mission import review
@@ -206,3 +209,36 @@ def test_a_draft_that_is_edited_stays_one(make: Make) -> None:
     [(second,)] = world.sql("SELECT max(id) FROM posts WHERE variant = 'B'")
     edited = world.tx(lambda opened: review.edit(opened, world.mission_id, second, ["A third one."], "ann"))
     assert (edited.status, edited.parts) == ("draft", ["A third one."])
+
+
+def test_posts_are_edited_and_chosen_by_command(
+    make: Make, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRESSROOM_DATABASE_URL", database_url)
+    world = make(ab_variants=True, platforms=["twitter"])
+    run = started(world, days=1)
+    wrote(world, run, FakeText({"post": post_answer("The first.", alternative="Quite another one.")}))
+    world.sql("UPDATE posts SET format = 'thread', media_url = NULL, media_type = NULL WHERE variant = 'A'")
+    [(first, second)] = world.sql(
+        "SELECT min(p.id), max(p.id) FROM posts p GROUP BY p.slot_id HAVING count(*) = 2 LIMIT 1"
+    )
+    text = tmp_path / "thread.txt"
+    text.write_text("One part.\n---\nAnother part.\n", "utf-8")
+    done = CliRunner().invoke(app, ["edit-post", "launch", str(first), "--text", str(text)])
+    assert done.output == f"post {first} edited: it is pending_review\n"
+    assert of(world, first).parts == ["One part.", "Another part."]
+    done = CliRunner().invoke(app, ["choose-post", "launch", str(second)])
+    assert done.output == f"post {second} chosen: it waits for review\n"
+    assert (of(world, first).status, of(world, second).status) == ("draft", "pending_review")
+
+
+def test_a_post_that_changes_between_the_look_and_the_edit_is_not_edited(
+    waiting: tuple[MissionWorld, Run, list[int]],
+) -> None:
+    world, _, _ = waiting
+    post = single(world)
+    facts = {"mission": world.mission_id, "post": post, "parts": ["x"], "hashtags": [], "note": ""}
+    hashes = {"content_hash": "new", "seen_hash": "of another version"}
+    assert world.tx(lambda opened: opened.run("post_edit", **facts, **hashes)) == 0
+    hashes["seen_hash"] = of(world, post).content_hash
+    assert world.tx(lambda opened: opened.run("post_edit", **facts, **hashes)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -9,9 +10,11 @@ from typing import Any
 
 import httpx
 import psycopg
+from fastapi import FastAPI
 from starlette.requests import Request
 
 from pressroom.api.app import build_control_app
+from pressroom.api.limits import CallerLimits
 from pressroom.api.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
 from pressroom.store.database import Store
@@ -103,6 +106,13 @@ class Control:
         return self.world.sql("SELECT actor, action, target FROM audit_log ORDER BY id")
 
 
+@functools.cache
+def _app() -> FastAPI:
+    """Built once: with a hundred routes that takes a while."""
+    nothing: Any = None
+    return build_control_app(nothing)
+
+
 @asynccontextmanager
 async def control_world(url: str, store: Store, *, rate: str = "100000/minute") -> AsyncIterator[Control]:
     """Two accounts, and a client of the API. An error that nobody expected is raised in the test."""
@@ -113,6 +123,8 @@ async def control_world(url: str, store: Store, *, rate: str = "100000/minute") 
             connection.execute("INSERT INTO members VALUES (%s, %s, %s)", [world.account_id, name, role])
         connection.execute("INSERT INTO members VALUES (%s, 'stella', 'owner')", [other.account_id])
     plane = StandInPlane(store)
-    transport = httpx.ASGITransport(app=build_control_app(plane, rate=rate))
+    app = _app()
+    app.state.plane, app.state.limits = plane, CallerLimits(rate, "rate")
+    transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pressroom") as client:
         yield Control(client, plane, world, other)

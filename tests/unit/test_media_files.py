@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pressroom.adapters.media_files import MediaFiles, media_name
-from pressroom.domain.errors import ConfigurationError, TransientError
+from pressroom.adapters.media_files import MediaFiles, is_local, media_name, read_local
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 
 PNG = "image/png"
 
@@ -79,3 +79,36 @@ def test_a_file_in_the_folders_place_is_a_setup_error(tmp_path: Path) -> None:
     (tmp_path / "media").write_text("not a folder")
     with pytest.raises(ConfigurationError, match="media"):
         MediaFiles(tmp_path / "media").put(b"data", PNG)
+
+
+def test_a_medium_is_read_without_knowing_the_root(tmp_path: Path) -> None:
+    url = MediaFiles(tmp_path / "a folder").put(b"one", PNG)
+    assert is_local(url)
+    assert read_local(url) == b"one"
+
+
+def test_what_is_not_what_its_name_says_is_not_read(tmp_path: Path) -> None:
+    url = MediaFiles(tmp_path).put(b"one", PNG)
+    path_of(url).write_bytes(b"two")
+    with pytest.raises(PermanentError, match="is not what it was"):
+        read_local(url)
+    path_of(url).unlink()
+    with pytest.raises(PermanentError, match="not there any more"):
+        read_local(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        f"https://media.example/ab/ab/{'ab' * 32}.png",
+        f"s3://bucket/ab/ab/{'ab' * 32}.png",
+        f"file:///ab/cd/{'ab' * 32}.png",
+        f"/x/ab/ab/{'ab' * 32}.png",
+        "",
+    ],
+)
+def test_other_places_are_not_read(url: str) -> None:
+    assert not is_local(url)
+    with pytest.raises(PermanentError, match="no medium in a folder"):
+        read_local(url)

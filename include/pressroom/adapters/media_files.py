@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,12 +18,33 @@ _ENDINGS = {
     "image/svg+xml": ".svg",
     "text/html": ".html",
 }
+_LOCAL = re.compile(r"file:///.+/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}\.[a-z]+")
 
 
 def media_name(data: bytes, media_type: str) -> str:
     """Where these bytes live below any media root: ``ab/cd/<sha-256>.png``."""
     digest = hashlib.sha256(data).hexdigest()
     return f"{digest[:2]}/{digest[2:4]}/{digest}{_ENDINGS.get(media_type, '.bin')}"
+
+
+def is_local(url: str) -> bool:
+    """Whether a medium is a file of some ``MediaFiles``, wherever its root is."""
+    return _LOCAL.fullmatch(url) is not None
+
+
+def read_local(url: str) -> bytes:
+    """A medium that ``is_local``, for readers that do not know its root.
+
+    Its name says what the bytes must be. Raises PermanentError when it is not there, or is something else;
+    TransientError.
+    """
+    if not is_local(url):
+        raise PermanentError("that is no medium in a folder")
+    path = Path(unquote(urlsplit(url).path))
+    data = MediaFiles(path.parents[2]).get(url)
+    if hashlib.sha256(data).hexdigest() != path.stem:
+        raise PermanentError(f"the medium {path.name} is not what it was")
+    return data
 
 
 def public_url(url: str, root: str, public_base: str) -> str:

@@ -22,6 +22,17 @@ SILENCE_SECONDS = 15.0
 LONGEST_SECONDS = 600.0
 """After this long the client has to come back, and so to show again that it may."""
 
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["log", "end"]},
+        "id": {"type": "string", "description": "the line's number"},
+        "data": {"type": "string", "description": "JSON: a line of the log, or the number of the last one"},
+    },
+    "required": ["event", "data"],
+}
+"""An event, as a JSON schema."""
+
 
 async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
     """The lines after that number as they come, until the run is over: then an event ``end``.

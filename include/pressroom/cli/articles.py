@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import await_dag, open_site, show
+from pressroom.cli.common import await_dag, open_site, read_file, show
 from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain.errors import PermanentError, PressroomError, WorkflowOver
 from pressroom.domain.text import counted
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("articles")(articles)
     app.command("approve-article")(approve_article)
     app.command("reject-article")(reject_article)
+    app.command("edit-article")(edit_article)
     app.command("publish")(publish)
 
 
@@ -81,6 +83,23 @@ def reject_article(
     with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
         approval.reject(tx, row.workflow_id, article, reason, getpass.getuser())
     typer.echo(f"article {article} rejected")
+
+
+def edit_article(
+    site: Site,
+    article: Annotated[int, typer.Argument(help="the article's number")],
+    title: Annotated[str | None, typer.Option(help="another title")] = None,
+    html: Annotated[Path | None, typer.Option(help="a file with another text, as HTML")] = None,
+) -> None:
+    """Change an article; what was approved is void."""
+    from pressroom.pipelines.site import approval
+
+    if title is None and html is None:
+        raise typer.BadParameter("say what is to change: --title, --html or both")
+    text = None if html is None else read_file(html)
+    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+        approval.edit(tx, row.workflow_id, article, by=getpass.getuser(), title=title, html=text)
+    typer.echo(f"article {article} edited: it waits for review")
 
 
 def publish(site: Site) -> None:

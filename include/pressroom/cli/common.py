@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -69,6 +70,14 @@ def await_dag(api: AirflowApi, dag_id: str) -> None:
             typer.echo(f"waiting for Airflow to build {dag_id}", err=True)
             told = True
         time.sleep(DAG_POLL_SECONDS)
+
+
+def read_file(path: Path) -> str:
+    """A text file. Raises PermanentError when it cannot be read, or is none."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PermanentError(f"{path} cannot be read as text: {error}") from None
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:

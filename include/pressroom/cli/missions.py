@@ -6,13 +6,14 @@ import getpass
 import json
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
 
 from pressroom import settings
-from pressroom.cli.common import open_mission, open_workflow, show
+from pressroom.cli.common import open_mission, open_workflow, read_file, show
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.text import to_json
 from pressroom.engine import reports
@@ -36,6 +37,8 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     for command in (output, insights, revert, posts, approve, reject, publications, settle, advance):
         app.command(command.__name__)(command)
+    app.command("edit-post")(edit_post)
+    app.command("choose-post")(choose_post)
 
 
 def output(
@@ -146,6 +149,31 @@ def reject(
     with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
         review.reject(tx, row.workflow_id, post, reason, getpass.getuser())
     typer.echo(f"post {post} rejected")
+
+
+def edit_post(
+    mission: Mission,
+    post: Annotated[int, typer.Argument(help="the post's number")],
+    text: Annotated[Path, typer.Option(help="a file with another text; --- on a line parts a thread")],
+) -> None:
+    """Change a post; what was approved is void."""
+    from pressroom.pipelines.mission import review
+
+    parts = re.split(r"^---$", read_file(text), flags=re.MULTILINE)
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        changed = review.edit(tx, row.workflow_id, post, parts, getpass.getuser())
+    typer.echo(f"post {post} edited: it is {changed.status}")
+
+
+def choose_post(
+    mission: Mission, post: Annotated[int, typer.Argument(help="the number of the version that is liked")]
+) -> None:
+    """Put a post's second version in the first one's place: it waits for review then."""
+    from pressroom.pipelines.mission import review
+
+    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+        review.choose(tx, row.workflow_id, post, getpass.getuser())
+    typer.echo(f"post {post} chosen: it waits for review")
 
 
 def publications(

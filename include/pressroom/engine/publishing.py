@@ -106,12 +106,17 @@ def settle(
 ) -> Publication:
     """An operator has looked: the target has it (``external_id``: under which id), or provably not.
 
-    Raises RunConflict when the publication is not open or a worker is at it, PermanentError when the workflow
-    has no such publication or the id is missing.
+    Raises RunConflict when the publication is not open, a worker is at it, or the id is another one's;
+    PermanentError when the workflow has no such publication or the id is missing.
     """
     if sent and not external_id:
         raise PermanentError("say under which id the target has it")
     before = get(tx, publication_id, workflow_id)
+    other = sent and tx.value(
+        "publication_twin", publication=publication_id, target=before.target, external_id=external_id
+    )
+    if other:
+        raise RunConflict(f"{before.target} has {other} under that id")
     if not tx.run(
         "publication_settle", workflow=workflow_id, publication=publication_id, sent=sent,
         external_id=external_id,

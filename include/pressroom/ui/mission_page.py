@@ -10,10 +10,12 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 
 from pressroom.domain.errors import TransientError
+from pressroom.domain.missions import Mission
 from pressroom.store.database import Tx
 from pressroom.ui.environment import environment
 from pressroom.ui.mission_calendar import CycleResult, calendars, results
@@ -42,6 +44,24 @@ def write_mission_page(tx: Tx, mission_id: int, folder: Path, *, simulated: bool
         raise TransientError(
             f"the report cannot be written to {folder}: {error.strerror or error}"
         ) from error
+
+
+def post_page(mission: Mission, row: PostRow, *, at: datetime, topic: str, picture: str | None) -> str:
+    """A post as a page of its own, as it would be published ``at`` that time. ``picture``: its URL."""
+    return (
+        _environment()
+        .get_template("content_post.html.j2")
+        .render(
+            mission=mission,
+            row=row,
+            at=at.astimezone(ZoneInfo(mission.constraints.timezone)),
+            topic=topic,
+            picture=picture,
+            simulated=False,
+            models=[row.model],
+            bundled=row.model.startswith(BUNDLED_MODEL),
+        )
+    )
 
 
 def _write(facts: Facts, folder: Path, *, simulated: bool) -> Path:

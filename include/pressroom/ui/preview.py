@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment
 from markupsafe import Markup
 
 from pressroom.domain.errors import PermanentError, TransientError
@@ -89,6 +91,18 @@ def write_preview(tx: Tx, site: int, folder: Path) -> Path:
         ) from error
 
 
+def article_page(
+    site: Mapping[str, Any], article: Article, pictures: Mapping[int, Picture], *, index: str | None
+) -> str:
+    """An article as a page of its own. ``pictures``: by position; ``index``: where the page of all is."""
+    pages = _pages()
+    figure = pages.get_template("preview_figure.html.j2")
+    inside = [Markup(figure.render(picture=pictures[n])) for n in sorted(pictures) if n]  # noqa: S704  # our template
+    return pages.get_template("preview_article.html.j2").render(
+        site=site, index=index, article=article, featured=pictures.get(0), body=place(article.html, inside)
+    )
+
+
 def place(html: str, pictures: Sequence[Markup]) -> Markup:
     """An article's sanitised HTML with its pictures in it: one after each heading's first block, in order.
 
@@ -101,6 +115,11 @@ def place(html: str, pictures: Sequence[Markup]) -> Markup:
             head, closing, rest = part.partition("</p>")
             parts[index] = f"{head}{closing}{waiting.pop(0)}{rest}"
     return Markup("".join([*parts, *waiting]))  # noqa: S704  # sanitised when it was saved
+
+
+@cache
+def _pages() -> Environment:
+    return environment()
 
 
 def _write(
@@ -118,19 +137,13 @@ def _write(
         "models": models,
         "bundled": any(model.startswith(BUNDLED_MODEL) for model in models),
     }
-    pages = environment()
-    figure = pages.get_template("preview_figure.html.j2")
     for article in articles:
-        own = pictures.get(article.id, {})
-        inside = [Markup(figure.render(picture=own[n])) for n in sorted(own) if n]  # noqa: S704  # our template
-        page = pages.get_template("preview_article.html.j2").render(
-            **common, article=article, featured=own.get(0), body=place(article.html, inside)
-        )  # fmt: skip
+        page = article_page(site, article, pictures.get(article.id, {}), index="index.html")
         (folder / f"{article.slug}.html").write_text(page, "utf-8")
     cards = [(article, pictures.get(article.id, {}).get(0)) for article in articles]
     index = folder / "index.html"
     index.write_text(
-        pages.get_template("preview_index.html.j2").render(
+        _pages().get_template("preview_index.html.j2").render(
             **common, cards=cards, words=sum(article.word_count for article in articles)
         ),
         "utf-8",

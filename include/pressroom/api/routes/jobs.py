@@ -15,7 +15,7 @@ from pressroom.api.jobs import Accepted, JobBody, JobRow, JobView, Retried, Retr
 from pressroom.api.paging import Page, Paged
 from pressroom.api.problems import invalid, not_found
 from pressroom.api.starting import clear, start, start_again
-from pressroom.api.streaming import events
+from pressroom.api.streaming import EVENT, events
 from pressroom.api.views import LogLineView
 from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain import public_ids
@@ -101,7 +101,7 @@ def get_job(scope: Scope = allowed(Role.VIEWER, JOB)) -> JobView:
 @router.get(
     "/{id}/logs",
     response_model=JobLog,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": EVENT}}}},
 )
 def get_logs(
     *,

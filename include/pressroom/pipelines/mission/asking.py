@@ -23,7 +23,10 @@ PARAGRAPH_CHARS = 400
 
 @dataclass(frozen=True)
 class Slot:
-    """A planned slot, and what its cycle goes by. ``turn``: which post of the mission on its topic it is."""
+    """A planned slot, and what its cycle goes by. ``turn``: which post of the mission on its topic it is.
+
+    ``revision`` and ``guidance``: as in ``render``.
+    """
 
     id: int
     platform: Platform
@@ -34,6 +37,8 @@ class Slot:
     tone: str
     pillar_tag: str
     brand: BrandContext | None
+    revision: int = 1
+    guidance: str = ""
 
     @property
     def format(self) -> str:

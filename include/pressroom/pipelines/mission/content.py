@@ -40,7 +40,7 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Slot]:
         Slot(
             row["id"], Platform(row["platform"]), row["choices"], row["topic"], row["angle"], row["turn"],
             strategy.get("tone_guidelines", ""), tags.get(row["choices"].get("pillar"), ""),
-            cycle.brand_context,
+            cycle.brand_context, row["revision"], row["guidance"],
         )
         for row in tx.rows("slots_to_write", mission=run.mission_id, ids=waiting)
     ]  # fmt: skip

@@ -140,6 +140,8 @@ def _facts(slot: Slot, shape: Shape, handles: Sequence[str], tools: Tools) -> di
         "excluded": mission.constraints.excluded_topics,
         "banned": brand.banned_words if brand else [],
         "sources": [clip(f"{one.title}: {one.text}", SOURCE_CHARS) for one in mission.sources[:SOURCES]],
+        "revision": slot.revision,
+        "guidance": slot.guidance,
     }
 
 

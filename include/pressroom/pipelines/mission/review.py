@@ -56,11 +56,9 @@ def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> N
     if not tx.run("post_approve", mission=mission_id, post=post_id, content_hash=seen_hash, by=by):
         post = get_post(tx, mission_id, post_id)
         changed = post.content_hash != seen_hash
-        raise RunConflict(
-            f"post {post_id} has changed since it was read: read it again"
-            if changed
-            else f"post {post_id} is {post.status}, and does not wait for review"
-        )
+        if changed:
+            raise _stale(post_id)
+        raise RunConflict(f"post {post_id} is {post.status}, and does not wait for review")
 
 
 def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
@@ -71,13 +69,18 @@ def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
         raise RunConflict(f"post {post_id} is {post.status}, and cannot be rejected")
 
 
-def edit(tx: Tx, mission_id: int, post_id: int, parts: Sequence[str], by: str) -> ReviewedPost:
+def edit(
+    tx: Tx, mission_id: int, post_id: int, parts: Sequence[str], by: str, *, seen_hash: str | None = None
+) -> ReviewedPost:
     """Other texts, checked like the model's; the post waits for review again (a draft stays one).
 
-    Raises PermanentError, naming what is wrong, when they cannot be published; RunConflict when the post is
-    out already, or about to be.
+    ``seen_hash``: of what the editor saw; None: whatever it is. Raises PermanentError, naming what is wrong,
+    when the texts cannot be published; RunConflict when the post has changed since, is out already, or is
+    about to be.
     """
     post = get_post(tx, mission_id, post_id)
+    if seen_hash is not None and seen_hash != post.content_hash:
+        raise _stale(post_id)
     texts = [part.strip() for part in parts]
     wrong = _wrong(tx, mission_id, post, texts)
     if wrong:
@@ -86,9 +89,12 @@ def edit(tx: Tx, mission_id: int, post_id: int, parts: Sequence[str], by: str) -
     tags = [tag for text in texts for tag in hashtags_in(text)]
     if not tx.run(
         "post_edit", mission=mission_id, post=post_id, parts=texts, hashtags=tags, content_hash=digest,
-        note=f"edited by {by}",
+        note=f"edited by {by}", seen_hash=seen_hash,
     ):  # fmt: skip
-        raise RunConflict(f"post {post_id} is {post.status}, and cannot be edited")
+        now = get_post(tx, mission_id, post_id)
+        if now.content_hash != post.content_hash:
+            raise _stale(post_id)
+        raise RunConflict(f"post {post_id} is {now.status}, and cannot be edited")
     return get_post(tx, mission_id, post_id)
 
 
@@ -104,6 +110,10 @@ def choose(tx: Tx, mission_id: int, post_id: int, by: str) -> ReviewedPost:
         "post_set_aside", mission=mission_id, post=post_id, note=f"{by} chose the other version, {post_id}"
     )
     return get_post(tx, mission_id, post_id)
+
+
+def _stale(post_id: int) -> RunConflict:
+    return RunConflict(f"post {post_id} has changed since it was read: read it again")
 
 
 def _wrong(tx: Tx, mission_id: int, post: ReviewedPost, texts: Sequence[str]) -> list[str]:

@@ -111,7 +111,7 @@ def approve(tx: Tx, site_id: int, content_id: int, seen_hash: str, by: str) -> N
     tx.value("content_lock", site=site_id, content=content_id)
     now = _fresh(tx, site_id, content_id)
     if now.content_hash != seen_hash:
-        raise RunConflict(f"article {content_id} has changed since it was read: read it again")
+        raise _stale(content_id)
     if not tx.run("article_approve", site=site_id, content=content_id, content_hash=seen_hash, by=by):
         raise RunConflict(f"article {content_id} is {now.status}, and does not wait for review")
 
@@ -128,15 +128,25 @@ def reject(tx: Tx, site_id: int, content_id: int, reason: str, by: str) -> None:
 
 
 def edit(
-    tx: Tx, site_id: int, content_id: int, *, by: str, title: str | None = None, html: str | None = None
+    tx: Tx,
+    site_id: int,
+    content_id: int,
+    *,
+    by: str,
+    title: str | None = None,
+    html: str | None = None,
+    seen_hash: str | None = None,
 ) -> ReviewedArticle:
     """Change title or body: what was approved is void, and the article waits for review again.
 
-    What is published stays as it is until the new version is approved. Raises PermanentError when nothing
-    would be left of one of them.
+    What is published stays as it is until the new version is approved. ``seen_hash``: of what the editor saw;
+    None: whatever it is. Raises RunConflict when it has changed since, PermanentError when nothing would be
+    left of title or body.
     """
     tx.value("content_lock", site=site_id, content=content_id)
-    before = article(tx, site_id, content_id)
+    before = _fresh(tx, site_id, content_id)
+    if seen_hash is not None and seen_hash != before.content_hash:
+        raise _stale(content_id)
     new_title = before.title if title is None else plain(title)
     new_html = before.html if html is None else sanitize(html)
     if not new_title or not plain(new_html):
@@ -149,6 +159,10 @@ def edit(
         content_hash=digest, note=f"edited by {by}",
     )  # fmt: skip
     return article(tx, site_id, content_id)
+
+
+def _stale(content_id: int) -> RunConflict:
+    return RunConflict(f"article {content_id} has changed since it was read: read it again")
 
 
 def _read(

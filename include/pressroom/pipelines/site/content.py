@@ -42,7 +42,7 @@ _KINDS = {"how_to": "how-to", "faq": "FAQ"}
 
 @dataclass(frozen=True)
 class Task:
-    """A queued task with the idea it came from."""
+    """A queued task with the idea it came from. ``revision`` and ``guidance``: as in ``render``."""
 
     id: int
     title: str
@@ -51,6 +51,8 @@ class Task:
     target_keywords: list[str]
     outline: list[str]
     cluster: str
+    revision: int = 1
+    guidance: str = ""
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
@@ -153,6 +155,8 @@ def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variables: A
         workflow=tools.site,
         brand=tools.brand,
         max_tokens=max_tokens,
+        revision=task.revision,
+        guidance=task.guidance,
         title=task.title,
         kind=_KINDS.get(task.type, task.type),
         keywords=task.target_keywords[:8],

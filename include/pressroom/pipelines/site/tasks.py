@@ -22,7 +22,7 @@ class NewIdea:
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Ideas that are new."""
+    """Ideas that are new and enabled."""
     ids: list[Key] = tx.values("ideas_waiting", site=run.site_id, ids=None)
     return ids
 

@@ -1,48 +1,54 @@
 -- Runs as jobs: pages of them, and what one is doing now.
 
 -- name: runs_page
--- As workflow_runs, over the account; `state` as in JobState.
-SELECT * FROM (
-    SELECT
-        runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
-        runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
-        runs.resumed_at, runs.cancelled_at, runs.completed_at, runs.lease_until,
-        runs.lease_until < now() AS lease_over,
-        coalesce(used.credits, 0) AS credits_used, coalesce(used.cents, 0) AS cents,
-        coalesce(last.items_wait, false) AS items_wait,
-        runs.workflow_id, workflows.kind, workflows.slug,
-        CASE
-            WHEN runs.status = 'running' AND runs.current_stage IS NULL THEN 'pending'
-            WHEN runs.status = 'running' AND (runs.lease_until < now() OR coalesce(last.items_wait, false))
-                THEN 'retrying'
-            WHEN runs.status = 'partial' THEN 'completed'
-            ELSE runs.status
-        END AS state
-    FROM runs
-    JOIN workflows ON workflows.account_id = runs.account_id AND workflows.id = runs.workflow_id
-    LEFT JOIN LATERAL (
-        SELECT -sum(ledger.credits) FILTER (WHERE ledger.kind = 'charge') AS credits,
-            sum(ledger.cents) FILTER (WHERE ledger.kind = 'cost') AS cents
-        FROM ledger WHERE ledger.account_id = %(account)s AND ledger.run_id = runs.id
-    ) AS used ON true
-    LEFT JOIN LATERAL (
-        SELECT kind = 'batch_done' AND (data ->> 'waiting')::int > 0 AS items_wait FROM run_events
-        WHERE account_id = %(account)s AND run_id = runs.id
-            AND kind IN ('batch_done', 'item_done', 'item_waits', 'item_failed', 'stage_started', 'run_reopened')
-        ORDER BY id DESC LIMIT 1
-    ) AS last ON runs.status = 'running'
-    WHERE runs.account_id = %(account)s
-        AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
-        AND (%(workflow)s::bigint IS NULL OR runs.workflow_id = %(workflow)s)
-        AND (%(kind)s::text IS NULL OR workflows.kind = %(kind)s)
-        AND (%(before)s::bigint IS NULL OR runs.id < %(before)s)
-        AND (%(trigger)s::text IS NULL OR runs.trigger = %(trigger)s)
-        AND (%(since)s::timestamptz IS NULL OR runs.started_at >= %(since)s)
-        AND (%(until)s::timestamptz IS NULL OR runs.started_at < %(until)s)
-) AS found
-WHERE %(state)s::text IS NULL OR state = %(state)s
-ORDER BY id DESC
-LIMIT %(limit)s
+-- As workflow_runs, over the account; `state` as in JobState. What was used is added up for the page's runs only.
+SELECT page.*, coalesce(used.credits, 0) AS credits_used, coalesce(used.cents, 0) AS cents
+FROM (
+    SELECT * FROM (
+        SELECT
+            runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
+            runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
+            runs.resumed_at, runs.cancelled_at, runs.completed_at, runs.lease_until,
+            runs.lease_until < now() AS lease_over, coalesce(last.items_wait, false) AS items_wait,
+            runs.workflow_id, workflows.kind, workflows.slug,
+            CASE
+                WHEN runs.status = 'running' AND runs.current_stage IS NULL THEN 'pending'
+                WHEN runs.status = 'running' AND (runs.lease_until < now() OR coalesce(last.items_wait, false))
+                    THEN 'retrying'
+                WHEN runs.status = 'partial' THEN 'completed'
+                ELSE runs.status
+            END AS state
+        FROM runs
+        JOIN workflows ON workflows.account_id = runs.account_id AND workflows.id = runs.workflow_id
+        LEFT JOIN LATERAL (
+            SELECT kind = 'batch_done' AND (data ->> 'waiting')::int > 0 AS items_wait FROM run_events
+            WHERE runs.status = 'running' AND account_id = %(account)s AND run_id = runs.id
+                AND kind IN ('batch_done', 'item_done', 'item_waits', 'item_failed', 'stage_started', 'run_reopened')
+            ORDER BY id DESC LIMIT 1
+        ) AS last ON true
+        WHERE runs.account_id = %(account)s
+            AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
+            AND (%(workflow)s::bigint IS NULL OR runs.workflow_id = %(workflow)s)
+            AND (%(kind)s::text IS NULL OR workflows.kind = %(kind)s)
+            AND (%(before)s::bigint IS NULL OR runs.id < %(before)s)
+            AND (%(trigger)s::text IS NULL OR runs.trigger = %(trigger)s)
+            AND (%(since)s::timestamptz IS NULL OR runs.started_at >= %(since)s)
+            AND (%(until)s::timestamptz IS NULL OR runs.started_at < %(until)s)
+            -- Which rows can be in that state at all, for the index.
+            AND (%(state)s::text IS NULL OR runs.status = ANY (
+                CASE %(state)s WHEN 'completed' THEN '{completed,partial}' WHEN 'pending' THEN '{running}'
+                    WHEN 'retrying' THEN '{running}' ELSE ARRAY[%(state)s] END::text[]))
+    ) AS found
+    WHERE %(state)s::text IS NULL OR state = %(state)s
+    ORDER BY id DESC
+    LIMIT %(limit)s
+) AS page
+LEFT JOIN LATERAL (
+    SELECT -sum(ledger.credits) FILTER (WHERE ledger.kind = 'charge') AS credits,
+        sum(ledger.cents) FILTER (WHERE ledger.kind = 'cost') AS cents
+    FROM ledger WHERE ledger.account_id = %(account)s AND ledger.run_id = page.id
+) AS used ON true
+ORDER BY page.id DESC
 
 -- name: items_in_work
 -- What workers have set credits aside for: that is what is being worked on now.

@@ -58,7 +58,9 @@ SELECT
         AND withdrawn_at IS NULL AND measured_at IS NOT NULL AND optimized_at IS NULL) AS optimize
 
 -- name: models_of_mission
-SELECT DISTINCT model FROM posts WHERE account_id = %(account)s AND mission_id = %(mission)s ORDER BY model
+SELECT DISTINCT model FROM posts
+WHERE account_id = %(account)s AND mission_id = %(mission)s AND status <> 'archived'
+ORDER BY model
 
 -- The last reading of each post counts.
 -- name: cycle_engagement

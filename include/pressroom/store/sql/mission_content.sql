@@ -44,7 +44,7 @@ WHERE slots.account_id = %(account)s AND slots.mission_id = %(mission)s AND cycl
 ORDER BY slots.at, slots.id
 
 -- name: slots_to_write
-SELECT id, platform, choices, topic, angle,
+SELECT id, platform, choices, topic, angle, revision, guidance,
     (SELECT count(*) FROM slots AS earlier
      WHERE earlier.account_id = %(account)s AND earlier.mission_id = slots.mission_id
         AND earlier.status <> 'withdrawn' AND lower(earlier.topic) = lower(slots.topic)
@@ -150,6 +150,7 @@ UPDATE posts SET status = CASE status WHEN 'draft' THEN 'draft' ELSE 'pending_re
     review_note = %(note)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s
     AND status IN ('draft', 'pending_review', 'approved', 'rejected')
+    AND (%(seen_hash)s::text IS NULL OR content_hash = %(seen_hash)s)
     AND NOT EXISTS (
         SELECT FROM publications AS p
         WHERE p.account_id = %(account)s AND p.content = 'post:' || posts.id

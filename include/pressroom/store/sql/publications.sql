@@ -198,7 +198,7 @@ LEFT JOIN item_failures AS f
     ON f.account_id = posts.account_id AND f.workflow_id = posts.mission_id AND f.stage = 'publish'
     AND f.item = posts.id::text
 WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.cycle_id = %(cycle)s
-    AND (p.id IS NOT NULL OR f.item IS NOT NULL)
+    AND posts.status <> 'archived' AND (p.id IS NOT NULL OR f.item IS NOT NULL)
 ORDER BY 2, posts.id
 
 -- name: publications_to_withdraw

@@ -3,13 +3,13 @@
 SELECT
     (SELECT count(*) FROM keywords
      WHERE account_id = %(account)s AND site_id = %(site)s
-        AND status = 'new' AND cluster_id IS NULL AND NOT disabled) AS clusters,
+        AND status = 'new' AND NOT disabled) AS clusters,
     (SELECT count(*) FROM clusters
      WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new' AND NOT disabled
         AND NOT EXISTS (SELECT FROM ideas WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id)
     ) AS ideas,
     (SELECT count(*) FROM ideas
-     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new') AS tasks,
+     WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'new' AND NOT disabled) AS tasks,
     (SELECT count(*) FROM tasks
      WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'queued'
         AND NOT EXISTS (SELECT FROM contents WHERE contents.account_id = %(account)s AND contents.task_id = tasks.id)
@@ -56,10 +56,10 @@ LEFT JOIN LATERAL (
 ) AS used ON true
 LEFT JOIN LATERAL (
     SELECT kind = 'batch_done' AND (data ->> 'waiting')::int > 0 AS items_wait FROM run_events
-    WHERE account_id = %(account)s AND run_id = runs.id
+    WHERE runs.status = 'running' AND account_id = %(account)s AND run_id = runs.id
         AND kind IN ('batch_done', 'item_done', 'item_waits', 'item_failed', 'stage_started', 'run_reopened')
     ORDER BY id DESC LIMIT 1
-) AS last ON runs.status = 'running'
+) AS last ON true
 WHERE runs.account_id = %(account)s AND runs.workflow_id = %(workflow)s
     AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
 ORDER BY runs.status IN ('running', 'paused') DESC, runs.id DESC

@@ -75,7 +75,8 @@ ON CONFLICT (site_id, normalized) DO NOTHING
 
 -- name: ideas_waiting
 SELECT ideas.id FROM ideas
-WHERE ideas.account_id = %(account)s AND ideas.site_id = %(site)s AND ideas.status = 'new'
+WHERE ideas.account_id = %(account)s AND ideas.site_id = %(site)s
+    AND ideas.status = 'new' AND NOT ideas.disabled
     AND (%(ids)s::bigint[] IS NULL OR ideas.id = ANY(%(ids)s::bigint[]))
     AND NOT EXISTS (
         SELECT FROM item_failures f
@@ -90,7 +91,7 @@ ORDER BY id
 
 -- name: idea_queued
 UPDATE ideas SET status = 'queued'
-WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(idea)s AND status = 'new'
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(idea)s AND status = 'new' AND NOT disabled
 
 -- name: task_insert
 INSERT INTO tasks (account_id, site_id, idea_id) VALUES (%(account)s, %(site)s, %(idea)s)
@@ -107,6 +108,7 @@ SELECT greatest(
         AND stage_results.run_id = %(run)s AND stage_results.stage = 'content'))::bigint
 
 -- name: tasks_waiting
+-- First what is written anew: people wait for it.
 SELECT tasks.id FROM tasks
 WHERE tasks.account_id = %(account)s AND tasks.site_id = %(site)s AND tasks.status = 'queued'
     AND (%(ids)s::bigint[] IS NULL OR tasks.id = ANY(%(ids)s::bigint[]))
@@ -115,11 +117,12 @@ WHERE tasks.account_id = %(account)s AND tasks.site_id = %(site)s AND tasks.stat
         SELECT FROM item_failures f
         WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'content'
             AND f.item = tasks.id::text AND f.attempts >= 3)
-ORDER BY tasks.id
+ORDER BY tasks.revision = 1, tasks.id
 LIMIT %(left)s::bigint
 
 -- name: tasks_to_write
-SELECT tasks.id, ideas.title, ideas.angle, ideas.type, ideas.target_keywords, ideas.outline, clusters.name AS cluster
+SELECT tasks.id, ideas.title, ideas.angle, ideas.type, ideas.target_keywords, ideas.outline, clusters.name AS cluster,
+    tasks.revision, tasks.guidance
 FROM tasks
 JOIN ideas ON ideas.account_id = tasks.account_id AND ideas.id = tasks.idea_id
 JOIN clusters ON clusters.account_id = ideas.account_id AND clusters.id = ideas.cluster_id
@@ -135,7 +138,7 @@ INSERT INTO contents
     (account_id, site_id, task_id, title, slug, meta_description, html, excerpt, tags, word_count, model)
 VALUES (%(account)s, %(site)s, %(task)s, %(title)s, %(slug)s, %(meta_description)s, %(html)s, %(excerpt)s,
     %(tags)s::text[], %(word_count)s, %(model)s)
-ON CONFLICT (site_id, slug) DO NOTHING
+ON CONFLICT (site_id, slug) WHERE status <> 'archived' DO NOTHING
 
 -- name: drafts_without_images
 SELECT contents.id FROM contents

@@ -1,0 +1,168 @@
+-- Articles and posts as one list, and each of them whole; publications likewise.
+
+-- A page of the account's content. `at`, `article` and `post`: before which moment, and within it before which id of
+-- each kind; `at` null: from the newest on.
+-- name: content_page
+SELECT kind, id, created_at FROM (
+    SELECT 'article' AS kind, found.id, found.created_at
+    FROM unnest(%(article_statuses)s::text[]) AS one (status)
+    CROSS JOIN LATERAL (
+        SELECT contents.id, contents.created_at FROM contents
+        WHERE contents.account_id = %(account)s AND contents.status = one.status
+            AND (contents.created_at, contents.id)
+                < (coalesce(%(at)s::timestamptz, 'infinity'), %(article)s::bigint)
+        ORDER BY contents.created_at DESC, contents.id DESC
+        LIMIT %(limit)s) AS found
+    UNION ALL
+    SELECT 'post' AS kind, found.id, found.created_at
+    FROM unnest(%(post_statuses)s::text[]) AS one (status)
+    CROSS JOIN LATERAL (
+        SELECT posts.id, posts.created_at FROM posts
+        WHERE posts.account_id = %(account)s AND posts.status = one.status
+            AND (posts.created_at, posts.id) < (coalesce(%(at)s::timestamptz, 'infinity'), %(post)s::bigint)
+        ORDER BY posts.created_at DESC, posts.id DESC
+        LIMIT %(limit)s) AS found
+) AS page
+ORDER BY created_at DESC, kind COLLATE "C" DESC, id DESC
+LIMIT %(limit)s
+
+-- name: content_page_of
+-- The same of one workflow: of a site, articles; of a mission, posts.
+SELECT kind, id, created_at FROM (
+    SELECT 'article' AS kind, found.id, found.created_at
+    FROM unnest(%(article_statuses)s::text[]) AS one (status)
+    CROSS JOIN LATERAL (
+        SELECT contents.id, contents.created_at FROM contents
+        WHERE contents.account_id = %(account)s AND contents.site_id = %(workflow)s AND contents.status = one.status
+            AND (contents.created_at, contents.id)
+                < (coalesce(%(at)s::timestamptz, 'infinity'), %(article)s::bigint)
+        ORDER BY contents.created_at DESC, contents.id DESC
+        LIMIT %(limit)s) AS found
+    UNION ALL
+    SELECT 'post' AS kind, found.id, found.created_at
+    FROM unnest(%(post_statuses)s::text[]) AS one (status)
+    CROSS JOIN LATERAL (
+        SELECT posts.id, posts.created_at FROM posts
+        WHERE posts.account_id = %(account)s AND posts.mission_id = %(workflow)s AND posts.status = one.status
+            AND (posts.created_at, posts.id) < (coalesce(%(at)s::timestamptz, 'infinity'), %(post)s::bigint)
+        ORDER BY posts.created_at DESC, posts.id DESC
+        LIMIT %(limit)s) AS found
+) AS page
+ORDER BY created_at DESC, kind COLLATE "C" DESC, id DESC
+LIMIT %(limit)s
+
+-- name: content_listed
+SELECT 'article' AS kind, id, site_id AS workflow_id, title, status, content_hash, word_count, NULL AS platform,
+    created_at, updated_at, approved_by
+FROM contents WHERE account_id = %(account)s AND id = ANY(%(articles)s::bigint[])
+UNION ALL
+SELECT 'post', id, mission_id, left(parts[1], 500), status, content_hash, NULL, platform, created_at, updated_at,
+    approved_by
+FROM posts WHERE account_id = %(account)s AND id = ANY(%(posts)s::bigint[])
+
+-- name: content_article
+SELECT contents.id, contents.site_id, contents.title, contents.slug, contents.meta_description, contents.html,
+    contents.excerpt, contents.tags, contents.word_count, contents.status, contents.content_hash,
+    contents.approved_hash, contents.approved_by, contents.approved_at, contents.review_note, contents.published_at,
+    contents.model, contents.created_at, contents.updated_at, tasks.revision, tasks.guidance, ideas.id AS idea_id,
+    ideas.type AS idea_type, ideas.target_keywords, clusters.name AS cluster
+FROM contents
+JOIN tasks ON tasks.account_id = contents.account_id AND tasks.id = contents.task_id
+JOIN ideas ON ideas.account_id = contents.account_id AND ideas.id = tasks.idea_id
+JOIN clusters ON clusters.account_id = contents.account_id AND clusters.id = ideas.cluster_id
+WHERE contents.account_id = %(account)s AND contents.id = %(content)s
+
+-- name: content_images
+SELECT position, role, status, prompt, alt, media_url, media_type, width, height FROM images
+WHERE account_id = %(account)s AND content_id = %(content)s
+ORDER BY position
+
+-- name: content_post
+SELECT posts.id, posts.mission_id, posts.slot_id, posts.variant, posts.platform, posts.format, posts.headline,
+    posts.body, posts.cta, posts.parts, posts.hashtags, posts.mentions, posts.adaptations, posts.options,
+    posts.media_url, posts.media_type, posts.media_alt, posts.confidence, posts.model, posts.status,
+    posts.content_hash, posts.approved_hash, posts.approved_by, posts.review_note, posts.created_at,
+    posts.updated_at, slots.at, slots.topic, slots.angle, slots.choices, slots.revision, slots.guidance,
+    cycles.number AS cycle, cycles.run_id
+FROM posts
+JOIN slots ON slots.account_id = posts.account_id AND slots.id = posts.slot_id
+JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_id
+WHERE posts.account_id = %(account)s AND posts.id = %(post)s
+
+-- name: content_statuses
+-- Where each of these stands, and whose it is.
+SELECT 'article' AS kind, id, site_id AS workflow_id, status FROM contents
+WHERE account_id = %(account)s AND id = ANY(%(articles)s::bigint[])
+UNION ALL
+SELECT 'post', id, mission_id, status FROM posts WHERE account_id = %(account)s AND id = ANY(%(posts)s::bigint[])
+
+-- name: publication_page
+-- By falling number. `before`: below which one.
+SELECT found.id FROM unnest(%(statuses)s::text[]) AS one (status)
+CROSS JOIN LATERAL (
+    SELECT p.id FROM publications AS p
+    WHERE p.account_id = %(account)s AND p.status = one.status AND p.id < %(before)s::bigint
+    ORDER BY p.id DESC
+    LIMIT %(limit)s) AS found
+ORDER BY found.id DESC
+LIMIT %(limit)s
+
+-- name: publication_page_of
+SELECT found.id FROM unnest(%(statuses)s::text[]) AS one (status)
+CROSS JOIN LATERAL (
+    SELECT p.id FROM publications AS p
+    WHERE p.account_id = %(account)s AND p.workflow_id = %(workflow)s AND p.status = one.status
+        AND p.id < %(before)s::bigint
+    ORDER BY p.id DESC
+    LIMIT %(limit)s) AS found
+ORDER BY found.id DESC
+LIMIT %(limit)s
+
+-- name: publication_page_of_content
+-- A piece has one at each of its targets: a few.
+SELECT id FROM publications
+WHERE account_id = %(account)s AND content = %(content)s AND status = ANY(%(statuses)s::text[])
+    AND id < %(before)s::bigint
+    AND (%(workflow)s::bigint IS NULL OR workflow_id = %(workflow)s)
+ORDER BY id DESC
+LIMIT %(limit)s
+
+-- name: publications_shown
+SELECT p.id, p.workflow_id, workflows.kind, p.run_id, p.content, p.target, p.status, p.content_hash, p.scheduled_for,
+    p.external_id, p.preview_url, p.public_url, p.attempts, p.error, p.attempted_at, p.accepted_at, p.confirmed_at,
+    p.created_at
+FROM publications AS p
+JOIN workflows ON workflows.account_id = p.account_id AND workflows.id = p.workflow_id
+WHERE p.account_id = %(account)s AND p.id = ANY(%(ids)s::bigint[])
+ORDER BY p.id DESC
+
+-- name: publication_to_retry
+SELECT p.status, p.content, p.target, workflows.kind,
+    coalesce(p.claimed_until > clock_timestamp(), false) AS claimed
+FROM publications AS p
+JOIN workflows ON workflows.account_id = p.account_id AND workflows.id = p.workflow_id
+WHERE p.account_id = %(account)s AND p.id = %(publication)s
+
+-- name: article_to_publish_again
+SELECT status, coalesce(approved_hash = content_hash, false) AS approved FROM contents
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s
+
+-- name: post_to_publish_again
+SELECT posts.status, coalesce(posts.approved_hash = posts.content_hash, false) AS approved, cycles.run_id,
+    cycles.withdrawn_at IS NOT NULL OR cycles.measured_at IS NOT NULL AS over
+FROM posts JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_id
+WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.id = %(post)s
+
+-- name: post_publish_again
+-- One that was refused is approved still, as it is.
+UPDATE posts SET status = 'approved', updated_at = now()
+WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AND status = 'failed'
+    AND approved_hash = content_hash
+
+-- name: publish_run_to_begin
+-- A live run of a part that has not planned yet: it takes up what waits when it does.
+SELECT id FROM runs
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND dag_id = %(dag_id)s AND status = 'running'
+    AND lease_until > now() AND NOT cancel_requested AND NOT EXISTS (
+        SELECT FROM stage_results AS s WHERE s.account_id = %(account)s AND s.run_id = runs.id)
+ORDER BY id DESC LIMIT 1
