@@ -15,7 +15,7 @@ import pytest
 
 from pressroom.local.services import LocalServices
 from pressroom.store.migrate import migrate
-from tests.acceptance.campaign import apply_mission
+from tests.acceptance.campaign import Campaign, apply_mission
 from tests.acceptance.desk import apply_flow, pattern
 from tests.acceptance.newsroom import Newsroom, apply_site
 from tests.acceptance.outside import Outside
@@ -153,6 +153,18 @@ def newsroom(
     assert marker, "name the test's site: @pytest.mark.site(…)"
     model.script.clear()
     with Newsroom(marker.args[0], services, model) as opened:
+        yield opened
+
+
+@pytest.fixture
+def campaign(
+    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI
+) -> Iterator[Campaign]:
+    """The mission of the test's ``site`` marker, and a model and a simulator without faults."""
+    marker = request.node.get_closest_marker("site")
+    assert marker
+    model.script.clear()
+    with Campaign(marker.args[0], services, model) as opened:
         yield opened
 
 

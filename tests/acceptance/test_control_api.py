@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from pressroom.local.services import LocalServices
 from tests.acceptance.campaign import Campaign
 from tests.acceptance.newsroom import Newsroom
-from tests.support.scripted_openai import ScriptedOpenAI
+from tests.support.control_seen import STAGE_FIELDS, Event, log_events
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
 
@@ -25,16 +24,6 @@ RUN = {
     "run_id", "status", "trigger_type", "current_stage", "started_at", "paused_at", "resumed_at",
     "cancelled_at", "completed_at", "total_credits_used", "error_message",
     *(f"stage_{number}_result" for number in range(1, 8)),
-}  # fmt: skip
-RESULTS = {
-    1: {"keywords_processed", "clusters_created", "batches_run", "credits_used", "skipped", "partial",
-        "time_elapsed"},
-    2: {"clusters_processed", "ideas_created", "batches_run", "credits_used"},
-    3: {"ideas_processed", "tasks_created", "batches_run"},
-    4: {"tasks_processed", "content_created", "total_words", "batches_run", "credits_used"},
-    5: {"content_processed", "prompts_created", "batches_run", "credits_used"},
-    6: {"images_processed", "images_generated", "batches_run"},
-    7: {"ready_for_review"},
 }  # fmt: skip
 
 
@@ -54,27 +43,6 @@ class Caller:
         assert answer.status_code == expect, (answer.status_code, answer.text[:1000])
         return answer.json()
 
-    def log(
-        self, job: str, *, after: str | None = None, most: int | None = None
-    ) -> Iterator[tuple[str, str, Any]]:
-        """(kind, id, data) of a job's stream, until it ends or ``most`` came: then it is cut off."""
-        headers = {"Last-Event-ID": after} if after else {}
-        with self.http.stream(
-            "GET", f"/pipeline/jobs/{job}/logs", params={"stream": "true"}, headers=headers
-        ) as answer:
-            assert answer.status_code == 200
-            event: dict[str, str] = {}
-            seen = 0
-            for line in answer.iter_lines():
-                if line:
-                    name, _, value = line.partition(": ")
-                    event[name] = value
-                elif "event" in event:
-                    yield event["event"], event.get("id", ""), json.loads(event["data"])
-                    event, seen = {}, seen + 1
-                    if seen == most:
-                        return
-
 
 @pytest.fixture(scope="module")
 def call(services: LocalServices) -> Iterator[Caller]:
@@ -82,18 +50,6 @@ def call(services: LocalServices) -> Iterator[Caller]:
     caller = Caller(services)
     with caller.http:
         yield caller
-
-
-@pytest.fixture
-def campaign(
-    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI
-) -> Iterator[Campaign]:
-    """The mission of the test's ``site`` marker, and a model and a simulator without faults."""
-    marker = request.node.get_closest_marker("site")
-    assert marker
-    model.script.clear()
-    with Campaign(marker.args[0], services, model) as opened:
-        yield opened
 
 
 @pytest.mark.site("remote")
@@ -157,7 +113,7 @@ def test_a_sites_automation_from_configuration_to_history(newsroom: Newsroom, ca
     job = call("GET", f"/pipeline/jobs/{started['run_id']}")
     results = {number: stage["output"] for number, stage in enumerate(job["stages"], 1)}
     for number in (4, 5, 6, 7):
-        assert set(results[number] or {}) >= RESULTS[number], number
+        assert set(results[number] or {}) >= STAGE_FIELDS[number], number
     assert (job["state"], job["progress"]["percent"]) == ("completed", 100.0)
     tail = call("GET", "/automation/logs/", params={**run, "lines": 5})["lines"]
     assert len(tail) == 5
@@ -175,11 +131,11 @@ def test_a_sites_automation_from_configuration_to_history(newsroom: Newsroom, ca
 def test_a_reader_of_the_log_who_is_cut_off_misses_nothing(newsroom: Newsroom, call: Caller) -> None:
     newsroom.queue(*(f"Topic {number}" for number in range(6)))
     job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
-    seen: list[tuple[str, str, Any]] = []
+    seen: list[Event] = []
     cuts = iter([1, 2, 3, 5, 8])
     while not seen or seen[-1][0] != "end":
         after = seen[-1][1] if seen else None
-        seen += call.log(job["id"], after=after, most=next(cuts, None))
+        seen += log_events(call.http, job["id"], after=after, most=next(cuts, None))
     written = call("GET", f"/pipeline/jobs/{job['id']}/logs", params={"lines": 5000})["lines"]
     assert [data for _, _, data in seen[:-1]] == written
     assert [int(number) for _, number, _ in seen[:-1]] == list(range(1, len(written) + 1))

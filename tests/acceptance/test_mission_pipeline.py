@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import httpx
 import pytest
 
-from pressroom.local.services import LocalServices
 from tests.acceptance.campaign import Campaign
-from tests.support.scripted_openai import ScriptedOpenAI
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
-
-
-@pytest.fixture
-def campaign(
-    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI
-) -> Iterator[Campaign]:
-    """The mission of the test's ``site`` marker, and a model and a simulator without faults."""
-    marker = request.node.get_closest_marker("site")
-    assert marker
-    model.script.clear()
-    with Campaign(marker.args[0], services, model) as opened:
-        yield opened
 
 
 @pytest.mark.site("learning")

@@ -10,19 +10,10 @@ import pytest
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.engine import control as runs
 from pressroom.pipelines.site import SITE
+from tests.support.control_seen import STAGE_FIELDS
 from tests.support.control_world import Control
 
 BASE = "/automation"
-STAGE_FIELDS = {
-    1: {"keywords_processed", "clusters_created", "batches_run", "credits_used", "skipped", "partial",
-        "time_elapsed"},
-    2: {"clusters_processed", "ideas_created", "batches_run", "credits_used"},
-    3: {"ideas_processed", "tasks_created", "batches_run"},
-    4: {"tasks_processed", "content_created", "total_words", "batches_run", "credits_used"},
-    5: {"content_processed", "prompts_created", "batches_run", "credits_used"},
-    6: {"images_processed", "images_generated", "batches_run"},
-    7: {"ready_for_review"},
-}  # fmt: skip
 BY_SITE = [
     ("GET", "config"), ("PUT", "update_config"), ("POST", "run_now"), ("GET", "current_run"),
     ("GET", "pipeline_overview"), ("GET", "current_processing"), ("GET", "history"), ("GET", "estimate"),

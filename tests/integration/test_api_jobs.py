@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pressroom.domain.errors import PermanentError
 from pressroom.engine import control as runs
 from pressroom.engine import ledger
 from pressroom.pipelines.stage import Run
+from tests.support.control_seen import Event, log_events
 from tests.support.control_world import Control
 from tests.support.flow_world import FETCH, PING, make_flow
 from tests.support.mission_world import MissionWorld, make_mission
@@ -274,28 +274,10 @@ async def test_a_log_goes_on_after_a_line(control: Control) -> None:
         await control("GET", f"{JOBS}/job_{run.id}/logs?stream=true", headers=headers, expect=422)
 
 
-def events_of(
-    url: str, job: str, *, after: str | None = None, most: int | None = None
-) -> Iterator[tuple[str, str, Any]]:
-    """(kind, id, data) of the events of a stream, until it ends or ``most`` came: then it is cut off."""
-    headers = {"X-User": "vera", **({"Last-Event-ID": after} if after else {})}
-    with httpx.stream("GET", f"{url}{JOBS}/{job}/logs?stream=true", headers=headers, timeout=30) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        event: dict[str, str] = {}
-        seen = 0
-        for line in answer.iter_lines():
-            if line:
-                name, _, value = line.partition(": ")
-                event[name] = value
-            elif "event" in event:
-                yield event["event"], event.get("id", ""), json.loads(event["data"])
-                event, seen = {}, seen + 1
-                if seen == most:
-                    return
-
-
-def test_a_client_that_is_cut_off_sees_every_line_once_in_order(control_app: tuple[Control, str]) -> None:
-    control, url = control_app
+def test_a_client_that_is_cut_off_sees_each_line_once_in_order(
+    streams: tuple[Control, httpx.Client],
+) -> None:
+    control, client = streams
     run = control.world.run()
     count = 120
 
@@ -314,10 +296,10 @@ def test_a_client_that_is_cut_off_sees_every_line_once_in_order(control_app: tup
 
     closing = threading.Thread(target=finish)
     closing.start()
-    seen: list[tuple[str, str, Any]] = []
+    seen: list[Event] = []
     cuts = [1, 7, 20, 3, 40, None]
     for most in cuts:
-        seen += events_of(url, f"job_{run.id}", after=seen[-1][1] if seen else None, most=most)
+        seen += log_events(client, f"job_{run.id}", after=seen[-1][1] if seen else None, most=most)
     closing.join()
     *lines, last = seen
     assert last[0] == "end"
@@ -326,14 +308,14 @@ def test_a_client_that_is_cut_off_sees_every_line_once_in_order(control_app: tup
     assert last[2] == {"last": numbers[-1]}
     assert {kind for kind, _, _ in lines} == {"log"}
     assert [data["id"] for _, _, data in lines] == numbers
-    again = list(events_of(url, f"job_{run.id}", after=str(numbers[-1])))
+    again = list(log_events(client, f"job_{run.id}", after=str(numbers[-1])))
     assert [kind for kind, _, _ in again] == ["end"]
 
 
-def test_a_line_is_sent_as_it_comes(control_app: tuple[Control, str]) -> None:
-    control, url = control_app
+def test_a_line_is_sent_as_it_comes(streams: tuple[Control, httpx.Client]) -> None:
+    control, client = streams
     run = control.world.run()
-    stream = events_of(url, f"job_{run.id}")
+    stream = log_events(client, f"job_{run.id}")
     next(stream)  # the start
     began = time.monotonic()
     write(control, run, "now")
@@ -344,7 +326,10 @@ def test_a_line_is_sent_as_it_comes(control_app: tuple[Control, str]) -> None:
 
 
 @pytest.fixture
-def control_app(control: Control) -> Iterator[tuple[Control, str]]:
-    """The API behind a real port."""
-    with served(build_control_app(control.plane)) as url:
-        yield control, url
+def streams(control: Control) -> Iterator[tuple[Control, httpx.Client]]:
+    """The API behind a real port, and a client that sees answers come bit by bit."""
+    with (
+        served(build_control_app(control.plane)) as url,
+        httpx.Client(base_url=url, headers={"X-User": "vera"}, timeout=30) as client,
+    ):
+        yield control, client
