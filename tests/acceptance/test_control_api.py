@@ -62,9 +62,7 @@ def test_a_sites_automation_from_configuration_to_history(newsroom: Newsroom, ca
         body: dict[str, Any] = {"json": {}} if method == "PUT" else {}
         call(method, f"/automation/{name}/", 400, **body)
         call(method, f"/automation/{name}", 404, params={"site_id": 10**9}, **body)
-        assert (
-            httpx.request(method, f"{call.http.base_url}/automation/{name}", params=site).status_code == 401
-        )
+        assert httpx.request(method, f"{call.url}/automation/{name}", params=site).status_code == 401
     for method, name in (("POST", "pause"), ("POST", "resume"), ("POST", "cancel"), ("GET", "logs")):
         call(method, f"/automation/{name}/", 400)
         call(method, f"/automation/{name}", 404, params={"run_id": "job_999999999"})
@@ -202,3 +200,54 @@ def starts(campaign: Campaign, dag_run_id: str, task: str) -> list[Any]:
         for one in campaign.api.task_instances(campaign.dag_id, dag_run_id)
         if one["task_id"] == task
     ]
+
+
+def test_every_list_answers_in_the_running_server(call: Caller) -> None:
+    document = call("GET", "/openapi.json")
+    assert document["servers"] == [{"url": "/pressroom/api/v1"}]
+    paths = [path for path, methods in document["paths"].items() if "get" in methods and "{" not in path]
+    assert len(paths) > 20
+    [site] = call("GET", "/sites", params={"account": "steered"})["items"]
+    for path in paths:
+        params: dict[str, Any] = {"account": "steered"}
+        if path.startswith("/automation"):
+            params = {"site_id": site["id"]}
+        if path == "/automation/logs":
+            continue  # of a run: seen above
+        found = call("GET", path, params=params)
+        assert not isinstance(found, dict) or isinstance(found.get("items", []), list), path
+    assert httpx.get(f"{call.url}/openapi.json").status_code == 401
+    page = call.http.get("/docs")
+    assert "/pressroom/api/v1/docs/swagger-ui-bundle.js" in page.text
+    assert call.http.get("/docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_a_mission_from_draft_to_completed(call: Caller) -> None:
+    account = {"account": "steered"}
+    brand = call("POST", "/brand-contexts/", 201, params=account, json={"slug": "plain", "name": "Plain"})
+    assert brand["id"].startswith("brc_")
+    mission = {
+        "slug": "over-http", "name": "Over HTTP", "objectives": ["be known"],
+        "platforms": ["twitter", "linkedin"], "brand": "plain",
+        "kpis": [{"metric": "engagement_rate", "target": 4}],
+        "constraints": {"posts_per_day": 2, "budget_cents": 500},
+    }  # fmt: skip
+    made = call("POST", "/missions/", 201, params=account, json=mission)
+    assert (made["id"][:4], made["status"]) == ("msn_", "draft")
+    call("POST", "/pipeline/jobs", 409, json={"mission_id": made["id"]})  # a draft takes no runs
+    changed = call("PATCH", f"/missions/{made['id']}", json={"description": "Better", "cycle_days": 14})
+    assert (changed["definition"]["description"], changed["definition"]["cycle_days"]) == ("Better", 14)
+    for action, status in (
+        ("activate", "active"),
+        ("pause", "paused"),
+        ("activate", "active"),
+        ("complete", "completed"),
+    ):
+        assert call("POST", f"/missions/{made['id']}/{action}/")["status"] == status
+        assert call("GET", f"/missions/{made['id']}")["status"] == status
+        listed = call("GET", "/missions/", params={**account, "status": status})["items"]
+        assert [one["id"] for one in listed] == [made["id"]]
+    call("POST", "/missions/", 409, params=account, json=mission)
+    call("DELETE", f"/brand-contexts/{brand['id']}", 409)
+    call("GET", "/missions/msn_999999999", 404)
+    call("POST", "/missions", 422, params=account, json={**mission, "slug": "other", "platforms": ["fax"]})
