@@ -38,13 +38,15 @@ def add_site(url: str, account: int, slug: str, *, batch: int = 8, concurrency: 
     return add_sites(url, account, [slug], batch=batch, concurrency=concurrency)[0]
 
 
-def add_sites(url: str, account: int, slugs: list[str], *, batch: int = 8, concurrency: int = 8) -> list[int]:
-    """Many alike, in one go. Returns their ids."""
+def add_sites(
+    url: str, account: int, slugs: list[str], *, owner: str = "bench", batch: int = 8, concurrency: int = 8
+) -> list[int]:
+    """Many alike, in one go. ``owner``: the account's slug. Returns their ids."""
     ids = []
     with psycopg.connect(url) as connection:
         for slug in slugs:
             site = Site.model_validate(
-                {"account": "bench", "slug": slug, "name": slug,
+                {"account": owner, "slug": slug, "name": slug,
                  "automation": {"concurrency": concurrency, "batch_sizes": {"content": batch}}}
             )  # fmt: skip
             body = dump(site)
