@@ -84,6 +84,6 @@ def map_case(context: Any, case: Any) -> Any:
 
 
 @schema.parametrize()
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_every_answer_is_a_documented_one(case: Any) -> None:
     case.call_and_validate(headers=OWNER, checks=CHECKS)
