@@ -13,8 +13,9 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 
 from pressroom.api import problems
-from pressroom.api.access import Caller, rule_of, signed_in
+from pressroom.api.access import rule_of, signed_in
 from pressroom.api.bodies import BoundedBodies, EitherSpelling
+from pressroom.api.callers import Caller
 from pressroom.api.limits import CallerLimits
 from pressroom.api.ports import ControlPlane
 from pressroom.api.problems import MEDIA_TYPE, TITLES, ProblemDetails

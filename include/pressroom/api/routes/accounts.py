@@ -9,20 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from pressroom.api.access import (
-    ACCOUNT,
-    KEY,
-    KEY_PREFIX,
-    RANKS,
-    Caller,
-    PlaneDep,
-    Scope,
-    accounts_of,
-    allowed,
-    hash_of_key,
-    signed_in,
-)
+from pressroom.api.access import ACCOUNT, KEY, RANKS, Scope, accounts_of, allowed, signed_in
 from pressroom.api.bodies import Body
+from pressroom.api.callers import KEY_PREFIX, Caller, PlaneDep, hash_of_key
 from pressroom.api.paging import Page, Paged
 from pressroom.api.problems import Problem
 from pressroom.api.views import Amount
