@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -178,3 +179,35 @@ def test_the_balance_is_the_ledgers_sum(world: World, scope: Scope) -> None:
         "SELECT balance = sum(credits), spent_cents = sum(cents)"
         " FROM ledger, accounts GROUP BY balance, spent_cents"
     ) == [(True, True)]
+
+
+def test_whoever_locks_the_account_stands_in_nobodys_way(database_url: str, store: Store) -> None:
+    """Each row that refers to the account locks its key: who locks the account must not wait for those."""
+    world = make_world(database_url, store)
+    shared = "INSERT INTO rate_limits VALUES ('c', 'requests', now()) ON CONFLICT DO NOTHING"
+
+    def lock() -> None:
+        with world.store.transaction(world.account_id) as tx:
+            tx.run("lock_account")
+
+    update = "UPDATE accounts SET name = name WHERE id = %s"
+    with (
+        ThreadPoolExecutor(3) as pool,
+        psycopg.connect(database_url) as first,
+        psycopg.connect(database_url) as second,
+        psycopg.connect(database_url) as third,
+    ):
+        second.execute(shared)
+        third.execute(update, [world.account_id])
+        first.execute("INSERT INTO ai_cache VALUES (%s, 'k', 'a', 'm')", [world.account_id])
+        behind = pool.submit(first.execute, shared)  # waits for the second one
+        locking = pool.submit(lock)
+        time.sleep(0.5)
+        updating = pool.submit(second.execute, update, [world.account_id])
+        time.sleep(0.5)  # all of them have begun
+        third.commit()
+        updating.result(20)
+        second.commit()
+        behind.result(20)
+        first.commit()
+        locking.result(20)

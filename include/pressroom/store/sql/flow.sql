@@ -70,7 +70,7 @@ WITH mine AS (
     SELECT account_id, flow_id, source_id, id FROM flow_items
     WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s AND step = %(step)s
         AND status IN ('active', 'failed')
-    FOR UPDATE
+    FOR NO KEY UPDATE
 ), claimed AS (
     INSERT INTO flow_claims AS c (account_id, flow_id, source_id, item_id)
     SELECT account_id, flow_id, source_id, id FROM mine

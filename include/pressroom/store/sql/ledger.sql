@@ -2,7 +2,9 @@
 SELECT balance, reserved, spent_cents FROM accounts WHERE id = %(account)s
 
 -- name: lock_account
-SELECT id FROM accounts WHERE id = %(account)s FOR UPDATE
+-- As everywhere, NO KEY: every row that refers to the account locks its key for a moment, and whoever waited for the
+-- whole row would stand in the way of the update that comes after.
+SELECT id FROM accounts WHERE id = %(account)s FOR NO KEY UPDATE
 
 -- name: ledger_grant
 INSERT INTO ledger (account_id, kind, credits, note, entry_key)

@@ -6,7 +6,7 @@ SELECT count(*) FROM slots WHERE account_id = %(account)s AND cycle_id = %(cycle
 
 -- name: cycle_lock
 SELECT measured_at FROM cycles
-WHERE account_id = %(account)s AND id = %(cycle)s AND withdrawn_at IS NULL FOR UPDATE
+WHERE account_id = %(account)s AND id = %(cycle)s AND withdrawn_at IS NULL FOR NO KEY UPDATE
 
 -- name: publications_watched
 -- Those of the cycle, and those of the cycle before that were not read since they came of age.

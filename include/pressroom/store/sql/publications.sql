@@ -13,7 +13,7 @@ SELECT id, run_id, content, target, status, content_hash, scheduled_for, externa
     greatest(extract(epoch FROM settles_at - clock_timestamp()), 0)::float8 AS unsettled_seconds
 FROM publications
 WHERE account_id = %(account)s AND content = %(content)s AND target = %(target)s
-FOR UPDATE
+FOR NO KEY UPDATE
 
 -- name: publication_claim
 UPDATE publications SET claim = %(claim)s, claimed_until = clock_timestamp() + %(lease)s

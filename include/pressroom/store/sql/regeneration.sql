@@ -50,7 +50,7 @@ VALUES (%(account)s, %(site)s, %(idea)s, %(revision)s, %(guidance)s)
 SELECT slots.id FROM slots
 JOIN posts ON posts.account_id = slots.account_id AND posts.slot_id = slots.id
 WHERE slots.account_id = %(account)s AND slots.mission_id = %(mission)s AND posts.id = %(post)s
-FOR UPDATE OF slots
+FOR NO KEY UPDATE OF slots
 
 -- name: post_to_rewrite
 -- `out`: of the post, or of the slot's other version.

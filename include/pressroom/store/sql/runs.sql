@@ -1,5 +1,5 @@
 -- name: lock_workflow
-SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s FOR UPDATE
+SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s FOR NO KEY UPDATE
 
 -- name: run_by_id
 SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
@@ -157,7 +157,7 @@ SELECT f.item FROM item_failures AS f JOIN runs AS r ON r.account_id = f.account
 WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s AND f.at > r.opened_at
 
 -- name: lock_run
-SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s FOR UPDATE
+SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s FOR NO KEY UPDATE
 
 -- name: rollback_requested_by
 SELECT rollback_requested_by FROM runs WHERE account_id = %(account)s AND id = %(run)s

@@ -161,7 +161,7 @@ SELECT contents.id FROM contents
 WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.id = %(content)s
     AND contents.status = 'draft'
     AND NOT EXISTS (SELECT FROM images WHERE images.account_id = %(account)s AND images.content_id = contents.id)
-FOR UPDATE OF contents
+FOR NO KEY UPDATE OF contents
 
 -- name: image_insert
 INSERT INTO images (account_id, site_id, content_id, role, position, prompt, alt)
@@ -185,7 +185,7 @@ WHERE images.account_id = %(account)s AND images.site_id = %(site)s AND images.i
 ORDER BY images.id
 
 -- name: content_lock
-SELECT id FROM contents WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s FOR UPDATE
+SELECT id FROM contents WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s FOR NO KEY UPDATE
 
 -- name: image_generated
 UPDATE images
