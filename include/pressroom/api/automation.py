@@ -13,7 +13,7 @@ from pressroom.api.bodies import Body
 from pressroom.api.views import Amount, LogLineView
 from pressroom.domain.definitions import Automation, BatchSizes
 from pressroom.domain.public_ids import JOB, public_id
-from pressroom.engine.reports import JobState, RunStatus, RunSummary
+from pressroom.engine.reports import Job, JobState, RunStatus
 from pressroom.pipelines.site import SITE
 
 STAGES = [stage.name for stage in SITE.stages]
@@ -134,7 +134,7 @@ class RunRow(BaseModel):
     error_message: str | None
 
     @classmethod
-    def facts(cls, run: RunSummary) -> dict[str, Any]:
+    def facts(cls, run: Job) -> dict[str, Any]:
         """The fields, of a run of ours: one that left something undone is completed, and partial."""
         return {
             "run_id": public_id(JOB, run.id),
@@ -153,7 +153,7 @@ class RunRow(BaseModel):
         }
 
     @classmethod
-    def of(cls, run: RunSummary) -> RunRow:
+    def of(cls, run: Job) -> RunRow:
         """The line of a run."""
         return cls(**cls.facts(run))
 

@@ -42,18 +42,24 @@ class StagePending:
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """A line of the history. Times in UTC; ``cents`` is what providers took.
+class Job:
+    """A run, as a line of a list. Times in UTC; ``cents`` is what providers took; ``kind`` and ``slug``: its
+    workflow's.
 
-    ``items_wait``: its work stands still until items that failed are tried again.
+    ``state``: a partial end counts as completed. A live run is pending until its first stage begins, and
+    retrying while its worker is gone, or its work stands still until items that failed are tried again.
     """
 
     id: int
+    workflow_id: int
+    kind: str
+    slug: str
     dag_id: str
     dag_run_id: str
     trigger: str
     owner: str
     status: str
+    state: JobState
     cancel_requested: bool
     current_stage: str | None
     estimated_credits: Decimal
@@ -67,25 +73,11 @@ class RunSummary:
     lease_over: bool
     credits_used: Decimal
     cents: Decimal
-    items_wait: bool
 
     @property
     def live(self) -> bool:
         """Whether it holds the workflow's lock."""
         return self.status in ("running", "paused")
-
-    @property
-    def state(self) -> JobState:
-        """The job state: partial ends count as completed; a run whose worker is gone is retried as well."""
-        match self.status:
-            case "running" if self.current_stage is None:
-                return JobState.PENDING
-            case "running" if self.lease_over or self.items_wait:
-                return JobState.RETRYING
-            case "partial":
-                return JobState.COMPLETED
-            case other:
-                return JobState(other)
 
     @property
     def since(self) -> datetime:
@@ -96,19 +88,11 @@ class RunSummary:
 
 
 @dataclass(frozen=True)
-class Job(RunSummary):
-    """A run among those of its account, with the workflow that it is of. ``kind``: site, mission or flow."""
-
-    workflow_id: int
-    kind: str
-    slug: str
-
-
-@dataclass(frozen=True)
 class JobFilter:
     """Which runs of an account are meant; None: all. ``before``: only those with a smaller number."""
 
     run: int | None = None
+    live: bool | None = None
     workflow: int | None = None
     kind: str | None = None
     state: JobState | None = None
@@ -135,7 +119,7 @@ class StageStatus:
 class RunStatus:
     """A run and all of its pipeline's stages, in order."""
 
-    run: RunSummary
+    run: Job
     stages: Sequence[StageStatus]
 
 
@@ -195,26 +179,31 @@ def status(tx: Tx, workflow_id: int, pipeline: Pipeline, run_id: int | None = No
     return None if run is None else status_of(tx, run, pipeline)
 
 
-def status_of(tx: Tx, run: RunSummary, pipeline: Pipeline) -> RunStatus:
+def status_of(tx: Tx, run: Job, pipeline: Pipeline) -> RunStatus:
     """A run with the stages of its pipeline."""
     results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
     return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
 
 
-def run_of(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunSummary | None:
+def run_of(tx: Tx, workflow_id: int, run_id: int | None = None) -> Job | None:
     """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
-    return tx.maybe("workflow_runs", RunSummary, workflow=workflow_id, run=run_id, limit=1)
+    if run_id is not None:
+        return next(iter(jobs(tx, JobFilter(workflow=workflow_id, run=run_id), 1)), None)
+    return next(iter(history(tx, workflow_id, 1)), None)
 
 
-def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[RunSummary]:
-    """The workflow's runs: the live one first, then newest first."""
-    return tx.all("workflow_runs", RunSummary, workflow=workflow_id, run=None, limit=limit)
+def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[Job]:
+    """The workflow's runs: live ones first, then newest first."""
+    live = jobs(tx, JobFilter(workflow=workflow_id, live=True), limit)
+    shown = {job.id for job in live}
+    latest = jobs(tx, JobFilter(workflow=workflow_id), limit)
+    return [*live, *(job for job in latest if job.id not in shown)][:limit]
 
 
 def jobs(tx: Tx, which: JobFilter, limit: int) -> list[Job]:
     """The account's runs, newest first."""
     rows = tx.rows("runs_page", limit=limit, **vars(which))
-    return [Job(**{name: value for name, value in row.items() if name != "state"}) for row in rows]
+    return [Job(**row | {"state": JobState(row["state"])}) for row in rows]
 
 
 def outputs(tx: Tx, run: Run, pipeline: Pipeline, found: RunStatus) -> list[dict[str, Any]]:
@@ -255,7 +244,7 @@ def balance(tx: Tx) -> Balance:
     return tx.all("account_balance", Balance)[0]
 
 
-def _stage_status(run: RunSummary, stage: Stage[Any, Any], row: Mapping[str, Any] | None) -> StageStatus:
+def _stage_status(run: Job, stage: Stage[Any, Any], row: Mapping[str, Any] | None) -> StageStatus:
     if row is None:
         state = run.state if run.live and run.current_stage == stage.name else JobState.PENDING
         return StageStatus(stage.name, stage.title, state)
@@ -270,7 +259,7 @@ def _stage_status(run: RunSummary, stage: Stage[Any, Any], row: Mapping[str, Any
     )
 
 
-def _stage_state(run: RunSummary, stage: str, row: Mapping[str, Any]) -> JobState:
+def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:
     if run.current_stage == stage and run.live:
         return run.state
     if row["completed_at"] is not None or row["skipped"] is not None:

@@ -38,33 +38,6 @@ DELETE FROM item_failures
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s
     AND (%(stage)s::text IS NULL OR stage = %(stage)s)
 
--- What a run used is what the ledger says, not a number kept beside it. Items wait for another try when the last
--- thing that work said is that a batch ended with some.
--- name: workflow_runs
-SELECT
-    runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
-    runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
-    runs.resumed_at, runs.cancelled_at, runs.completed_at, runs.lease_until,
-    runs.lease_until < now() AS lease_over,
-    coalesce(used.credits, 0) AS credits_used, coalesce(used.cents, 0) AS cents,
-    coalesce(last.items_wait, false) AS items_wait
-FROM runs
-LEFT JOIN LATERAL (
-    SELECT -sum(ledger.credits) FILTER (WHERE ledger.kind = 'charge') AS credits,
-        sum(ledger.cents) FILTER (WHERE ledger.kind = 'cost') AS cents
-    FROM ledger WHERE ledger.account_id = %(account)s AND ledger.run_id = runs.id
-) AS used ON true
-LEFT JOIN LATERAL (
-    SELECT kind = 'batch_done' AND (data ->> 'waiting')::int > 0 AS items_wait FROM run_events
-    WHERE runs.status = 'running' AND account_id = %(account)s AND run_id = runs.id
-        AND kind IN ('batch_done', 'item_done', 'item_waits', 'item_failed', 'stage_started', 'run_reopened')
-    ORDER BY id DESC LIMIT 1
-) AS last ON true
-WHERE runs.account_id = %(account)s AND runs.workflow_id = %(workflow)s
-    AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
-ORDER BY runs.status IN ('running', 'paused') DESC, runs.id DESC
-LIMIT %(limit)s
-
 -- name: run_stage_results
 SELECT
     stage, processed, created, words, batches, planned, credits, failed, skipped, partial, output,

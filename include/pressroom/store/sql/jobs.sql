@@ -1,7 +1,8 @@
 -- Runs as jobs: pages of them, and what one is doing now.
 
 -- name: runs_page
--- As workflow_runs, over the account; `state` as in JobState. What was used is added up for the page's runs only.
+-- `state` as in JobState: items wait for another try when the last thing that work said is that a batch ended with some.
+-- What a run used is what the ledger says, not a number kept beside it, and is added up for the page's runs only.
 SELECT page.*, coalesce(used.credits, 0) AS credits_used, coalesce(used.cents, 0) AS cents
 FROM (
     SELECT * FROM (
@@ -9,8 +10,7 @@ FROM (
             runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
             runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
             runs.resumed_at, runs.cancelled_at, runs.completed_at, runs.lease_until,
-            runs.lease_until < now() AS lease_over, coalesce(last.items_wait, false) AS items_wait,
-            runs.workflow_id, workflows.kind, workflows.slug,
+            runs.lease_until < now() AS lease_over, runs.workflow_id, workflows.kind, workflows.slug,
             CASE
                 WHEN runs.status = 'running' AND runs.current_stage IS NULL THEN 'pending'
                 WHEN runs.status = 'running' AND (runs.lease_until < now() OR coalesce(last.items_wait, false))
@@ -28,6 +28,7 @@ FROM (
         ) AS last ON true
         WHERE runs.account_id = %(account)s
             AND (%(run)s::bigint IS NULL OR runs.id = %(run)s)
+            AND (%(live)s::boolean IS NULL OR (runs.status IN ('running', 'paused')) = %(live)s)
             AND (%(workflow)s::bigint IS NULL OR runs.workflow_id = %(workflow)s)
             AND (%(kind)s::text IS NULL OR workflows.kind = %(kind)s)
             AND (%(before)s::bigint IS NULL OR runs.id < %(before)s)
