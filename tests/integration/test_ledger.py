@@ -190,6 +190,17 @@ def test_whoever_locks_the_account_stands_in_nobodys_way(database_url: str, stor
         with world.store.transaction(world.account_id) as tx:
             tx.run("lock_account")
 
+    def until_waiting(number: int) -> None:
+        for _ in range(1000):
+            waiting = world.sql(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if len(waiting) == number:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{number} do not wait")
+
     update = "UPDATE accounts SET name = name WHERE id = %s"
     with (
         ThreadPoolExecutor(3) as pool,
@@ -201,10 +212,11 @@ def test_whoever_locks_the_account_stands_in_nobodys_way(database_url: str, stor
         third.execute(update, [world.account_id])
         first.execute("INSERT INTO ai_cache VALUES (%s, 'k', 'a', 'm')", [world.account_id])
         behind = pool.submit(first.execute, shared)  # waits for the second one
-        locking = pool.submit(lock)
-        time.sleep(0.5)
+        until_waiting(1)
+        locking = pool.submit(lock)  # waits for the third one
+        until_waiting(2)
         updating = pool.submit(second.execute, update, [world.account_id])
-        time.sleep(0.5)  # all of them have begun
+        until_waiting(3)
         third.commit()
         updating.result(20)
         second.commit()
