@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.definitions import Account, Automation, BrandContext, Site
 from pressroom.domain.errors import DefinitionError, PermanentError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
@@ -167,9 +167,12 @@ def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[W
 def whole(row: Mapping[str, Any]) -> dict[str, Any]:
     """A definition as stored, with what has columns of its own."""
     found: dict[str, Any] = dict(row["definition"])
-    for column in ("status", "automation"):
-        if row.get(column) is not None:
-            found[column] = row[column]
+    if row.get("status") is not None:
+        found["status"] = row["status"]
+    automation = row.get("automation")  # the row of a site's automation_configs
+    if automation is not None:
+        columns = {**automation, "time": automation["scheduled_time"]}
+        found["automation"] = {name: columns[name] for name in Automation.model_fields}
     return found
 
 

@@ -3,18 +3,7 @@
 -- name: site_definitions
 SELECT sites.id, sites.slug, sites.status, sites.definition,
     greatest(sites.updated_at, automation.updated_at) AS updated_at,
-    CASE WHEN automation.site_id IS NOT NULL THEN jsonb_build_object(
-        'enabled', automation.enabled,
-        'frequency', automation.frequency,
-        'time', automation.scheduled_time,
-        'timezone', automation.timezone,
-        'cron', automation.cron,
-        'batch_sizes', automation.batch_sizes,
-        'within_stage_delay', automation.within_stage_delay,
-        'between_stage_delay', automation.between_stage_delay,
-        'concurrency', automation.concurrency,
-        'articles_per_run', automation.articles_per_run
-    ) END AS automation,
+    to_jsonb(automation) AS automation,
     EXISTS (
         SELECT FROM runs
         WHERE runs.account_id = %(account)s AND runs.workflow_id = sites.id AND runs.status IN ('running', 'paused')

@@ -23,18 +23,7 @@ SELECT
     sites.id AS workflow_id, sites.account_id, sites.slug, sites.status, sites.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
     brand_contexts.id AS brand_id, brand_contexts.definition AS brand,
-    CASE WHEN automation.site_id IS NOT NULL THEN jsonb_build_object(
-        'enabled', automation.enabled,
-        'frequency', automation.frequency,
-        'time', automation.scheduled_time,
-        'timezone', automation.timezone,
-        'cron', automation.cron,
-        'batch_sizes', automation.batch_sizes,
-        'within_stage_delay', automation.within_stage_delay,
-        'between_stage_delay', automation.between_stage_delay,
-        'concurrency', automation.concurrency,
-        'articles_per_run', automation.articles_per_run
-    ) END AS automation
+    to_jsonb(automation) AS automation
 FROM sites
 JOIN workflows ON workflows.id = sites.id
 JOIN accounts ON accounts.id = sites.account_id
