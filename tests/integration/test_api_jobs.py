@@ -117,6 +117,8 @@ async def test_jobs_are_listed_by_state_kind_and_workflow(control: Control, miss
     first = await control.get(JOBS, limit=1)
     second = await control.get(JOBS, limit=1, cursor=first["next_cursor"])
     assert [one["id"] for one in second["items"]] == [f"job_{failed.id}"]
+    both = await control.get(JOBS, expect=422, site=1, mission=f"msn_{mission.mission_id}")
+    assert both["remedy"] == "name a site or a mission"
     assert (await control.get(JOBS, user="nobody"))["items"] == []
 
 

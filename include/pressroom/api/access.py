@@ -21,7 +21,7 @@ from pressroom.api.problems import Problem, not_found
 from pressroom.definitions.reading import WorkflowRow, workflow
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
-from pressroom.domain.public_ids import row_id
+from pressroom.domain.public_ids import row_id, row_number
 from pressroom.store.database import SYSTEM, Store, Tx
 
 RANKS = {role: rank for rank, role in enumerate(Role)}
@@ -81,15 +81,15 @@ class Scope:
         return self.plane.store()
 
     @contextmanager
-    def reading(self) -> Iterator[Tx]:
-        """A transaction in the account."""
+    def transaction(self) -> Iterator[Tx]:
+        """A transaction in the account. One that changes something adds to the audit log; see ``note``."""
         with self.store.transaction(self.account_id) as tx:
             yield tx
 
     @contextmanager
     def changing(self, action: str, target: str, **details: Any) -> Iterator[Tx]:
         """A transaction that is on record in the audit log when it succeeds, and only then."""
-        with self.store.transaction(self.account_id) as tx:
+        with self.transaction() as tx:
             yield tx
             self.note(tx, action, target, **details)
 
@@ -110,8 +110,7 @@ class Scope:
 
 def _numbered(kind: Kind, example: int = 12) -> Callable[..., Target]:
     def locate(id: str = Path(description=f"the {kind}'s number", examples=[str(example)])) -> Target:
-        number = int(id) if id.isascii() and id.isdigit() and len(id) < 20 else 0
-        return Target(kind, number if 0 < number <= public_ids.LARGEST else None)
+        return Target(kind, row_number(id))
 
     return locate
 

@@ -270,7 +270,7 @@ def _find(scope: Scope, ids: Sequence[str]) -> dict[str, Piece]:
     """Those that are the account's, by their public ids."""
     articles = [number for one in ids if (number := row_id(ARTICLE, one)) is not None]
     posts = [number for one in ids if (number := row_id(CONTENT, one)) is not None]
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows("content_statuses", articles=articles, posts=posts)
     pieces = [Piece(row["kind"], row["id"], row["workflow_id"]) for row in rows]
     return {piece.name: piece for piece in pieces}

@@ -104,7 +104,7 @@ class Kind(Generic[D, V]):
 
     def page(self, scope: Scope, paging: Paging, status: str | None = None) -> Page[V]:
         """The account's definitions, latest first. One that cannot be read is left out, as the log says."""
-        with scope.reading() as tx:
+        with scope.transaction() as tx:
             rows = saving.listed(tx, self.name, status=status, before=paging.before, limit=paging.fetch)
         found = paging.page(rows, self._readable, lambda row: [row.id])
         return Page(items=[one for one in found.items if one is not None], next_cursor=found.next_cursor)
@@ -115,7 +115,7 @@ class Kind(Generic[D, V]):
 
     def there(self, scope: Scope) -> Stored:
         """Its row."""
-        with scope.reading() as tx:
+        with scope.transaction() as tx:
             found = saving.stored(tx, self.name, id=scope.id)
         if found is None:
             raise not_found(self.name)
@@ -126,7 +126,7 @@ class Kind(Generic[D, V]):
         named = {"kind": self.model.model_fields["kind"].default, "account": scope.account}
         definition = self.checked(scope, {**named, **body})
         try:
-            with scope.reading() as tx:
+            with scope.transaction() as tx:
                 made = saving.create(tx, definition)
                 scope.note(tx, f"{self.name}.create", f"{self.name}:{made.id}", slug=made.slug)
         except SlugTaken as taken:
@@ -145,9 +145,22 @@ class Kind(Generic[D, V]):
             raise problem(wrong)
         return self.view(self.edit(scope, "update", lambda there: merged(there.data, patch)))
 
-    def turn(self, scope: Scope, action: str, status: str) -> V:
-        """Give it another status."""
-        there = self.edit(scope, action, lambda there: {**there.data, "status": status})
+    def turn(
+        self,
+        scope: Scope,
+        action: str,
+        status: str,
+        *,
+        may: Callable[[Stored], None] = lambda there: None,
+        also: Callable[[Tx, Stored], None] | None = None,
+    ) -> V:
+        """Give it another status. ``may`` raises when it cannot go there; ``also``: as in ``edit``."""
+
+        def change(there: Stored) -> dict[str, Any]:
+            may(there)
+            return {**there.data, "status": status}
+
+        there = self.edit(scope, action, change, also)
         return self.view(there, GOES_ON if there.row["live"] and status != "active" else None)
 
     def edit(
@@ -155,24 +168,24 @@ class Kind(Generic[D, V]):
         scope: Scope,
         action: str,
         change: Callable[[Stored], Mapping[str, Any]],
-        also: Callable[[Tx], None] | None = None,
+        also: Callable[[Tx, Stored], None] | None = None,
     ) -> Stored:
         """Change the one that the request is about, and note it in the audit log when something changed.
 
         The change is checked before it is stored, as long as that takes, and made anew when somebody else was
-        quicker. ``also``: what else to do in the same transaction.
+        quicker. ``also``: what else to do in the same transaction, given what there was before.
         """
         for _ in range(TRIES):
             there = self.there(scope)
             definition = self.checked(scope, change(there), there)
             try:
-                with scope.reading() as tx:
+                with scope.transaction() as tx:
                     found, keys = saving.update(tx, definition, there.data)
                     if keys:
                         scope.note(tx, f"{self.name}.{action}", f"{self.name}:{scope.id}", changed=list(keys))
                     if also is None:
                         return found
-                    also(tx)
+                    also(tx, there)
                 return self.there(scope)
             except saving.ChangedMeanwhile:
                 continue

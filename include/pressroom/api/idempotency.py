@@ -72,7 +72,7 @@ class Idempotency:
 
     def _begin(self, scope: Scope) -> JSONResponse | None:
         facts = self._facts(scope)
-        with scope.reading() as tx:
+        with scope.transaction() as tx:
             tx.run("idempotency_forget", kept=KEPT)
             if tx.value("idempotency_begin", fingerprint=self.fingerprint, stale=STALE, **facts):
                 return None
@@ -90,11 +90,11 @@ class Idempotency:
         return JSONResponse(found["body"], found["status"], headers={REPLAYED: "true"}, media_type=media)
 
     def _answer(self, scope: Scope, status: int, body: Any) -> None:
-        with scope.reading() as tx:
+        with scope.transaction() as tx:
             tx.run("idempotency_answer", status=status, body=to_json(body), **self._facts(scope))
 
     def _drop(self, scope: Scope) -> None:
-        with scope.reading() as tx:
+        with scope.transaction() as tx:
             tx.run("idempotency_drop", **self._facts(scope))
 
 

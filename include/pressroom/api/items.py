@@ -19,7 +19,6 @@ from pressroom.store.database import Tx
 
 V = TypeVar("V")
 
-SiteFilter = Annotated[int | None, Query(ge=1, le=LARGEST, description="the site's number")]
 ClusterFilter = Annotated[int | None, Query(ge=1, le=LARGEST, description="the cluster's number")]
 DisabledFilter = Annotated[
     bool | None, Query(description="false: only those that stages work on; true: only the others")
@@ -75,7 +74,7 @@ def told_apart(scope: Scope, taken: Callable[[Tx], Problem | None]) -> Iterator[
     try:
         yield
     except PermanentError:
-        with scope.reading() as tx:
+        with scope.transaction() as tx:
             problem = taken(tx)
         if problem is not None:
             raise problem from None

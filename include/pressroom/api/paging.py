@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
-from pressroom.api.problems import invalid
+from pressroom.api.problems import Problem, invalid
 from pressroom.domain.public_ids import LARGEST
 
 T = TypeVar("T")
@@ -24,6 +24,11 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next_cursor: str | None = None
+
+
+def wrong_cursor() -> Problem:
+    """The answer for a cursor that the list did not give."""
+    return invalid("query.cursor", "is none of this list's", remedy="take next_cursor as it came")
 
 
 class Paging:
@@ -44,7 +49,7 @@ class Paging:
         if found is None:
             return None
         if len(found) != 1 or type(found[0]) is not int or not 0 <= found[0] <= LARGEST:
-            raise invalid("query.cursor", "is none of this list's", remedy="take next_cursor as it came")
+            raise wrong_cursor()
         return int(found[0])
 
     def at(self) -> list[Any] | None:
@@ -56,7 +61,7 @@ class Paging:
         except (ValueError, binascii.Error, RecursionError):
             found = None
         if not isinstance(found, list):
-            raise invalid("query.cursor", "is none of this list's", remedy="take next_cursor as it came")
+            raise wrong_cursor()
         return found
 
     def page(self, rows: Sequence[R], show: Callable[[R], T], key: Callable[[R], Sequence[Any]]) -> Page[T]:

@@ -98,5 +98,5 @@ def _refused(error: PressroomError) -> str:
 
 
 def _in_account(scope: Scope, work: Callable[[Tx], T]) -> T:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return work(tx)

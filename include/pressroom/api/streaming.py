@@ -63,7 +63,7 @@ async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
 
 
 def _read(scope: Scope, run_id: int, after: int) -> tuple[bool, list[LogLine]]:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         # The state is read before the lines, so that nothing written before the end is missed.
         live = bool(tx.value("log_state", run=run_id))
         return live, reports.log_tail(tx, run_id, LINES, after)

@@ -54,10 +54,7 @@ def output(
         if chosen is None:
             raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
         pipeline = pipeline_of_dag(row.workflow, chosen.dag_id)
-        found = reports.status(tx, row.workflow_id, pipeline, chosen.id)
-        if found is None:
-            raise PermanentError(f"run {chosen.id} of {name} is gone")
-        outputs = reports.outputs(tx, row.run(found.run.id), pipeline, found)
+        outputs = reports.outputs(tx, row.run(chosen.id), pipeline, reports.status_of(tx, chosen, pipeline))
     if stage is not None:
         outputs = [each for each in outputs if each["stage"] == stage]
         if not outputs:

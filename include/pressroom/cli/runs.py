@@ -98,7 +98,7 @@ def status(name: Name) -> None:
         chosen = reports.run_of(tx, row.workflow_id)
         found = None
         if chosen is not None:
-            found = reports.status(tx, row.workflow_id, _pipeline(row, chosen.dag_id), chosen.id)
+            found = reports.status_of(tx, chosen, _pipeline(row, chosen.dag_id))
     if found is None:
         typer.echo(f"{name} has no runs yet")
         return

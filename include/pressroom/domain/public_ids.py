@@ -25,8 +25,13 @@ def public_id(prefix: str, number: int) -> str:
     return f"{prefix}_{number}"
 
 
+def row_number(given: str) -> int | None:
+    """12 for ``12``; None for what no row can have."""
+    number = int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0
+    return number if 0 < number <= LARGEST else None
+
+
 def row_id(prefix: str, given: str) -> int | None:
     """12 for ``msn_12``; None for what is no id of that kind."""
     match = _ID.fullmatch(given)
-    number = int(match[2]) if match and match[1] == prefix else 0
-    return number if 0 < number <= LARGEST else None
+    return row_number(match[2]) if match and match[1] == prefix else None

@@ -96,7 +96,7 @@ def list_accounts(plane: PlaneDep, caller: Caller = signed_in()) -> list[Account
 @router.get("/api-keys")
 def list_keys(paging: Paged, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> Page[ApiKeyView]:
     """The account's API keys, newest first, revoked ones included."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows("api_keys", key=None, before=paging.before, limit=paging.fetch)
     return paging.page(rows, _key, lambda row: [row["id"]])
 
@@ -108,7 +108,7 @@ def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) ->
         raise Problem(403, "a key cannot make one with a higher role")
     key = f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
     facts = {"role": body.role.value, "prefix": key[:12], "key_hash": hash_of_key(key)}
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         number = tx.value(
             "api_key_insert", label=body.name, by=scope.caller.label, expires_at=body.expires_at, **facts
         )
@@ -135,7 +135,7 @@ def list_audit(
     scope: Scope = allowed(Role.OWNER, ACCOUNT),
 ) -> Page[AuditView]:
     """Who did what, to what, newest first."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows(
             "audit_list", before=paging.before, limit=paging.fetch, actor=actor, action=action, target=target
         )

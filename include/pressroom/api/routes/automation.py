@@ -37,7 +37,7 @@ from pressroom.definitions.reading import WorkflowRow, parse
 from pressroom.definitions.saving import Stored
 from pressroom.domain.definitions import Automation, Role, Site, dump
 from pressroom.domain.errors import InsufficientCredits, RunConflict
-from pressroom.domain.public_ids import JOB, LARGEST, public_id, row_id
+from pressroom.domain.public_ids import JOB, public_id, row_id, row_number
 from pressroom.engine import control, reports
 from pressroom.engine.control import RunState
 from pressroom.engine.reports import JobFilter, JobState
@@ -56,8 +56,7 @@ def _site(site_id: SiteQuery = None) -> Target:
         raise Problem(400, "site_id is missing", remedy="add ?site_id=NUMBER; GET sites lists them")
     if not (site_id.isascii() and site_id.isdigit()):
         raise Problem(400, "site_id is no number", remedy="add ?site_id=NUMBER; GET sites lists them")
-    number = int(site_id) if len(site_id) < 20 else 0
-    return Target("site", number if 0 < number <= LARGEST else None)
+    return Target("site", row_number(site_id))
 
 
 def _run(run_id: RunQuery = None) -> Target:
@@ -70,7 +69,7 @@ def _run(run_id: RunQuery = None) -> Target:
 @router.get("/config")
 def config(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> ConfigView:
     """The site's automation: schedule, batch sizes, delays."""
-    return _config(scope, _site_of(scope).automation)
+    return _config(scope, scope.workflow().run().site.automation)
 
 
 @router.put("/update_config")
@@ -79,13 +78,14 @@ def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "
 
     def change(there: Stored) -> dict[str, Any]:
         try:
-            after = Automation.model_validate(body.merged(parse(Automation, there.data["automation"], "")))
+            before = parse(Automation, there.data["automation"], there.slug)
+            after = Automation.model_validate(body.merged(before))
         except ValidationError as error:
             raise _invalid_config(error) from None
         return {**there.data, "automation": dump(after)}
 
-    SITES.edit(scope, "configure", change)
-    return _config(scope, _site_of(scope).automation)
+    stored = SITES.edit(scope, "configure", change)
+    return _config(scope, parse(Automation, stored.data["automation"], stored.slug))
 
 
 @router.post("/run_now", status_code=202, response_model=Started)
@@ -111,7 +111,7 @@ async def run_now(
 @router.get("/current_run")
 def current_run(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> CurrentRun | None:
     """The run that is running or paused, with what its stages made; null when none is."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         live = control.live_run(tx, scope.id)
         if live is None:
             return None
@@ -122,7 +122,7 @@ def current_run(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> CurrentRu
 @router.get("/pipeline_overview")
 def pipeline_overview(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> Overview:
     """What waits in each stage, whether or not a run is on."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         stages = reports.overview(tx, scope.id, SITE)
         counts: dict[str, dict[str, int]] = {}
         for row in tx.rows("site_status_counts", site=scope.id):
@@ -144,7 +144,7 @@ def current_processing(
     run_id: RunQuery = None, scope: Scope = allowed(Role.VIEWER, _site, "site")
 ) -> Processing | None:
     """What the live run is doing at this moment; null when none is running."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         live = control.live_run(tx, scope.id)
         if run_id is not None and reports.run_of(tx, scope.id, row_id(JOB, run_id) or 0) is None:
             raise not_found("run")
@@ -153,7 +153,7 @@ def current_processing(
     found = _status(scope, scope.workflow(), live.id)
     if found is None:
         return None
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         in_work = tx.all("items_in_work", InWork, run=live.id)
         done = tx.all("items_done_last", DoneLast, run=live.id)
     now = next((stage for stage in found.stages if stage.name == found.run.current_stage), None)
@@ -197,7 +197,7 @@ def history(
     which = JobFilter(
         workflow=scope.id, state=status, trigger=trigger_type, since=since, until=until, before=paging.before
     )
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         found = reports.jobs(tx, which, paging.fetch)
     return paging.page(found, RunRow.of, lambda run: [run.id])
 
@@ -209,7 +209,7 @@ def logs(
 ) -> Logs:
     """The tail of a run's activity log."""
     _row_of_run(scope)
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         found = reports.log_tail(tx, scope.id, lines)
     return Logs.model_validate({"run_id": public_id(JOB, scope.id), "lines": [vars(line) for line in found]})
 
@@ -218,7 +218,7 @@ def logs(
 def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView:
     """The credits that a run started now would need, and whether the account has them."""
     row = scope.workflow()
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         expected = SITE.estimate(tx, row.run())
         have = reports.balance(tx)
     return EstimateView(
@@ -231,12 +231,8 @@ def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView
 # What they share --------------------------------------------------------------------------------------
 
 
-def _site_of(scope: Scope) -> Site:
-    return scope.workflow().run().site
-
-
 def _config(scope: Scope, automation: Automation) -> ConfigView:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows("automation_config", site=scope.id)
     last = rows[0]["last_run_at"] if rows else None
     return ConfigView.of(scope.id, automation, last, datetime.now(UTC))
@@ -267,11 +263,11 @@ def _started(state: RunState) -> Started:
 
 
 def _status(scope: Scope, row: WorkflowRow, run_id: int) -> reports.RunStatus | None:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         chosen = reports.run_of(tx, row.workflow_id, run_id)
         if chosen is None:
             return None
-        return reports.status(tx, row.workflow_id, pipeline_of_dag(row.workflow, chosen.dag_id), run_id)
+        return reports.status_of(tx, chosen, pipeline_of_dag(row.workflow, chosen.dag_id))
 
 
 def _steered(scope: Scope, action: Literal["pause", "resume", "cancel"]) -> CurrentRun:

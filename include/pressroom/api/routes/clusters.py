@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from pressroom.api.access import ACCOUNT, CLUSTER, Scope, allowed
 from pressroom.api.bodies import Body
+from pressroom.api.filters import SiteFilter
 from pressroom.api.items import (
     DisabledFilter,
     Line,
     Named,
-    SiteFilter,
     check_site,
     one,
     told_apart,
@@ -73,7 +73,7 @@ def list_clusters(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[ClusterView]:
     """Clusters, newest first."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         check_site(tx, site)
         rows = tx.rows(
             "clusters_page",
@@ -89,7 +89,7 @@ def list_clusters(
 @router.post("", status_code=201)
 def create_cluster(body: NewCluster, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> ClusterView:
     """Make a cluster. Keywords come to it by the stage, when it finds that they belong there."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         check_site(tx, body.site_id)
         number = tx.value(
             "cluster_create", site=body.site_id, label=body.name, normalized=normalize(body.name),
@@ -104,7 +104,7 @@ def create_cluster(body: NewCluster, scope: Scope = allowed(Role.EDITOR, ACCOUNT
 @router.get("/{id}")
 def get_cluster(scope: Scope = allowed(Role.VIEWER, CLUSTER)) -> ClusterView:
     """One cluster."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return _view(one(tx, "cluster_row", "cluster", id=scope.id))
 
 

@@ -38,12 +38,13 @@ from pressroom.api.decisions import (
     RejectBody,
     piece_of,
 )
+from pressroom.api.filters import MissionFilter, SiteFilter, workflow_of
 from pressroom.api.idempotency import IdempotencyDep
-from pressroom.api.paging import Page, Paged, Paging
-from pressroom.api.problems import invalid, not_found
+from pressroom.api.paging import Page, Paged, Paging, wrong_cursor
+from pressroom.api.problems import not_found
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.public_ids import LARGEST, MISSION, row_id
+from pressroom.domain.public_ids import LARGEST
 
 router = APIRouter(prefix="/content", tags=["content"])
 
@@ -55,10 +56,8 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 def list_content(
     paging: Paged,
     kind: ContentKind | None = None,
-    site: Annotated[int | None, Query(ge=1, le=LARGEST, description="only this site's articles")] = None,
-    mission: Annotated[
-        str | None, Query(max_length=40, description="only this mission's posts", examples=["msn_12"])
-    ] = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
     status: Annotated[
         ContentStatus | None,
         Query(description="only those; articles wait in review, posts in pending_review; null: not archived"),
@@ -66,19 +65,15 @@ def list_content(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[ContentRow]:
     """Articles and posts, newest first."""
-    if site is not None and mission is not None:
-        raise invalid("query.mission", "a site has no missions", remedy="name a site or a mission")
     where: dict[str, Any] = {
+        "workflow": workflow_of(site, mission),
         **_after(paging),
         "limit": paging.fetch,
         "article_statuses": _statuses(ArticleStatus, status) if kind != "post" and mission is None else [],
         "post_statuses": _statuses(PostStatus, status) if kind != "article" and site is None else [],
     }
-    page = "content_page"
-    if site is not None or mission is not None:
-        page, where["workflow"] = "content_page_of", site or row_id(MISSION, mission or "") or 0
-    with scope.reading() as tx:
-        keys = [(row["kind"], row["id"]) for row in tx.rows(page, **where)]
+    with scope.transaction() as tx:
+        keys = [(row["kind"], row["id"]) for row in tx.rows("content_page", **where)]
         found = {
             (row["kind"], row["id"]): row
             for row in tx.rows(
@@ -110,9 +105,7 @@ def _after(paging: Paging) -> dict[str, Any]:
         if not 0 <= number <= LARGEST:
             raise ValueError(number)
     except (ValueError, TypeError):
-        raise invalid(
-            "query.cursor", "is none of this list's", remedy="take next_cursor as it came"
-        ) from None
+        raise wrong_cursor() from None
     # Of one moment the posts come first, and then the articles.
     return {
         "at": at,
@@ -134,7 +127,7 @@ async def approve_many(
 @router.get("/{id}")
 def get_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> ContentView:
     """An article or a post, with everything about it."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return whole(tx, scope, _base(request))
 
 
@@ -144,14 +137,14 @@ def edit_content(
 ) -> ContentView:
     """Change its text. What was approved is void: it waits for review again."""
     decisions.edit(scope, piece_of(scope), body)
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return whole(tx, scope, _base(request))
 
 
 @router.get("/{id}/preview", response_class=HTMLResponse)
 def preview_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> HTMLResponse:
     """The piece as an HTML page, without scripts."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return HTMLResponse(previews.preview(tx, scope, _base(request)), headers=previews.HEADERS)
 
 
@@ -167,7 +160,7 @@ def get_image(
     scope: Scope = allowed(Role.VIEWER, CONTENT),
 ) -> Response:
     """A picture that is kept in a folder of this server's."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         if scope.kind == "article":
             images = tx.rows("content_images", content=scope.id)
             found = [(one["media_url"], one["media_type"]) for one in images if one["position"] == position]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pressroom.api.access import ACCOUNT, FLOW, MISSION, SITE, Scope, allowed
 from pressroom.api.bodies import Body
 from pressroom.api.jobs import WorkflowKind
-from pressroom.api.paging import Page, Paged
+from pressroom.api.paging import Page, Paged, wrong_cursor
 from pressroom.api.problems import invalid
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import JOB, LARGEST, public_id
@@ -68,8 +68,8 @@ def list_failures(
                 "last_stage": str(last_stage), "last_item": str(last_item),
             }  # fmt: skip
         except (ValueError, TypeError, OverflowError):
-            raise invalid("query.cursor", "is none of this list's") from None
-    with scope.reading() as tx:
+            raise wrong_cursor() from None
+    with scope.transaction() as tx:
         rows = tx.rows("failures_page", workflow=workflow, stage=stage, limit=paging.fetch, **last)
     return paging.page(
         rows, _view, lambda row: [row["at"].isoformat(), row["workflow_id"], row["stage"], row["item"]]

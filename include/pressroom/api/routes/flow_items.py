@@ -12,19 +12,19 @@ from pydantic import BaseModel, Field
 
 from pressroom.api.access import ACCOUNT, GATE, ITEM, Scope, allowed
 from pressroom.api.bodies import Body
+from pressroom.api.filters import FlowFilter, JobFilter, number_of
 from pressroom.api.idempotency import IdempotencyDep
 from pressroom.api.paging import Page, Paged
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import RunConflict
-from pressroom.domain.public_ids import public_id, row_id
+from pressroom.domain.public_ids import public_id
 from pressroom.engine import gates
 from pressroom.store.database import Tx
 
 router = APIRouter(tags=["flows"])
 
 ItemStatus = Literal["active", "done", "agent_skipped", "skipped", "rejected", "failed"]
-FlowQuery = Annotated[str | None, Query(max_length=40, description="only this flow's", examples=["flw_12"])]
 
 
 class ItemRow(BaseModel):
@@ -95,17 +95,17 @@ class Answered(BaseModel):
 @router.get("/flow-items")
 def list_items(
     paging: Paged,
-    flow: FlowQuery = None,
-    job: Annotated[str | None, Query(max_length=40, description="only this job's")] = None,
+    flow: FlowFilter = None,
+    job: JobFilter = None,
     status: ItemStatus | None = None,
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[ItemRow]:
     """The account's items, newest first."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows(
             "flow_items_page", item=None, status=status, before=paging.before, limit=paging.fetch,
-            flow=None if flow is None else row_id(public_ids.FLOW, flow) or 0,
-            run=None if job is None else row_id(public_ids.JOB, job) or 0,
+            flow=number_of(public_ids.FLOW, flow),
+            run=number_of(public_ids.JOB, job),
         )  # fmt: skip
     return paging.page(rows, lambda row: ItemRow(**_item(row)), lambda row: [row["id"]])
 
@@ -113,7 +113,7 @@ def list_items(
 @router.get("/flow-items/{id}")
 def get_item(scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
     """An item with all that it went through."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         [row] = tx.rows(
             "flow_items_page", item=scope.id, status=None, before=None, limit=1, flow=None, run=None
         )
@@ -125,15 +125,15 @@ def get_item(scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
 def list_gates(
     paging: Paged,
     *,
-    flow: FlowQuery = None,
+    flow: FlowFilter = None,
     everything: Annotated[bool, Query(alias="all", description="true: answered ones too")] = False,
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[GateView]:
     """What waits for an answer, newest first."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows(
             "gates_page", gate=None, open_only=not everything, before=paging.before, limit=paging.fetch,
-            flow=None if flow is None else row_id(public_ids.FLOW, flow) or 0,
+            flow=number_of(public_ids.FLOW, flow),
         )  # fmt: skip
     return paging.page(rows, _gate, lambda row: [row["id"]])
 
@@ -141,7 +141,7 @@ def list_gates(
 @router.get("/gates/{id}")
 def get_gate(scope: Scope = allowed(Role.VIEWER, GATE)) -> GateView:
     """A gate."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return _gate(_row(tx, scope.id))
 
 
@@ -164,7 +164,7 @@ async def answer_gate(
 
 def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:
     """Record the answer; of a gate on Airflow's page, the task that waits comes back instead."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         row = _row(tx, scope.id)
         if row["outcome"] is not None:
             raise RunConflict(f"this was answered already ({row['outcome']}, by {row['answered_by']})")
@@ -177,7 +177,7 @@ def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:
 
 
 def _note(scope: Scope, body: AnswerBody) -> None:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         scope.note(tx, "gate.answer", public_id(public_ids.GATE, scope.id), decision=body.decision)
 
 

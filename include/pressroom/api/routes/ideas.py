@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from pressroom.api.access import ACCOUNT, IDEA, Scope, allowed
 from pressroom.api.bodies import Body
+from pressroom.api.filters import SiteFilter
 from pressroom.api.items import (
     ClusterFilter,
     DisabledFilter,
     Filled,
     Line,
     Named,
-    SiteFilter,
     check_site,
     one,
     told_apart,
@@ -97,7 +97,7 @@ def list_ideas(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[IdeaView]:
     """Ideas, newest first."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         check_site(tx, site)
         rows = tx.rows(
             "ideas_page", before=paging.before, limit=paging.fetch, site=site, cluster=cluster_id,
@@ -110,7 +110,7 @@ def list_ideas(
 def create_idea(body: NewIdea, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> IdeaView:
     """Add an idea of one's own: the next run makes a task of it, and then an article."""
     facts = body.model_dump(exclude={"site_id", "cluster_id"})
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         check_site(tx, body.site_id)
         number = tx.value(
             "idea_create", site=body.site_id, cluster=body.cluster_id, **with_normalized(facts, "title")
@@ -126,7 +126,7 @@ def create_idea(body: NewIdea, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> 
 @router.get("/{id}")
 def get_idea(scope: Scope = allowed(Role.VIEWER, IDEA)) -> IdeaView:
     """One idea."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return _view(one(tx, "idea_row", "idea", id=scope.id))
 
 

@@ -68,7 +68,7 @@ def list_insights(
         number = row_id(public_ids.MISSION, mission)
         if number is None:
             raise invalid("query.mission", f"{mission!r} is no mission's id", remedy="as in msn_12")
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows("insights_page", id=None, mission=number, before=paging.before, limit=paging.fetch)
     return paging.page(rows, _view, lambda row: [row["id"]])
 
@@ -76,14 +76,14 @@ def list_insights(
 @router.get("/{id}")
 def get_insight(scope: Scope = allowed(Role.VIEWER, INSIGHT)) -> InsightView:
     """An insight."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return _view(_row(tx, scope.id))
 
 
 @router.post("/{id}/revert")
 def revert_insight(scope: Scope = allowed(Role.APPROVER, INSIGHT)) -> InsightView:
     """Take back, for good, what was changed because of an insight: the next cycle is planned without it."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         row = _row(tx, scope.id)
         change = row["change_id"]
         if change is None:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
 from pressroom.api.access import ACCOUNT, JOB, Scope, Target, allowed
+from pressroom.api.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.idempotency import IdempotencyDep
 from pressroom.api.jobs import Accepted, JobBody, JobRow, JobView, Retried, RetryBody, WorkflowKind
 from pressroom.api.paging import Page, Paged
@@ -68,9 +69,9 @@ async def create_job(
 def list_jobs(
     paging: Paged,
     kind: WorkflowKind | None = None,
-    site: Annotated[int | None, Query(ge=1, le=LARGEST, description="only this site's")] = None,
-    mission: Annotated[str | None, Query(max_length=100, description="only this mission's")] = None,
-    flow: Annotated[str | None, Query(max_length=100, description="only this flow's")] = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
+    flow: FlowFilter = None,
     state: Annotated[JobState | None, Query(description="only those")] = None,
     trigger: Literal["manual", "scheduled"] | None = None,
     since: Annotated[AwareDatetime | None, Query(description="started at this time or later")] = None,
@@ -78,16 +79,11 @@ def list_jobs(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[JobRow]:
     """The account's jobs, newest first."""
-    workflow = site
-    if mission is not None:
-        workflow = row_id(public_ids.MISSION, mission) or 0
-    if flow is not None:
-        workflow = row_id(public_ids.FLOW, flow) or 0
     which = JobFilter(
-        workflow=workflow, kind=kind, state=state, trigger=trigger, since=since, until=until,
-        before=paging.before,
+        workflow=workflow_of(site, mission, flow), kind=kind, state=state, trigger=trigger, since=since,
+        until=until, before=paging.before,
     )  # fmt: skip
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         found = reports.jobs(tx, which, paging.fetch)
     return paging.page(found, JobRow.of, lambda job: [job.id])
 
@@ -123,7 +119,7 @@ def get_logs(
             events(scope, scope.id, from_line or 0), media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )  # fmt: skip
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         found = reports.log_tail(tx, scope.id, lines, after)
     log = JobLog.model_validate(
         {
@@ -187,7 +183,7 @@ async def roll_back_job(
 
 
 def _row_and_run(scope: Scope) -> tuple[WorkflowRow, control.RunState]:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         run = control.get(tx, scope.id)
     return scope.workflow(), run
 
@@ -208,7 +204,7 @@ def _steered(scope: Scope, action: Literal["pause", "resume", "cancel"]) -> JobV
 
 
 def _view(scope: Scope, row: WorkflowRow, run_id: int) -> JobView:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         jobs = reports.jobs(tx, JobFilter(run=run_id), 1)
         if not jobs:
             raise not_found("job")

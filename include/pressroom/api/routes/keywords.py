@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from pressroom.api.access import ACCOUNT, KEYWORD, Scope, allowed
 from pressroom.api.bodies import Body
-from pressroom.api.items import ClusterFilter, DisabledFilter, SiteFilter, check_site, one
+from pressroom.api.filters import SiteFilter
+from pressroom.api.items import ClusterFilter, DisabledFilter, check_site, one
 from pressroom.api.paging import Page, Paged
 from pressroom.api.problems import invalid
 from pressroom.api.views import Amount
@@ -114,7 +115,7 @@ def list_keywords(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[KeywordView]:
     """Keywords, newest first."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         check_site(tx, site)
         rows = tx.rows(
             "keywords_page", before=paging.before, limit=paging.fetch, site=site, cluster=cluster_id,
@@ -171,7 +172,7 @@ async def import_list(
 @router.get("/{id}")
 def get_keyword(scope: Scope = allowed(Role.VIEWER, KEYWORD)) -> KeywordView:
     """One keyword."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         return _view(one(tx, "keyword_row", "keyword", id=scope.id))
 
 

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
 from pressroom.api.access import ACCOUNT, Scope, allowed
-from pressroom.api.paging import Page, Paged, Paging
+from pressroom.api.filters import FlowFilter, JobFilter, MissionFilter, SiteFilter, named_workflow, number_of
+from pressroom.api.paging import Page, Paged, Paging, wrong_cursor
 from pressroom.api.problems import invalid, not_found
 from pressroom.api.views import Amount
-from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
-from pressroom.domain.public_ids import JOB, LARGEST, public_id, row_id
+from pressroom.domain.public_ids import JOB, LARGEST, public_id
 from pressroom.store.database import Tx
 
 router = APIRouter(prefix="/ledger", tags=["usage"])
@@ -48,10 +48,10 @@ class EntryView(BaseModel):
 def list_entries(
     paging: Paged,
     kind: EntryKind | None = None,
-    site: Annotated[int | None, Query(ge=1, le=LARGEST, description="the site's number")] = None,
-    mission: Annotated[str | None, Query(max_length=30, examples=["msn_12"])] = None,
-    flow: Annotated[str | None, Query(max_length=30, examples=["flw_12"])] = None,
-    job: Annotated[str | None, Query(max_length=30, examples=["job_12"])] = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
+    flow: FlowFilter = None,
+    job: JobFilter = None,
     stage: Annotated[str | None, Query(max_length=100)] = None,
     since: Annotated[AwareDatetime | None, Query(description="from then on")] = None,
     until: Annotated[AwareDatetime | None, Query(description="before then")] = None,
@@ -59,7 +59,7 @@ def list_entries(
 ) -> Page[EntryView]:
     """The entries, newest first."""
     at, number = _after(paging)
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = tx.rows(
             "ledger_page", at=at, id=number, limit=paging.fetch, kind=kind, stage=_plain("stage", stage),
             workflow=_workflow(tx, site, mission, flow), run=_run(tx, job), since=since, until=until,
@@ -79,7 +79,7 @@ def _after(paging: Paging) -> tuple[datetime | None, int | None]:
             return moment, number
     except (ValueError, TypeError):
         pass
-    raise invalid("query.cursor", "is none of this list's", remedy="take next_cursor as it came")
+    raise wrong_cursor()
 
 
 def _plain(field: str, text: str | None) -> str | None:
@@ -90,30 +90,20 @@ def _plain(field: str, text: str | None) -> str | None:
 
 def _workflow(tx: Tx, site: int | None, mission: str | None, flow: str | None) -> int | None:
     """The number of the one workflow that is asked for."""
-    asked = {
-        "site": site,
-        "mission": None if mission is None else row_id(public_ids.MISSION, mission) or 0,
-        "flow": None if flow is None else row_id(public_ids.FLOW, flow) or 0,
-    }
-    named = {kind: number for kind, number in asked.items() if number is not None}
-    if len(named) > 1:
-        raise invalid(
-            "query", f"{' and '.join(named)}: an entry belongs to one of them", remedy="ask for one"
-        )
-    for kind, number in named.items():
-        if tx.value("workflow_known", workflow=number, kind=kind) is None:
-            raise not_found(kind)
-        return number
-    return None
+    named = named_workflow(site, mission, flow)
+    if named is None:
+        return None
+    kind, number = named
+    if tx.value("workflow_known", workflow=number, kind=kind) is None:
+        raise not_found(kind)
+    return number
 
 
 def _run(tx: Tx, job: str | None) -> int | None:
-    if job is None:
-        return None
-    run: int | None = tx.value("run_known", run=row_id(JOB, job) or 0)
-    if run is None:
+    number = number_of(JOB, job)
+    if number is not None and tx.value("run_known", run=number) is None:
         raise not_found("job")
-    return run
+    return number
 
 
 def _view(row: dict[str, Any]) -> EntryView:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field
 
 from pressroom.api.access import ACCOUNT, MISSION, Scope, allowed
-from pressroom.api.definitions import GOES_ON, DefinitionView, Documented, Kind, MergePatch
+from pressroom.api.definitions import DefinitionView, Documented, Kind, MergePatch
 from pressroom.api.paging import Page, Paged
 from pressroom.api.problems import Problem
 from pressroom.api.views import Amount
@@ -116,23 +116,19 @@ def complete_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionVie
 
 
 def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequence[str]) -> MissionView:
-    before: list[Stored] = []
-
-    def change(there: Stored) -> dict[str, Any]:
+    def may(there: Stored) -> None:
         if there.data["status"] not in allowed_from:
             raise _refused(there, action, allowed_from)
-        before[:] = [there]
-        return {**there.data, "status": status}
 
-    def completed(tx: Tx) -> None:
-        row = before[0].row  # one that was over already stays over for the same reason
+    def completed(tx: Tx, before: Stored) -> None:
+        row = before.row  # one that was over already stays over for the same reason
         tx.run(
             "mission_completed", mission=scope.id, at=row["completed_at"] or datetime.now(UTC),
             why=row["completed_why"] or f"completed by {scope.caller.label}",
         )  # fmt: skip
 
-    there = MISSIONS.edit(scope, action, change, completed if status == "completed" else None)
-    return MISSIONS.view(there, GOES_ON if there.row["live"] and status != "active" else None)
+    also = completed if status == "completed" else None
+    return MISSIONS.turn(scope, action, status, may=may, also=also)
 
 
 def _refused(there: Stored, action: str, allowed_from: Sequence[str]) -> Problem:

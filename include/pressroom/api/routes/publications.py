@@ -11,11 +11,13 @@ from pydantic import BaseModel, Field, model_validator
 
 from pressroom.api.access import ACCOUNT, PUBLICATION, Scope, allowed
 from pressroom.api.bodies import Body
+from pressroom.api.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.idempotency import IdempotencyDep
 from pressroom.api.paging import Page, Paged
-from pressroom.api.problems import invalid, not_found
+from pressroom.api.problems import not_found
 from pressroom.api.publications import PublicationView, shown
 from pressroom.api.starting import start, start_again
+from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, public_id, row_id
@@ -55,33 +57,23 @@ class Retried(BaseModel):
 def list_publications(
     paging: Paged,
     status: PublicationStatus | None = None,
-    site: Annotated[int | None, Query(ge=1, le=LARGEST, description="only this site's")] = None,
-    mission: Annotated[str | None, Query(max_length=40, examples=["msn_12"])] = None,
-    flow: Annotated[str | None, Query(max_length=40, examples=["flw_12"])] = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
+    flow: FlowFilter = None,
     content: Annotated[
         str | None, Query(max_length=40, description="only this piece's", examples=["art_12", "cnt_12"])
     ] = None,
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[PublicationView]:
     """The account's publications, newest first."""
-    if sum(one is not None for one in (site, mission, flow)) > 1:
-        raise invalid("query", "name one of site, mission and flow")
-    workflow = site
-    if mission is not None:
-        workflow = row_id(public_ids.MISSION, mission) or 0
-    if flow is not None:
-        workflow = row_id(public_ids.FLOW, flow) or 0
-    before = LARGEST if paging.before is None else paging.before
     where: dict[str, Any] = {
-        "statuses": [status] if status else list(PublicationStatus), "before": before, "limit": paging.fetch,
+        "statuses": [status] if status else list(PublicationStatus),
+        "workflow": workflow_of(site, mission, flow),
+        "before": LARGEST if paging.before is None else paging.before, "limit": paging.fetch,
     }  # fmt: skip
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         if content is not None:
-            ids = tx.values(
-                "publication_page_of_content", content=_ledger_name(content), workflow=workflow, **where
-            )
-        elif workflow is not None:
-            ids = tx.values("publication_page_of", workflow=workflow, **where)
+            ids = tx.values("publication_page_of_content", content=_ledger_name(content), **where)
         else:
             ids = tx.values("publication_page", **where)
         found = shown(tx, ids)
@@ -118,7 +110,7 @@ async def retry_publication(
 
     async def work() -> Retried:
         row = await run_in_threadpool(scope.workflow)
-        again = await run_in_threadpool(prepare)
+        again = await run_in_threadpool(prepare, row)
         if again.by_itself and again.run is not None:
             job, detail = again.run.id, "the job is about to begin, and takes it up"
         elif again.run is not None:
@@ -130,8 +122,7 @@ async def retry_publication(
         now = await run_in_threadpool(_view, scope)
         return Retried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
 
-    def prepare() -> Again:
-        row = scope.workflow()
+    def prepare(row: WorkflowRow) -> Again:
         with scope.changing("publication.retry", f"publication:{scope.id}") as tx:
             return republishing.prepare(tx, row, scope.id)
 
@@ -139,7 +130,7 @@ async def retry_publication(
 
 
 def _view(scope: Scope) -> PublicationView:
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         found = shown(tx, [scope.id])
     if not found:
         raise not_found("publication")

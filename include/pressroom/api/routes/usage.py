@@ -124,7 +124,7 @@ def used(
         raise invalid(
             "query.since", f"{first} is more than {LONGEST.days} days before {last}", remedy="ask for a part"
         )
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         rows = usage.usage(tx, by, first, last, today)
     return UsageView(
         by=by, since=first, until=last, rows=[_row(by, row) for row in rows],
@@ -135,7 +135,7 @@ def used(
 @router.get("/forecast")
 def forecast(scope: Scope = allowed(Role.VIEWER, ACCOUNT)) -> ForecastView:
     """What will be spent by the month's end, at the pace of the last whole days, two weeks at most."""
-    with scope.reading() as tx:
+    with scope.transaction() as tx:
         account = usage.account_of(tx)
         if account is None:
             raise not_found("account")

@@ -1,7 +1,7 @@
 -- Articles and posts as one list, and each of them whole; publications likewise.
 
--- A page of the account's content. `at`, `article` and `post`: before which moment, and within it before which id of
--- each kind; `at` null: from the newest on.
+-- A page of the account's content, or of one workflow's: of a site articles, of a mission posts. `at`, `article` and
+-- `post`: before which moment, and within it before which id of each kind; `at` null: from the newest on.
 -- name: content_page
 SELECT kind, id, created_at FROM (
     SELECT 'article' AS kind, found.id, found.created_at
@@ -9,6 +9,7 @@ SELECT kind, id, created_at FROM (
     CROSS JOIN LATERAL (
         SELECT contents.id, contents.created_at FROM contents
         WHERE contents.account_id = %(account)s AND contents.status = one.status
+            AND (%(workflow)s::bigint IS NULL OR contents.site_id = %(workflow)s)
             AND (contents.created_at, contents.id)
                 < (coalesce(%(at)s::timestamptz, 'infinity'), %(article)s::bigint)
         ORDER BY contents.created_at DESC, contents.id DESC
@@ -19,31 +20,7 @@ SELECT kind, id, created_at FROM (
     CROSS JOIN LATERAL (
         SELECT posts.id, posts.created_at FROM posts
         WHERE posts.account_id = %(account)s AND posts.status = one.status
-            AND (posts.created_at, posts.id) < (coalesce(%(at)s::timestamptz, 'infinity'), %(post)s::bigint)
-        ORDER BY posts.created_at DESC, posts.id DESC
-        LIMIT %(limit)s) AS found
-) AS page
-ORDER BY created_at DESC, kind COLLATE "C" DESC, id DESC
-LIMIT %(limit)s
-
--- name: content_page_of
--- The same of one workflow: of a site, articles; of a mission, posts.
-SELECT kind, id, created_at FROM (
-    SELECT 'article' AS kind, found.id, found.created_at
-    FROM unnest(%(article_statuses)s::text[]) AS one (status)
-    CROSS JOIN LATERAL (
-        SELECT contents.id, contents.created_at FROM contents
-        WHERE contents.account_id = %(account)s AND contents.site_id = %(workflow)s AND contents.status = one.status
-            AND (contents.created_at, contents.id)
-                < (coalesce(%(at)s::timestamptz, 'infinity'), %(article)s::bigint)
-        ORDER BY contents.created_at DESC, contents.id DESC
-        LIMIT %(limit)s) AS found
-    UNION ALL
-    SELECT 'post' AS kind, found.id, found.created_at
-    FROM unnest(%(post_statuses)s::text[]) AS one (status)
-    CROSS JOIN LATERAL (
-        SELECT posts.id, posts.created_at FROM posts
-        WHERE posts.account_id = %(account)s AND posts.mission_id = %(workflow)s AND posts.status = one.status
+            AND (%(workflow)s::bigint IS NULL OR posts.mission_id = %(workflow)s)
             AND (posts.created_at, posts.id) < (coalesce(%(at)s::timestamptz, 'infinity'), %(post)s::bigint)
         ORDER BY posts.created_at DESC, posts.id DESC
         LIMIT %(limit)s) AS found
@@ -102,17 +79,7 @@ SELECT found.id FROM unnest(%(statuses)s::text[]) AS one (status)
 CROSS JOIN LATERAL (
     SELECT p.id FROM publications AS p
     WHERE p.account_id = %(account)s AND p.status = one.status AND p.id < %(before)s::bigint
-    ORDER BY p.id DESC
-    LIMIT %(limit)s) AS found
-ORDER BY found.id DESC
-LIMIT %(limit)s
-
--- name: publication_page_of
-SELECT found.id FROM unnest(%(statuses)s::text[]) AS one (status)
-CROSS JOIN LATERAL (
-    SELECT p.id FROM publications AS p
-    WHERE p.account_id = %(account)s AND p.workflow_id = %(workflow)s AND p.status = one.status
-        AND p.id < %(before)s::bigint
+        AND (%(workflow)s::bigint IS NULL OR p.workflow_id = %(workflow)s)
     ORDER BY p.id DESC
     LIMIT %(limit)s) AS found
 ORDER BY found.id DESC
