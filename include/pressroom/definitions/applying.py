@@ -280,8 +280,7 @@ def write_workflow(own: Tx, workflow: Workflow) -> None:
     if isinstance(workflow, Flow):
         own.run("save_flow", flow=workflow_id, definition=to_json(data), **facts)
         return
-    del data["automation"]
+    automation = data.pop("automation")
     own.run("save_site", site=workflow_id, definition=to_json(data), **facts)
-    automation = dump(workflow.automation)
     automation["batch_sizes"] = to_json(automation["batch_sizes"])
     own.run("save_automation", site=workflow_id, **automation)
