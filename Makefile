@@ -14,16 +14,16 @@ setup: ## Make or update .venv (Python 3.11 to 3.13)
 	@scripts/setup
 
 run: setup ## Run the example from a keyword list to articles that wait for review, then stop
-	@$(BIN)/pressroom demo
+	@$(BIN)/python -m pressroom_dev demo
 
 run-mission: setup ## Run two weekly cycles of the example mission against the simulator, then stop
-	@$(BIN)/pressroom demo-mission
+	@$(BIN)/python -m pressroom_dev demo-mission
 
 run-flow: setup ## Run the example flow over a stored feed, with its gate answered, then stop
-	@$(BIN)/pressroom demo-flow
+	@$(BIN)/python -m pressroom_dev demo-flow
 
 up: setup ## Start everything, print address, user and password, stay until Ctrl-C
-	@$(BIN)/pressroom up
+	@$(BIN)/python -m pressroom_dev up
 
 test: setup ## Run all tests
 	@$(BIN)/python -m pytest -q

@@ -38,11 +38,11 @@ from tests.support.roots import throwaway_root
 from benchmarks.api_requests import Question, questions, samples_of
 from benchmarks.large_world import ACCOUNT, MEMBER, Sizes, load
 from benchmarks.parse import progress, serialized
-from pressroom.local import airflow_processes
-from pressroom.local.airflow_processes import ADMIN
-from pressroom.local.processes import stop, wait_until
-from pressroom.local.services import API_SERVER, LocalServices
 from pressroom.store.migrate import migrate
+from pressroom_dev.local import airflow_processes
+from pressroom_dev.local.airflow_processes import ADMIN
+from pressroom_dev.local.processes import stop, wait_until
+from pressroom_dev.local.services import API_SERVER, LocalServices
 
 BASE = "/pressroom/api/v1"
 AIRFLOW = "/api/v2/dags"

@@ -31,10 +31,10 @@ from tests.support.scripted_openai import ScriptedOpenAI
 
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.definitions.reading import workflow
-from pressroom.engine import control
-from pressroom.local.services import LocalServices
+from pressroom.engine.runs import control
 from pressroom.store.database import Store
+from pressroom.store.workflows import workflow
+from pressroom_dev.local.services import LocalServices
 
 
 def main() -> None:

@@ -40,9 +40,9 @@ import numpy.typing as npt
 
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Observation, Slot, Weights
-from pressroom.pipelines.mission.learning import learn
-from pressroom.pipelines.mission.planning import Plan, plan_calendar
-from pressroom.simulator.audience import Audience, Seen
+from pressroom.pipelines.mission.calendar.planning import Plan, plan_calendar
+from pressroom.pipelines.mission.learning.learn import learn
+from pressroom_dev.simulator.audience import Audience, Seen
 
 Series = npt.NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.world import add_sites, open_world
-from pressroom.adapters.media_files import MediaFiles
+from pressroom.adapters.storage.media import MediaFiles
 from pressroom.domain.definitions import Account, BrandContext, dump
 from pressroom.domain.flows import Flow
 from pressroom.domain.missions import Mission

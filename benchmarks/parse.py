@@ -27,12 +27,12 @@ import psycopg
 from tests.support.roots import throwaway_root
 
 from benchmarks.world import PROJECT, add_sites, open_world
-from pressroom.local.services import LocalServices
+from pressroom_dev.local.services import LocalServices
 
 WORKER = """
 import sys, time
 from airflow.dag_processing.dagbag import DagBag
-import pressroom.orchestration.workflows
+import pressroom.orchestration.dags.workflows
 took = []
 for _ in range(9):
     began = time.perf_counter()

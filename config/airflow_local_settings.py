@@ -41,11 +41,11 @@ _MODULES = (
     "psycopg",
     "psycopg_pool",
     "pydantic",
-    "pressroom.orchestration.dag",
-    "pressroom.orchestration.flow_tasks",
-    "pressroom.orchestration.run_tasks",
-    "pressroom.orchestration.stage_tasks",
-    "pressroom.orchestration.triggers",
+    "pressroom.orchestration.dags.build",
+    "pressroom.orchestration.tasks.flow",
+    "pressroom.orchestration.tasks.run",
+    "pressroom.orchestration.tasks.stage",
+    "pressroom.orchestration.tasks.triggers",
 )
 
 _state = {"done": False}

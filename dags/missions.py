@@ -1,5 +1,5 @@
 """Airflow dag file: the missions."""
 
-from pressroom.orchestration.workflows import workflow_dags
+from pressroom.orchestration.dags.workflows import workflow_dags
 
 globals().update(workflow_dags("mission", shard=0))

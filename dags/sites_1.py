@@ -1,5 +1,5 @@
 """Airflow dag file: the site pipelines of shard 1."""
 
-from pressroom.orchestration.workflows import workflow_dags
+from pressroom.orchestration.dags.workflows import workflow_dags
 
 globals().update(workflow_dags("site", shard=1))

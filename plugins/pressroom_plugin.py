@@ -18,7 +18,7 @@ class PressroomPlugin(AirflowPlugin):
         """
         from pressroom.api.app import build_control_app
         from pressroom.api.hooks import build_app
-        from pressroom.orchestration.in_process import InProcessAirflow
+        from pressroom.orchestration.server.airflow import InProcessAirflow
 
         airflow = InProcessAirflow()
         return [

@@ -17,7 +17,7 @@ from pressroom.domain.model import Choice, ImageRequest, ImageResult, Prompt, To
 from pressroom.domain.publishing import Publication, PublicationStatus
 from pressroom.domain.social import Delivery, Measured, Platform, Receipt, Submission
 from pressroom.domain.text import normalize
-from pressroom.pipelines.stage import Social, Tools, Wires
+from pressroom.pipelines.tools import Social, Tools, Wires
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Script = Any

@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pressroom.adapters.expressions import compile as read_condition
+from pressroom.adapters.conditions.evaluate import compile as read_condition
 from pressroom.domain.errors import ConfigurationError
-from pressroom.domain.expressions import Expression
 from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.flows import Condition
 from pressroom.domain.packets import Known, SourceItem
 from pressroom.domain.publishing import Publication, PublicationStatus
 from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
-from pressroom.pipelines.stage import Destination
+from pressroom.pipelines.tools import Destination
 
 
 class PostArguments(BaseModel):
@@ -94,7 +94,7 @@ class FakeWires:
         self.published: list[tuple[str, str, str]] = []
         """(handler, content, hash) of everything that was to be published."""
 
-    def condition(self, text: str) -> Expression:
+    def condition(self, text: str) -> Condition:
         """The real thing: conditions reach nothing outside."""
         return read_condition(text)
 

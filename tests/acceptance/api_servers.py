@@ -15,13 +15,13 @@ import psycopg
 
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
-from pressroom.local import airflow_processes
-from pressroom.local.airflow_processes import AirflowSetup
-from pressroom.local.ports import PortReservations
-from pressroom.local.processes import Child
-from pressroom.local.services import AIRFLOW_PORT, API_SERVER, PROJECT, LocalServices
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
+from pressroom_dev.local import airflow_processes
+from pressroom_dev.local.airflow_processes import AirflowSetup
+from pressroom_dev.local.ports import PortReservations
+from pressroom_dev.local.processes import Child
+from pressroom_dev.local.services import AIRFLOW_PORT, API_SERVER, PROJECT, LocalServices
 from tests.support.roots import throwaway_root
 
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -45,7 +45,7 @@ DEFINITIONS = """
 """
 
 DAGS = """# airflow dag file
-from pressroom.orchestration.workflows import SHARDS, workflow_dags
+from pressroom.orchestration.dags.workflows import SHARDS, workflow_dags
 
 for shard in range(SHARDS["site"]):
     globals().update(workflow_dags("site", shard))

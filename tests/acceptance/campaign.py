@@ -13,11 +13,11 @@ import yaml
 
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
-from pressroom.engine import reports
-from pressroom.local.fast_forward import FastForward
-from pressroom.local.services import LocalServices
+from pressroom.engine.runs import reports
 from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.store.database import Store
+from pressroom_dev.demo.fast_forward import FastForward
+from pressroom_dev.local.services import LocalServices
 from tests.acceptance.newsroom import Newsroom
 from tests.support.scripted_openai import ScriptedOpenAI
 

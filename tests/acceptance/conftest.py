@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pressroom.local.services import LocalServices
 from pressroom.store.migrate import migrate
+from pressroom_dev.local.services import LocalServices
 from tests.acceptance.campaign import Campaign, apply_mission
 from tests.acceptance.desk import apply_flow, pattern
 from tests.acceptance.newsroom import Newsroom, apply_site

@@ -15,8 +15,8 @@ import yaml
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
 from pressroom.domain.errors import TransientError
-from pressroom.local.services import LocalServices
 from pressroom.store.database import Store
+from pressroom_dev.local.services import LocalServices
 from tests.acceptance.newsroom import LONGEST_WAIT, Newsroom
 from tests.acceptance.outside import Outside, Web
 from tests.support.scripted_openai import ScriptedOpenAI

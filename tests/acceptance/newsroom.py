@@ -17,11 +17,11 @@ import yaml
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
-from pressroom.definitions.reading import workflow
 from pressroom.domain.errors import RunConflict, TransientError
-from pressroom.engine import control
-from pressroom.local.services import LocalServices
+from pressroom.engine.runs import control
 from pressroom.store.database import Store
+from pressroom.store.workflows import workflow
+from pressroom_dev.local.services import LocalServices
 from tests.support.scripted_openai import ScriptedOpenAI
 
 LONGEST_WAIT = 180.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from pressroom.adapters.signing import SIGNATURE_HEADER, verify
+from pressroom.adapters.http.signing import SIGNATURE_HEADER, verify
 from tests.support import strict_pinterest, strict_x
 from tests.support.strict_pinterest import StrictPinterest
 from tests.support.strict_server import served

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.local.services import LocalServices
+from pressroom_dev.local.services import LocalServices
 from tests.acceptance.campaign import Campaign
 from tests.acceptance.newsroom import Newsroom
 from tests.support.control_seen import STAGE_FIELDS, Event, log_events

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.signing import SIGNATURE_HEADER, sign
-from pressroom.local.services import LocalServices
+from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
+from pressroom_dev.local.services import LocalServices
 from tests.acceptance.desk import Desk, answer, forged, other_link
 from tests.acceptance.outside import INBOUND_SECRET, Entry, Outside
 from tests.support.scripted_openai import ScriptedOpenAI

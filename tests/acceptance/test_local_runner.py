@@ -67,7 +67,7 @@ def test_up_is_ready_on_free_ports_and_ctrl_c_leaves_nothing_running(root: Path,
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PRESSROOM", "AIRFLOW"))}
     env |= {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-secret"}
     runner = subprocess.Popen(
-        [*COMMAND, "up", "--root", str(root)],
+        [sys.executable, "-m", "pressroom_dev", "up", "--root", str(root)],
         env=env,
         text=True,
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pressroom.definitions.importing import import_keywords
-from pressroom.engine import reports
+from pressroom.engine.runs import reports
 from pressroom.pipelines.site import SITE
 from tests.acceptance.newsroom import Newsroom
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from pressroom.adapters.images_card import CardImages
-from pressroom.adapters.openai_text import OpenAIText, forget
-from pressroom.adapters.text_settings import ConnectionSettings
+from pressroom.adapters.models.card_images import CardImages
+from pressroom.adapters.models.openai_text import OpenAIText, forget
+from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.domain.errors import CapReached, InvalidAnswer, TransientError
 from pressroom.domain.model import ImageRequest, Prompt
-from pressroom.engine.images import ImageEngine
-from pressroom.engine.ledger import Caps, Scope
-from pressroom.engine.text import TextEngine
+from pressroom.engine.models.images import ImageEngine
+from pressroom.engine.models.text import TextEngine
+from pressroom.engine.money.ledger import Caps, Scope
 from pressroom.store.database import Store
 from tests.support.scripted_openai import ScriptedOpenAI
 from tests.support.world import World, make_world
@@ -65,7 +65,9 @@ async def ask(
     **extra: Any,
 ) -> list[Idea]:
     async with OpenAIText(settings(server, **extra)) as model:
-        text = TextEngine(model, world.store, model.settings).bound(where, 0.7)
+        text = TextEngine(
+            model, world.store, text_price(model.settings, model.model), model.settings.limits
+        ).bound(where, 0.7)
         return [await text.generate(PROMPT, kind) for _ in range(times)]
 
 
@@ -160,7 +162,9 @@ async def test_a_cap_ends_the_calls(world: World, server: ScriptedOpenAI) -> Non
 async def test_many_at_once_add_up(world: World, server: ScriptedOpenAI) -> None:
     run = scope(world)
     async with OpenAIText(settings(server)) as model:
-        engine = TextEngine(model, world.store, model.settings)
+        engine = TextEngine(
+            model, world.store, text_price(model.settings, model.model), model.settings.limits
+        )
 
         async def one(number: int) -> Idea:
             mine = Scope(run.account_id, run.workflow_id, run.run_id, "ideas", str(number))

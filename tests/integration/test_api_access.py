@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from pressroom.api import app
-from pressroom.api.access import Rule, rule_of
 from pressroom.api.app import build_control_app
-from pressroom.api.routes import ROUTERS
+from pressroom.api.kit.access import Rule, rule_of
+from pressroom.api.resources import ROUTERS
 from pressroom.domain.definitions import Role
 from tests.support.control_things import furnish
 from tests.support.control_world import MEMBERS, Control, StandInPlane

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pressroom.domain.errors import PermanentError, TransientError
-from pressroom.engine import control as runs
+from pressroom.engine.runs import control as runs
 from pressroom.pipelines.site import SITE
 from tests.support.control_seen import STAGE_FIELDS
 from tests.support.control_world import Control

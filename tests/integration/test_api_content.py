@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pressroom.adapters.media_files import MediaFiles
+from pressroom.adapters.storage.media import MediaFiles
 from pressroom.store.database import statements
 from pressroom.testing import PIXEL
 from tests.support.content_world import (

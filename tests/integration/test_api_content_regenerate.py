@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from pressroom.engine.batch import run_batch
+from pressroom.domain.run import Run
+from pressroom.engine.runs.batch import run_batch
 from pressroom.pipelines.mission import content as posts_stage
 from pressroom.pipelines.site import SITE
 from pressroom.pipelines.site import content as articles_stage
-from pressroom.pipelines.stage import Run
 from pressroom.testing import FakeText
 from pressroom.testing import tools as fake_tools
 from tests.support.content_world import (

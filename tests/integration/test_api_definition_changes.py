@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.api.definitions import merged
+from pressroom.api.resources.definitions import merged
 from pressroom.definitions import saving
 from pressroom.domain.definitions import Site
 from pressroom.store.database import Store

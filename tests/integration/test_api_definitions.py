@@ -30,7 +30,7 @@ async def test_a_created_site_is_whole_and_says_where_it_is(control: Control) ->
 
 
 async def test_a_created_site_is_what_applying_would_have_made(control: Control, store: Store) -> None:
-    from pressroom.definitions.reading import workflow
+    from pressroom.store.workflows import workflow
 
     await make(control, "/brand-contexts", BRAND)
     body = {**SITE, "brand": "main", "automation": {"time": "06:30", "batch_sizes": {"content": 4}}}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.pipelines.mission import parameters
+from pressroom.pipelines.mission.learning import changes as parameters
 from tests.support.control_world import Control
 
 

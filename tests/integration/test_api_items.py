@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pressroom.domain.text import normalize
-from pressroom.engine import reports
+from pressroom.engine.runs import reports
 from pressroom.pipelines.site import SITE, tasks
 from pressroom.pipelines.site.estimate import counts
 from tests.support.control_world import Control

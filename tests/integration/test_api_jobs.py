@@ -12,9 +12,9 @@ import pytest
 
 from pressroom.api.app import build_control_app
 from pressroom.domain.errors import PermanentError
-from pressroom.engine import control as runs
-from pressroom.engine import ledger
-from pressroom.pipelines.stage import Run
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.runs import control as runs
 from tests.support.control_seen import Event, log_events
 from tests.support.control_world import Control
 from tests.support.flow_world import FETCH, PING, make_flow

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pressroom.definitions.reading import workflow
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.pipelines.mission import publish as posts_publish
 from pressroom.pipelines.site import publish as articles_publish
+from pressroom.store.workflows import workflow
 from tests.support.content_world import TARGET, in_thread, mission_of, with_targets
 from tests.support.control_world import Control
 from tests.support.mission_world import START, MissionWorld

@@ -22,8 +22,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from pressroom.api import streaming
 from pressroom.api.app import build_control_app
+from pressroom.api.kit import streaming
 from pressroom.store.database import Store
 from tests.support.control_things import furnish
 from tests.support.control_world import MEMBERS, StandInPlane

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from pressroom.domain.model import Limits, Usage
-from pressroom.engine import ledger, usage
-from pressroom.engine.ledger import Caps, Scope
-from pressroom.engine.metering import Call, Meter
-from pressroom.engine.rate_limit import RateLimiter
-from pressroom.engine.usage import By
+from pressroom.engine.money import ledger, usage
+from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.money.metering import Call, Meter
+from pressroom.engine.money.rate_limit import RateLimiter
+from pressroom.engine.money.usage import By
 from tests.support.control_world import Control
 from tests.support.world import World
 

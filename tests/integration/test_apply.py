@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pressroom.definitions import loading, reading
+from pressroom.definitions import loading
 from pressroom.definitions.applying import Action, Change, apply
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import DefinitionError, PermanentError
-from pressroom.engine import reports
+from pressroom.engine.runs import reports
+from pressroom.store import workflows as reading
 from pressroom.store.database import Store
 
 ACCOUNT = "kind: Account\nslug: acme\nname: Acme\nopening_credits: 100\nmembers: {ann: owner}\n"

@@ -16,10 +16,13 @@ from pressroom.domain.errors import (
     RunConflict,
     TransientError,
 )
-from pressroom.engine import batch, control, ledger
-from pressroom.engine.batch import Report, Stop, run_batch
-from pressroom.engine.ledger import Scope
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.runs import batch, control
+from pressroom.engine.runs.batch import Report, Stop, run_batch
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 from tests.support.world import World, make_world
 

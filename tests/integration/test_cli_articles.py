@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pressroom.cli import app
-from pressroom.definitions.reading import workflow
 from pressroom.domain.definitions import Account, Site
 from pressroom.store.database import Store
+from pressroom.store.workflows import workflow
 from tests.support.press import add_articles
 from tests.support.world import World
 

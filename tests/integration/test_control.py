@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 
 from pressroom.domain.errors import InsufficientCredits, RunConflict
-from pressroom.engine import control, ledger, reports
-from pressroom.engine.control import TooSoon
-from pressroom.engine.ledger import Scope
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.runs import control, reports
+from pressroom.engine.runs.control import TooSoon
 from pressroom.store.database import Store
 from tests.support.world import World, make_world
 

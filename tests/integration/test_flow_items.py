@@ -14,10 +14,10 @@ from pressroom.domain.errors import (
     PermanentError,
     TransientError,
 )
-from pressroom.engine import control
-from pressroom.engine.batch import Stop
+from pressroom.domain.run import Run
+from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Stop
 from pressroom.pipelines.flow.items import FlowItem, Outcome, fail, move
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
 from tests.support.flow_world import (

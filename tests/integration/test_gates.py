@@ -11,10 +11,10 @@ import pytest
 
 from pressroom.domain.errors import AlreadyDone, PermanentError, PressroomError, RunConflict
 from pressroom.domain.flows import GateStep
+from pressroom.domain.run import Run
 from pressroom.engine import gates
 from pressroom.engine.gates import Gate, NoSuchGate
 from pressroom.pipelines.flow.items import FlowItem
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store, Tx
 from tests.support.flow_world import FETCH, FlowWorld, entries, make_flow
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.signing import SIGNATURE_HEADER, sign
+from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
 from pressroom.api.hooks import MOST_BYTES, build_app
 from pressroom.domain.errors import ConfigurationError, RunConflict, TransientError
 from pressroom.domain.flows import GateStep

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pressroom.definitions import loading, reading
+from pressroom.definitions import loading
 from pressroom.definitions.applying import apply
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.errors import DefinitionError
-from pressroom.engine import reports
+from pressroom.engine.runs import reports
 from pressroom.pipelines.site import SITE
+from pressroom.store import workflows as reading
 from pressroom.store.database import Store
 
 DEFINITIONS = (

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from pressroom.domain.errors import CapReached, InsufficientCredits, PermanentError, PressroomError
-from pressroom.engine import ledger
-from pressroom.engine.ledger import Caps, Scope
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Caps, Scope
 from pressroom.store.database import Store
 from tests.support.world import World, make_world
 

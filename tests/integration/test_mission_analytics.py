@@ -14,9 +14,9 @@ import pytest
 
 from pressroom.domain.errors import AlreadyDone, PermanentError, TransientError
 from pressroom.domain.missions import Kpi, Measuring
+from pressroom.domain.run import Run
 from pressroom.domain.social import Delivery, Platform, Receipt
 from pressroom.pipelines.mission import analytics
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from tests.support.results_world import (
     DAY,

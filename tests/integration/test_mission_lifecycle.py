@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from pressroom.domain.errors import InvalidMission, WorkflowOver
-from pressroom.engine import control, ledger, reports, rollback
-from pressroom.engine.ledger import Scope
-from pressroom.engine.publishing import PublicationLedger
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing.ledger import PublicationLedger
+from pressroom.engine.runs import control, reports, rollback
 from pressroom.pipelines.mission import analytics, content, intake, lifecycle, publish, strategy
 from pressroom.pipelines.mission.pipeline import MISSION
-from pressroom.pipelines.stage import Run, Tools
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
 from pressroom.testing import FakeScheduler, FakeText
 from tests.support.mission_world import START, MissionWorld, make_mission

@@ -10,12 +10,14 @@ import pytest
 
 from pressroom.domain.errors import AlreadyDone, PermanentError, RunConflict
 from pressroom.domain.missions import Constraints, Kpi, Learning
+from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Finding, Learned, Weights
-from pressroom.pipelines.mission import optimize, parameters
+from pressroom.pipelines.mission import optimize
 from pressroom.pipelines.mission.estimate import estimate_run
+from pressroom.pipelines.mission.learning import changes as parameters
 from pressroom.pipelines.mission.optimize import Lesson
-from pressroom.pipelines.stage import Run, Skip
+from pressroom.pipelines.stage import Skip
 from pressroom.store.database import Store
 from tests.support.results_world import DAY, HOUR, START, ResultsWorld, make_results_world
 

@@ -11,10 +11,10 @@ import pytest
 
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError, TransientError
-from pressroom.pipelines.stage import Run
+from pressroom.domain.run import Run
 from pressroom.store.database import Store
 from pressroom.testing import PIXEL
-from pressroom.ui.mission_page import write_mission_page
+from pressroom.ui.mission.page import write_mission_page
 from tests.support.mission_world import START, make_mission
 from tests.support.report_world import Outline, Report, visible
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.run import Run
 from pressroom.pipelines.mission import publish
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from pressroom.testing import FixedClock
 from tests.support.mission_world import START, make_mission

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from pressroom.domain.publishing import PublicationStatus
-from pressroom.engine.publishing import settle_open
-from pressroom.pipelines.stage import Run
-from pressroom.simulator.scheduler import Desk
+from pressroom.domain.run import Run
+from pressroom.engine.publishing.ledger import settle_open
 from pressroom.store.database import Store
+from pressroom_dev.simulator.scheduler import Desk
 from tests.support.metricool_world import NOW, simulated
 from tests.support.mission_world import MissionWorld, make_mission
 from tests.support.posts import QUICK, Newsdesk, add_posts

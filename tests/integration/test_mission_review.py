@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from pressroom.cli import app
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.domain.run import Run
 from pressroom.pipelines.mission import review
 from pressroom.pipelines.mission.content import STAGE as CONTENT
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
 from tests.support.mission_world import MissionWorld, post_answer, started, two_pillars, wrote

@@ -18,11 +18,11 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 from pressroom.domain.publishing import Publication, PublicationStatus, as_sent
+from pressroom.domain.run import Run
 from pressroom.domain.social import Platform, Submission
-from pressroom.engine import publishing
-from pressroom.engine.claims import Claim, Intent
-from pressroom.engine.ledger import Scope
-from pressroom.pipelines.stage import Run
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing import ledger as publishing
+from pressroom.engine.publishing.claim import Claim, Intent
 from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.testing import FixedClock
 from tests.support.mission_world import START, make_mission

@@ -12,7 +12,7 @@ import pytest
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.model import Limits
-from pressroom.engine.rate_limit import RateLimiter
+from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
 pytestmark = pytest.mark.integration

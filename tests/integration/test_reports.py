@@ -11,11 +11,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pressroom.definitions import loading, reading
+from pressroom.definitions import loading
 from pressroom.definitions.applying import apply
-from pressroom.engine import control, reports
-from pressroom.engine.reports import JobState
+from pressroom.engine.runs import control, reports
+from pressroom.engine.runs.reports import JobState
 from pressroom.pipelines.site import SITE
+from pressroom.store import workflows as reading
 from pressroom.store.database import Store
 
 DEFINITIONS = (

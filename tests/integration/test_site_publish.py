@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters.target_static_site import StaticSite, StaticSiteSettings
+from pressroom.adapters.targets.static_site.target import StaticSite, StaticSiteSettings
 from pressroom.domain.errors import PermanentError, RunConflict, TransientError, UnknownOutcome
+from pressroom.domain.run import Run
 from pressroom.domain.targets import Piece, Placed
-from pressroom.engine import control
-from pressroom.engine.batch import Report
+from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Report
 from pressroom.pipelines.site import approval
 from pressroom.pipelines.site.publish import anything_to_publish, pending
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Store
 from pressroom.testing import PIXEL, MemoryMedia
 from tests.support.press import add_articles, work

@@ -14,14 +14,16 @@ import pytest
 
 from pressroom.domain.definitions import Account, ArticleSettings, ImageSettings, Site
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.run import Run
 from pressroom.domain.text import normalize
 from pressroom.pipelines.site import SITE, images, review
 from pressroom.pipelines.site.clusters import key_of
 from pressroom.pipelines.site.estimate import counts, estimate_run
-from pressroom.pipelines.stage import LABEL_CHARS, Run, Skip, Stage, Tools
+from pressroom.pipelines.stage import LABEL_CHARS, Skip, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
 from pressroom.testing import PIXEL, FakeText, tools
-from pressroom.ui.preview import write_preview
+from pressroom.ui.site import write_preview
 
 SETTINGS = Site(
     account="acme",

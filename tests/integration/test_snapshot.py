@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pressroom.definitions import loading, snapshot
+from pressroom.definitions import loading
 from pressroom.definitions.applying import apply
 from pressroom.domain.errors import ConfigurationError, TransientError
+from pressroom.orchestration.dags import snapshot
 from pressroom.store.database import Store
 
 DEFINITIONS = (

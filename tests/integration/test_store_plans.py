@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pressroom.engine import reports
-from pressroom.engine.reports import JobFilter
+from pressroom.engine.runs import reports
+from pressroom.engine.runs.reports import JobFilter
 from pressroom.store.database import Store
 
 

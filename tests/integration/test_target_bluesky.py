@@ -13,8 +13,8 @@ import secrets
 
 import pytest
 
-from pressroom.adapters.bluesky_account import BlueskySettings
-from pressroom.adapters.target_bluesky import POST, BlueskyArguments, BlueskyTarget, record_key
+from pressroom.adapters.targets.bluesky.account import BlueskySettings
+from pressroom.adapters.targets.bluesky.target import POST, BlueskyArguments, BlueskyTarget, record_key
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.targets import Piece
 from tests.support.target_errors import picture

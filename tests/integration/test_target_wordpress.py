@@ -16,8 +16,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from pressroom.adapters.target_article import ArticleArguments
-from pressroom.adapters.target_wordpress import WordPress, WordPressSettings
+from pressroom.adapters.targets.article import ArticleArguments
+from pressroom.adapters.targets.wordpress.target import WordPress, WordPressSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, UnknownOutcome
 from pressroom.domain.social import Delivery
 from pressroom.domain.targets import Picture, Piece

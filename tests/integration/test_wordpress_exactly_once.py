@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.media_files import MediaFiles
+from pressroom.adapters.storage.media import MediaFiles
 from pressroom.pipelines.site import approval
 from pressroom.pipelines.site.publish import pending
 from pressroom.store.database import Store

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from pressroom.api.app import build_control_app
-from pressroom.api.limits import CallerLimits
-from pressroom.api.ports import Login
+from pressroom.api.kit.limits import CallerLimits
+from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
 from pressroom.store.database import Store
 from tests.support.world import World, make_world

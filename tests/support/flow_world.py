@@ -16,14 +16,17 @@ from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
 from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.publishing import Publication
+from pressroom.domain.run import Run
 from pressroom.domain.targets import Piece
-from pressroom.engine import control, ledger
-from pressroom.engine.batch import Report, run_batch
-from pressroom.engine.ledger import Scope
-from pressroom.engine.pieces import publish_piece
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing.pieces import publish_piece
+from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.flow.items import FlowItem, load_items
 from pressroom.pipelines.flow.pipeline import flow_pipeline
-from pressroom.pipelines.stage import Destination, Pipeline, Run, Tools
+from pressroom.pipelines.stage import Pipeline
+from pressroom.pipelines.tools import Destination, Tools
 from pressroom.store.database import Store
 from pressroom.testing import FakeImages, FakeText, MemoryMedia
 from pressroom.testing import tools as fake_tools

@@ -10,16 +10,16 @@ from typing import Any
 
 import httpx
 
-from pressroom.adapters.metricool import Metricool
-from pressroom.adapters.metricool_settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.api import Metricool
+from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.domain.social import (
     Platform,
     Submission,
 )
-from pressroom.simulator.audience import Audience
-from pressroom.simulator.in_process import InProcess
-from pressroom.simulator.metricool import build_app
-from pressroom.simulator.scheduler import Desk
+from pressroom_dev.simulator.audience import Audience
+from pressroom_dev.simulator.in_process import InProcess
+from pressroom_dev.simulator.metricool import build_app
+from pressroom_dev.simulator.scheduler import Desk
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -14,11 +14,14 @@ import psycopg
 
 from pressroom.domain.definitions import Account, BrandContext, dump
 from pressroom.domain.missions import Mission
-from pressroom.engine import control, ledger
-from pressroom.engine.batch import Report, run_batch
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.mission.content import STAGE as CONTENT
 from pressroom.pipelines.mission.strategy import STAGE as STRATEGY
-from pressroom.pipelines.stage import Key, Run, Skip, Stage, Tools
+from pressroom.pipelines.stage import Key, Skip, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 from pressroom.testing import FakeImages, FakeText, MemoryMedia, social
 from pressroom.testing import tools as fake_tools

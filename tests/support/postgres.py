@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 
-from pressroom.local import processes
-from pressroom.local.ports import PortReservations
-from pressroom.local.postgres import EmbeddedPostgres
+from pressroom_dev.local import processes
+from pressroom_dev.local.ports import PortReservations
+from pressroom_dev.local.postgres import EmbeddedPostgres
 
 PREFERRED_PORT = 15433
 STOP_SECONDS = 20.0

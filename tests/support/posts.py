@@ -13,13 +13,14 @@ import psycopg
 
 from pressroom.domain.errors import PastDate, TransientError, UnknownOutcome
 from pressroom.domain.publishing import Publication
+from pressroom.domain.run import Run
 from pressroom.domain.social import Clock, Delivery, Platform, Receipt, Scheduler, Submission
-from pressroom.engine.batch import Report, run_batch
-from pressroom.engine.claims import Patience
-from pressroom.engine.ledger import Scope
-from pressroom.engine.publishing import PublicationLedger, publications
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing.claim import Patience
+from pressroom.engine.publishing.ledger import PublicationLedger, publications
+from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.mission import publish
-from pressroom.pipelines.stage import Run, Social, Tools
+from pressroom.pipelines.tools import Social, Tools
 from pressroom.testing import FakeAnalytics, FixedClock
 from pressroom.testing import tools as fake_tools
 from tests.support.mission_world import MissionWorld

@@ -11,13 +11,14 @@ import psycopg
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import MediaStore
 from pressroom.domain.publishing import Publication
+from pressroom.domain.run import Run
 from pressroom.domain.targets import Piece, Target
-from pressroom.engine.batch import Report, run_batch
-from pressroom.engine.claims import Patience
-from pressroom.engine.ledger import Scope
-from pressroom.engine.pieces import publish_piece
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing.claim import Patience
+from pressroom.engine.publishing.pieces import publish_piece
+from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.site.publish import STAGE
-from pressroom.pipelines.stage import Destination, Run, Tools
+from pressroom.pipelines.tools import Destination, Tools
 from pressroom.store.database import Store
 from pressroom.testing import tools
 from tests.support.world import World

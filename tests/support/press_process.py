@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pressroom.adapters.media_files import MediaFiles
-from pressroom.adapters.target_wordpress import WordPress, WordPressSettings
+from pressroom.adapters.storage.media import MediaFiles
+from pressroom.adapters.targets.wordpress.target import WordPress, WordPressSettings
 from pressroom.domain.definitions import Account, Site
-from pressroom.pipelines.stage import Run
+from pressroom.domain.run import Run
 from pressroom.store.database import Store
 from tests.support.press import work
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pressroom.domain.definitions import Account
 from pressroom.domain.missions import Mission
-from pressroom.pipelines.stage import Run
+from pressroom.domain.run import Run
 from pressroom.store.database import Store
 from tests.support.metricool_world import simulated
 from tests.support.mission_world import MissionWorld

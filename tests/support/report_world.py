@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from pressroom.pipelines.stage import Run
-from pressroom.ui.mission_page import write_mission_page
+from pressroom.domain.run import Run
+from pressroom.ui.mission.page import write_mission_page
 from tests.support.mission_world import START, MissionWorld
 
 EVIDENCE = {"posts": 28, "method": "OLS", "compared": 4, "sigma_of_noise": [0.5, 0.25], "findings": []}

@@ -14,8 +14,9 @@ from pressroom.domain.definitions import Account, dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.missions import Mission
 from pressroom.domain.publishing import Publication
+from pressroom.domain.run import Run
 from pressroom.domain.social import Delivery, Measured, Platform, Receipt, Submission
-from pressroom.pipelines.stage import Run, Social, Tools
+from pressroom.pipelines.tools import Social, Tools
 from pressroom.store.database import Store
 from pressroom.testing import tools as fake_tools
 

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 
 from pressroom.domain.social import Platform
-from pressroom.simulator.audience import Audience
-from pressroom.simulator.in_process import InProcess
-from pressroom.simulator.metricool import build_app
-from pressroom.simulator.scheduler import Desk
+from pressroom_dev.simulator.audience import Audience
+from pressroom_dev.simulator.in_process import InProcess
+from pressroom_dev.simulator.metricool import build_app
+from pressroom_dev.simulator.scheduler import Desk
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 QUERY = {"userId": "7", "blogId": "42"}

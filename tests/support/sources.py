@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pressroom.adapters.http_answer import Fetched
-from pressroom.adapters.safe_http import SafeHttp
+from pressroom.adapters.http.stranger import SafeHttp
+from pressroom.adapters.http.stranger_answer import Fetched
 from pressroom.domain.packets import Known
 from tests.support.web_server import Web
 

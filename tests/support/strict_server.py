@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pressroom.simulator.faults import Dropped
-from pressroom.simulator.in_process import InProcess
+from pressroom_dev.simulator.faults import Dropped
+from pressroom_dev.simulator.in_process import InProcess
 
 
 class Refused(Exception):

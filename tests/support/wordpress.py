@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 
-from pressroom.local import processes
-from pressroom.local.ports import HOST, PortReservations
-from pressroom.local.processes import Child, spawn, wait_until
+from pressroom_dev.local import processes
+from pressroom_dev.local.ports import HOST, PortReservations
+from pressroom_dev.local.processes import Child, spawn, wait_until
 
 PACKAGES = (
     "wordpress wordpress-theme-twentytwentythree mariadb-server php-cli php-mysql php-gd php-curl php-xml"

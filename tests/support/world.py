@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 
 from pressroom.domain.definitions import Account, Site, dump
-from pressroom.engine import control, ledger
-from pressroom.pipelines.stage import Run
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.runs import control
 from pressroom.store.database import Store
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from pressroom.domain.social import Platform
-from pressroom.simulator.audience import PEAK, Audience, Reach, Seen
+from pressroom_dev.simulator.audience import PEAK, Audience, Reach, Seen
 
 MONDAY = datetime(2027, 3, 1, tzinfo=UTC)
 NOON = MONDAY + timedelta(hours=12)

@@ -10,8 +10,8 @@ import pytest
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.platforms import length_of, rules
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.compliance import carries, forbidden, lacking, problems, silent
-from pressroom.pipelines.mission.composing import (
+from pressroom.pipelines.mission.writing.compliance import carries, forbidden, lacking, problems, silent
+from pressroom.pipelines.mission.writing.composing import (
     Composed,
     Words,
     clean,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,10 +14,10 @@ import celpy
 import pytest
 from celpy.adapter import json_to_cel
 
-from pressroom.adapters import expressions
-from pressroom.adapters.expressions import Expression
+from pressroom.adapters.conditions import evaluate as expressions
+from pressroom.adapters.conditions.evaluate import CelCondition
 from pressroom.domain.errors import DefinitionError, PermanentError
-from pressroom.domain.expressions import MOST_CHARS, Expressions
+from pressroom.domain.flows import CONDITION_CHARS, Condition
 from pressroom.domain.packets import source_item
 
 VARIABLES: dict[str, Any] = {
@@ -280,7 +281,7 @@ def test_evaluation_says_what_does_not_fit(text: str, said: str) -> None:
         ("1<" * 100 + "1", "too many parts"),
         ("item" + ".a" * 200, "too many parts"),
         ("true ? " * 40 + "1" + " : 2" * 40, "is not expected here"),
-        ("x" * (MOST_CHARS + 1), f"longer than {MOST_CHARS} characters"),
+        ("x" * (CONDITION_CHARS + 1), f"longer than {CONDITION_CHARS} characters"),
         ("'" + "\\n" * 200, "has no end"),
         ('"' + "\\x41" * 100, "has no end"),
         ("é", "'é' is not expected here"),
@@ -412,9 +413,9 @@ def test_it_agrees_with_the_library(text: str) -> None:
 
 
 def test_it_is_what_the_port_asks_for() -> None:
-    read: Expressions = expressions.compile
-    assert isinstance(read("true"), Expression)
-    assert repr(read("true")) == "Expression(text='true')"
+    read: Callable[[str], Condition] = expressions.compile
+    assert isinstance(read("true"), CelCondition)
+    assert repr(read("true")) == "CelCondition(text='true')"
 
 
 def test_nothing_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:

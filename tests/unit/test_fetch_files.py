@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters import fetch_files, fetching
-from pressroom.adapters.fetch_files import MOST_BYTES
-from pressroom.adapters.safe_http import SafeHttp
+from pressroom.adapters.http.stranger import SafeHttp
+from pressroom.adapters.sources import files as fetch_files
+from pressroom.adapters.sources import registry as fetching
+from pressroom.adapters.sources.files import MOST_BYTES
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FileEntry, FilesFetch, FileSource
 from pressroom.domain.packets import Known, SourceItem

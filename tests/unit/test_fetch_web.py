@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters import fetch_web
-from pressroom.adapters.fetch_web import read_page
-from pressroom.adapters.sitemaps import read_sitemap
+from pressroom.adapters.sources import web as fetch_web
+from pressroom.adapters.sources.sitemaps import read_sitemap
+from pressroom.adapters.sources.web import read_page
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WebFetch
 from pressroom.domain.packets import Known, SourceItem

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pressroom.adapters import fetch_wordpress
+from pressroom.adapters.sources import wordpress as fetch_wordpress
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WordpressFetch
 from pressroom.domain.packets import Known, SourceItem

@@ -12,10 +12,11 @@ from pressroom.domain.definitions import Account
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.flows import Flow
 from pressroom.domain.packets import SourceItem, source_item
+from pressroom.domain.run import Run
 from pressroom.pipelines.flow.items import FlowItem, Outcome, Packet, target_step
 from pressroom.pipelines.flow.pipeline import flow_pipeline, run_step
 from pressroom.pipelines.flow.publish import content_key, content_of, key_of, turn
-from pressroom.pipelines.stage import Run, Stage
+from pressroom.pipelines.stage import Stage
 from pressroom.testing import FakeImages, FakeText, MemoryMedia, tools
 from pressroom.testing_flows import FakeTarget, FakeWires
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.engine.usage import Account, By, Forecast, Part, Spent, forecast, parts
+from pressroom.engine.money.usage import Account, By, Forecast, Part, Spent, forecast, parts
 
 OLD = datetime(2020, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)

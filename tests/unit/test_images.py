@@ -14,10 +14,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from pressroom.adapters.images_card import CardImages, _luminance, card
-from pressroom.adapters.images_openai import OpenAIImages, free_size
-from pressroom.adapters.images_runware import RunwareImages
-from pressroom.adapters.text_settings import ConnectionSettings
+from pressroom.adapters.models.card_images import CardImages, _luminance, card
+from pressroom.adapters.models.openai_images import OpenAIImages, free_size
+from pressroom.adapters.models.runware_images import RunwareImages
+from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import ConfigurationError, FilteredAnswer, PermanentError, TransientError
 from pressroom.domain.model import ImageRequest
 from tests.support.scripted_openai import ScriptedOpenAI

@@ -10,7 +10,7 @@ import pytest
 
 from pressroom.domain.missions import Kpi, Metric
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.kpis import (
+from pressroom.pipelines.mission.results.kpis import (
     METRICS,
     Result,
     Totals,

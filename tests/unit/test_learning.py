@@ -14,8 +14,8 @@ from statsmodels.stats.multitest import multipletests
 from pressroom.domain.missions import Metric
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Finding, Learned, Observation, Weights
-from pressroom.pipelines.mission.evidence import holm
-from pressroom.pipelines.mission.learning import FLOOR, describe, learn
+from pressroom.pipelines.mission.learning.evidence import holm
+from pressroom.pipelines.mission.learning.learn import FLOOR, describe, learn
 
 TWO = (Platform.TWITTER, Platform.LINKEDIN)
 CHOICES: Mapping[str, Sequence[str]] = {

@@ -10,9 +10,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict  # noqa: TID251  # what the result must be readable by
 
 from pressroom.domain.errors import ConfigurationError
-from pressroom.local import connections
-from pressroom.local.astro_settings import AstroSettings
 from pressroom.settings import database_url
+from pressroom_dev.local import connections
+from pressroom_dev.local.astro_settings import AstroSettings
 
 SECRET = "p@ss/w:rd?"
 URI = "postgres://writer:p%40ss%2Fw%3Ard%3F@db.example:5433/press?sslmode=require"

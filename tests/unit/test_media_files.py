@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pressroom.adapters.media_files import MediaFiles, is_local, media_name, read_local
+from pressroom.adapters.storage.media import MediaFiles, is_local, media_name, read_local
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 
 PNG = "image/png"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pressroom.adapters.media_files import MediaFiles, public_url
+from pressroom.adapters.storage.media import MediaFiles, public_url
 from pressroom.domain.errors import ConfigurationError
 
 

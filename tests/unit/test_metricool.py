@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pressroom.adapters.metricool import Metricool, MetricoolClock
-from pressroom.adapters.metricool_analytics import SHAPES
+from pressroom.adapters.targets.metricool.analytics import SHAPES
+from pressroom.adapters.targets.metricool.api import Metricool, MetricoolClock
 from pressroom.domain.errors import (
     ConfigurationError,
     PastDate,

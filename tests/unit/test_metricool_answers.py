@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.metricool_analytics import SHAPES, row, timeline
+from pressroom.adapters.targets.metricool.analytics import SHAPES, row, timeline
 from pressroom.domain.social import (
     Delivery,
     Platform,

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.metricool import Metricool
-from pressroom.adapters.metricool_settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.api import Metricool
+from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.metricool_wire import apportioned, creation, instant, publication
+from pressroom.adapters.targets.metricool.wire import apportioned, creation, instant, publication
 from pressroom.domain.errors import (
     PermanentError,
 )

@@ -13,9 +13,9 @@ from pressroom.domain.errors import ConfigurationError, InvalidAnswer
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import Draft, hashtags_in, length_of, rules, violations
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.asking import Slot, answer_type, shape_of, tone_type
-from pressroom.pipelines.mission.exclusions import excluded
-from pressroom.pipelines.mission.post import Post, write
+from pressroom.pipelines.mission.writing.answers import Slot, answer_type, shape_of, tone_type
+from pressroom.pipelines.mission.writing.exclusions import excluded
+from pressroom.pipelines.mission.writing.post import Post, write
 from pressroom.testing import FakeImages, FakeText, MemoryMedia, tools
 
 GOOD: dict[str, Any] = {

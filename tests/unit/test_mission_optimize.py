@@ -9,7 +9,7 @@ import pytest
 from pressroom.domain.missions import Metric
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import FACTORS, Finding, Learned, Observation
-from pressroom.pipelines.mission import advice
+from pressroom.pipelines.mission.learning import advice
 
 TWITTER, LINKEDIN = Platform.TWITTER, Platform.LINKEDIN
 

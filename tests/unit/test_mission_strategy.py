@@ -16,11 +16,11 @@ from pressroom.domain.errors import InvalidAnswer, InvalidMission
 from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
 from pressroom.pipelines.mission.cycle import Cycle
-from pressroom.pipelines.mission.exclusions import excluded
 from pressroom.pipelines.mission.strategy import Strategy, process
-from pressroom.pipelines.mission.themes import Brief
-from pressroom.pipelines.mission.wording import Pillars, hashtag, shares, topics_type
-from pressroom.pipelines.stage import Tools
+from pressroom.pipelines.mission.writing.exclusions import excluded
+from pressroom.pipelines.mission.writing.strategy_answers import Pillars, hashtag, shares, topics_type
+from pressroom.pipelines.mission.writing.themes import Brief
+from pressroom.pipelines.tools import Tools
 from pressroom.testing import FakeText, social, tools
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.metricool import Metricool, MetricoolSettings
+from pressroom.adapters.targets.metricool.api import Metricool, MetricoolSettings
 from pressroom.definitions.loading import read_text
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -52,7 +52,7 @@ def test_only_publish_waits_for_people() -> None:
 
 def test_content_is_written_in_batches_of_fifty() -> None:
     from pressroom.domain.missions import Mission
-    from pressroom.engine.batch import SAVE_TOGETHER
+    from pressroom.engine.runs.batch import SAVE_TOGETHER
 
     mission = Mission(account="a", slug="b", name="c", objectives=["d"], platforms=[Platform.TWITTER])
     assert MISSION.stage("content").batch_items(mission) == SAVE_TOGETHER == 50

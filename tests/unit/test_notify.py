@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.notify import NotifySettings, notify
-from pressroom.adapters.signing import SIGNATURE_HEADER, verify
+from pressroom.adapters.http.notify import NotifySettings, notify
+from pressroom.adapters.http.signing import SIGNATURE_HEADER, verify
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 
 SECRET = "s3cr3t-of-the-hook"

@@ -16,9 +16,9 @@ from pressroom.domain.errors import ConfigurationError, PastDate
 from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Slot, Weights
-from pressroom.pipelines.mission.local_time import instant
-from pressroom.pipelines.mission.placing import largest_remainders
-from pressroom.pipelines.mission.planning import (
+from pressroom.pipelines.mission.calendar.local_time import instant
+from pressroom.pipelines.mission.calendar.placing import largest_remainders
+from pressroom.pipelines.mission.calendar.planning import (
     Plan,
     Usual,
     excluded,

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from pressroom.adapters.text_settings import ConnectionSettings, image_price, text_price
+from pressroom.adapters.models.settings import ConnectionSettings, image_price, text_price
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import Usage
 from pressroom.domain.prices import ImagePrice, PriceTable, TextPrice, price_table
-from pressroom.engine import metering
+from pressroom.engine.money import metering
 
 TODAY = date(2026, 11, 22)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pressroom.adapters.published_html import Illustration, body_of, cleaned_with
+from pressroom.adapters.targets.body import Illustration, body_of, cleaned_with
 
 FIRST = Illustration("https://own.test/1.png", "1.png", "One")
 SECOND = Illustration("https://own.test/2.png?a=1&b=2", "2.png", 'Two "2"', css_class="wide")

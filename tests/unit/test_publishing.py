@@ -16,7 +16,7 @@ from pressroom.domain.publishing import Publication, PublicationStatus, as_sent,
 from pressroom.domain.social import Media, Platform, Submission
 from pressroom.pipelines.mission import publish
 from pressroom.pipelines.mission.publish import Ready, Scheduled
-from pressroom.pipelines.stage import Social, Tools
+from pressroom.pipelines.tools import Social, Tools
 from pressroom.testing import FakeAnalytics, FakeScheduler, FixedClock, MemoryMedia
 from pressroom.testing import tools as fake_tools
 

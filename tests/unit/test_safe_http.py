@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pressroom.adapters.addresses import system_resolver, why_refused
-from pressroom.adapters.bodies import Inflater, decode, gunzip
-from pressroom.adapters.http_answer import Fetched, Validators
-from pressroom.adapters.safe_http import Limits, SafeHttp
+from pressroom.adapters.http.addresses import system_resolver, why_refused
+from pressroom.adapters.http.bodies import Inflater, decode, gunzip
+from pressroom.adapters.http.stranger import Limits, SafeHttp
+from pressroom.adapters.http.stranger_answer import Fetched, Validators
 from pressroom.domain.errors import PermanentError, TransientError
 from tests.support.web_server import Reply, Web, serve
 

@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from pressroom.adapters.signing import SIGNATURE_HEADER, Proven, sign, verify
+from pressroom.adapters.http.signing import SIGNATURE_HEADER, Proven, sign, verify
 
 NOW = 1_800_000_000
 BODY = '{"title": "Grüße"}'.encode()

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.simulator.scheduler import Desk, SimulatedClock
+from pressroom_dev.simulator.scheduler import Desk, SimulatedClock
 from tests.support.simulator_client import NOW, POSTS, QUERY, advance, body, create, listed, new_client
 
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 import pressroom
-from pressroom.adapters.metricool import Metricool
-from pressroom.adapters.metricool_settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.api import Metricool
+from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.domain.errors import UnknownOutcome
 from pressroom.domain.social import Platform, Submission
-from pressroom.local.ports import PortReservations
+from pressroom_dev.local.ports import PortReservations
 
 INCLUDE = Path(pressroom.__file__).parent.parent
 MINE = Submission(Platform.LINKEDIN, ["Hello"], datetime.now(UTC) + timedelta(days=2))
@@ -29,7 +29,16 @@ class Server:
 
     def __init__(self, port: int, state: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        command = ["-m", "pressroom.simulator", "--port", str(port), "--state", str(state), "--strength", "0"]
+        command = [
+            "-m",
+            "pressroom_dev.simulator",
+            "--port",
+            str(port),
+            "--state",
+            str(state),
+            "--strength",
+            "0",
+        ]
         self._process = subprocess.Popen(
             [sys.executable, *command], env={"PYTHONPATH": str(INCLUDE)}, stderr=subprocess.PIPE, text=True
         )
@@ -110,7 +119,7 @@ async def test_lost_answers_and_a_killed_server_lose_no_post(port: int, tmp_path
 def test_what_it_cannot_start_with_is_said(arguments: list[str], words: str, tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text("no journal\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pressroom.simulator", *arguments],
+        [sys.executable, "-m", "pressroom_dev.simulator", *arguments],
         env={"PYTHONPATH": str(INCLUDE)},
         cwd=tmp_path,
         capture_output=True,

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from pressroom.domain.definitions import Account, BatchSizes, Charges, Site
+from pressroom.domain.run import Run
 from pressroom.pipelines.site import SITE, clusters, content, ideas, image_prompts, images
 from pressroom.pipelines.site.grouping import Keyword
-from pressroom.pipelines.stage import Run
 
 RESULT_FIELDS = {
     "clusters": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pressroom.adapters.targets import HANDLERS
+from pressroom.adapters.targets.registry import HANDLERS
 from pressroom.definitions.loading import read_text
 from pressroom.domain.definitions import Site, SiteTarget
 from pressroom.domain.targets import UPDATES_IN_PLACE

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from pressroom.adapters.similarity import WordLlamaSimilarity
+from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from pressroom.domain.definitions import Charges
 from pressroom.domain.text import normalize
 from pressroom.pipelines.site import clusters

@@ -6,8 +6,8 @@ import pytest
 
 from pressroom.domain.definitions import ArticleSettings, Site
 from pressroom.domain.errors import EmptyAnswer, TransientError
+from pressroom.pipelines.answers import clip, sanitize, whole_sentences
 from pressroom.pipelines.site import content, ideas, image_prompts
-from pressroom.pipelines.site.answers import clip, sanitize, whole_sentences
 from pressroom.pipelines.site.article import (
     Head,
     article_type,

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from pressroom.adapters.bluesky_account import BlueskySettings
-from pressroom.adapters.target_bluesky import BlueskyArguments, BlueskyTarget, record_key
+from pressroom.adapters.targets.bluesky.account import BlueskySettings
+from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyTarget, record_key
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

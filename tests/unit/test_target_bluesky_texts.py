@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pressroom.adapters.bluesky_account import BlueskySettings
-from pressroom.adapters.bluesky_text import facets
-from pressroom.adapters.target_bluesky import BlueskyArguments, BlueskyTarget, record_key
+from pressroom.adapters.targets.bluesky.account import BlueskySettings
+from pressroom.adapters.targets.bluesky.facets import facets
+from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyTarget, record_key
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.targets import Content
 from tests.support.strict_bluesky import LOGIN, PASSWORD

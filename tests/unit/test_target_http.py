@@ -14,11 +14,11 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pressroom.adapters.oauth1 import Keys, authorization
-from pressroom.adapters.target_http import Api, until
-from pressroom.adapters.target_pictures import fitted, is_public
-from pressroom.adapters.target_pinterest import PinterestSettings
-from pressroom.adapters.target_text import cut, post_of, refuse_later
+from pressroom.adapters.http.service import Api, until
+from pressroom.adapters.targets.pictures import fitted, is_public
+from pressroom.adapters.targets.pinterest import PinterestSettings
+from pressroom.adapters.targets.text import cut, post_of, refuse_later
+from pressroom.adapters.targets.x.oauth1 import Keys, authorization
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.targets import Content, Picture
 from tests.support.strict_server import Refused, StrictServer, served

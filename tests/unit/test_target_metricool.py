@@ -9,8 +9,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from pressroom.adapters.metricool_settings import MetricoolSettings
-from pressroom.adapters.target_metricool import (
+from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.target import (
     MetricoolArguments,
     MetricoolTarget,
     MetricoolTargetSettings,

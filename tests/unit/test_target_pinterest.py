@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from pressroom.adapters.target_pinterest import PinterestArguments, PinterestSettings, PinterestTarget
+from pressroom.adapters.targets.pinterest import PinterestArguments, PinterestSettings, PinterestTarget
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

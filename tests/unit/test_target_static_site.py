@@ -18,9 +18,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from pressroom.adapters import target_static_site_files as files
-from pressroom.adapters.target_article import LinkedArticleArguments
-from pressroom.adapters.target_static_site import StaticSite, StaticSiteSettings
+from pressroom.adapters.targets.article import LinkedArticleArguments
+from pressroom.adapters.targets.static_site import folder as files
+from pressroom.adapters.targets.static_site.target import StaticSite, StaticSiteSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.social import Delivery
 from pressroom.domain.targets import Content, Picture, Piece

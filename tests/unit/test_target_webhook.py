@@ -10,9 +10,9 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from pressroom.adapters.signing import verify
-from pressroom.adapters.target_article import LinkedArticleArguments
-from pressroom.adapters.target_webhook import ANSWER_BYTES, Webhook, WebhookSettings
+from pressroom.adapters.http.signing import verify
+from pressroom.adapters.targets.article import LinkedArticleArguments
+from pressroom.adapters.targets.webhook import ANSWER_BYTES, Webhook, WebhookSettings
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

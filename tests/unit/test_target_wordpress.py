@@ -11,9 +11,9 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from pressroom.adapters.target_article import ArticleArguments
-from pressroom.adapters.target_wordpress import WordPress, WordPressSettings
-from pressroom.adapters.target_wordpress_wire import (
+from pressroom.adapters.targets.article import ArticleArguments
+from pressroom.adapters.targets.wordpress.target import WordPress, WordPressSettings
+from pressroom.adapters.targets.wordpress.wire import (
     claim,
     is_claim,
     is_finished,

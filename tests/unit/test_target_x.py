@@ -9,8 +9,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from pressroom.adapters.target_x import XArguments, XSettings, XTarget
-from pressroom.adapters.x_text import comparable, weight
+from pressroom.adapters.targets.x.target import XArguments, XSettings, XTarget
+from pressroom.adapters.targets.x.text import comparable, weight
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.target_x import XArguments, XSettings, XTarget
+from pressroom.adapters.targets.x.target import XArguments, XSettings, XTarget
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

@@ -11,9 +11,9 @@ from typing import Any, Literal, cast
 import pytest
 from pydantic import BaseModel, Field
 
-from pressroom.adapters.json_schemas import strict
-from pressroom.adapters.openai_text import OpenAIText, forget
-from pressroom.adapters.text_settings import ConnectionSettings
+from pressroom.adapters.models.json_schemas import strict
+from pressroom.adapters.models.openai_text import OpenAIText, forget
+from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.domain.errors import (
     ConfigurationError,
     EmptyAnswer,
@@ -26,8 +26,8 @@ from pressroom.domain.errors import (
     TruncatedAnswer,
 )
 from pressroom.domain.model import Finish, ModelReply, ModelRequest, Prompt, Tool, ToolCall, Usage
-from pressroom.engine.ledger import Caps, Scope
-from pressroom.engine.text import BoundText, TextEngine
+from pressroom.engine.models.text import BoundText, TextEngine
+from pressroom.engine.money.ledger import Caps, Scope
 from pressroom.store.database import Store
 from tests.support.scripted_openai import ScriptedOpenAI
 
@@ -141,7 +141,8 @@ PRICED = ConnectionSettings.from_connection(
 def engine(
     store: MemoryStore, model: Any, settings: ConnectionSettings = PRICED, scope: Scope = SCOPE
 ) -> BoundText:
-    return TextEngine(model, cast(Store, store), settings).bound(scope, 0.5)
+    price = text_price(settings, model.model)
+    return TextEngine(model, cast(Store, store), price, settings.limits).bound(scope, 0.5)
 
 
 @pytest.mark.parametrize(

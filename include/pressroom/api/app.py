@@ -12,14 +12,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 
-from pressroom.api import problems
-from pressroom.api.access import rule_of, signed_in
-from pressroom.api.bodies import BoundedBodies, EitherSpelling
-from pressroom.api.callers import Caller
-from pressroom.api.limits import CallerLimits
-from pressroom.api.ports import ControlPlane
-from pressroom.api.problems import MEDIA_TYPE, TITLES, ProblemDetails
-from pressroom.api.routes import ROUTERS
+from pressroom.api.kit import problems
+from pressroom.api.kit.access import rule_of, signed_in
+from pressroom.api.kit.bodies import BoundedBodies, EitherSpelling
+from pressroom.api.kit.callers import Caller
+from pressroom.api.kit.limits import CallerLimits
+from pressroom.api.kit.ports import ControlPlane
+from pressroom.api.kit.problems import MEDIA_TYPE, TITLES, ProblemDetails
+from pressroom.api.resources import ROUTERS
 
 RATE_VARIABLE = "PRESSROOM_API_RATE"
 USUAL_RATE = "600/minute"

@@ -18,9 +18,8 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from pressroom.adapters.signing import SIGNATURE_HEADER, TOLERANCE_SECONDS, verify
-from pressroom.api.ports import Airflow
-from pressroom.definitions.reading import workflow
+from pressroom.adapters.http.signing import SIGNATURE_HEADER, TOLERANCE_SECONDS, verify
+from pressroom.api.kit.ports import Airflow
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
@@ -32,6 +31,7 @@ from pressroom.domain.flows import Flow
 from pressroom.domain.outside import bounded_fields
 from pressroom.domain.packets import TEXT_CHARS
 from pressroom.engine import gates
+from pressroom.store.workflows import workflow
 
 log = logging.getLogger(__name__)
 

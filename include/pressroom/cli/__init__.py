@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from pressroom.cli import (
-    accounts,
-    articles,
-    definitions,
-    demo_flow,
-    demo_mission,
-    flows,
-    local,
-    missions,
-    runs,
-)
-from pressroom.domain.errors import DefinitionError, PressroomError
-from pressroom.local.processes import LocalServiceError
-
-
-class ErrorsInOneLine(TyperGroup):
-    """Turns our own errors into a line each and exit code 1; anything else is a bug with its traceback."""
-
-    def invoke(self, ctx: Any) -> Any:  # the context's class is typer's own affair
-        try:
-            return super().invoke(ctx)
-        except PressroomError as error:
-            # A service's error ends with the end of its log, which is no use on one line.
-            text = str(error) if isinstance(error, LocalServiceError) else " ".join(str(error).split())
-            for problem in error.problems if isinstance(error, DefinitionError) else [text]:
-                typer.echo(f"error: {problem}", err=True)
-            raise typer.Exit(1) from None
-
+from pressroom.cli import accounts, articles, definitions, flows, missions, runs
+from pressroom.cli.common import ErrorsInOneLine
 
 app = typer.Typer(
     cls=ErrorsInOneLine,
@@ -53,6 +25,3 @@ runs.register(app)
 missions.register(app)
 flows.register(app)
 articles.register(app)
-local.register(app)
-demo_mission.register(app)
-demo_flow.register(app)

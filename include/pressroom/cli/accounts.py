@@ -10,11 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from pressroom.cli.common import open_store, show
-from pressroom.definitions.reading import account_by_slug, workflow
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.suggest import did_you_mean
-from pressroom.engine import ledger, reports
+from pressroom.domain.text import did_you_mean
+from pressroom.engine.money import ledger
+from pressroom.engine.runs import reports
 from pressroom.store.database import Tx
+from pressroom.store.workflows import account_by_slug, workflow
 
 
 class ShowByDefault(TyperGroup):

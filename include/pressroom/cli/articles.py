@@ -11,9 +11,9 @@ import typer
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import await_dag, open_site, read_file, show
-from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain.errors import PermanentError, PressroomError, WorkflowOver
 from pressroom.domain.text import counted
+from pressroom.store.workflows import WorkflowRow
 
 Site = Annotated[str, typer.Argument(help="the site's slug", metavar="SITE")]
 

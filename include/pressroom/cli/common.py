@@ -7,19 +7,38 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.definitions.reading import WorkflowRow, workflow
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import DefinitionError, PermanentError, PressroomError
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow, workflow
 
 DAG_APPEARS_SECONDS = 120.0
 DAG_POLL_SECONDS = 0.5
+
+
+class ErrorsInOneLine(TyperGroup):
+    """Turns our own errors into a line each and exit code 1; anything else is a bug with its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:  # the context's class is typer's own affair
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except PressroomError as error:
+            for line in self.lines(error):
+                typer.echo(f"error: {line}", err=True)
+            raise typer.Exit(1) from None
+
+    def lines(self, error: PressroomError) -> Sequence[str]:
+        """What is printed of an error."""
+        return error.problems if isinstance(error, DefinitionError) else [" ".join(str(error).split())]
 
 
 @contextmanager

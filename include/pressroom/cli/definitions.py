@@ -15,14 +15,15 @@ import yaml
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import open_site, open_store, show
-from pressroom.definitions import applying, loading, reading
+from pressroom.definitions import applying, loading
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Account, BrandContext, Site, dump
 from pressroom.domain.errors import ConfigurationError, DefinitionError, PermanentError, TransientError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import AnyDefinition
 from pressroom.domain.missions import Mission
-from pressroom.domain.suggest import did_you_mean
+from pressroom.domain.text import did_you_mean
+from pressroom.store import workflows as reading
 from pressroom.store.migrate import migrate as run_migrations
 
 KIND_NAMES = {

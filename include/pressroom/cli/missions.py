@@ -9,21 +9,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import typer
 
-from pressroom import settings
 from pressroom.cli.common import open_mission, open_workflow, read_file, show
-from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.errors import PermanentError
 from pressroom.domain.text import to_json
-from pressroom.engine import reports
+from pressroom.engine.runs import reports
 
 if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
-    from pressroom.pipelines.mission.parameters import Change
+    from pressroom.pipelines.mission.learning.changes import Change
 
 Mission = Annotated[str, typer.Argument(help="the mission's slug", metavar="MISSION")]
-
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 class Outcome(StrEnum):
@@ -35,7 +31,7 @@ class Outcome(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (output, insights, revert, posts, approve, reject, publications, settle, advance):
+    for command in (output, insights, revert, posts, approve, reject, publications, settle):
         app.command(command.__name__)(command)
     app.command("edit-post")(edit_post)
     app.command("choose-post")(choose_post)
@@ -64,7 +60,7 @@ def output(
 
 def insights(mission: Mission) -> None:
     """Show what optimize found, and what it changed because of that."""
-    from pressroom.pipelines.mission import parameters
+    from pressroom.pipelines.mission.learning import changes as parameters
 
     with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
         found = parameters.insights(tx, row.workflow_id)
@@ -92,7 +88,7 @@ def revert(
     mission: Mission, change: Annotated[int, typer.Argument(help="its number, as `insights` shows it")]
 ) -> None:
     """Take a change of the strategy back: the next cycle is planned without it."""
-    from pressroom.pipelines.mission import parameters
+    from pressroom.pipelines.mission.learning import changes as parameters
 
     with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
         done = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
@@ -178,7 +174,7 @@ def publications(
     status: Annotated[str | None, typer.Option(help="only those, e.g. unknown")] = None,
 ) -> None:
     """List what was published where, and what became of it."""
-    from pressroom.engine import publishing
+    from pressroom.engine.publishing import ledger as publishing
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         found = publishing.publications(tx, row.workflow_id, status)
@@ -207,31 +203,13 @@ def settle(
     external_id: Annotated[str | None, typer.Option("--id", help="its id there, when it was sent")] = None,
 ) -> None:
     """Say what became of a publication that is unknown, after having looked at the target."""
-    from pressroom.engine import publishing
+    from pressroom.engine.publishing import ledger as publishing
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         publishing.settle(
             tx, row.workflow_id, publication, sent=outcome is Outcome.SENT, external_id=external_id
         )
     typer.echo(f"publication {publication}: {outcome}")
-
-
-def advance(duration: Annotated[str, typer.Argument(help="how far, e.g. 12h or 7d")]) -> None:
-    """Move the local simulator's clock on, so that a mission's week passes in moments."""
-    match = re.fullmatch(r"(\d+)([mhd])", duration)
-    if match is None:
-        raise typer.BadParameter("a number and m, h or d, such as 12h or 7d")
-    url = settings.simulator_url()
-    seconds = int(match[1]) * _UNITS[match[2]]
-    try:
-        answer = httpx.post(f"{url}/simulator/clock", json={"advance_seconds": seconds}, timeout=30)
-        answer.raise_for_status()
-        now = answer.json()["now"]
-    except httpx.HTTPStatusError as error:
-        raise ConfigurationError(f"{url} is no simulator: it answers {error.response.status_code}") from None
-    except httpx.HTTPError as error:
-        raise TransientError(f"the simulator at {url} does not answer: {type(error).__name__}") from None
-    typer.echo(f"it is now {now} for the simulator")
 
 
 def _state(change: Change) -> str:

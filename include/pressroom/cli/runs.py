@@ -12,12 +12,12 @@ import typer
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import await_dag, clock, open_workflow, show
-from pressroom.definitions.reading import WorkflowRow
-from pressroom.domain.budget import ESTIMATE_BUFFER
 from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
-from pressroom.engine import reports
+from pressroom.engine.runs import reports
+from pressroom.pipelines.estimate import ESTIMATE_BUFFER
 from pressroom.pipelines.stage import Pipeline
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 
 FOLLOW_SECONDS = 1.0
 FOLLOW_LINES = 500
@@ -66,7 +66,7 @@ def run(
 
 def pause(name: Name) -> None:
     """Stop the live run after its current items; no worker is held meanwhile."""
-    from pressroom.engine import control
+    from pressroom.engine.runs import control
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         control.pause(tx, row.workflow_id)
@@ -75,7 +75,7 @@ def pause(name: Name) -> None:
 
 def resume(name: Name) -> None:
     """Let a paused run go on."""
-    from pressroom.engine import control
+    from pressroom.engine.runs import control
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         control.resume(tx, row.workflow_id)
@@ -84,7 +84,7 @@ def resume(name: Name) -> None:
 
 def cancel(name: Name) -> None:
     """End the live run after its current items; the rest is skipped."""
-    from pressroom.engine import control
+    from pressroom.engine.runs import control
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         control.cancel(tx, row.workflow_id)
@@ -193,7 +193,7 @@ def retry_failed(
     stage: Annotated[str | None, typer.Option(help="only this stage's; default: all")] = None,
 ) -> None:
     """Let items that failed for good be taken up by the next run."""
-    from pressroom.domain.suggest import did_you_mean
+    from pressroom.domain.text import did_you_mean
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         names = [each.name for pipeline in _pipelines(row) for each in pipeline.stages]
@@ -208,8 +208,8 @@ def preview(
     out: Annotated[Path, typer.Option("--out", help="folder to write to")] = Path("preview"),
 ) -> None:
     """Write a site's articles, or a mission's calendar and results, as browsable HTML."""
-    from pressroom.ui.mission_page import write_mission_page
-    from pressroom.ui.preview import write_preview
+    from pressroom.ui.mission.page import write_mission_page
+    from pressroom.ui.site import write_preview
 
     with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
         if row.workflow.kind == "Mission":

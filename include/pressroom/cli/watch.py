@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pressroom.cli.common import clock
-from pressroom.definitions.reading import WorkflowRow
-from pressroom.engine import reports
-from pressroom.engine.reports import JobState, LogLine, RunStatus
+from pressroom.engine.runs import reports
+from pressroom.engine.runs.reports import JobState, LogLine, RunStatus
 from pressroom.pipelines.stage import Pipeline
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 
 REFRESH_SECONDS = 0.5
 SUMMARY_SECONDS = 10.0

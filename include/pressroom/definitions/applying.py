@@ -8,16 +8,15 @@ from enum import StrEnum
 from typing import Any
 
 from pressroom.definitions.loading import Located
-from pressroom.definitions.reading import KINDS, all_accounts, all_brands, all_workflows
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import AnyDefinition, Workflow
 from pressroom.domain.missions import Mission
-from pressroom.domain.suggest import did_you_mean
-from pressroom.domain.text import to_json
-from pressroom.engine import ledger
+from pressroom.domain.text import did_you_mean, to_json
+from pressroom.engine.money import ledger
 from pressroom.store.database import Store, Tx
+from pressroom.store.workflows import KINDS, all_accounts, all_brands, all_workflows
 
 OPENING = "opening"
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pressroom.adapters import expressions
-from pressroom.adapters.targets import HANDLERS
+from pressroom.adapters.conditions import evaluate as expressions
+from pressroom.adapters.targets.registry import HANDLERS
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
-from pressroom.domain.suggest import did_you_mean
+from pressroom.domain.text import did_you_mean
 from pressroom.pipelines import prompts
 from pressroom.pipelines.flow import checking as flow_checking
 

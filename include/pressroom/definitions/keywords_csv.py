@@ -12,8 +12,7 @@ from decimal import Decimal, InvalidOperation
 from charset_normalizer import from_bytes
 
 from pressroom.domain.errors import DefinitionError
-from pressroom.domain.suggest import did_you_mean
-from pressroom.domain.text import normalize
+from pressroom.domain.text import did_you_mean, normalize
 
 COLUMNS = ("keyword", "volume", "difficulty", "intent")
 INTENTS = ("informational", "commercial", "transactional", "navigational")

@@ -14,7 +14,7 @@ from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import KINDS, AnyDefinition
-from pressroom.domain.suggest import did_you_mean
+from pressroom.domain.text import did_you_mean
 from pressroom.pipelines.flow.checking import connections
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from pressroom.definitions.applying import SlugTaken, write_workflow
 from pressroom.definitions.checking import Wrong, WrongDefinition
-from pressroom.definitions.reading import whole
 from pressroom.domain.definitions import BrandContext, dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.kinds import Workflow
-from pressroom.domain.suggest import did_you_mean
-from pressroom.domain.text import to_json
+from pressroom.domain.text import did_you_mean, to_json
 from pressroom.store.database import Tx
+from pressroom.store.workflows import whole
 
 Saved = BrandContext | Workflow
 NAMES = {"Site": "site", "Mission": "mission", "Flow": "flow", "BrandContext": "brand"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Protocol
 
 from croniter import croniter
 from pydantic import Field, StringConstraints, model_validator
@@ -22,8 +22,12 @@ from pressroom.domain.definitions import (
 )
 from pressroom.domain.fetching import FetchSettings
 
+CONDITION_CHARS = 500
+
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+ConditionText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=CONDITION_CHARS)
+]
 
 GO_TO = re.compile(r"^go to ([a-z][a-z0-9_]*)$")
 
@@ -37,7 +41,7 @@ class Step(Definition):
     """
 
     name: StepName
-    when: Expression | None = None
+    when: ConditionText | None = None
     on_failure: str = Field(default="stop", pattern=r"^(stop|continue|skip_item|go to [a-z][a-z0-9_]*)$")
 
 
@@ -104,7 +108,7 @@ class GateStep(Step):
 class Rule(Definition):
     """Where to go on when a condition holds."""
 
-    when: Expression
+    when: ConditionText
     to: str = Field(
         pattern=r"^(next|end|skip|[a-z][a-z0-9_]*)$", description="a later step, next, end or skip"
     )
@@ -205,3 +209,28 @@ class Flow(Definition):
                 abs(other - position) == 1 if step.tools == "adjacent" else candidate.name in step.tools
             ):
                 yield candidate
+
+
+CONDITION_VARIABLES = ("item", "packets", "results", "run")
+"""What a condition may speak of.
+
+``item``: the fields of its source item; ``packets``: a list of {step, kind, data}, oldest first;
+``results``: step name → that step's last result; ``run``: facts on the run.
+"""
+
+
+class Condition(Protocol):
+    """A condition that was read and found to be sound. Evaluating changes nothing, and may be repeated."""
+
+    @property
+    def text(self) -> str:
+        """As it was written."""
+        ...
+
+    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+        """Its value as JSON. Raises PermanentError: a key is missing, types do not fit, it took too long."""
+        ...
+
+    def holds(self, variables: Mapping[str, Any]) -> bool:
+        """Its value, which must be true or false. Raises PermanentError when it is neither."""
+        ...

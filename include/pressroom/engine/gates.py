@@ -17,10 +17,10 @@ from typing import Any
 from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
 from pressroom.domain.flows import GateStep
 from pressroom.domain.outside import bounded_fields
-from pressroom.engine import control
+from pressroom.domain.run import Run
+from pressroom.engine.runs import control
 from pressroom.pipelines.flow import items
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Tx
 
 APPROVE, REJECT, FAIL = "approve", "reject", "fail"

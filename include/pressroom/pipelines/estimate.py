@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pressroom.domain.budget import ESTIMATE_BUFFER
+ESTIMATE_BUFFER = Decimal("1.2")
+"""What is available must cover an estimate this many times before work begins. For credits and for cents."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from pressroom.domain.definitions import Account, BrandContext, Prompts, Site
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import Prompt
-from pressroom.domain.suggest import did_you_mean
+from pressroom.domain.text import did_you_mean
 
 Part = Literal["system", "user"]
 PARTS: tuple[Part, ...] = ("system", "user")

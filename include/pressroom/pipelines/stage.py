@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pressroom.domain.definitions import Account, BrandContext, Site
-from pressroom.domain.expressions import Expression
-from pressroom.domain.fetching import FetchSettings
-from pressroom.domain.flows import Flow
-from pressroom.domain.kinds import Workflow
-from pressroom.domain.missions import Mission
-from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
-from pressroom.domain.packets import Known, SourceItem
-from pressroom.domain.publishing import Publication, Publisher
-from pressroom.domain.social import Analytics, Clock, Scheduler
-from pressroom.domain.targets import Piece, Target
+from pressroom.domain.run import Run
 from pressroom.pipelines.estimate import Estimate
+from pressroom.pipelines.tools import Tools, Watching
 from pressroom.store.database import Store, Tx
 
 Item = TypeVar("Item")
@@ -32,156 +23,6 @@ Key = int | list[int]
 def rows_of(key: Key) -> int:
     """How many rows a key stands for that is an id, or a group's ids."""
     return len(key) if isinstance(key, list) else 1
-
-
-@dataclass(frozen=True)
-class _OfWorkflow:
-    """What has a workflow, and gives it out as the kind that a pipeline expects."""
-
-    account: Account
-    workflow: Workflow
-    brand: BrandContext | None
-
-    @property
-    def site(self) -> Site:
-        """The workflow of a site's run. Raises TypeError when it is of another kind."""
-        if not isinstance(self.workflow, Site):
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no site")
-        return self.workflow
-
-    @property
-    def mission(self) -> Mission:
-        """The workflow of a mission's run. Raises TypeError when it is of another kind."""
-        if not isinstance(self.workflow, Mission):
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no mission")
-        return self.workflow
-
-    @property
-    def flow(self) -> Flow:
-        """The workflow of a flow's run. Raises TypeError when it is of another kind."""
-        if not isinstance(self.workflow, Flow):
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no flow")
-        return self.workflow
-
-
-@dataclass(frozen=True)
-class Run(_OfWorkflow):
-    """One execution of a workflow's pipeline, with the definitions it works by."""
-
-    id: int
-    account_id: int
-    workflow_id: int
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def site_id(self) -> int:
-        """The workflow's id, under the name that a site's statements have for it."""
-        return self.workflow_id
-
-    @property
-    def mission_id(self) -> int:
-        """The workflow's id, under the name that a mission's statements have for it."""
-        return self.workflow_id
-
-    @property
-    def articles(self) -> int | None:
-        """Articles this run may write; None: all that wait."""
-        asked: int | None = self.params.get("articles")
-        return asked or self.site.automation.articles_per_run
-
-
-@dataclass(frozen=True)
-class Social:
-    """What a mission's stages reach the platforms with. ``publisher`` is bound to the item."""
-
-    scheduler: Scheduler
-    analytics: Analytics
-    clock: Clock
-    publisher: Publisher
-
-
-class Destination(Protocol):
-    """Where something is published: a publish step of a flow, or a target of a site."""
-
-    @property
-    def to(self) -> str:
-        """The handler's name."""
-        ...
-
-    @property
-    def connection_id(self) -> str:
-        """The Airflow connection."""
-        ...
-
-
-class Wires(Protocol):
-    """What items reach the outside with. ``run_id``: the run that they are worked on for."""
-
-    run_id: int
-
-    def condition(self, text: str) -> Expression:
-        """Reads a condition. Raises DefinitionError."""
-        ...
-
-    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
-        """The newest items that are not known. Raises TransientError or PermanentError."""
-        ...
-
-    def target(self, to: Destination) -> Target[Any]:
-        """The target, opened. Raises ConfigurationError."""
-        ...
-
-    async def publish(
-        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
-    ) -> Publication:
-        """Once, however often it is asked. Errors as in ``Publisher``.
-
-        ``update``: a target that can do so is given what has another hash than what it has.
-        """
-        ...
-
-    async def tell(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
-        """Send a signed webhook. Raises what went wrong with it."""
-        ...
-
-    def known(self, ids: Sequence[str]) -> Awaitable[Collection[str]]:
-        """Which source ids the flow has taken up."""
-        ...
-
-
-@dataclass(frozen=True)
-class Watching(_OfWorkflow):
-    """What a stage that only watches needs. ``connected``: None where a pipeline posts to no platform."""
-
-    connected: Social | None
-
-    @property
-    def social(self) -> Social:
-        """``connected``, for stages that cannot do without. Raises TypeError when it is None."""
-        if self.connected is None:
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is connected to no platform")
-        return self.connected
-
-
-@dataclass(frozen=True)
-class Tools(Watching):
-    """A stage's collaborators, as arguments: a unit test hands in fakes.
-
-    ``text`` and ``images`` are already bound to the item, so that what they spend is booked to it.
-    """
-
-    text: Text
-    images: ImageProvider
-    media: MediaStore
-    similarity: Similarity
-    wired: Wires | None = None
-
-    @property
-    def wires(self) -> Wires:
-        """``wired``, for stages that cannot do without. Raises TypeError when it is None."""
-        if self.wired is None:
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} has no wires to the outside")
-        return self.wired
 
 
 LABEL_CHARS = 120

@@ -13,7 +13,7 @@ HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("AIRFLOW_HOME", HOME)
     patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
-    import pressroom.orchestration.dag  # noqa: F401
+    import pressroom.orchestration.dags.build  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)

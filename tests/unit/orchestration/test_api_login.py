@@ -15,9 +15,9 @@ from airflow.api_fastapi.core_api.security import USER_INJECTED_BY_TRUSTED_MIDDL
 from airflow.models.revoked_token import RevokedToken
 from fastapi import Request
 
-from pressroom.api.ports import Login
+from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, TransientError
-from pressroom.orchestration import api_login
+from pressroom.orchestration.server import login as api_login
 
 GARBAGE = [
     "x", "a.b.c", "..", "ä", "\x00", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.", "a" * 20_000,

@@ -13,8 +13,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from croniter import croniter
 
 from pressroom.domain.definitions import Automation, BatchSizes, Site
-from pressroom.orchestration.dag import build_dag
-from pressroom.orchestration.retry import ErrorClassPolicy
+from pressroom.orchestration.dags.build import build_dag
+from pressroom.orchestration.tasks.retry import ErrorClassPolicy
 from pressroom.pipelines.site import SITE
 
 WITH_WORK = ["clusters", "ideas", "tasks", "content", "image_prompts", "images"]

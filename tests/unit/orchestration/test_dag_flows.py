@@ -13,10 +13,10 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from pressroom.domain.flows import Flow
-from pressroom.orchestration.dag import build_dag
-from pressroom.orchestration.flow_tasks import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
-from pressroom.orchestration.retry import ErrorClassPolicy
-from pressroom.orchestration.triggers import GateTrigger
+from pressroom.orchestration.dags.build import build_dag
+from pressroom.orchestration.tasks.flow import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
+from pressroom.orchestration.tasks.retry import ErrorClassPolicy
+from pressroom.orchestration.tasks.triggers import GateTrigger
 from pressroom.pipelines.flow.pipeline import flow_pipeline
 
 FETCH = {"name": "read", "type": "fetch", "source": {"type": "rss", "url": "https://example.org/feed"}}
@@ -196,6 +196,6 @@ def test_no_prompt_and_no_content_is_in_the_dag_but_in_its_documentation() -> No
 def test_a_gates_trigger_survives_being_stored() -> None:
     trigger = GateTrigger(1, 2, 3, "look")
     path, values = trigger.serialize()
-    assert path == "pressroom.orchestration.triggers.GateTrigger"
+    assert path == "pressroom.orchestration.tasks.triggers.GateTrigger"
     assert json.loads(json.dumps(values)) == {"account_id": 1, "run_id": 2, "item_id": 3, "step": "look"}
     assert GateTrigger(**values).serialize() == trigger.serialize()

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from pressroom.domain.missions import Mission
-from pressroom.orchestration.dag import build_dag
-from pressroom.orchestration.triggers import PollTrigger, RunTrigger
+from pressroom.orchestration.dags.build import build_dag
+from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger
 from pressroom.pipelines.mission.pipeline import MISSION
 
 STAGES = ["intake", "strategy", "content", "publish", "analytics", "optimize"]
@@ -126,5 +126,5 @@ def test_two_builds_of_one_definition_serialize_identically() -> None:
 def test_a_trigger_survives_being_stored(trigger: RunTrigger | PollTrigger) -> None:
     path, values = trigger.serialize()
     json.dumps(values)
-    assert path == f"pressroom.orchestration.triggers.{type(trigger).__name__}"
+    assert path == f"pressroom.orchestration.tasks.triggers.{type(trigger).__name__}"
     assert type(trigger)(**values).serialize() == trigger.serialize()

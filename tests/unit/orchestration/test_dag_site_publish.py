@@ -11,14 +11,14 @@ from airflow.sdk import DAG, Asset
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
-from pressroom.definitions import snapshot
-from pressroom.definitions.reading import WorkflowRow, split_dag_id
 from pressroom.domain.definitions import Account, Site
-from pressroom.orchestration import connections, workflows
-from pressroom.orchestration.dag import build_dag
+from pressroom.orchestration.dags import snapshot, workflows
+from pressroom.orchestration.dags.build import build_dag
+from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import parts_of, pipeline_of, pipeline_of_dag
 from pressroom.pipelines.site import SITE
 from pressroom.pipelines.site.publish import SITE_PUBLISH
+from pressroom.store.workflows import WorkflowRow, split_dag_id
 
 ASSET = "pressroom://site/garden/approved"
 

@@ -11,7 +11,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from pressroom.definitions.loading import Located, load
 from pressroom.domain.definitions import Account, BrandContext
 from pressroom.domain.flows import Flow, PublishStep
-from pressroom.orchestration.dag import build_dag
+from pressroom.orchestration.dags.build import build_dag
 from pressroom.pipelines.flow.checking import connections
 from pressroom.pipelines.registry import pipeline_of
 

@@ -8,8 +8,8 @@ from pressroom.domain.definitions import Site
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
-from pressroom.engine.starting import ROLLBACK_TASK
-from pressroom.orchestration.dag import build_dag
+from pressroom.engine.runs.starting import ROLLBACK_TASK
+from pressroom.orchestration.dags.build import build_dag
 from pressroom.pipelines.registry import PUBLISH, pipeline_of, task_of
 
 NAMED = {"account": "acme", "slug": "one", "name": "One"}

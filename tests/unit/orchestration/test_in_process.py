@@ -16,8 +16,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
-from pressroom.orchestration import api_login, in_process, server_connections
-from pressroom.orchestration.in_process import InProcessAirflow
+from pressroom.orchestration.server import airflow as in_process
+from pressroom.orchestration.server import connections as server_connections
+from pressroom.orchestration.server import login as api_login
+from pressroom.orchestration.server.airflow import InProcessAirflow
 
 TASK = {"dag_id": "flow__news", "run_id": "manual__2026-11-22T00:00:00+00:00", "task_id": "item.look",
         "map_index": 2}  # fmt: skip

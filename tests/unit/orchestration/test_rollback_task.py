@@ -13,11 +13,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.definitions import Account
 from pressroom.domain.missions import Mission
-from pressroom.engine import control, rollback
-from pressroom.orchestration import connections, run_tasks
-from pressroom.orchestration.operators import Opened
-from pressroom.orchestration.run_tasks import OpenRun, RollBack
-from pressroom.pipelines.stage import Run
+from pressroom.domain.run import Run
+from pressroom.engine.runs import control, rollback
+from pressroom.orchestration.tasks import run as run_tasks
+from pressroom.orchestration.tasks.run import OpenRun, RollBack
+from pressroom.orchestration.tasks.run_operator import Opened
+from pressroom.orchestration.tools import connections
 
 STATE = SimpleNamespace(id=7, account_id=1, params={})
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
-from pressroom.definitions import snapshot
-from pressroom.definitions.reading import WorkflowRow
 from pressroom.domain.definitions import Account, Site
 from pressroom.domain.errors import TransientError
-from pressroom.orchestration import connections, workflows
+from pressroom.orchestration.dags import snapshot, workflows
+from pressroom.orchestration.tools import connections
+from pressroom.store.workflows import WorkflowRow
 
 
 class Context(NamedTuple):

@@ -20,7 +20,7 @@ from pressroom.domain.flows import (
     RouteStep,
 )
 from pressroom.domain.packets import source_item
-from pressroom.domain.suggest import did_you_mean
+from pressroom.domain.text import did_you_mean
 from pressroom.pipelines.flow.items import RESERVED
 from pressroom.pipelines.prompts import source_problems
 

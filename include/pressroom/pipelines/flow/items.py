@@ -9,7 +9,8 @@ from typing import Any
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.flows import GO_TO, AnyStep, Flow
-from pressroom.pipelines.stage import Run, Tools
+from pressroom.domain.run import Run
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 

@@ -9,10 +9,10 @@ from pressroom.domain.flows import FetchStep, MediaStep, PingStep, RouteStep
 from pressroom.domain.model import ImageRequest
 from pressroom.domain.packets import nothing_known
 from pressroom.domain.text import counted, shorten
+from pressroom.pipelines.answers import clip
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
 from pressroom.pipelines.prompts import render_source
-from pressroom.pipelines.site.answers import clip
-from pressroom.pipelines.stage import Tools
+from pressroom.pipelines.tools import Tools
 
 
 async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:

@@ -17,11 +17,13 @@ from pressroom.domain.flows import (
     RouteStep,
 )
 from pressroom.domain.packets import SourceItem, source_item
+from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.flow import ai, others, publish
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
-from pressroom.pipelines.stage import Key, Pipeline, Run, Saved, Stage, Tools
+from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 START = "start"

@@ -15,9 +15,9 @@ from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import AiStep, Flow, PublishStep
 from pressroom.domain.targets import Content, Picture, Piece, arguments_of
 from pressroom.domain.text import to_json
+from pressroom.pipelines.answers import plain, sanitize
 from pressroom.pipelines.flow.items import FlowItem, Outcome
-from pressroom.pipelines.site.answers import plain, sanitize
-from pressroom.pipelines.stage import Tools
+from pressroom.pipelines.tools import Tools
 
 _BODIES = ("html", "body", "text", "content", "article")
 _BLOCK_END = re.compile(r"</(?:p|h[1-6]|li|div|blockquote|tr|pre)>|<br\s*/?>", re.IGNORECASE)

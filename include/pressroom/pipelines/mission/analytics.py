@@ -10,12 +10,14 @@ from typing import Any
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.missions import Mission
+from pressroom.domain.run import Run
 from pressroom.domain.social import Delivery, Measured, Platform, Receipt
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of, undone
-from pressroom.pipelines.mission.kpis import Result
-from pressroom.pipelines.mission.snapshot import snapshot
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Undone, Watching
+from pressroom.pipelines.mission.results.kpis import Result
+from pressroom.pipelines.mission.results.snapshot import snapshot
+from pressroom.pipelines.stage import Key, Saved, Stage, Undone
+from pressroom.pipelines.tools import Watching
 from pressroom.store.database import Store, Tx
 
 NAME = "analytics"

@@ -10,13 +10,15 @@ from typing import Any
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.public_ids import CONTENT, public_id
+from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import quoted
-from pressroom.pipelines.mission.asking import Slot
-from pressroom.pipelines.mission.composing import Composed, Words, content_hash
 from pressroom.pipelines.mission.cycle import cycle_of, find_cycle, undone
-from pressroom.pipelines.mission.post import Post, write
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Undone, Watching
+from pressroom.pipelines.mission.writing.answers import Slot
+from pressroom.pipelines.mission.writing.composing import Composed, Words, content_hash
+from pressroom.pipelines.mission.writing.post import Post, write
+from pressroom.pipelines.stage import Key, Saved, Stage, Undone
+from pressroom.pipelines.tools import Watching
 from pressroom.store.database import Store, Tx
 
 NAME = "content"

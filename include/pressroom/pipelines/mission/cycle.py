@@ -11,7 +11,8 @@ from typing import Any
 
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError
-from pressroom.pipelines.stage import Run, Undone
+from pressroom.domain.run import Run
+from pressroom.pipelines.stage import Undone
 from pressroom.store.database import Store, Tx
 
 

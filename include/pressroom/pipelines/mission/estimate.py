@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from pressroom.domain.definitions import Account
 from pressroom.domain.missions import Mission
+from pressroom.domain.run import Run
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.mission.cycle import find_cycle, state_of
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Tx
 
 _DAY = timedelta(days=1)

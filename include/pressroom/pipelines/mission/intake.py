@@ -9,16 +9,18 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pressroom.domain.budget import ESTIMATE_BUFFER
 from pressroom.domain.definitions import dump
 from pressroom.domain.errors import AlreadyDone, ConfigurationError, InvalidMission
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import BRAND, MISSION, public_id
+from pressroom.domain.run import Run
 from pressroom.domain.text import counted
+from pressroom.pipelines.estimate import ESTIMATE_BUFFER
+from pressroom.pipelines.mission.calendar.planning import planned_count
+from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
 from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of, undone
-from pressroom.pipelines.mission.planning import planned_count
-from pressroom.pipelines.mission.plans import earliest_slot, plan_of
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone, Watching
+from pressroom.pipelines.stage import Key, Saved, Stage, Undone
+from pressroom.pipelines.tools import Tools, Watching
 from pressroom.store.database import Store, Tx
 
 NAME = "intake"

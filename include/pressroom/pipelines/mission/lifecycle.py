@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from pressroom.domain.errors import WorkflowOver
+from pressroom.domain.run import Run
 from pressroom.pipelines.mission.cycle import MissionState, state_of
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Tx
 
 

@@ -10,16 +10,18 @@ from typing import Any
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.missions import Constraints, Metric
+from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import TIMING, WEEKDAYS, Learned, Observation, Weights
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission import advice
-from pressroom.pipelines.mission.advice import Update
 from pressroom.pipelines.mission.cycle import Cycle, find_cycle, undone
-from pressroom.pipelines.mission.kpis import Result
-from pressroom.pipelines.mission.learning import Levels, describe, learn
-from pressroom.pipelines.mission.parameters import Change, weights_in_force
-from pressroom.pipelines.stage import Key, Run, Saved, Skip, Stage, Tools, Undone, Watching
+from pressroom.pipelines.mission.learning import advice
+from pressroom.pipelines.mission.learning.advice import Update
+from pressroom.pipelines.mission.learning.changes import Change, weights_in_force
+from pressroom.pipelines.mission.learning.learn import Levels, describe, learn
+from pressroom.pipelines.mission.results.kpis import Result
+from pressroom.pipelines.stage import Key, Saved, Skip, Stage, Undone
+from pressroom.pipelines.tools import Tools, Watching
 from pressroom.store.database import Store, Tx
 
 NAME = "optimize"

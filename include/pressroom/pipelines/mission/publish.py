@@ -12,12 +12,14 @@ from pressroom.domain.errors import AlreadyDone, PastDate, TimeTaken
 from pressroom.domain.platforms import rules
 from pressroom.domain.public_ids import CONTENT, public_id
 from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.run import Run
 from pressroom.domain.social import Media, Platform, Submission
 from pressroom.domain.text import counted, shorten
+from pressroom.pipelines.mission.calendar.local_time import replan
 from pressroom.pipelines.mission.cycle import find_cycle
-from pressroom.pipelines.mission.local_time import replan
 from pressroom.pipelines.mission.withdrawal import undo
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "publish"

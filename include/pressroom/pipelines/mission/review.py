@@ -13,8 +13,8 @@ from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import hashtags_in
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.compliance import problems
-from pressroom.pipelines.mission.composing import Composed, content_hash
+from pressroom.pipelines.mission.writing.compliance import problems
+from pressroom.pipelines.mission.writing.composing import Composed, content_hash
 from pressroom.store.database import Tx
 
 

@@ -10,16 +10,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Slot, Weights
 from pressroom.domain.text import counted
+from pressroom.pipelines.mission.calendar.local_time import NOTICE
+from pressroom.pipelines.mission.calendar.planning import plan_calendar
+from pressroom.pipelines.mission.calendar.plans import plan_of
 from pressroom.pipelines.mission.cycle import find_cycle, undone
-from pressroom.pipelines.mission.local_time import NOTICE
-from pressroom.pipelines.mission.parameters import proven_topics, weights_in_force
-from pressroom.pipelines.mission.planning import plan_calendar
-from pressroom.pipelines.mission.plans import plan_of
-from pressroom.pipelines.mission.themes import Brief, Pillar, pillars_and_tone, topics_for
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools, Undone, Watching
+from pressroom.pipelines.mission.learning.changes import proven_topics, weights_in_force
+from pressroom.pipelines.mission.writing.themes import Brief, Pillar, pillars_and_tone, topics_for
+from pressroom.pipelines.stage import Key, Saved, Stage, Undone
+from pressroom.pipelines.tools import Tools, Watching
 from pressroom.store.database import Store, Tx
 
 NAME = "strategy"

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from pressroom.domain.errors import TransientError
 from pressroom.domain.public_ids import CONTENT, public_id
 from pressroom.domain.publishing import PublicationStatus, from_sent
+from pressroom.domain.run import Run
 from pressroom.domain.social import Receipt, Scheduler
-from pressroom.pipelines.stage import Run, Undone, Watching
+from pressroom.pipelines.stage import Undone
+from pressroom.pipelines.tools import Watching
 from pressroom.store.database import Store
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.text import to_json
-from pressroom.pipelines.site.answers import plain, sanitize, words_of_html
+from pressroom.pipelines.answers import plain, sanitize, words_of_html
 from pressroom.store.database import Tx
 
 AUTO = "auto"

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import create_model
 from slugify import slugify
 
-from pressroom.pipelines.site.answers import (
+from pressroom.pipelines.answers import (
     LONGEST,
     Answer,
     Chars,

@@ -16,11 +16,13 @@ from pydantic import create_model
 from pressroom.domain.definitions import Charges
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.model import Similarity
+from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize, shorten
+from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.prompts import render
-from pressroom.pipelines.site.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.site.grouping import NAME_CHARS, Grouped, Keyword, Known, Proposal, reconcile
-from pressroom.pipelines.stage import LABEL_CHARS, Key, Run, Saved, Skip, Stage, Tools
+from pressroom.pipelines.stage import LABEL_CHARS, Key, Saved, Skip, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "clusters"

@@ -10,9 +10,10 @@ from typing import Any
 
 from pressroom.domain.errors import AlreadyDone, EmptyAnswer
 from pressroom.domain.model import Prompt
+from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
+from pressroom.pipelines.answers import count_words, distinct
 from pressroom.pipelines.prompts import render
-from pressroom.pipelines.site.answers import count_words, distinct
 from pressroom.pipelines.site.article import (
     HEADING_CHARS,
     SLUG_CHARS,
@@ -30,7 +31,8 @@ from pressroom.pipelines.site.article import (
     section_type,
     shape_of,
 )
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "content"

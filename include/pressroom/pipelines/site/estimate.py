@@ -8,9 +8,9 @@ from decimal import Decimal
 from math import ceil
 
 from pressroom.domain.definitions import Account, Site
+from pressroom.domain.run import Run
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.site.clusters import FEWEST, price
-from pressroom.pipelines.stage import Run
 from pressroom.store.database import Tx
 
 KEYWORDS_PER_CLUSTER = 4

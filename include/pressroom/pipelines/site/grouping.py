@@ -8,7 +8,7 @@ from itertools import combinations
 
 from pressroom.domain.model import Similarity
 from pressroom.domain.text import normalize
-from pressroom.pipelines.site.answers import clip, says_something
+from pressroom.pipelines.answers import clip, says_something
 
 SAME_NAME = 0.88
 """From here on two names mean the same. Tried on pairs of real names: "Choosing coffee beans" is "Coffee

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize, shorten
-from pressroom.pipelines.prompts import render
-from pressroom.pipelines.site.answers import (
+from pressroom.pipelines.answers import (
     Answer,
     Between,
     Chars,
@@ -23,7 +23,9 @@ from pressroom.pipelines.site.answers import (
     says_something,
     tokens_for,
 )
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.pipelines.prompts import render
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "ideas"

@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
-from pressroom.pipelines.prompts import render
-from pressroom.pipelines.site.answers import (
+from pressroom.pipelines.answers import (
     Answer,
     Chars,
     Items,
@@ -21,8 +21,10 @@ from pressroom.pipelines.site.answers import (
     tokens_for,
     whole_sentences,
 )
+from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import headings_of
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "image_prompts"

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.model import ImageRequest
+from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
 from pressroom.pipelines.site.approval import to_review
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "images"

@@ -16,13 +16,15 @@ from typing import Any
 from pressroom.domain.definitions import Site, SiteTarget
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.publishing import Publication
+from pressroom.domain.run import Run
 from pressroom.domain.targets import UPDATES_IN_PLACE, Content, Picture, Piece, arguments_of
 from pressroom.domain.text import quoted
+from pressroom.pipelines.answers import plain
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.site import approval
-from pressroom.pipelines.site.answers import plain
 from pressroom.pipelines.site.approval import ArticleImage, ReviewedArticle
-from pressroom.pipelines.stage import Key, Pipeline, Run, Saved, Stage, Tools
+from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "publish"

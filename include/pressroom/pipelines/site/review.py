@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Never
 
-from pressroom.pipelines.stage import Key, Run, Saved, Stage, Tools
+from pressroom.domain.run import Run
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "review"

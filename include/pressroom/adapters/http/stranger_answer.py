@@ -1,0 +1,143 @@
+"""Answers of web servers: read within bounds, and everything that is wrong with one as an error of ours."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+import httpx
+
+from pressroom.adapters.http.bodies import Inflater, decode
+from pressroom.adapters.http.retry_after import retry_after
+from pressroom.adapters.http.scrub import scrub
+from pressroom.domain.errors import PermanentError, PressroomError, TransientError
+
+_PASSING = {408, 425, 429}
+
+
+@dataclass(frozen=True)
+class Validators:
+    """What a server gave along to ask later whether the same is still current."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An answer. ``url``: where it finally came from; ``media_type``: lower case, '' when not said.
+
+    ``not_modified``: it is what the validators were of; there is no body.
+    """
+
+    url: str
+    status: int
+    media_type: str = ""
+    charset: str = ""
+    body: bytes = b""
+    validators: Validators = field(default_factory=Validators)
+
+    @property
+    def not_modified(self) -> bool:
+        """Whether nothing changed since the validators were given."""
+        return self.status == 304
+
+    @property
+    def text(self) -> str:
+        """The body, decoded."""
+        return decode(self.body, self.charset)
+
+
+async def read(
+    response: httpx.Response, url: str, where: str, accept: Collection[str], also: Collection[int], most: int
+) -> Fetched:
+    """The answer, whole. Raises as ``SafeHttp.get`` says, and httpx's errors when the connection breaks."""
+    status = response.status_code
+    media_type, _, rest = response.headers.get("content-type", "").partition(";")
+    media_type = media_type.strip().lower()
+    fetched = Fetched(
+        url=url,
+        status=status,
+        media_type=media_type,
+        charset=_charset(rest),
+        validators=Validators(
+            response.headers.get("etag", "")[:300], response.headers.get("last-modified", "")[:100]
+        ),
+    )
+    if status == 304:
+        return fetched
+    if status not in also and not 200 <= status < 300:
+        raise _by_status(response, where)
+    if accept and media_type and status not in also and not _fits(media_type, accept):
+        raise PermanentError(f"{where}: it is {media_type[:80]!r}, not {' or '.join(sorted(accept))}")
+    return Fetched(**{**vars(fetched), "body": await _body(response, where, most)})
+
+
+async def _body(response: httpx.Response, where: str, most: int) -> bytes:
+    length = response.headers.get("content-length", "")
+    too_large = PermanentError(f"{where}: larger than {most:,} bytes")
+    if length.isdecimal() and int(length[:18]) > most:
+        raise too_large
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise PermanentError(f"{where}: its encoding {encoding[:40]!r} was not asked for")
+    inflater = None if encoding in ("", "identity") else Inflater()
+    body, packed = bytearray(), 0
+    try:
+        async for chunk in response.aiter_raw():
+            packed += len(chunk)
+            for piece in [chunk] if inflater is None else inflater.feed(chunk):
+                body += piece
+                if max(len(body), packed) > most:
+                    raise too_large
+        if inflater is not None:
+            inflater.finish()
+    except TransientError as error:
+        raise TransientError(f"{where}: {error}") from None
+    return bytes(body)
+
+
+def _by_status(response: httpx.Response, where: str) -> PressroomError:
+    status = response.status_code
+    text = f"{where}: the server answered {status}"
+    if status in _PASSING or status >= 500:
+        return TransientError(text, retry_after=retry_after(response.headers))
+    return PermanentError(text)
+
+
+def unanswered(error: Exception, where: str) -> PressroomError:
+    """Our error for a request that got no whole answer."""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return PermanentError(f"{where}: its certificate does not verify")
+        cause = (cause.__cause__ or cause.__context__) if cause else None
+    if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError | ValueError):
+        return PermanentError(f"{where}: the request cannot be sent: {type(error).__name__}")
+    return TransientError(f"{where}: no whole answer: {type(error).__name__}")
+
+
+def _fits(media_type: str, accept: Collection[str]) -> bool:
+    return any(fnmatchcase(media_type, pattern) for pattern in accept)
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip(" \"'")[:40]
+    return ""
+
+
+def shown(url: str) -> str:
+    """The address as messages name it, without whatever may be secret in it."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "a URL that cannot be read"
+    text = f"{parts.scheme}://{host}{parts.path}" if host else f"{parts.scheme or 'an address'}:"
+    return scrub("".join(c if c.isprintable() else "?" for c in text[:200]))

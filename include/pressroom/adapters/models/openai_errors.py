@@ -1,0 +1,82 @@
+"""Every exception of the ``openai`` SDK as one of ours.
+
+The SDK's own texts can quote a key or a header, so ours are made anew and scrubbed, and the caller raises
+them ``from None``: a chained traceback would print the original.
+"""
+
+from __future__ import annotations
+
+import json
+
+import openai
+
+from pressroom.adapters.http.retry_after import retry_after
+from pressroom.adapters.http.scrub import scrub
+from pressroom.domain.errors import (
+    ConfigurationError,
+    FilteredAnswer,
+    PermanentError,
+    PressroomError,
+    TransientError,
+    TruncatedAnswer,
+)
+
+_NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_FILTERED = {
+    "content_filter",
+    "content_policy_violation",
+    "moderation_blocked",
+    "ResponsibleAIPolicyViolation",
+}
+_PASSING = {408, 409, 425}
+_SETUP = {401, 402, 403, 404}
+
+
+def said(error: openai.APIError) -> str:
+    """What the server said of its refusal, in its words."""
+    body = error.body
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        message = inner.get("message") if isinstance(inner, dict) else inner
+        return str(message or json.dumps(body))
+    return str(body or error.message)
+
+
+def translate(error: Exception, *, connection: str, secret: str = "") -> PressroomError:
+    """Our error for one that came out of the SDK. ``secret``: the API key, kept out of the text."""
+    where = f"connection {connection!r}"
+    if isinstance(error, openai.APITimeoutError):
+        return TransientError(f"{where}: no answer in time")
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        reason = f": {type(cause).__name__} {cause}" if cause else ""
+        return TransientError(scrub(f"{where}: not reachable{reason}", secret))
+    if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError):
+        return TransientError(f"{where}: the server's answer is not what the API promises")
+    if isinstance(error, openai.APIStatusError):
+        return _by_status(error, where, secret)
+    if isinstance(error, openai.LengthFinishReasonError):
+        return TruncatedAnswer(f"{where}: the answer reached the token limit")
+    if isinstance(error, openai.ContentFilterFinishReasonError):
+        return FilteredAnswer(f"{where}: the provider's content filter stopped the answer")
+    if isinstance(error, openai.APIError):
+        return TransientError(scrub(f"{where}: {said(error)}", secret))
+    if type(error).__name__.startswith(("WebSocket", "InvalidWebhook")):  # features that are not used here
+        return PermanentError(f"{where}: {type(error).__name__}")
+    if isinstance(error, openai.OpenAIError):  # raised before a request is made: credentials, options
+        return ConfigurationError(scrub(f"{where}: {error}", secret))
+    return PermanentError(scrub(f"{where}: {type(error).__name__}: {error}", secret))
+
+
+def _by_status(error: openai.APIStatusError, where: str, secret: str) -> PressroomError:
+    status = error.status_code
+    text = scrub(f"{where}: the server answered {status}: {said(error)}", secret)
+    if error.code in _NO_MONEY or error.type in _NO_MONEY:
+        return ConfigurationError(text)
+    if status == 429 or status in _PASSING or status >= 500:
+        return TransientError(text, retry_after=retry_after(error.response.headers))
+    if status in _SETUP:
+        return ConfigurationError(text)
+    if error.code in _FILTERED:
+        return FilteredAnswer(text)
+    return PermanentError(text)

@@ -1,0 +1,233 @@
+"""Chat models behind any OpenAI-compatible server.
+
+Servers differ in how they can be asked for JSON, in what they call the token limit, in whether they let the
+temperature be chosen and in whether they know tool calls. Each difference is a ladder: the best way first,
+and a server that refuses it (400, 404 or 422 that names the parameter) is asked the next way. What was
+learned holds for the base URL and model as long as the process lives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast, get_args
+
+import openai
+from openai.types.chat import ChatCompletion
+
+from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.models.json_schemas import strict
+from pressroom.adapters.models.openai_errors import said, translate
+from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, Structured
+from pressroom.domain.errors import ConfigurationError, TransientError
+from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, ToolCall, Usage
+
+RUNGS: Sequence[Structured] = get_args(Structured)
+
+_REFUSALS = ("unsupported", "not support", "unrecognized", "unknown", "unexpected", "extra", "not permitted",
+             "not allowed", "invalid parameter", "instead")  # fmt: skip
+_SCHEMA_WORDS = ("response_format", "json_schema", "json_object", "schema", "grammar", "structured output")
+_TOOL_WORDS = ("tool_choice", "tools", "tool call", "tool use", "function call")
+
+
+@dataclass
+class Habits:
+    """What a server and model turned out to want."""
+
+    structured: Structured
+    token_limit: str
+    temperature: bool = True
+    native_tools: bool = True
+
+
+_learned: dict[tuple[str, str], Habits] = {}
+
+
+def forget() -> None:
+    """Drop what was learned about every server."""
+    _learned.clear()
+
+
+class OpenAIText:
+    """A TextModel on ``chat.completions``. An async context manager, for the event loop that uses it.
+
+    ``model`` takes the place of the connection's. Raises ConfigurationError without model or needed key.
+    """
+
+    def __init__(self, settings: ConnectionSettings, model: str | None = None) -> None:
+        self.settings = settings
+        self.connection = settings.name
+        self.model = settings.chosen(model)
+        self._secret = settings.key(required=settings.is_openai)
+        self._client: openai.AsyncOpenAI | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """One answer. The request's ``schema`` is also how a server without tool calls is asked to choose."""
+        habits = self._habits()
+        spent = Usage()
+        for _ in range(len(RUNGS) + 4):  # every ladder has an end, so this always suffices
+            # A neighbour in the same event loop may learn something while this one waits.
+            sent = Habits(**vars(habits))
+            try:
+                reply = self._reply(await self._call(request, sent))
+            except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
+                if not self._step(error, request, sent, habits):
+                    raise translate(error, connection=self.connection, secret=self._secret) from None
+                continue
+            except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise translate(error, connection=self.connection, secret=self._secret) from None
+            spent = spent + reply.usage
+            if request.tools and sent.native_tools and self._ignores_tools(reply):
+                habits.native_tools = False
+                continue
+            return ModelReply(reply.text, reply.finish, spent, reply.model, reply.tool_calls, reply.refusal)
+        raise ConfigurationError(f"connection {self.connection!r}: the server refuses every way of asking")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _habits(self) -> Habits:
+        settings = self.settings
+        key = (settings.base_url, self.model)
+        if key not in _learned:
+            first: Structured = "json_schema_basic" if settings.is_openai else "json_schema"
+            limit = "max_completion_tokens" if settings.is_openai else "max_tokens"
+            _learned[key] = Habits(first, limit)
+        habits = _learned[key]
+        if settings.structured is not None:
+            habits.structured = settings.structured
+        if settings.native_tools is not None:
+            habits.native_tools = settings.native_tools
+        return habits
+
+    async def _call(self, request: ModelRequest, habits: Habits) -> Any:
+        if self._client is None:
+            self._client = openai.AsyncOpenAI(
+                api_key=self._secret or "none",  # the SDK insists on one, a local server does not
+                base_url=self.settings.base_url or OPENAI_URL,
+                timeout=self.settings.timeout_seconds,
+                max_retries=0,  # retries are counted and spaced elsewhere
+            )
+        body = _body(self.model, request, habits)
+        return await self._client.chat.completions.create(
+            **body, extra_body=dict(self.settings.options) or None
+        )
+
+    def _step(
+        self, error: openai.APIStatusError, request: ModelRequest, sent: Habits, habits: Habits
+    ) -> bool:
+        """Whether there is another way to ask after this refusal; if so it is noted."""
+        text = f"{error.param or ''} {error.code or ''} {said(error)}".lower()
+        refused = any(word in text for word in _REFUSALS)
+        if refused and "temperature" in text and sent.temperature:
+            habits.temperature = False
+            return True
+        if refused and sent.token_limit in text:
+            other = "max_tokens" if sent.token_limit == "max_completion_tokens" else "max_completion_tokens"
+            # Each name is tried once: a server that refuses both means something else.
+            if other in text or sent.token_limit == _first_limit(self.settings):
+                habits.token_limit = other
+                return True
+        if request.tools and sent.native_tools and any(word in text for word in _TOOL_WORDS):
+            if self.settings.native_tools is None:
+                habits.native_tools = False
+                return True
+            return False
+        asked = request.schema is not None and not (request.tools and sent.native_tools)
+        if asked and self.settings.structured is None and any(word in text for word in _SCHEMA_WORDS):
+            following = RUNGS.index(sent.structured) + 1
+            if following < len(RUNGS):
+                habits.structured = RUNGS[max(following, RUNGS.index(habits.structured))]
+                return True
+        return False
+
+    def _ignores_tools(self, reply: ModelReply) -> bool:
+        """A tool call was required and none came, nor a reason why: this server does not know them."""
+        return not reply.tool_calls and reply.finish is Finish.STOP and self.settings.native_tools is None
+
+    def _reply(self, completion: Any) -> ModelReply:
+        if not isinstance(completion, ChatCompletion) or not completion.choices:
+            detail = scrub(str(completion)[:200], self._secret)
+            raise TransientError(f"connection {self.connection!r}: this is not a chat completion: {detail}")
+        choice = completion.choices[0]
+        message = choice.message
+        calls = [
+            ToolCall(call.function.name, call.function.arguments)
+            for call in message.tool_calls or []
+            if call.type == "function"
+        ]
+        known = {"length": Finish.LENGTH, "content_filter": Finish.FILTERED}
+        finish = known.get(choice.finish_reason, Finish.STOP)
+        if message.refusal:
+            finish = Finish.REFUSED
+        return ModelReply(
+            text=message.content or "",
+            finish=finish,
+            usage=_usage(completion),
+            model=completion.model or self.model,
+            tool_calls=calls,
+            refusal=message.refusal or "",
+        )
+
+
+def _first_limit(settings: ConnectionSettings) -> str:
+    return "max_completion_tokens" if settings.is_openai else "max_tokens"
+
+
+def _body(model: str, request: ModelRequest, habits: Habits) -> dict[str, Any]:
+    messages = list(request.messages)
+    body: dict[str, Any] = {"model": model, habits.token_limit: request.max_tokens}
+    if habits.temperature:
+        body["temperature"] = request.temperature
+    if request.tools and habits.native_tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": strict(tool.schema, basic=True),
+                    "strict": True,
+                },
+            }
+            for tool in request.tools
+        ]
+        body["tool_choice"] = "required"
+    elif request.schema is not None:
+        if habits.structured in ("json_schema", "json_schema_basic"):
+            schema = strict(request.schema, basic=habits.structured == "json_schema_basic")
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": request.schema_name, "schema": schema, "strict": True},
+            }
+        else:
+            messages.append(_in_words(request.schema))
+            if habits.structured == "json_object":
+                body["response_format"] = {"type": "json_object"}
+    body["messages"] = [{"role": message.role, "content": message.content} for message in messages]
+    return body
+
+
+def _in_words(schema: Mapping[str, Any]) -> Message:
+    text = json.dumps(strict(schema), ensure_ascii=False)
+    asked = "Answer with one JSON object that follows this JSON schema, and with nothing else:"
+    return Message("user", f"{asked}\n{text}")
+
+
+def _usage(completion: ChatCompletion) -> Usage:
+    usage = completion.usage
+    if usage is None:
+        return Usage()
+    details = cast(Any, usage.prompt_tokens_details)
+    cached = getattr(details, "cached_tokens", None) or 0
+    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)

@@ -1,0 +1,145 @@
+"""How to reach a model provider: what an Airflow connection says, checked, as one frozen value."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Unpack
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from pressroom.adapters.connection import ConnectionFields, settings_of, web_address
+from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.model import Limits
+from pressroom.domain.prices import FREE, ImagePrice, TextPrice, price_table
+
+OPENAI_HOST = "api.openai.com"
+OPENAI_URL = f"https://{OPENAI_HOST}/v1"
+
+Structured = Literal["json_schema", "json_schema_basic", "json_object", "prompt"]
+"""How a server is asked for JSON, the strictest way first. Basic: without keywords that OpenAI refuses."""
+
+CentsRate = Annotated[Decimal, Field(ge=0)]
+
+
+class PriceOverride(BaseModel):
+    """A connection's own prices. Units: cents per million tokens, or cents per picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input_cents_per_million: CentsRate = Decimal(0)
+    cached_input_cents_per_million: CentsRate | None = None
+    output_cents_per_million: CentsRate = Decimal(0)
+    cents_per_image: CentsRate | None = None
+
+
+class ConnectionSettings(BaseModel):
+    """One provider connection. ``options``: provider fields that go with every request, as they are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    base_url: str = Field(default="", description="empty: the provider's own")
+    api_key: SecretStr = SecretStr("")
+    model: str = ""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    max_wait_seconds: float = Field(default=60, ge=0, description="longest sleep for the rate limit")
+    timeout_seconds: float = Field(default=120, gt=0)
+    structured: Structured | None = Field(default=None, description="pins the way of asking for JSON")
+    native_tools: bool | None = Field(default=None, description="pins whether tool calls are used")
+    prices: PriceOverride | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def from_connection(cls, name: str, **fields: Unpack[ConnectionFields]) -> ConnectionSettings:
+        """Settings from a connection's fields.
+
+        ``host``: a base URL, or a host name that ``schema`` and ``port`` complete; ``password``: the API key;
+        ``extra``: all other settings. Raises ConfigurationError that names the connection and the key at
+        fault, and never a value.
+        """
+        return settings_of(
+            cls,
+            name,
+            fields.get("extra"),
+            named="name",
+            base_url=_base_url(name, fields),
+            api_key=fields.get("password") or "",
+        )
+
+    def chosen(self, model: str | None) -> str:
+        """``model``, else the connection's. Raises ConfigurationError when neither names one."""
+        found = model or self.model
+        if not found:
+            raise ConfigurationError(
+                f"connection {self.name!r}: no model: name one in its extra or in the site"
+            )
+        return found
+
+    def key(self, *, required: bool) -> str:
+        """The API key. Raises ConfigurationError when one is required and there is none."""
+        secret = self.api_key.get_secret_value()
+        if required and not secret:
+            raise ConfigurationError(
+                f"connection {self.name!r}: no API key: put it in the connection's password"
+            )
+        return secret
+
+    @property
+    def limits(self) -> Limits:
+        """Its rate limits."""
+        return Limits(self.requests_per_minute, self.tokens_per_minute, max_wait=self.max_wait_seconds)
+
+    @property
+    def host(self) -> str:
+        """The host name of the base URL."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether this is OpenAI itself, whose habits are known without trying."""
+        return self.host in ("", OPENAI_HOST)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server runs on this machine."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
+    """The connection's own price, else today's in the table; None when neither knows the model.
+
+    A local server is free.
+    """
+    own = settings.prices
+    if own is not None:
+        cached = own.cached_input_cents_per_million
+        input_rate = own.input_cents_per_million
+        return TextPrice(input_rate, input_rate if cached is None else cached, own.output_cents_per_million)
+    listed = price_table().text(model, datetime.now(UTC).date())
+    return FREE if listed is None and settings.is_local else listed
+
+
+def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
+    """The same for pictures."""
+    own = settings.prices
+    if own is not None:
+        each = {} if own.cents_per_image is None else {"any": own.cents_per_image}
+        return ImagePrice(own.input_cents_per_million, own.output_cents_per_million, each)
+    listed = price_table().image(model, datetime.now(UTC).date())
+    return ImagePrice() if listed is None and settings.is_local else listed
+
+
+def _base_url(name: str, fields: ConnectionFields) -> str:
+    """The host field as a base URL: it may hold a whole one, or only a name beside schema and port."""
+    if not (fields.get("host") or "").strip():
+        return ""
+    parts = urlsplit(web_address(name, fields, secrets="a key belongs in the password"))
+    # Every OpenAI-compatible server has its API under a path; /v1 is the usual one.
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"

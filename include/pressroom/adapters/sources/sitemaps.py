@@ -1,0 +1,90 @@
+"""Sitemaps: the addresses in them, without what XML can be made to do to its reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from xml.parsers import expat
+
+from pressroom.adapters.http.bodies import gunzip
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.outside import moment, web_url
+
+MOST_BYTES = 5_000_000
+_GZIP_MAGIC = b"\x1f\x8b"
+_FIELDS = {"loc", "lastmod", "publication_date"}
+_FIELD_CHARS = 2_500
+
+
+@dataclass(frozen=True)
+class Address:
+    """An entry. ``at``: when it last changed, None when the sitemap does not say."""
+
+    url: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Sitemap:
+    """What a sitemap lists: pages, or, when it is an index, further sitemaps."""
+
+    pages: list[Address]
+    sitemaps: list[Address]
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.found: dict[str, list[Address]] = {"url": [], "sitemap": []}
+        self._path: list[str] = []
+        self._fields: dict[str, str] = {}
+        self._root = ""
+
+    @property
+    def is_one(self) -> bool:
+        return self._root in ("urlset", "sitemapindex")
+
+    def start(self, name: str, _: object) -> None:
+        local = name.rpartition(":")[2].lower()
+        self._root = self._root or local
+        self._path.append(local)
+        if local in self.found:
+            self._fields = {}
+
+    def text(self, text: str) -> None:
+        field = self._path[-1] if self._path else ""
+        # An image's <loc> is not the page's: that one stands directly in the entry.
+        direct = len(self._path) > 1 and self._path[-2] in self.found
+        if field in _FIELDS and (direct or field == "publication_date"):
+            self._fields[field] = (self._fields.get(field, "") + text)[:_FIELD_CHARS]
+
+    def end(self, _: str) -> None:
+        local = self._path.pop()
+        if local in self.found:
+            url = web_url(self._fields.get("loc"))
+            at = moment(self._fields.get("lastmod", "").strip() or self._fields.get("publication_date"))
+            if url:
+                self.found[local].append(Address(url, at))
+
+
+def read_sitemap(body: bytes, where: str) -> Sitemap:
+    """The entries of a sitemap, gzipped or not. Raises PermanentError: it is none, or declares entities."""
+    if body.startswith(_GZIP_MAGIC):
+        body = gunzip(body, MOST_BYTES)
+    reader = _Reader()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
+    parser.CharacterDataHandler = reader.text
+
+    def refuse(*_: object) -> None:
+        raise PermanentError(f"{where}: the sitemap declares entities, which is refused")
+
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(body, True)  # noqa: FBT003  its only form
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        # What came before the fault is good.
+        if not any(reader.found.values()):
+            raise PermanentError(f"{where}: this is not a sitemap: {str(error)[:200]}") from None
+    if not reader.is_one:
+        raise PermanentError(f"{where}: this is not a sitemap: it holds neither urlset nor sitemapindex")
+    return Sitemap(reader.found["url"], reader.found["sitemap"])

@@ -1,0 +1,173 @@
+"""Web pages as source items: one page, or those of a sitemap. The main text is taken out of each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import trafilatura
+from trafilatura.htmlprocessing import build_html_output
+
+from pressroom.adapters.http.stranger import SafeHttp
+from pressroom.adapters.http.stranger_answer import Fetched, shown
+from pressroom.adapters.sources.sitemaps import Address, read_sitemap
+from pressroom.domain.errors import PermanentError, PressroomError
+from pressroom.domain.fetching import WebFetch
+from pressroom.domain.markup import line_of, sanitize, text_of
+from pressroom.domain.outside import web_url
+from pressroom.domain.packets import (
+    TITLE_CHARS,
+    Known,
+    SourceItem,
+    digest,
+    newest_first,
+    newest_unknown,
+    nothing_known,
+    source_item,
+    stable_id,
+)
+
+_PAGE_BYTES = 2_000_000
+_PAGE_ELEMENTS = 20_000
+_PAGE = ("text/html", "application/xhtml+xml")
+_SITEMAP = ("application/xml", "application/gzip", "application/x-gzip", "application/octet-stream", "text/*")
+_MOST_SITEMAPS = 5
+_MOST_ADDRESSES = 5_000
+_AT_ONCE = 4
+_TRIES = 3
+"""Pages tried for one item that is wanted: pages that are gone must not block those behind them."""
+
+_TIMES = (
+    "//meta[@property='article:published_time']/@content",
+    "//meta[@property='og:published_time']/@content",
+    "//meta[@itemprop='datePublished']/@content",
+    "//time[@pubdate]/@datetime",
+    "//time[@itemprop='datePublished']/@datetime",
+)
+
+log = logging.getLogger(__name__)
+
+
+async def fetch(source: WebFetch, http: SafeHttp, known: Known = nothing_known) -> Sequence[SourceItem]:
+    """The page, or the newest pages of the sitemap, that are not known.
+
+    Raises PermanentError when there is no main text; of a sitemap's pages, when none has any.
+    """
+    if source.sitemap:
+        return await _from_sitemap(source, http, known)
+    page = await http.get(source.url, accept=_PAGE, most=_PAGE_BYTES)
+    item = await asyncio.to_thread(read_page, page, source.url)
+    if source.changes:
+        item = _renamed(item, digest(source.url, item.text))
+    return await newest_unknown([item], 1, known)
+
+
+async def _from_sitemap(source: WebFetch, http: SafeHttp, known: Known) -> Sequence[SourceItem]:
+    addresses = await _addresses(source, http)
+    waiting: dict[str, Address] = {}
+    for address in addresses:
+        waiting.setdefault(_id(address, changes=source.changes), address)
+    taken = set(await known(list(waiting))) if waiting else set()
+    queue = [(key, one) for key, one in waiting.items() if key not in taken][: source.cap * _TRIES]
+    found: list[SourceItem] = []
+    failed: list[PressroomError] = []
+
+    async def one_page(key: str, address: Address) -> SourceItem | PressroomError:
+        try:
+            page = await http.get(address.url, accept=_PAGE, most=_PAGE_BYTES)
+            return await asyncio.to_thread(read_page, page, key, address.at)
+        except PressroomError as error:
+            log.warning("%s", error)
+            return error
+
+    while queue and len(found) < source.cap:
+        size = min(_AT_ONCE, source.cap - len(found))
+        batch, queue = queue[:size], queue[size:]
+        for outcome in await asyncio.gather(*(one_page(key, address) for key, address in batch)):
+            if isinstance(outcome, SourceItem):
+                found.append(outcome)
+            else:
+                failed.append(outcome)
+    if failed and not found:
+        raise failed[0]
+    return newest_first(found, source.cap)
+
+
+async def _addresses(source: WebFetch, http: SafeHttp) -> list[Address]:
+    """The pages of the sitemap, or of the newest sitemaps of the index: newest first, its own site only."""
+    sitemap = await _sitemap(source.url, http)
+    pages = list(sitemap.pages)
+    for child in _newest([one for one in sitemap.sitemaps if _same_site(one.url, source.url)])[
+        :_MOST_SITEMAPS
+    ]:
+        pages += (await _sitemap(child.url, http)).pages
+    fitting = [one for one in pages if source.contains in one.url and _same_site(one.url, source.url)]
+    return _newest(fitting)[:_MOST_ADDRESSES]
+
+
+async def _sitemap(url: str, http: SafeHttp) -> Any:
+    fetched = await http.get(url, accept=_SITEMAP)
+    return await asyncio.to_thread(read_sitemap, fetched.body, shown(url))
+
+
+def read_page(page: Fetched, source_id: str, at: datetime | None = None) -> SourceItem:
+    """What an article's page says. ``at``: when it is from, if the page does not say.
+
+    Raises PermanentError when there is no main text in it.
+    """
+    where = shown(page.url)
+    text = page.text
+    if text.count("<") > 2 * _PAGE_ELEMENTS:
+        raise PermanentError(f"{where}: more than {_PAGE_ELEMENTS:,} elements are no article")
+    try:
+        tree: Any = trafilatura.load_html(text)
+        times = [str(value) for path in _TIMES for value in tree.xpath(path)] if tree is not None else []
+        document: Any = tree is not None and trafilatura.bare_extraction(
+            tree, url=page.url, with_metadata=True, include_comments=False, include_links=True, fast=True,
+            include_formatting=True, output_format="html",
+        )  # fmt: skip
+        markup = build_html_output(document) if document else ""
+    except Exception as error:  # noqa: BLE001  whatever the extraction stumbles over, it is this page's fault
+        raise PermanentError(f"{where}: this page cannot be read: {type(error).__name__}") from None
+    html = sanitize(markup, base=page.url)
+    words = text_of(html)
+    if not words:
+        raise PermanentError(f"{where}: no main text was found on this page")
+    canonical = web_url(next(iter(tree.xpath("//link[@rel='canonical']/@href")), ""), page.url)
+    return source_item(
+        source_id,
+        # A page may call any address its own.
+        url=canonical if canonical and _same_site(canonical, page.url) else page.url,
+        title=line_of(document.title or "", TITLE_CHARS),
+        text=words,
+        html=html,
+        published_at=times[0] if times else (document.date or at),
+        author=document.author or "",
+        tags=[*(document.tags or []), *(document.categories or [])],
+        images=[web_url(document.image, page.url)],
+        language=document.language or next(iter(tree.xpath("/html/@lang")), ""),
+        extra={"site": document.sitename or "", "description": document.description or ""},
+    )
+
+
+def _renamed(item: SourceItem, source_id: str) -> SourceItem:
+    return SourceItem(**{**vars(item), "source_id": source_id})
+
+
+def _id(address: Address, *, changes: bool) -> str:
+    """A page is one thing, or, where changes count, one thing each time the sitemap says it changed."""
+    at = f"@{address.at.isoformat()}" if changes and address.at else ""
+    return stable_id(f"{address.url}{at}")
+
+
+def _newest(addresses: Sequence[Address]) -> list[Address]:
+    return sorted(addresses, key=lambda one: (one.at is None, -one.at.timestamp() if one.at else 0.0))
+
+
+def _same_site(url: str, other: str) -> bool:
+    hosts = [(urlsplit(one).hostname or "").removeprefix("www.") for one in (url, other)]
+    return hosts[0] == hosts[1]

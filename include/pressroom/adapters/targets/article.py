@@ -1,0 +1,85 @@
+"""The arguments of targets that take whole articles, and how an article becomes them without any decision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from slugify import slugify
+
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.markup import from_text, text_of
+from pressroom.domain.outside import URL_CHARS, clean_line, web_url
+from pressroom.domain.packets import HTML_CHARS, MOST_TAGS, TAG_CHARS, TITLE_CHARS
+from pressroom.domain.targets import Content
+
+EXCERPT_CHARS = 500
+SLUG_CHARS = 200
+ADDRESS_CHARS = 80
+MOST_CATEGORIES = 10
+
+
+class ArticleArguments(BaseModel):
+    """One article."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = Field(min_length=1, max_length=TITLE_CHARS, description="headline, plain text")
+    html: str = Field(min_length=1, max_length=HTML_CHARS, description="the body as HTML, without the title")
+    excerpt: str = Field(default="", max_length=EXCERPT_CHARS, description="summary, plain text")
+    slug: str = Field(
+        default="", max_length=SLUG_CHARS, description="last part of the address; left out: from the title"
+    )
+    tags: list[str] = Field(default_factory=list, max_length=MOST_TAGS, description="names of tags")
+    categories: list[str] = Field(
+        default_factory=list, max_length=MOST_CATEGORIES, description="names of categories"
+    )
+
+
+class LinkedArticleArguments(ArticleArguments):
+    """One article, and the page that it is about or comes from."""
+
+    link: str = Field(
+        default="", max_length=URL_CHARS, description="web address of the page it is about; '' for none"
+    )
+
+
+def article_of(content: Content) -> dict[str, Any]:
+    """The fields of ``ArticleArguments``, cut to their limits. Raises PermanentError when it is empty."""
+    body = content.html or from_text(content.text)
+    text = content.text or text_of(body)
+    title = clean_line(content.title, TITLE_CHARS) or clean_line(text, 80)
+    if not title or not body.strip():
+        raise PermanentError("there is nothing to publish: the content has neither title nor text")
+    return {
+        "title": title,
+        "html": body[:HTML_CHARS],
+        "excerpt": clean_line(content.excerpt, EXCERPT_CHARS),
+        "slug": content.slug[:SLUG_CHARS],
+        "tags": _names(content.tags)[:MOST_TAGS],
+        "categories": _names(content.categories)[:MOST_CATEGORIES],
+    }
+
+
+def slug_of(arguments: ArticleArguments, key: str) -> str:
+    """The last part of the address, at most ``ADDRESS_CHARS``, of ASCII letters, digits and hyphens; never
+    empty.
+
+    ``key``: the piece's, for titles that hold nothing that can stand in an address.
+    """
+    for text in (arguments.slug, arguments.title):
+        made = str(slugify(text, max_length=ADDRESS_CHARS, word_boundary=True))
+        if made:
+            return made
+    return f"article-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def linked_article_of(content: Content) -> dict[str, Any]:
+    """The fields of ``LinkedArticleArguments``; errors as in ``article_of``."""
+    return {**article_of(content), "link": web_url(content.link)}
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    return [line for line in (clean_line(str(name), TAG_CHARS) for name in names) if line]

@@ -1,0 +1,232 @@
+"""Bluesky: posts in an account's repository at its server, through the AT protocol.
+
+A post's record key is made of the piece's key, so one piece is one record however often it is sent:
+publishing twice writes the same record again, ``find`` reads that very record, and no lost answer can make a
+second post.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+import httpx
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pressroom.adapters.http.service import Json
+from pressroom.adapters.targets.bluesky.account import Account, BlueskySettings, NoRecord, Session
+from pressroom.adapters.targets.bluesky.facets import BYTES, GRAPHEMES, facets, graphemes
+from pressroom.adapters.targets.pictures import Fitted, fitted
+from pressroom.adapters.targets.text import cut, is_web_link, post_of, refuse_later, web_link
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+
+MOST_PICTURES = 4
+PICTURE_BYTES = 1_000_000
+LINK = 2048
+POST = "app.bsky.feed.post"
+_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
+# What our record keys are made of: no vowels and nothing like one, for servers refuse a key in which they
+# read a slur.
+_LETTERS = "2567bcdfghjkmnpqrstvwxz"
+_KEY_LENGTH = 13
+# Language, script and region. Servers refuse a post whose language is no such tag (BCP 47).
+_LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?"
+
+
+def record_key(key: str) -> str:
+    """The record key of a piece: of the form of a timestamp (13 characters), as Bluesky asks of a post's.
+
+    Beginning with 2, it reads as a time before 2005, which no server takes for one to come. 54 bits of it are
+    the key's: among 100,000 posts of an account two are the same with a chance of one in four million.
+    """
+    number = int.from_bytes(hashlib.sha256(key.encode()).digest(), "big")
+    letters = ["2"]
+    for _ in range(_KEY_LENGTH - 1):
+        number, place = divmod(number, len(_LETTERS))
+        letters.append(_LETTERS[place])
+    return "".join(letters)
+
+
+def _fits(text: str) -> str:
+    if graphemes(text) > GRAPHEMES:
+        raise ValueError(f"has {graphemes(text)} characters, and Bluesky takes {GRAPHEMES}")
+    if len(text.encode()) > BYTES:
+        raise ValueError(f"has {len(text.encode())} bytes, and Bluesky takes {BYTES}")
+    return text
+
+
+class BlueskyArguments(BaseModel):
+    """A post."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    text: Annotated[str, AfterValidator(_fits)] = Field(
+        min_length=1,
+        description=f"the post, hashtags and links in it; at most {GRAPHEMES} characters",
+        json_schema_extra={"maxLength": GRAPHEMES},
+    )
+    link: Annotated[str, AfterValidator(is_web_link)] = Field(
+        default="",
+        max_length=LINK,
+        description="a web page shown as a card below the text, with the first picture on it",
+    )
+    link_title: str = Field(default="", max_length=300, description="the card's title")
+    link_description: str = Field(default="", max_length=1000, description="the card's text")
+    language: str = Field(
+        default="en",
+        pattern=f"^{_LANGUAGE}$",
+        description="the text's language, as in en or pt-BR",
+    )
+
+
+class BlueskyTarget:
+    """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
+
+    handler = "bluesky"
+    description = "A post on Bluesky: a short text with hashtags, up to four pictures or a card for a link."
+    arguments = BlueskyArguments
+    limits = TargetLimits(text_chars=GRAPHEMES, pictures=MOST_PICTURES, picture_bytes=PICTURE_BYTES)
+
+    def __init__(
+        self,
+        settings: BlueskySettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.connection = settings.connection
+        self.settle_seconds = settings.settle_seconds
+        self._settings = settings
+        self._now = now
+        self._account = Account(settings, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._account.close()
+
+    def from_content(self, content: Content) -> BlueskyArguments:
+        """Title and beginning of the content; its link as a card."""
+        link = web_link(content.link) if len(content.link) <= LINK else ""
+        language = re.match(rf"{_LANGUAGE}(?![^\W_])", content.language)
+        return BlueskyArguments(
+            text=post_of(content, GRAPHEMES, _length, link=False),
+            link=link,
+            link_title=cut(content.title, 300) if link else "",
+            link_description=cut(content.excerpt, 300) if link else "",
+            language=language.group() if language else "en",
+        )
+
+    async def check(self) -> None:
+        """Raises ConfigurationError when the server does not let the account in."""
+        await self._account.sign_in()
+
+    async def publish(self, piece: Piece[BlueskyArguments]) -> Placed:
+        """Write the post's record; a record that is there keeps its time, and takes the new text.
+
+        Readers' apps may go on showing the first text of a post that was changed.
+        """
+        refuse_later(piece.at, "Bluesky", self._now())
+        if len(piece.pictures) > MOST_PICTURES:
+            raise PermanentError(
+                f"{len(piece.pictures)} pictures are too many: Bluesky takes {MOST_PICTURES}"
+            )
+        key = record_key(piece.key)
+        before = await self._record(key)
+        value = before.get("value") if before else None
+        created = value.get("createdAt") if isinstance(value, dict) else None
+        record: Json = {
+            "$type": POST,
+            "text": piece.arguments.text,
+            "createdAt": created or self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "langs": [piece.arguments.language],
+        }
+        found = facets(piece.arguments.text)
+        record |= {"facets": found} if found else {}
+        embed = await self._embed(piece)
+        record |= {"embed": embed} if embed else {}
+        session = await self._account.session()
+        body = {"repo": session.did, "collection": POST, "rkey": key, "record": record}
+        answer = await self._account.call("POST", "com.atproto.repo.putRecord", changes=True, json=body)
+        if not answer.get("uri"):
+            raise self._account.strange(changes=True)
+        return self._placed(str(answer["uri"]), session, key)
+
+    async def find(self, piece: Piece[BlueskyArguments]) -> Placed | None:
+        """The record under the piece's key."""
+        key = record_key(piece.key)
+        record = await self._record(key)
+        if record is None:
+            return None
+        return self._placed(str(record["uri"]), await self._account.session(), key)
+
+    async def unpublish(self, external_id: str) -> bool:
+        """Delete the record. True too when it is not there. ``external_id``: its at:// address."""
+        session = await self._account.session()
+        key = external_id.removeprefix(f"at://{session.did}/{POST}/")
+        if key == external_id or not key or "/" in key:
+            raise PermanentError(f"{self._account.where}: {external_id[:80]!r} is no post of this account")
+        body = {"repo": session.did, "collection": POST, "rkey": key}
+        await self._account.call("POST", "com.atproto.repo.deleteRecord", json=body)
+        return True
+
+    async def _record(self, key: str) -> Json | None:
+        session = await self._account.session()
+        params = {"repo": session.did, "collection": POST, "rkey": key}
+        try:
+            record = await self._account.call("GET", "com.atproto.repo.getRecord", params=params)
+        except NoRecord:
+            return None
+        if not record.get("uri"):
+            raise self._account.strange()
+        return record
+
+    async def _embed(self, piece: Piece[BlueskyArguments]) -> Json | None:
+        """The card of the link, with the first picture; else the pictures."""
+        told = piece.arguments
+        pictures = piece.pictures[:1] if told.link else piece.pictures
+        ready = [await fitted(picture, _TYPES, PICTURE_BYTES) for picture in pictures]
+        blobs = [await self._upload(picture) for picture in ready]
+        if told.link:
+            card: Json = {
+                "uri": told.link,
+                "title": told.link_title or told.link,
+                "description": told.link_description,
+            }
+            card |= {"thumb": blobs[0]} if blobs else {}
+            return {"$type": "app.bsky.embed.external", "external": card}
+        if not blobs:
+            return None
+        images = [
+            {"image": blob, "alt": one.alt, "aspectRatio": {"width": one.width, "height": one.height}}
+            for blob, one in zip(blobs, ready, strict=True)
+        ]
+        return {"$type": "app.bsky.embed.images", "images": images}
+
+    async def _upload(self, picture: Fitted) -> Json:
+        """The picture's blob. The server drops one that no record names, so trying again does no harm."""
+        answer = await self._account.call(
+            "POST",
+            "com.atproto.repo.uploadBlob",
+            content=picture.data,
+            headers={"Content-Type": picture.media_type},
+        )
+        blob = answer.get("blob")
+        if not isinstance(blob, dict):
+            raise self._account.strange()
+        return blob
+
+    def _placed(self, uri: str, session: Session, key: str) -> Placed:
+        # A handle can change hands or be invalid; then the account's lasting name does.
+        whose = session.handle if session.handle and session.handle != "handle.invalid" else session.did
+        return Placed(uri, f"{self._settings.app_url.rstrip('/')}/profile/{whose}/post/{key}")
+
+
+def _length(text: str) -> int:
+    """Graphemes, or more when the bytes are nearer to their limit."""
+    return max(graphemes(text), -(-len(text.encode()) * GRAPHEMES // BYTES))

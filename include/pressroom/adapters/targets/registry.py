@@ -1,0 +1,40 @@
+"""Every handler that a publish step can name. Loaded when it is named: each brings its own libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.text import did_you_mean
+
+HANDLERS: Mapping[str, tuple[str, str, str]] = {
+    "static_site": ("target_static_site", "StaticSiteSettings", "StaticSite"),
+    "wordpress": ("target_wordpress", "WordPressSettings", "WordPress"),
+    "webhook": ("target_webhook", "WebhookSettings", "Webhook"),
+    "pinterest": ("target_pinterest", "PinterestSettings", "PinterestTarget"),
+    "x": ("target_x", "XSettings", "XTarget"),
+    "bluesky": ("target_bluesky", "BlueskySettings", "BlueskyTarget"),
+    "metricool": ("target_metricool", "MetricoolTargetSettings", "MetricoolTarget"),
+}
+"""name → (module, class of its settings, class of its target)"""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How to open a target: from a connection's id and fields. It is an async context manager."""
+
+    name: str
+    open: Callable[[str, Mapping[str, Any]], Any]
+
+
+def handler_of(name: str) -> Handler:
+    """The handler of that name. Raises ConfigurationError, naming the nearest."""
+    if name not in HANDLERS:
+        raise ConfigurationError(f"there is no handler {name!r}{did_you_mean(name, HANDLERS)}")
+    module_name, settings_name, target_name = HANDLERS[name]
+    module = import_module(f"pressroom.adapters.{module_name}")
+    settings, target = getattr(module, settings_name), getattr(module, target_name)
+    return Handler(name, lambda connection, fields: target(settings.from_connection(connection, **fields)))

@@ -1,0 +1,255 @@
+"""WordPress over its own REST API: posts with pictures, categories and tags by name, scheduled or at once.
+
+Every try of a piece ends at the same post, whatever became of the tries before. First the piece's mark is
+looked for (see ``target_wordpress_wire``). Where there is none, a draft with nothing but the mark is made:
+the claim. When two tries make one each, both see both, and the same one counts for both. Only this draft
+becomes the article, in one request, once its pictures are there. Pictures are found again by their slug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import httpx
+
+from pressroom.adapters.targets.article import ArticleArguments, article_of, slug_of
+from pressroom.adapters.targets.body import Illustration, body_of
+from pressroom.adapters.targets.wordpress.client import Calls
+from pressroom.adapters.targets.wordpress.library import MediaLibrary, Medium
+from pressroom.adapters.targets.wordpress.settings import WordPressSettings
+from pressroom.adapters.targets.wordpress.terms import Terms
+from pressroom.adapters.targets.wordpress.wire import (
+    STATUSES,
+    as_html,
+    claim,
+    is_claim,
+    is_finished,
+    lacking,
+    marked,
+    placed,
+    ranked,
+    raw_content,
+    timing,
+    token,
+    with_suffixes,
+)
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, UnknownOutcome
+from pressroom.domain.packets import HTML_CHARS, TITLE_CHARS
+from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+
+__all__ = ["WordPress", "WordPressSettings"]
+
+POSTS = "/wp/v2/posts"
+ROUNDS = 3
+
+Json = dict[str, Any]
+
+
+class WordPress:
+    """One site as a target. Use as an async context manager.
+
+    ``transport`` takes the network's place in tests, ``now`` the clock's. A post in the trash is gone:
+    publishing its key again makes a new one.
+    """
+
+    handler = "wordpress"
+    description = "Publishes an article, with its pictures, as a post on a WordPress site."
+    arguments = ArticleArguments
+    limits = TargetLimits(title_chars=TITLE_CHARS, text_chars=HTML_CHARS, schedules=True)
+
+    def __init__(
+        self,
+        settings: WordPressSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.connection = settings.connection
+        self.settle_seconds = settings.settle_seconds
+        self._settings = settings
+        self._where = f"connection {settings.connection!r}"
+        self._calls = Calls(settings, transport=transport)
+        self._terms = Terms(self._calls)
+        self._media = MediaLibrary(self._calls, self._where)
+        self._now = now
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._calls.close()
+
+    def from_content(self, content: Content) -> ArticleArguments:
+        """See Target."""
+        return ArticleArguments(**article_of(content))
+
+    async def check(self) -> None:
+        """See Target. Also that the user may do what publishing here takes."""
+        me = await self._calls.get("/wp/v2/users/me", context="edit")
+        may = me.get("capabilities")
+        if not isinstance(may, dict):
+            raise ConfigurationError(
+                f"{self._where}: the site does not say what user {self._settings.user!r} may do"
+            )
+        needed = ["edit_posts", "upload_files"]
+        needed += ["publish_posts"] if self._settings.status == "publish" else []
+        lacks = [capability for capability in needed if not may.get(capability)]
+        if lacks:
+            raise ConfigurationError(
+                f"{self._where}: user {self._settings.user!r} may not {', '.join(lacks)}:"
+                " give it the role author or editor"
+            )
+
+    async def find(self, piece: Piece[ArticleArguments]) -> Placed | None:
+        """See Target. A claim that became no article yet does not count."""
+        found = ranked(await self._marked(piece), piece.key)
+        return placed(found[0]) if found and is_finished(found[0], piece.key) else None
+
+    async def publish(self, piece: Piece[ArticleArguments]) -> Placed:
+        """See Target. Raises UnknownOutcome when the article, or a step on the way to it, may be there."""
+        arguments, slug = piece.arguments, self._slug(piece)
+        # What is wrong with the piece shows before anything is sent.
+        names = [self._media.file_name(slug, picture) for picture in piece.pictures]
+        terms = await self._named(arguments)
+        post, ours = await self._claimed(piece)
+        lacks = ""
+        for _ in range(ROUNDS):
+            try:
+                media = [
+                    await self._media.medium(piece.key, post["id"], picture, name)
+                    for picture, name in zip(piece.pictures, names, strict=True)
+                ]
+                post, body = await self._finish(piece, post, media, terms)
+            except PermanentError:
+                if ours and is_claim(post, piece.key):
+                    with suppress(PressroomError):  # nothing will come of it, so nothing of it shall stay
+                        await self._delete(post["id"])
+                raise
+            lacks = lacking(post, body)
+            if not lacks:
+                return placed(post)
+            # WordPress passes over a picture or a term that somebody deleted a moment ago.
+            self._terms.forget()
+            terms = await self._named(arguments)
+        raise PermanentError(
+            f"{self._where}: post {post['id']} is there, but the site does not keep its {lacks}"
+        )
+
+    async def unpublish(self, external_id: str) -> bool:
+        """See Target. Into the trash; on a site without one, back to a draft."""
+        if not external_id.isdecimal():
+            raise PermanentError(f"{self._where}: {external_id[:40]!r} is not the id of a post")
+        gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_trash_not_supported")
+        answer = await self._calls.write("DELETE", f"{POSTS}/{external_id}", allow=gone)
+        if answer.get("code") == "rest_trash_not_supported":
+            await self._calls.write("POST", f"{POSTS}/{external_id}", {"status": "draft"})
+        return True
+
+    async def _named(self, arguments: ArticleArguments) -> dict[str, list[int]]:
+        """The terms of the piece, by taxonomy."""
+        return {
+            "categories": await self._terms.ids("categories", arguments.categories),
+            "tags": await self._terms.ids("tags", arguments.tags),
+        }
+
+    # Posts ----------------------------------------------------------------------------------------------
+
+    async def _marked(self, piece: Piece[ArticleArguments], *, everywhere: bool = False) -> list[Json]:
+        """Posts with the piece's mark: by its slug first, which an editor may have changed, then by the mark.
+
+        A site's search can be another one that knows no comments; by the slug the post is found even then.
+        """
+        found = await self._listed(slug=with_suffixes(self._slug(piece)))
+        own = ranked(found, piece.key)
+        if own and is_finished(own[0], piece.key) and not everywhere:
+            return own
+        return own + await self._listed(search=token(piece.key))
+
+    async def _listed(self, **by: str) -> list[Json]:
+        posts = await self._calls.listed(
+            POSTS, status=STATUSES, context="edit", _fields="id,status,link,date_gmt,content.raw", **by
+        )
+        try:
+            for post in posts:
+                raw_content(post)
+        except KeyError as error:
+            raise ConfigurationError(
+                f"{self._where}: the site lists posts without {error.args[0]}, so none can be recognised"
+            ) from None
+        return posts
+
+    async def _claimed(self, piece: Piece[ArticleArguments]) -> tuple[Json, bool]:
+        """The one post of the piece, made as a claim if there is none; and whether this call made it."""
+        found = ranked(await self._marked(piece), piece.key)
+        if found:
+            await self._delete_claims(found[1:], piece.key)
+            return found[0], False
+        made = await self._calls.write(
+            "POST",
+            POSTS,
+            {
+                "status": "draft",
+                "title": as_html(piece.arguments.title),
+                "slug": self._slug(piece),
+                "content": claim(piece.key),
+            },
+        )
+        made = self._post(made)
+        found = ranked(await self._marked(piece, everywhere=True), piece.key) or [made]
+        await self._delete_claims(found[1:], piece.key)
+        return found[0], found[0]["id"] == made["id"]
+
+    async def _delete_claims(self, posts: list[Json], key: str) -> None:
+        for post in posts:
+            if is_claim(post, key):
+                await self._delete(post["id"])
+
+    async def _finish(
+        self,
+        piece: Piece[ArticleArguments],
+        post: Json,
+        media: list[Medium],
+        terms: dict[str, list[int]],
+    ) -> tuple[Json, Json]:
+        """Make the claim, or what was published before, the article. What is there, and what was sent."""
+        arguments = piece.arguments
+        finished = is_finished(post, piece.key)
+        pictures = [
+            Illustration(picture.url, medium.url, medium.alt, f"wp-image-{medium.id}")
+            for picture, medium in zip(piece.pictures, media, strict=True)
+        ]
+        fields = {
+            "title": as_html(arguments.title),
+            "content": marked(body_of(arguments.html, pictures), piece.key),
+            "excerpt": as_html(arguments.excerpt),
+            # The address of what is there stays as it is: people may have linked to it.
+            "slug": "" if finished else self._slug(piece),
+            **terms,
+            "featured_media": media[0].id if media else None,
+        }
+        when = timing(
+            self._settings.status, piece.at, self._now(), str(post.get("status")) if finished else None
+        )
+        # What a piece says nothing of is left as it is.
+        body = {**{name: value for name, value in fields.items() if value}, **when}
+        answer = await self._calls.write("POST", f"{POSTS}/{post['id']}", body)
+        return self._post(answer), body
+
+    def _post(self, answer: Json) -> Json:
+        """The answer to a post that was written. Raises UnknownOutcome when it is something else."""
+        try:
+            raw_content(answer)
+            return {**answer, "id": int(answer["id"]), "status": str(answer["status"])}
+        except (KeyError, TypeError, ValueError):
+            raise UnknownOutcome(f"{self._where}: WordPress answered, but not with the post") from None
+
+    def _slug(self, piece: Piece[ArticleArguments]) -> str:
+        return slug_of(piece.arguments, piece.key)
+
+    async def _delete(self, id: int) -> None:
+        # The last of these also says that somebody else is deleting it at this moment.
+        gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_cannot_delete")
+        await self._calls.write("DELETE", f"{POSTS}/{id}", {"force": True}, allow=gone)

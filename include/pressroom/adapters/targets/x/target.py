@@ -1,0 +1,297 @@
+"""X: posts through its API v2.
+
+A post has no room for a key of ours. X refuses a text that the account posted lately, and ``find`` reads the
+account's posts of the last days and takes the one with the same text: two pieces with one text are one post.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Self
+
+import httpx
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pressroom.adapters.connection import ApiSettings, HeaderSecret
+from pressroom.adapters.http.service import Api, Json, Refusal
+from pressroom.adapters.targets.pictures import Fitted, fitted
+from pressroom.adapters.targets.text import post_of, refuse_later
+from pressroom.adapters.targets.x.oauth1 import Keys, OAuth1
+from pressroom.adapters.targets.x.text import TEXT, comparable, expanded, weight
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
+from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+
+MOST_PICTURES = 4
+PICTURE_BYTES = 5_000_000
+ALT = 1000
+_TYPES = ("image/jpeg", "image/png", "image/webp")
+_PAGE = 100
+# X keeps 3,200 posts of an account in its timeline.
+_MOST_PAGES = 32
+_CHECKS = 20
+
+_FIELDS = ("post.fields", "tweet.fields")
+"""How X calls the fields of a post, in its present specification and in earlier ones."""
+
+
+class _Duplicate(PermanentError):
+    """The account has posted this text already."""
+
+
+def _fits(text: str) -> str:
+    if weight(text) > TEXT:
+        raise ValueError(f"weighs {weight(text)}, and X takes {TEXT} (links 23, emoji and CJK 2)")
+    return text
+
+
+class XSettings(ApiSettings):
+    """One connection. ``password``: the user's access token.
+
+    With consumer_key, consumer_secret and token_secret in extra it is one of OAuth 1.0a, which does not
+    expire; without, a bearer token of OAuth 2.0 with tweet.read, tweet.write, users.read and media.write,
+    which X ends after two hours. ``look_back_days``: how far ``find`` looks; X charges for what it reads.
+    """
+
+    home: ClassVar[str] = "https://api.x.com"
+
+    password: HeaderSecret
+    consumer_key: str = ""
+    consumer_secret: HeaderSecret | None = None
+    token_secret: HeaderSecret | None = None
+    made_with_ai: bool = Field(default=False, description="tell readers that media are made by AI")
+    look_back_days: int = Field(default=7, ge=1, le=3650)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = [bool(one) for one in (self.consumer_key, self.consumer_secret, self.token_secret)]
+        if any(given) and not all(given):
+            raise ValueError("consumer_key, consumer_secret and token_secret in extra belong together")
+        return self
+
+    @property
+    def keys(self) -> Keys | None:
+        """What requests are signed with; None: the token alone is sent."""
+        if self.consumer_secret is None or self.token_secret is None:
+            return None
+        return Keys(
+            self.consumer_key,
+            self.consumer_secret.get_secret_value(),
+            self.password.get_secret_value(),
+            self.token_secret.get_secret_value(),
+        )
+
+
+class XArguments(BaseModel):
+    """A post."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    # By characters the schema is a little stricter than X, which counts a long link for less.
+    text: Annotated[str, AfterValidator(_fits)] = Field(
+        min_length=1,
+        description=f"the whole post, links and hashtags in it; at most {TEXT}, where emoji and CJK count 2",
+        json_schema_extra={"maxLength": TEXT},
+    )
+
+
+class XTarget:
+    """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
+
+    handler = "x"
+    description = "A post on X (Twitter): one short text, seen at once, with up to four pictures."
+    arguments = XArguments
+    limits = TargetLimits(
+        text_chars=TEXT, pictures=MOST_PICTURES, picture_bytes=PICTURE_BYTES, requests_per_minute=6
+    )
+
+    def __init__(
+        self,
+        settings: XSettings,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.connection = settings.connection
+        self.settle_seconds = settings.settle_seconds
+        self._settings = settings
+        self._now = now
+        keys = settings.keys
+        token = settings.password.get_secret_value()
+        self._api = Api(
+            "X",
+            settings,
+            headers=None if keys else {"Authorization": f"Bearer {token}"},
+            auth=OAuth1(keys) if keys else None,
+            judge=_judge,
+            resets=("x-rate-limit-reset", "x-user-limit-24hour-reset", "x-app-limit-24hour-reset"),
+            transport=transport,
+        )
+        self._user = ""
+        self._fields = _FIELDS[0]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._api.close()
+
+    def from_content(self, content: Content) -> XArguments:
+        """Title and beginning of the content, with its link."""
+        return XArguments(text=post_of(content, TEXT, weight))
+
+    async def check(self) -> None:
+        """Raises ConfigurationError when the token is refused."""
+        self._user = ""
+        await self._me()
+
+    async def publish(self, piece: Piece[XArguments]) -> Placed:
+        """Post. Raises UnknownOutcome when it may be out: ``find`` tells.
+
+        A text that X refuses as a duplicate is there already, and that post is the answer.
+        """
+        refuse_later(piece.at, "X", self._now())
+        if len(piece.pictures) > MOST_PICTURES:
+            raise PermanentError(f"{len(piece.pictures)} pictures are too many: X takes {MOST_PICTURES}")
+        ready = [await fitted(picture, _TYPES, PICTURE_BYTES) for picture in piece.pictures]
+        media = [await self._upload(picture) for picture in ready]
+        body: Json = {"text": piece.arguments.text}
+        if media:
+            body["media"] = {"media_ids": media}
+            body |= {"made_with_ai": True} if self._settings.made_with_ai else {}
+        try:
+            answer = await self._api.call("POST", "/2/tweets", changes=True, json=body)
+        except _Duplicate as error:
+            # However old: X has it, which is what counts.
+            there = await self._search(piece.arguments.text, since=None)
+            if there is None:
+                raise PermanentError(f"{error}; and it is not among the account's posts") from None
+            return there
+        data = answer.get("data")
+        if not isinstance(data, dict) or not data.get("id"):
+            raise self._api.strange(changes=True)
+        return _placed(data)
+
+    async def find(self, piece: Piece[XArguments]) -> Placed | None:
+        """The account's latest post with this text, of the last ``look_back_days``."""
+        since = self._now() - timedelta(days=self._settings.look_back_days)
+        return await self._search(piece.arguments.text, since)
+
+    async def unpublish(self, external_id: str) -> bool:
+        """Delete the post. True too when it is not there."""
+        if not external_id.isdecimal():
+            raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is no id of a post")
+        answer = await self._api.request("DELETE", f"/2/tweets/{external_id}", absent=True)
+        if answer.status_code == 404:
+            return True
+        try:
+            deleted = answer.json()["data"]["deleted"]
+        except (ValueError, LookupError, TypeError):
+            raise self._api.strange() from None
+        if deleted is not True:
+            raise TransientError(f"{self._api.where}: X has not deleted post {external_id}")
+        return True
+
+    async def _me(self) -> str:
+        """The user's id. Raises ConfigurationError when X does not let the token see it."""
+        if not self._user:
+            try:
+                answer = await self._api.call("GET", "/2/users/me")
+            except ConfigurationError:
+                raise
+            except PermanentError as error:
+                raise ConfigurationError(str(error)) from None
+            data = answer.get("data")
+            if not isinstance(data, dict) or not str(data.get("id", "")).isdecimal():
+                raise self._api.strange()
+            self._user = str(data["id"])
+        return self._user
+
+    async def _search(self, text: str, since: datetime | None) -> Placed | None:
+        sought = comparable(text)
+        async for post in self._posts(since):
+            if comparable(expanded(post)) == sought:
+                return _placed(post)
+        return None
+
+    async def _posts(self, since: datetime | None) -> AsyncIterator[Json]:
+        """The user's own posts, latest first."""
+        path = f"/2/users/{await self._me()}/tweets"
+        params: dict[str, Any] = {"max_results": _PAGE, "exclude": "retweets"}
+        if since is not None:
+            params["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for _ in range(_MOST_PAGES):
+            page = await self._page(path, params)
+            posts = page.get("data", [])  # left out when there are none
+            if not posts and page.get("errors"):
+                # With status 200. Read as an empty timeline, it would have the post sent a second time.
+                raise TransientError(f"{self._api.where}: X does not show the account's posts")
+            if not isinstance(posts, list) or not all(isinstance(one, dict) and "id" in one for one in posts):
+                raise self._api.strange()
+            for post in posts:
+                yield post
+            meta = page.get("meta")
+            following = meta.get("next_token") if isinstance(meta, dict) else None
+            if not following:
+                return
+            if following == params.get("pagination_token"):
+                raise self._api.strange()
+            params["pagination_token"] = following
+
+    async def _page(self, path: str, params: Mapping[str, Any]) -> Json:
+        try:
+            return await self._api.call("GET", path, params={**params, self._fields: "entities"})
+        except PermanentError as error:
+            other = _FIELDS[1 - _FIELDS.index(self._fields)]
+            if isinstance(error, ConfigurationError) or self._fields not in str(error):
+                raise
+            self._fields = other
+            return await self._api.call("GET", path, params={**params, other: "entities"})
+
+    async def _upload(self, picture: Fitted) -> str:
+        """The picture's id at X. It shows nowhere until it is in a post, so trying again does no harm."""
+        answer = await self._api.call(
+            "POST",
+            "/2/media/upload",
+            data={"media_category": "tweet_image"},
+            files={"media": ("picture", picture.data, picture.media_type)},
+        )
+        data = answer.get("data")
+        if not isinstance(data, dict) or not str(data.get("id", "")).isdecimal():
+            raise self._api.strange()
+        media = str(data["id"])
+        await self._processed(media, data.get("processing_info"))
+        if picture.alt.strip():
+            body = {"id": media, "metadata": {"alt_text": {"text": picture.alt.strip()[:ALT]}}}
+            await self._api.call("POST", "/2/media/metadata", json=body)
+        return media
+
+    async def _processed(self, media: str, info: Any) -> None:
+        """Wait until X has worked on a picture that it does not take at once."""
+        for _ in range(_CHECKS):
+            state = info.get("state") if isinstance(info, dict) else "succeeded"
+            if state == "failed":
+                raise PermanentError(f"{self._api.where}: X cannot use one of the pictures")
+            if state not in ("pending", "in_progress"):
+                return
+            wait = info.get("check_after_secs") if isinstance(info, dict) else None
+            await asyncio.sleep(min(float(wait or 1), 10.0))
+            params = {"command": "STATUS", "media_id": media}
+            data = (await self._api.call("GET", "/2/media/upload", params=params)).get("data")
+            info = data.get("processing_info") if isinstance(data, dict) else None
+        raise TransientError(f"{self._api.where}: X is still working on a picture")
+
+
+def _placed(post: Json) -> Placed:
+    return Placed(str(post["id"]), f"https://x.com/i/web/status/{post['id']}")
+
+
+def _judge(refusal: Refusal) -> type[PressroomError] | None:
+    """X answers 403 for the application (its rights, its plan) and for one post alike."""
+    if refusal.status != 403 or not refusal.changes:
+        return None
+    if "duplicate" in refusal.words.casefold():
+        return _Duplicate
+    # Whatever has a type of its own is about the application; the rest is about this post.
+    return ConfigurationError if "/problems/" in refusal.code else PermanentError

@@ -1,0 +1,254 @@
+"""What a caller may do.
+
+Every route has a rule: the least role, and what says whose account it is about. Airflow's auth manager or an
+API key says who calls, membership says which accounts are theirs. What belongs to another account does not
+exist for them (404); what their role does not permit is refused (403).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.routing import APIRoute
+
+from pressroom.api.kit.callers import Caller, caller_of, plane_of
+from pressroom.api.kit.ports import ControlPlane
+from pressroom.api.kit.problems import Problem, not_found
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.public_ids import row_id, row_number
+from pressroom.store.database import SYSTEM, Store, Tx
+from pressroom.store.workflows import WorkflowRow, workflow
+
+RANKS = {role: rank for rank, role in enumerate(Role)}
+
+Kind = Literal[
+    "site", "mission", "flow", "job", "article", "post", "publication", "keyword", "cluster", "idea",
+    "insight", "brand", "item", "gate", "key", "account", "login",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a route asks for. ``role`` None: only a login."""
+
+    role: Role | None
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a request is about. ``id`` None: a thing that cannot exist. For an account: ``slug``, if named."""
+
+    kind: Kind
+    id: int | None = None
+    slug: str | None = None
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Whose something is. ``role``: the caller's membership."""
+
+    account_id: int
+    workflow_id: int | None
+    account: str
+    role: str | None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A request's reach: one account, in which the caller has a role that suffices.
+
+    ``id``: the row that the request is about, of that ``kind``; ``workflow_id``: the workflow that it belongs
+    to.
+    """
+
+    plane: ControlPlane
+    caller: Caller
+    account_id: int
+    account: str
+    id: int
+    workflow_id: int | None = None
+    kind: Kind = "account"
+
+    @property
+    def store(self) -> Store:
+        """Pressroom's database."""
+        return self.plane.store()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """A transaction in the account. One that changes something adds to the audit log; see ``note``."""
+        with self.store.transaction(self.account_id) as tx:
+            yield tx
+
+    @contextmanager
+    def changing(self, action: str, target: str, **details: Any) -> Iterator[Tx]:
+        """A transaction that is on record in the audit log when it succeeds, and only then."""
+        with self.transaction() as tx:
+            yield tx
+            self.note(tx, action, target, **details)
+
+    def note(self, tx: Tx, action: str, target: str, **details: Any) -> None:
+        """Add a line to the audit log: who did what, to what."""
+        tx.run("audit_insert", actor=self.caller.label, action=action, target=target, details=details)
+
+    def workflow(self, workflow_id: int | None = None) -> WorkflowRow:
+        """The definition of the workflow that the request is about."""
+        wanted = self.workflow_id if workflow_id is None else workflow_id
+        with self.store.transaction(self.account_id) as tx:
+            [named] = tx.rows("workflow_name", workflow=wanted)
+            return workflow(tx, f"{named['kind']}/{named['slug']}")
+
+
+# What a request is about ------------------------------------------------------------------------------
+
+
+def _numbered(kind: Kind, example: int = 12) -> Callable[..., Target]:
+    def locate(id: str = Path(description=f"the {kind}'s number", examples=[str(example)])) -> Target:
+        return Target(kind, row_number(id))
+
+    return locate
+
+
+def _prefixed(kind: Kind, prefix: str) -> Callable[..., Target]:
+    def locate(id: str = Path(description=f"the {kind}'s id", examples=[f"{prefix}_12"])) -> Target:
+        return Target(kind, row_id(prefix, id))
+
+    return locate
+
+
+def _content(
+    id: Annotated[
+        str, Path(description="art_… for an article, cnt_… for a post", examples=["art_12", "cnt_12"])
+    ],
+) -> Target:
+    article = row_id(public_ids.ARTICLE, id)
+    return Target("post", row_id(public_ids.CONTENT, id)) if article is None else Target("article", article)
+
+
+def _account(
+    account: Annotated[
+        str | None,
+        Query(max_length=60, description="the account's slug; can be left out by callers who have only one"),
+    ] = None,
+) -> Target:
+    return Target("account", slug=account)
+
+
+SITE = _numbered("site")
+KEYWORD = _numbered("keyword")
+CLUSTER = _numbered("cluster")
+IDEA = _numbered("idea")
+MISSION = _prefixed("mission", public_ids.MISSION)
+FLOW = _prefixed("flow", public_ids.FLOW)
+BRAND = _prefixed("brand", public_ids.BRAND)
+JOB = _prefixed("job", public_ids.JOB)
+PUBLICATION = _prefixed("publication", public_ids.PUBLICATION)
+INSIGHT = _prefixed("insight", public_ids.INSIGHT)
+ITEM = _prefixed("item", public_ids.ITEM)
+GATE = _prefixed("gate", public_ids.GATE)
+KEY = _prefixed("key", public_ids.KEY)
+CONTENT = _content
+ACCOUNT = _account
+
+KIND_OF: dict[Callable[..., Target], Kind] = {
+    SITE: "site", KEYWORD: "keyword", CLUSTER: "cluster", IDEA: "idea", MISSION: "mission", FLOW: "flow",
+    BRAND: "brand", JOB: "job", PUBLICATION: "publication", INSIGHT: "insight", KEY: "key",
+    ITEM: "item", GATE: "gate",
+    CONTENT: "article", ACCOUNT: "account",
+}  # fmt: skip
+
+
+def allowed(role: Role, locate: Callable[..., Target], kind: Kind | None = None) -> Any:
+    """The rule of a route, as its dependency: the Scope comes of it.
+
+    ``locate``: the dependency that reads from the request what it is about.
+    """
+    rule = Rule(role, kind or KIND_OF[locate])
+
+    def scope(
+        request: Request, caller: Caller = Depends(caller_of), target: Target = Depends(locate)
+    ) -> Scope:
+        return enter(plane_of(request), caller, target, role)
+
+    scope.rule = rule  # type: ignore[attr-defined]
+    return Depends(scope)
+
+
+def signed_in() -> Any:
+    """The rule of a route that only asks for a login, as its dependency: the Caller comes of it."""
+
+    async def login(request: Request) -> Caller:
+        return await caller_of(request)
+
+    login.rule = Rule(None, "login")  # type: ignore[attr-defined]
+    return Depends(login)
+
+
+def enter(plane: ControlPlane, caller: Caller, target: Target, role: Role) -> Scope:
+    """The scope of a request. Raises Problem 404, or 403 when the role does not suffice."""
+    what = "content" if target.kind in ("article", "post") else target.kind
+    with plane.store().transaction() as tx:
+        owned = _account_of(tx, caller, target) if target.kind == "account" else _owned(tx, caller, target)
+    if owned is None and target.kind == "account" and target.slug is None and role is Role.VIEWER:
+        return Scope(plane, caller, SYSTEM, "", 0)  # whoever has no account has empty lists
+    if owned is None:
+        raise not_found(what)
+    have = caller.role_in(owned.account_id, owned.role)
+    if have is None:
+        raise not_found(what)
+    if RANKS[have] < RANKS[role]:
+        raise Problem(
+            403, f"this needs the role {role} in the account {owned.account}, and yours is {have}",
+            remedy="ask an owner of the account",
+        )  # fmt: skip
+    return Scope(
+        plane, caller, owned.account_id, owned.account, target.id or 0, owned.workflow_id, target.kind
+    )
+
+
+def _owned(tx: Tx, caller: Caller, target: Target) -> Owned | None:
+    if target.id is None:
+        return None
+    return tx.maybe("owner_of", Owned, kind=target.kind, id=target.id, username=caller.username)
+
+
+def _account_of(tx: Tx, caller: Caller, target: Target) -> Owned | None:
+    """The account that a list or a new thing is for: the one that is named, else the caller's only one."""
+    if target.slug is not None:
+        return tx.maybe("account_for", Owned, slug=target.slug, username=caller.username)
+    found = accounts_of(tx, caller, limit=2)
+    if len(found) > 1:
+        raise Problem(
+            400, "account: you have several: say which", remedy="add ?account=SLUG; GET accounts lists yours"
+        )
+    return found[0] if found else None
+
+
+def accounts_of(tx: Tx, caller: Caller, *, limit: int | None = None) -> list[Owned]:
+    """The accounts that a caller has a role in, by slug. A SYSTEM transaction."""
+    if caller.admin:
+        return tx.all("accounts_of_admin", Owned, limit=limit)
+    if caller.key_id is not None:
+        return tx.all("account_of_key", Owned, key=caller.key_id)
+    return tx.all("accounts_of_member", Owned, username=caller.username, limit=limit)
+
+
+# That no route is without one -------------------------------------------------------------------------
+
+
+def rule_of(route: APIRoute) -> Rule | None:
+    """The rule of a route; None when it has none."""
+    waiting = [route.dependant]
+    while waiting:
+        dependant = waiting.pop()
+        rule = getattr(dependant.call, "rule", None)
+        if isinstance(rule, Rule):
+            return rule
+        waiting += dependant.dependencies
+    return None

@@ -1,0 +1,115 @@
+"""Who calls: a user of Airflow's, by bearer token or session cookie, or an API key of an account."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+
+from pressroom.api.kit.ports import ControlPlane, Login
+from pressroom.api.kit.problems import Problem
+from pressroom.domain.definitions import Role
+
+KEY_PREFIX = "prk_"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who may call. ``account_id`` and ``role``: an API key's; a user's depend on the account."""
+
+    name: str
+    admin: bool = False
+    key_id: int | None = None
+    account_id: int | None = None
+    role: Role | None = None
+
+    @property
+    def label(self) -> str:
+        """How logs, the audit and limits name them."""
+        return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
+
+    @property
+    def username(self) -> str | None:
+        """The Airflow user, None for an API key: it must not get the rights of a user of the same name."""
+        return self.name if self.key_id is None else None
+
+    def role_in(self, account_id: int, member: str | None) -> Role | None:
+        """Their role in an account; ``member``: what membership says."""
+        if self.admin:
+            return Role.OWNER
+        if self.key_id is not None:
+            return self.role if account_id == self.account_id else None
+        return None if member is None else Role(member)
+
+
+def plane_of(request: Request) -> ControlPlane:
+    """The app's way to Airflow and the database."""
+    plane: ControlPlane = request.app.state.plane
+    return plane
+
+
+async def caller_of(request: Request) -> Caller:
+    """Whoever sent the request. Raises Problem 401, 403 (a cross-site write by cookie) or 429."""
+    plane = plane_of(request)
+    token = _bearer(request)
+    if token.startswith(KEY_PREFIX):
+        caller = await run_in_threadpool(_by_key, plane, token)
+    else:
+        login = await plane.login(request)
+        if login is None:
+            raise Problem(
+                401, "this needs a login", headers={"WWW-Authenticate": "Bearer"},
+                remedy="log in to Airflow, or send a bearer token: Airflow's, or an API key of Pressroom's",
+            )  # fmt: skip
+        _refuse_cross_site(request, login)
+        caller = Caller(login.name, admin=login.admin)
+    request.app.state.limits.check(caller.label)
+    return caller
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def hash_of_key(key: str) -> str:
+    """What is stored of an API key: it is random, so no salt is needed."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def _by_key(plane: ControlPlane, token: str) -> Caller:
+    with plane.store().transaction() as tx:
+        rows = tx.rows("api_key_by_hash", key_hash=hash_of_key(token))
+        if not rows:
+            raise Problem(
+                401, "this API key is not known, has expired, or was revoked",
+                headers={"WWW-Authenticate": "Bearer"},
+            )  # fmt: skip
+        [row] = rows
+        if row["worth_noting"]:
+            tx.run("api_key_used", key=row["id"])
+    return Caller(row["name"], key_id=row["id"], account_id=row["account_id"], role=Role(row["role"]))
+
+
+def _refuse_cross_site(request: Request, login: Login) -> None:
+    """A browser sends cookies along with what any site makes it send, so a write must come from this one."""
+    if not login.by_cookie or request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        own = site in ("same-origin", "none")
+    else:
+        own = origin is not None and urlsplit(origin).netloc == request.headers.get("Host")
+    if not own:
+        raise Problem(
+            403, "this write comes from another site, or does not say from which",
+            remedy="send a bearer token instead of the session cookie",
+        )  # fmt: skip
+
+
+PlaneDep = Annotated[ControlPlane, Depends(plane_of)]

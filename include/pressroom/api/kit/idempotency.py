@@ -1,0 +1,116 @@
+"""Calls that may come again: with an Idempotency-Key, the first answer is given again.
+
+The key is kept before the work begins, so that two calls at once cannot both do it. A call that was begun and
+never answered, because its server died, may be taken up again after a while; what it starts bears a name made
+of the key (``run_name``), so that it cannot be started twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+
+from pressroom.api.kit.access import Scope
+from pressroom.api.kit.problems import MEDIA_TYPE, Problem, problem_of
+from pressroom.domain.errors import PressroomError
+from pressroom.domain.text import to_json
+
+STALE = timedelta(minutes=2)
+"""After this long, whoever worked on a call is taken for dead."""
+KEPT = timedelta(days=1)
+REPLAYED = "Idempotency-Replayed"
+
+
+class Idempotency:
+    """The key of one request, and what it is a request for."""
+
+    def __init__(self, key: str | None, fingerprint: str) -> None:
+        self.key, self.fingerprint = key, fingerprint
+
+    def run_name(self, scope: Scope) -> str:
+        """The id of a DAG run that this request starts: the same for the same key."""
+        if self.key is None:
+            return f"api__{uuid.uuid4().hex}"
+        facts = f"{scope.account_id}\0{scope.caller.label}\0{self.key}"
+        return f"api__{hashlib.sha256(facts.encode()).hexdigest()[:32]}"
+
+    async def once(self, scope: Scope, status: int, work: Callable[[], Awaitable[Any]]) -> JSONResponse:
+        """Do the work and answer with its result, or give the first answer again.
+
+        Raises Problem 409 while the first call is being worked on, 422 when the key was for another call.
+        What the caller did wrong is an answer, too; what failed in passing is not, and may be tried again.
+        """
+        if self.key is None:
+            return JSONResponse(jsonable_encoder(await work()), status)
+        kept = await run_in_threadpool(self._begin, scope)
+        if kept is not None:
+            return kept
+        try:
+            body = jsonable_encoder(await work())
+        except (Problem, PressroomError) as error:
+            problem = error if isinstance(error, Problem) else problem_of(error)
+            if problem.status < 500 and problem.status != 429:
+                details = problem.details().model_dump(exclude_none=True)
+                await run_in_threadpool(self._answer, scope, problem.status, details)
+            else:
+                await run_in_threadpool(self._drop, scope)
+            raise
+        await run_in_threadpool(self._answer, scope, status, body)
+        return JSONResponse(body, status)
+
+    def _facts(self, scope: Scope) -> dict[str, Any]:
+        return {"caller": scope.caller.label, "key": self.key}
+
+    def _begin(self, scope: Scope) -> JSONResponse | None:
+        facts = self._facts(scope)
+        with scope.transaction() as tx:
+            tx.run("idempotency_forget", kept=KEPT)
+            if tx.value("idempotency_begin", fingerprint=self.fingerprint, stale=STALE, **facts):
+                return None
+            [found] = tx.rows("idempotency_found", **facts)
+        if found["fingerprint"] != self.fingerprint:
+            raise Problem(
+                422, "this Idempotency-Key was used for another call", remedy="send a new key with a new call"
+            )
+        if found["status"] is None:
+            raise Problem(
+                409, "the first call with this Idempotency-Key is still being worked on",
+                headers={"Retry-After": "1"}, remedy="send it again in a moment",
+            )  # fmt: skip
+        media = MEDIA_TYPE if found["status"] >= 400 else None
+        return JSONResponse(found["body"], found["status"], headers={REPLAYED: "true"}, media_type=media)
+
+    def _answer(self, scope: Scope, status: int, body: Any) -> None:
+        with scope.transaction() as tx:
+            tx.run("idempotency_answer", status=status, body=to_json(body), **self._facts(scope))
+
+    def _drop(self, scope: Scope) -> None:
+        with scope.transaction() as tx:
+            tx.run("idempotency_drop", **self._facts(scope))
+
+
+async def idempotency_of(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1, max_length=200, description="the same key gives the first answer again, for a day"
+        ),
+    ] = None,
+) -> Idempotency:
+    """The request's key."""
+    query = json.dumps(sorted(request.query_params.multi_items()))
+    facts = f"{request.method}\0{request.url.path.rstrip('/')}\0{query}\0".encode()
+    return Idempotency(idempotency_key, hashlib.sha256(facts + await request.body()).hexdigest())
+
+
+IdempotencyDep = Annotated[Idempotency, Depends(idempotency_of)]

@@ -1,0 +1,45 @@
+"""The routes, a file for each thing that they are about."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from pressroom.api.resources import (
+    accounts,
+    brand_contexts,
+    clusters,
+    failures,
+    flow_items,
+    flows,
+    ideas,
+    insights,
+    keywords,
+    ledger,
+    missions,
+    publications,
+    sites,
+    usage,
+)
+from pressroom.api.resources.automation import routes as automation
+from pressroom.api.resources.content import routes as content
+from pressroom.api.resources.jobs import routes as jobs
+
+ROUTERS: tuple[APIRouter, ...] = (
+    accounts.router,
+    automation.router,
+    jobs.router,
+    sites.router,
+    missions.router,
+    flows.router,
+    flow_items.router,
+    failures.router,
+    brand_contexts.router,
+    insights.router,
+    keywords.router,
+    clusters.router,
+    ideas.router,
+    ledger.router,
+    usage.router,
+    content.router,
+    publications.router,
+)

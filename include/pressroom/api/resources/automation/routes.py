@@ -1,0 +1,280 @@
+"""The automation of sites: configure, run, watch, steer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, ValidationError
+
+from pressroom.api.kit.access import Scope, Target, allowed
+from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.paging import History, Page
+from pressroom.api.kit.problems import FieldProblem, Problem, not_found
+from pressroom.api.resources.automation.models import (
+    FIELDS,
+    NUMBERS,
+    ConfigBody,
+    ConfigView,
+    CurrentRun,
+    DoneLast,
+    EstimateView,
+    InWork,
+    Logs,
+    Overview,
+    OverviewStage,
+    Processing,
+    RunNow,
+    RunRow,
+    Started,
+)
+from pressroom.api.resources.jobs.starting import start
+from pressroom.api.resources.sites import SITES
+from pressroom.definitions.saving import Stored
+from pressroom.domain.definitions import Automation, Role, Site, dump
+from pressroom.domain.errors import InsufficientCredits, RunConflict
+from pressroom.domain.public_ids import JOB, public_id, row_id, row_number
+from pressroom.engine.runs import control, reports
+from pressroom.engine.runs.control import RunState
+from pressroom.engine.runs.reports import JobFilter, JobState
+from pressroom.pipelines.registry import pipeline_of_dag
+from pressroom.pipelines.site import SITE
+from pressroom.store.workflows import WorkflowRow, parse
+
+router = APIRouter(prefix="/automation", tags=["automation"])
+
+SiteQuery = Annotated[str | None, Query(description="the site's number", examples=["12"], max_length=100)]
+RunQuery = Annotated[str | None, Query(description="the run's id", examples=["job_12"], max_length=100)]
+
+
+def _site(site_id: SiteQuery = None) -> Target:
+    """The site that is meant. Raises Problem 400 when it is not said."""
+    if not site_id:
+        raise Problem(400, "site_id is missing", remedy="add ?site_id=NUMBER; GET sites lists them")
+    if not (site_id.isascii() and site_id.isdigit()):
+        raise Problem(400, "site_id is no number", remedy="add ?site_id=NUMBER; GET sites lists them")
+    return Target("site", row_number(site_id))
+
+
+def _run(run_id: RunQuery = None) -> Target:
+    """The run that is meant. Raises Problem 400 when it is not said."""
+    if not run_id:
+        raise Problem(400, "run_id is missing", remedy="add ?run_id=ID; GET automation/history lists them")
+    return Target("job", row_id(JOB, run_id))
+
+
+@router.get("/config")
+def config(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> ConfigView:
+    """The site's automation: schedule, batch sizes, delays."""
+    return _config(scope, scope.workflow().run().site.automation)
+
+
+@router.put("/update_config")
+def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "site")) -> ConfigView:
+    """Change the site's automation, in place. Its DAG follows within half a minute."""
+
+    def change(there: Stored) -> dict[str, Any]:
+        try:
+            before = parse(Automation, there.data["automation"], there.slug)
+            after = Automation.model_validate(body.merged(before))
+        except ValidationError as error:
+            raise _invalid_config(error) from None
+        return {**there.data, "automation": dump(after)}
+
+    stored = SITES.edit(scope, "configure", change)
+    return _config(scope, parse(Automation, stored.data["automation"], stored.slug))
+
+
+@router.post("/run_now", status_code=202, response_model=Started)
+async def run_now(
+    idempotency: IdempotencyDep,
+    body: RunNow | None = None,
+    scope: Scope = allowed(Role.EDITOR, _site, "site"),
+) -> JSONResponse:
+    """Start a run now. Refused with 400 while another one holds the site's lock, or without the credits."""
+
+    async def work() -> Started:
+        row = await run_in_threadpool(scope.workflow)
+        params = body.model_dump(exclude_none=True) if body else {}
+        try:
+            state = await start(scope, row, params, idempotency.run_name(scope))
+        except (RunConflict, InsufficientCredits) as refused:
+            raise Problem(400, str(refused)) from refused
+        return _started(state)
+
+    return await idempotency.once(scope, 202, work)
+
+
+@router.get("/current_run")
+def current_run(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> CurrentRun | None:
+    """The run that is running or paused, with what its stages made; null when none is."""
+    with scope.transaction() as tx:
+        live = control.live_run(tx, scope.id)
+        if live is None:
+            return None
+    found = _status(scope, scope.workflow(), live.id)
+    return None if found is None else CurrentRun.with_results(found)
+
+
+@router.get("/pipeline_overview")
+def pipeline_overview(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> Overview:
+    """What waits in each stage, whether or not a run is on."""
+    with scope.transaction() as tx:
+        stages = reports.overview(tx, scope.id, SITE)
+        counts: dict[str, dict[str, int]] = {}
+        for row in tx.rows("site_status_counts", site=scope.id):
+            counts.setdefault(row["stage"], {})[row["status"]] = row["items"]
+    return Overview(
+        site_id=scope.id,
+        stages=[
+            OverviewStage(
+                number=NUMBERS[stage.name], name=stage.name, title=stage.title, pending=stage.pending,
+                failed=stage.failed, counts=counts.get(stage.name, {}),
+            )
+            for stage in stages
+        ],
+    )  # fmt: skip
+
+
+@router.get("/current_processing")
+def current_processing(
+    run_id: RunQuery = None, scope: Scope = allowed(Role.VIEWER, _site, "site")
+) -> Processing | None:
+    """What the live run is doing at this moment; null when none is running."""
+    with scope.transaction() as tx:
+        live = control.live_run(tx, scope.id)
+        if run_id is not None and reports.run_of(tx, scope.id, row_id(JOB, run_id) or 0) is None:
+            raise not_found("run")
+    if live is None or (run_id is not None and public_id(JOB, live.id) != run_id):
+        return None
+    found = _status(scope, scope.workflow(), live.id)
+    if found is None:
+        return None
+    with scope.transaction() as tx:
+        in_work = tx.all("items_in_work", InWork, run=live.id)
+        done = tx.all("items_done_last", DoneLast, run=live.id)
+    now = next((stage for stage in found.stages if stage.name == found.run.current_stage), None)
+    planned, processed = (max(now.planned, now.processed), now.processed) if now else (0, 0)
+    return Processing(
+        run_id=public_id(JOB, live.id), state=found.run.state, title=now.title if now else None,
+        current_stage=NUMBERS.get(found.run.current_stage or ""), current_stage_name=found.run.current_stage,
+        processed=processed, planned=planned, remaining=planned - processed,
+        percent=round(100 * processed / planned, 1) if planned else 0.0, in_work=in_work, done_last=done,
+    )  # fmt: skip
+
+
+@router.post("/pause")
+def pause(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+    """Stop the run after its current items; no worker is held meanwhile."""
+    return _steered(scope, "pause")
+
+
+@router.post("/resume")
+def resume(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+    """Let a paused run go on from the stage that it is at."""
+    return _steered(scope, "resume")
+
+
+@router.post("/cancel")
+def cancel(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+    """End the run after its current items; what is finished stays."""
+    return _steered(scope, "cancel")
+
+
+@router.get("/history")
+def history(
+    paging: History,
+    status: Annotated[JobState | None, Query(description="only those")] = None,
+    trigger_type: Literal["manual", "scheduled"] | None = None,
+    since: Annotated[AwareDatetime | None, Query(description="started at this time or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="started before this time")] = None,
+    scope: Scope = allowed(Role.VIEWER, _site, "site"),
+) -> Page[RunRow]:
+    """The site's runs, newest first."""
+    which = JobFilter(
+        workflow=scope.id, state=status, trigger=trigger_type, since=since, until=until, before=paging.before
+    )
+    with scope.transaction() as tx:
+        found = reports.jobs(tx, which, paging.fetch)
+    return paging.page(found, RunRow.of, lambda run: [run.id])
+
+
+@router.get("/logs")
+def logs(
+    lines: Annotated[int, Query(ge=1, le=5000, description="how many, from the end")] = 100,
+    scope: Scope = allowed(Role.VIEWER, _run, "job"),
+) -> Logs:
+    """The tail of a run's activity log."""
+    _row_of_run(scope)
+    with scope.transaction() as tx:
+        found = reports.log_tail(tx, scope.id, lines)
+    return Logs.model_validate({"run_id": public_id(JOB, scope.id), "lines": [vars(line) for line in found]})
+
+
+@router.get("/estimate")
+def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView:
+    """The credits that a run started now would need, and whether the account has them."""
+    row = scope.workflow()
+    with scope.transaction() as tx:
+        expected = SITE.estimate(tx, row.run())
+        have = reports.balance(tx)
+    return EstimateView(
+        estimated_credits=expected.total, required_credits=expected.required, current_balance=have.balance,
+        available_credits=have.available, sufficient=expected.sufficient(have.available),
+        stages=dict(expected.credits),
+    )  # fmt: skip
+
+
+# What they share --------------------------------------------------------------------------------------
+
+
+def _config(scope: Scope, automation: Automation) -> ConfigView:
+    with scope.transaction() as tx:
+        rows = tx.rows("automation_config", site=scope.id)
+    last = rows[0]["last_run_at"] if rows else None
+    return ConfigView.of(scope.id, automation, last, datetime.now(UTC))
+
+
+def _invalid_config(error: ValidationError) -> Problem:
+    errors = []
+    for one in error.errors(include_url=False, include_input=False):
+        first = str(one["loc"][0]) if one["loc"] else "cron"
+        said = str(one["msg"]).removeprefix("Value error, ")
+        errors.append(FieldProblem(field=f"body.{FIELDS.get(first, first)}", detail=said))
+    return Problem(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors=errors)
+
+
+def _row_of_run(scope: Scope) -> WorkflowRow:
+    """The site that a run is of. Raises Problem 404 for the run of something else."""
+    row = scope.workflow()
+    if not isinstance(row.workflow, Site):
+        raise not_found("run of a site")
+    return row
+
+
+def _started(state: RunState) -> Started:
+    return Started(
+        run_id=public_id(JOB, state.id), site_id=state.workflow_id, status="running", dag_id=state.dag_id,
+        dag_run_id=state.dag_run_id,
+    )  # fmt: skip
+
+
+def _status(scope: Scope, row: WorkflowRow, run_id: int) -> reports.RunStatus | None:
+    with scope.transaction() as tx:
+        chosen = reports.run_of(tx, row.workflow_id, run_id)
+        if chosen is None:
+            return None
+        return reports.status_of(tx, chosen, pipeline_of_dag(row.workflow, chosen.dag_id))
+
+
+def _steered(scope: Scope, action: Literal["pause", "resume", "cancel"]) -> CurrentRun:
+    row = _row_of_run(scope)
+    with scope.changing(f"job.{action}", public_id(JOB, scope.id)) as tx:
+        getattr(control, action)(tx, row.workflow_id, scope.id)
+    found = _status(scope, row, scope.id)
+    if found is None:
+        raise not_found("run")
+    return CurrentRun.with_results(found)

@@ -1,0 +1,86 @@
+"""Brand contexts: who speaks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import BaseModel
+
+from pressroom.api.kit.access import ACCOUNT, BRAND, Scope, allowed
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.problems import Problem
+from pressroom.api.resources.definitions import Documented, Kind, MergePatch
+from pressroom.definitions import saving
+from pressroom.definitions.saving import Stored
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import BrandContext, Role
+from pressroom.domain.public_ids import public_id
+
+router = APIRouter(prefix="/brand-contexts", tags=["brand contexts"])
+
+NewBrand = Annotated[
+    dict[str, Any],
+    Documented(BrandContext),
+    Body(
+        description="as in YAML; account can be left out",
+        examples=[{"slug": "main", "name": "Main", "voice": "calm and precise"}],
+    ),
+]
+
+
+class BrandView(BaseModel):
+    """A brand context. ``definition``: the whole of it, defaults included."""
+
+    id: str
+    slug: str
+    updated_at: datetime
+    note: str | None = None
+    definition: BrandContext
+
+
+def _view(there: Stored, brand: BrandContext) -> BrandView:
+    return BrandView(
+        id=public_id(public_ids.BRAND, there.id), slug=there.slug, updated_at=there.row["updated_at"],
+        definition=brand,
+    )  # fmt: skip
+
+
+BRANDS = Kind(BrandContext, "/brand-contexts", public_ids.BRAND, _view)
+
+
+@router.get("")
+def list_brand_contexts(paging: Paged, scope: Scope = allowed(Role.VIEWER, ACCOUNT)) -> Page[BrandView]:
+    """The account's brand contexts, latest first."""
+    return BRANDS.page(scope, paging)
+
+
+@router.post("", status_code=201)
+def create_brand_context(
+    body: NewBrand, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
+) -> BrandView:
+    """Create a brand context."""
+    return BRANDS.create(scope, request, response, body)
+
+
+@router.get("/{id}")
+def get_brand_context(scope: Scope = allowed(Role.VIEWER, BRAND)) -> BrandView:
+    """A brand context."""
+    return BRANDS.get(scope)
+
+
+@router.patch("/{id}")
+def update_brand_context(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, BRAND)) -> BrandView:
+    """Change a brand context. A mission's cycle goes by what it was when the cycle began."""
+    return BRANDS.patch(scope, patch)
+
+
+@router.delete("/{id}", status_code=204)
+def delete_brand_context(scope: Scope = allowed(Role.OWNER, BRAND)) -> None:
+    """Delete a brand context that nobody uses."""
+    try:
+        with scope.changing("brand.delete", f"brand:{scope.id}") as tx:
+            saving.delete_brand(tx, scope.id)
+    except saving.InUse as used:
+        raise Problem(409, str(used), remedy="give them another brand, or none, first") from None

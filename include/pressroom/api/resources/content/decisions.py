@@ -1,0 +1,289 @@
+"""What people decide on articles and posts: for one of them, or for many at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
+
+from fastapi.concurrency import run_in_threadpool
+from pydantic import AfterValidator, BaseModel, Field
+
+from pressroom.api.kit.access import Scope
+from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.problems import invalid
+from pressroom.api.resources.content.models import ContentKind, ContentStatus, content_id
+from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
+from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, public_id, row_id
+from pressroom.pipelines.mission import regeneration as post_regeneration
+from pressroom.pipelines.mission import review
+from pressroom.pipelines.site import approval
+from pressroom.pipelines.site import regeneration as article_regeneration
+from pressroom.store.database import Tx
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 200
+MOST_TAGS = 10_000
+MOST_CHARS = 70_000
+"""Of a post: the longest that any platform takes has a few less."""
+Hash = Annotated[
+    str, Field(min_length=1, max_length=100, description="content_hash of the version that was seen")
+]
+Publishing = Literal["started", "with_the_next_run"]
+
+
+def _few_tags(html: str) -> str:
+    # The time that it takes to clean markup grows with the square of its depth.
+    if html.count("<") > MOST_TAGS:
+        raise ValueError(f"has more than {MOST_TAGS} tags")
+    return html
+
+
+def _short(parts: list[str]) -> list[str]:
+    if sum(map(len, parts)) > MOST_CHARS:
+        raise ValueError(f"have more than {MOST_CHARS} characters together")
+    return parts
+
+
+class ApproveBody(Body):
+    """What was seen, and is approved."""
+
+    content_hash: Hash
+
+
+class ApproveItem(Body):
+    """One of many to approve."""
+
+    id: str = Field(max_length=40, examples=["art_12", "cnt_12"])
+    content_hash: Hash
+
+
+class RejectBody(Body):
+    """Why not. It is kept with the piece."""
+
+    reason: str = Field(min_length=1, max_length=1000)
+
+
+class EditBody(Body):
+    """Another text: of an article ``title``, ``html`` or both, of a post ``parts``."""
+
+    content_hash: Hash
+    title: str | None = Field(default=None, min_length=1, max_length=200)
+    html: Annotated[str, AfterValidator(_few_tags)] | None = Field(
+        default=None, min_length=1, max_length=200_000
+    )
+    parts: Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(_short)] | None = Field(
+        default=None, min_length=1, max_length=50
+    )
+
+
+class RegenerateBody(Body):
+    """What is wanted of the version to come."""
+
+    instructions: str = Field(
+        default="",
+        max_length=1000,
+        description="'': the reason for which it was rejected, if it was",
+    )
+
+
+class Decided(BaseModel):
+    """Where a piece stands now."""
+
+    id: str
+    status: ContentStatus
+
+
+class Approved(Decided):
+    """``publishing``: of a site's article whether its publishing has begun, or waits for the site's next run
+    because Airflow could not be told; null: the site has no targets, or it is a post, which its mission's
+    publish stage takes up.
+    """
+
+    publishing: Publishing | None
+
+
+class ApprovedOfMany(BaseModel):
+    """What became of one of many."""
+
+    id: str
+    outcome: Literal["approved", "conflict", "not_found"]
+    detail: str | None = None
+    publishing: Publishing | None = None
+
+
+class Regenerated(Decided):
+    """The version before is archived. ``revision``: the number of the next; ``stage``: where it waits to be
+    written; ``job``: of a post, the job to be retried from there; null: the site's next run does it.
+    """
+
+    revision: int
+    stage: Literal["content"] = "content"
+    job: str | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An article or a post, and the site or mission that it is of."""
+
+    kind: ContentKind
+    id: int
+    workflow_id: int
+
+    @property
+    def name(self) -> str:
+        """Its public id."""
+        return content_id(self.kind, self.id)
+
+    @property
+    def target(self) -> str:
+        """How the audit log names it."""
+        return f"{self.kind}:{self.id}"
+
+
+def piece_of(scope: Scope) -> Piece:
+    """What a request is about."""
+    return Piece(cast(ContentKind, scope.kind), scope.id, scope.workflow_id or 0)
+
+
+def approve(scope: Scope, piece: Piece, seen: str) -> None:
+    """Approve what has that hash. Raises RunConflict."""
+    with scope.changing(f"{piece.kind}.approve", piece.target, content_hash=seen) as tx:
+        _must_be_open(tx, piece)
+        decide = approval.approve if piece.kind == "article" else review.approve
+        decide(tx, piece.workflow_id, piece.id, seen, scope.caller.label)
+
+
+def reject(scope: Scope, piece: Piece, reason: str) -> None:
+    """Reject it, whatever it is now. Raises RunConflict."""
+    with scope.changing(f"{piece.kind}.reject", piece.target, reason=reason) as tx:
+        _must_be_open(tx, piece)
+        decide = approval.reject if piece.kind == "article" else review.reject
+        decide(tx, piece.workflow_id, piece.id, reason, scope.caller.label)
+
+
+def choose(scope: Scope, piece: Piece) -> ContentStatus:
+    """Put a post's second version in the first one's place, and say where it stands. Raises RunConflict."""
+    if piece.kind == "article":
+        raise RunConflict(f"{piece.name} has no other version")
+    with scope.changing("post.choose", piece.target) as tx:
+        chosen = review.choose(tx, piece.workflow_id, piece.id, scope.caller.label)
+    return cast(ContentStatus, chosen.status)
+
+
+def edit(scope: Scope, piece: Piece, body: EditBody) -> None:
+    """Change it. Raises RunConflict, or Problem 422 for what cannot be published."""
+    given = [name for name in ("title", "html", "parts") if getattr(body, name) is not None]
+    own = ("title", "html") if piece.kind == "article" else ("parts",)
+    for name in given:
+        if name not in own:
+            raise invalid(f"body.{name}", f"{piece.name} has none", remedy=f"send {' or '.join(own)}")
+    if not given:
+        raise invalid("body", "says nothing to change", remedy=f"send {' or '.join(own)}")
+    with scope.changing(f"{piece.kind}.edit", piece.target, fields=given) as tx:
+        _must_be_open(tx, piece)
+        by, seen = scope.caller.label, body.content_hash
+        try:
+            if piece.kind == "article":
+                approval.edit(
+                    tx, piece.workflow_id, piece.id, by=by, title=body.title, html=body.html, seen_hash=seen
+                )
+            else:
+                review.edit(tx, piece.workflow_id, piece.id, body.parts or [], by, seen_hash=seen)
+        except RunConflict:
+            raise
+        except PermanentError as error:
+            raise invalid(f"body.{given[0]}", str(error)) from error
+
+
+def regenerate(scope: Scope, piece: Piece, instructions: str) -> Regenerated:
+    """Have it written anew. Raises RunConflict."""
+    with scope.changing(f"{piece.kind}.regenerate", piece.target, instructions=instructions) as tx:
+        if piece.kind == "article":
+            revision = article_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
+            job, detail = None, f"the site's next run writes version {revision}"
+        else:
+            found = post_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
+            revision, job = found.revision, public_id(JOB, found.run_id)
+            detail = f"version {revision} is written once {job} is retried from its stage content"
+    return Regenerated(id=piece.name, status="archived", revision=revision, job=job, detail=detail)
+
+
+async def approve_one(scope: Scope, piece: Piece, seen: str) -> Approved:
+    """Approve, and have it published."""
+    await run_in_threadpool(approve, scope, piece, seen)
+    publishing = await announce(scope, piece.workflow_id) if piece.kind == "article" else None
+    return Approved(id=piece.name, status="approved", publishing=publishing)
+
+
+async def approve_many(scope: Scope, items: Sequence[ApproveItem]) -> list[ApprovedOfMany]:
+    """Approve each that is as it was seen, each for itself; what is approved is published."""
+    pieces = await run_in_threadpool(_find, scope, [item.id for item in items])
+    results = await run_in_threadpool(_approve_each, scope, items, pieces)
+    approved = {one.id for one in results if one.outcome == "approved"}
+    sites = {one.workflow_id for one in pieces.values() if one.kind == "article" and one.name in approved}
+    told = {site: await announce(scope, site) for site in sorted(sites)}
+    return [
+        one.model_copy(update={"publishing": told.get(pieces[one.id].workflow_id)})
+        if one.outcome == "approved"
+        else one
+        for one in results
+    ]
+
+
+async def announce(scope: Scope, site_id: int) -> Publishing | None:
+    """Tell Airflow that the site has approved articles. The approval stands in any case."""
+    try:
+        row = await run_in_threadpool(scope.workflow, site_id)
+        site = row.run().site
+        if not site.publish.targets:
+            return None
+        await scope.plane.asset_event(site.approved_asset)
+    except PressroomError as error:
+        log.warning("publishing waits for the next run of site %s: %s", site_id, error)
+        return "with_the_next_run"
+    return "started"
+
+
+def _approve_each(
+    scope: Scope, items: Sequence[ApproveItem], pieces: dict[str, Piece]
+) -> list[ApprovedOfMany]:
+    results = []
+    for item in items:
+        piece = pieces.get(item.id)
+        if piece is None:
+            results.append(ApprovedOfMany(id=item.id, outcome="not_found", detail="there is no such content"))
+            continue
+        try:
+            approve(scope, piece, item.content_hash)
+        except RunConflict as error:
+            results.append(ApprovedOfMany(id=item.id, outcome="conflict", detail=str(error)))
+        else:
+            results.append(ApprovedOfMany(id=item.id, outcome="approved"))
+    return results
+
+
+def _find(scope: Scope, ids: Sequence[str]) -> dict[str, Piece]:
+    """Those that are the account's, by their public ids."""
+    articles = [number for one in ids if (number := row_id(ARTICLE, one)) is not None]
+    posts = [number for one in ids if (number := row_id(CONTENT, one)) is not None]
+    with scope.transaction() as tx:
+        rows = tx.rows("content_statuses", articles=articles, posts=posts)
+    pieces = [Piece(row["kind"], row["id"], row["workflow_id"]) for row in rows]
+    return {piece.name: piece for piece in pieces}
+
+
+def _must_be_open(tx: Tx, piece: Piece) -> None:
+    """Refuses what has not gone to review, and what was written anew since. Raises RunConflict."""
+    article = piece.kind == "article"
+    rows = tx.rows(
+        "content_statuses", articles=[piece.id] if article else [], posts=[] if article else [piece.id]
+    )
+    status = rows[0]["status"] if rows else "gone"
+    if status in approval.REVIEWED if article else status not in ("archived", "gone"):
+        return
+    why = ": it has not gone to review yet" if status == "draft" else ""
+    raise RunConflict(f"{piece.name} is {status}, and cannot be decided on or edited{why}")

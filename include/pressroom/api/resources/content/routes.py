@@ -1,0 +1,219 @@
+"""Articles and posts: read them, and decide on them. A decision is for the version that was seen."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, get_args
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Body as FromBody
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from pressroom.adapters.storage.media import is_local, read_local
+from pressroom.api.kit.access import ACCOUNT, CONTENT, Scope, allowed
+from pressroom.api.kit.filters import MissionFilter, SiteFilter, workflow_of
+from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.paging import Page, Paged, Paging, wrong_cursor
+from pressroom.api.kit.problems import not_found
+from pressroom.api.resources.content import decisions, previews
+from pressroom.api.resources.content.decisions import (
+    MOST_AT_ONCE,
+    ApproveBody,
+    Approved,
+    ApprovedOfMany,
+    ApproveItem,
+    Decided,
+    EditBody,
+    RegenerateBody,
+    Regenerated,
+    RejectBody,
+    piece_of,
+)
+from pressroom.api.resources.content.models import (
+    ArticleStatus,
+    ContentKind,
+    ContentRow,
+    ContentStatus,
+    ContentView,
+    PostStatus,
+    content_id,
+    post_row,
+    row_of,
+    whole,
+)
+from pressroom.domain.definitions import Role
+from pressroom.domain.errors import PermanentError
+from pressroom.domain.public_ids import LARGEST
+
+router = APIRouter(prefix="/content", tags=["content"])
+
+PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/svg+xml")
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.get("")
+def list_content(
+    paging: Paged,
+    kind: ContentKind | None = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
+    status: Annotated[
+        ContentStatus | None,
+        Query(description="only those; articles wait in review, posts in pending_review; null: not archived"),
+    ] = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[ContentRow]:
+    """Articles and posts, newest first."""
+    where: dict[str, Any] = {
+        "workflow": workflow_of(site, mission),
+        **_after(paging),
+        "limit": paging.fetch,
+        "article_statuses": _statuses(ArticleStatus, status) if kind != "post" and mission is None else [],
+        "post_statuses": _statuses(PostStatus, status) if kind != "article" and site is None else [],
+    }
+    with scope.transaction() as tx:
+        keys = [(row["kind"], row["id"]) for row in tx.rows("content_page", **where)]
+        found = {
+            (row["kind"], row["id"]): row
+            for row in tx.rows(
+                "content_listed",
+                articles=[number for kind, number in keys if kind == "article"],
+                posts=[number for kind, number in keys if kind == "post"],
+            )
+        }
+    return paging.page(
+        [found[key] for key in keys], row_of,
+        lambda row: [row["created_at"].isoformat(), row["kind"], row["id"]],
+    )  # fmt: skip
+
+
+def _statuses(known: Any, only: ContentStatus | None) -> list[str]:
+    return [one for one in get_args(known) if (one == only if only else one != "archived")]
+
+
+def _after(paging: Paging) -> dict[str, Any]:
+    """Where a page begins: before which moment, and within it before which number of each kind."""
+    found = paging.at()
+    if found is None:
+        return {"at": None, "article": LARGEST, "post": LARGEST}
+    try:
+        moment, kind, number = found
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is None or kind not in get_args(ContentKind) or type(number) is not int:
+            raise ValueError(kind)
+        if not 0 <= number <= LARGEST:
+            raise ValueError(number)
+    except (ValueError, TypeError):
+        raise wrong_cursor() from None
+    # Of one moment the posts come first, and then the articles.
+    return {
+        "at": at,
+        "article": number if kind == "article" else LARGEST,
+        "post": number if kind == "post" else 0,
+    }
+
+
+@router.post("/approve", response_model=list[ApprovedOfMany])
+async def approve_many(
+    idempotency: IdempotencyDep,
+    items: Annotated[list[ApproveItem], FromBody(min_length=1, max_length=MOST_AT_ONCE)],
+    scope: Scope = allowed(Role.APPROVER, ACCOUNT),
+) -> JSONResponse:
+    """Approve many, each as it was seen: one that has changed since does not stop the others."""
+    return await idempotency.once(scope, 200, lambda: decisions.approve_many(scope, items))
+
+
+@router.get("/{id}")
+def get_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> ContentView:
+    """An article or a post, with everything about it."""
+    with scope.transaction() as tx:
+        return whole(tx, scope, _base(request))
+
+
+@router.patch("/{id}")
+def edit_content(
+    request: Request, body: EditBody, scope: Scope = allowed(Role.EDITOR, CONTENT)
+) -> ContentView:
+    """Change its text. What was approved is void: it waits for review again."""
+    decisions.edit(scope, piece_of(scope), body)
+    with scope.transaction() as tx:
+        return whole(tx, scope, _base(request))
+
+
+@router.get("/{id}/preview", response_class=HTMLResponse)
+def preview_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> HTMLResponse:
+    """The piece as an HTML page, without scripts."""
+    with scope.transaction() as tx:
+        return HTMLResponse(previews.preview(tx, scope, _base(request)), headers=previews.HEADERS)
+
+
+@router.get(
+    "/{id}/images/{position}",
+    response_class=Response,
+    responses={200: {"content": dict.fromkeys(PICTURES, _BINARY), "description": "the picture"}},
+)
+def get_image(
+    position: Annotated[
+        int, Path(ge=0, le=1000, description="0: an article's featured picture, or a post's")
+    ],
+    scope: Scope = allowed(Role.VIEWER, CONTENT),
+) -> Response:
+    """A picture that is kept in a folder of this server's."""
+    with scope.transaction() as tx:
+        if scope.kind == "article":
+            images = tx.rows("content_images", content=scope.id)
+            found = [(one["media_url"], one["media_type"]) for one in images if one["position"] == position]
+        else:
+            post = post_row(tx, scope.id)
+            found = [(post["media_url"], post["media_type"])] if position == 0 else []
+    url, media_type = found[0] if found else (None, None)
+    if url is None or media_type not in PICTURES or not is_local(url):
+        raise not_found("picture here")
+    try:
+        data = read_local(url)
+    except PermanentError:
+        raise not_found("picture here") from None
+    return Response(data, media_type=media_type, headers=previews.HEADERS | {"Cache-Control": "private"})
+
+
+@router.post("/{id}/approve", response_model=Approved)
+async def approve_content(
+    body: ApproveBody, idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, CONTENT)
+) -> JSONResponse:
+    """Approve the version that was seen, and have it published."""
+    piece = piece_of(scope)
+    return await idempotency.once(scope, 200, lambda: decisions.approve_one(scope, piece, body.content_hash))
+
+
+@router.post("/{id}/reject")
+def reject_content(body: RejectBody, scope: Scope = allowed(Role.APPROVER, CONTENT)) -> Decided:
+    """Reject it, with a reason. What is out, or may be, can no longer be rejected."""
+    decisions.reject(scope, piece_of(scope), body.reason)
+    return Decided(id=content_id(scope.kind, scope.id), status="rejected")
+
+
+@router.post("/{id}/choose")
+def choose_content(scope: Scope = allowed(Role.EDITOR, CONTENT)) -> Decided:
+    """Of a post's two versions, put the second in the first one's place: it waits for review."""
+    return Decided(id=content_id(scope.kind, scope.id), status=decisions.choose(scope, piece_of(scope)))
+
+
+@router.post("/{id}/regenerate", status_code=202, response_model=Regenerated)
+async def regenerate_content(
+    idempotency: IdempotencyDep,
+    body: RegenerateBody | None = None,
+    scope: Scope = allowed(Role.EDITOR, CONTENT),
+) -> JSONResponse:
+    """Have it written anew: this version is archived, and the next waits to be written."""
+
+    async def work() -> Regenerated:
+        wanted = body.instructions if body else ""
+        return await run_in_threadpool(decisions.regenerate, scope, piece_of(scope), wanted)
+
+    return await idempotency.once(scope, 202, work)
+
+
+def _base(request: Request) -> str:
+    """The path below which the API is."""
+    return str(request.scope.get("root_path", ""))

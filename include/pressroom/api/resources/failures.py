@@ -1,0 +1,110 @@
+"""Items that failed for good, and another chance for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from pressroom.api.kit.access import ACCOUNT, FLOW, MISSION, SITE, Scope, allowed
+from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.paging import Page, Paged, wrong_cursor
+from pressroom.api.kit.problems import invalid
+from pressroom.api.resources.jobs.models import WorkflowKind
+from pressroom.domain.definitions import Role
+from pressroom.domain.public_ids import JOB, LARGEST, public_id
+from pressroom.domain.text import did_you_mean
+from pressroom.engine.runs import reports
+from pressroom.pipelines.registry import parts_of, pipeline_of
+
+router = APIRouter(tags=["failures"])
+
+
+class FailureView(BaseModel):
+    """An item that failed. After three times it is passed over until it is forgiven."""
+
+    kind: WorkflowKind
+    workflow: str
+    job_id: str
+    stage: str
+    item: str
+    attempts: int
+    error_class: str
+    error: str
+    at: datetime
+
+
+class ForgiveBody(Body):
+    """Which failures. ``stage`` null: those of all stages."""
+
+    stage: str | None = Field(default=None, min_length=1, max_length=100)
+
+
+class Forgiven(BaseModel):
+    """How many items wait again, for the next run."""
+
+    items: int
+
+
+@router.get("/failures")
+def list_failures(
+    paging: Paged,
+    workflow: Annotated[
+        int | None, Query(ge=1, le=LARGEST, description="only of the site, mission or flow of this number")
+    ] = None,
+    stage: Annotated[str | None, Query(max_length=100)] = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[FailureView]:
+    """The account's failed items, latest first."""
+    last: dict[str, Any] = {"at": None, "last_workflow": None, "last_stage": None, "last_item": None}
+    found = paging.at()
+    if found is not None:
+        try:
+            at, last_workflow, last_stage, last_item = found
+            last = {
+                "at": datetime.fromisoformat(at), "last_workflow": int(last_workflow),
+                "last_stage": str(last_stage), "last_item": str(last_item),
+            }  # fmt: skip
+        except (ValueError, TypeError, OverflowError):
+            raise wrong_cursor() from None
+    with scope.transaction() as tx:
+        rows = tx.rows("failures_page", workflow=workflow, stage=stage, limit=paging.fetch, **last)
+    return paging.page(
+        rows, _view, lambda row: [row["at"].isoformat(), row["workflow_id"], row["stage"], row["item"]]
+    )
+
+
+@router.post("/sites/{id}/retry-failed")
+def forgive_of_site(body: ForgiveBody | None = None, scope: Scope = allowed(Role.EDITOR, SITE)) -> Forgiven:
+    """Let items of the site that failed for good be taken up by the next run."""
+    return _forgive(scope, body)
+
+
+@router.post("/missions/{id}/retry-failed")
+def forgive_of_mission(
+    body: ForgiveBody | None = None, scope: Scope = allowed(Role.EDITOR, MISSION)
+) -> Forgiven:
+    """Let items of the mission that failed for good be taken up by the next run."""
+    return _forgive(scope, body)
+
+
+@router.post("/flows/{id}/retry-failed")
+def forgive_of_flow(body: ForgiveBody | None = None, scope: Scope = allowed(Role.EDITOR, FLOW)) -> Forgiven:
+    """Let items of the flow that failed for good be taken up by the next run."""
+    return _forgive(scope, body)
+
+
+def _forgive(scope: Scope, body: ForgiveBody | None) -> Forgiven:
+    row = scope.workflow()
+    stage = body.stage if body else None
+    names = [one.name for part in parts_of(row.workflow) for one in pipeline_of(row.workflow, part).stages]
+    if stage is not None and stage not in names:
+        raise invalid("body.stage", f"there is no stage {stage!r}{did_you_mean(stage, names)}")
+    with scope.changing("failures.forgive", row.name, stage=stage) as tx:
+        return Forgiven(items=reports.forget_failures(tx, row.workflow_id, stage))
+
+
+def _view(row: dict[str, Any]) -> FailureView:
+    return FailureView(**row | {"job_id": public_id(JOB, row["run_id"]), "workflow": row["slug"]})

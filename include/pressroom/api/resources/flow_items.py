@@ -1,0 +1,204 @@
+"""What flows work on: items, all that they went through, and the gates that they wait at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from pressroom.api.kit.access import ACCOUNT, GATE, ITEM, Scope, allowed
+from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.filters import FlowFilter, JobFilter, number_of
+from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.errors import RunConflict
+from pressroom.domain.public_ids import public_id
+from pressroom.engine import gates
+from pressroom.store.database import Tx
+
+router = APIRouter(tags=["flows"])
+
+ItemStatus = Literal["active", "done", "agent_skipped", "skipped", "rejected", "failed"]
+
+
+class ItemRow(BaseModel):
+    """A thing that a flow works on. ``step``: where it is, or where it ended."""
+
+    id: str
+    flow_id: str
+    job_id: str
+    source_id: str
+    title: str | None
+    url: str | None
+    step: str | None
+    status: ItemStatus
+    reason: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class PacketView(BaseModel):
+    """What one step added to an item."""
+
+    id: int
+    step: str
+    kind: str
+    data: dict[str, Any]
+    at: datetime
+
+
+class ItemView(ItemRow):
+    """An item with all that it went through, oldest first."""
+
+    packets: list[PacketView]
+
+
+class GateView(BaseModel):
+    """Where an item waits, or waited. ``outcome``: null while it is open."""
+
+    id: str
+    item_id: str
+    flow_id: str
+    step: str
+    by: Literal["webhook", "approval", "time"]
+    subject: str
+    title: str | None
+    due_at: datetime
+    on_timeout: Literal["approve", "reject", "fail"]
+    outcome: Literal["approve", "reject", "fail"] | None
+    answer: dict[str, Any] | None
+    answered_by: str | None
+    answered_at: datetime | None
+    created_at: datetime
+
+
+class AnswerBody(Body):
+    """``text``: another text in place of the model's."""
+
+    decision: Literal["approve", "reject"]
+    text: str = Field(default="", max_length=gates.ANSWER_CHARS)
+
+
+class Answered(BaseModel):
+    """The answer that was taken. The item goes on in a moment."""
+
+    id: str
+    decision: Literal["approve", "reject"]
+
+
+@router.get("/flow-items")
+def list_items(
+    paging: Paged,
+    flow: FlowFilter = None,
+    job: JobFilter = None,
+    status: ItemStatus | None = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[ItemRow]:
+    """The account's items, newest first."""
+    with scope.transaction() as tx:
+        rows = tx.rows(
+            "flow_items_page", item=None, status=status, before=paging.before, limit=paging.fetch,
+            flow=number_of(public_ids.FLOW, flow),
+            run=number_of(public_ids.JOB, job),
+        )  # fmt: skip
+    return paging.page(rows, lambda row: ItemRow(**_item(row)), lambda row: [row["id"]])
+
+
+@router.get("/flow-items/{id}")
+def get_item(scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
+    """An item with all that it went through."""
+    with scope.transaction() as tx:
+        [row] = tx.rows(
+            "flow_items_page", item=scope.id, status=None, before=None, limit=1, flow=None, run=None
+        )
+        packets = tx.all("packets_of_item", PacketView, item=scope.id)
+    return ItemView(**_item(row), packets=packets)
+
+
+@router.get("/gates")
+def list_gates(
+    paging: Paged,
+    *,
+    flow: FlowFilter = None,
+    everything: Annotated[bool, Query(alias="all", description="true: answered ones too")] = False,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[GateView]:
+    """What waits for an answer, newest first."""
+    with scope.transaction() as tx:
+        rows = tx.rows(
+            "gates_page", gate=None, open_only=not everything, before=paging.before, limit=paging.fetch,
+            flow=number_of(public_ids.FLOW, flow),
+        )  # fmt: skip
+    return paging.page(rows, _gate, lambda row: [row["id"]])
+
+
+@router.get("/gates/{id}")
+def get_gate(scope: Scope = allowed(Role.VIEWER, GATE)) -> GateView:
+    """A gate."""
+    with scope.transaction() as tx:
+        return _gate(_row(tx, scope.id))
+
+
+@router.post("/gates/{id}/answer", response_model=Answered)
+async def answer_gate(
+    body: AnswerBody, idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, GATE)
+) -> JSONResponse:
+    """Answer a gate, as its link or Airflow's page would. The first answer counts: a later one is a 409."""
+
+    async def work() -> Answered:
+        task = await run_in_threadpool(_answer, scope, body)
+        if task is not None:
+            # Airflow keeps the answer until the task takes it over.
+            await scope.plane.answer(task, body.decision.capitalize(), {gates.EDIT: body.text})
+            await run_in_threadpool(_note, scope, body)
+        return Answered(id=public_id(public_ids.GATE, scope.id), decision=body.decision)
+
+    return await idempotency.once(scope, 200, work)
+
+
+def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:
+    """Record the answer; of a gate on Airflow's page, the task that waits comes back instead."""
+    with scope.transaction() as tx:
+        row = _row(tx, scope.id)
+        if row["outcome"] is not None:
+            raise RunConflict(f"this was answered already ({row['outcome']}, by {row['answered_by']})")
+        if row["by"] == "approval":
+            return dict(row["task"])
+        edit = {gates.EDIT: body.text} if body.text else {}
+        gates.answer(tx, scope.id, body.decision, scope.caller.name, edit)
+        scope.note(tx, "gate.answer", public_id(public_ids.GATE, scope.id), decision=body.decision)
+        return None
+
+
+def _note(scope: Scope, body: AnswerBody) -> None:
+    with scope.transaction() as tx:
+        scope.note(tx, "gate.answer", public_id(public_ids.GATE, scope.id), decision=body.decision)
+
+
+def _row(tx: Tx, gate: int) -> dict[str, Any]:
+    [row] = tx.rows("gates_page", gate=gate, open_only=False, before=None, limit=1, flow=None)
+    return row
+
+
+def _item(row: dict[str, Any]) -> dict[str, Any]:
+    ids = {
+        "id": public_id(public_ids.ITEM, row["id"]),
+        "flow_id": public_id(public_ids.FLOW, row["flow_id"]),
+        "job_id": public_id(public_ids.JOB, row["run_id"]),
+    }
+    return row | ids
+
+
+def _gate(row: dict[str, Any]) -> GateView:
+    ids = {
+        "id": public_id(public_ids.GATE, row["id"]),
+        "item_id": public_id(public_ids.ITEM, row["item_id"]),
+        "flow_id": public_id(public_ids.FLOW, row["flow_id"]),
+    }
+    return GateView(**row | ids)

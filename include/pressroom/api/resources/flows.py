@@ -1,0 +1,98 @@
+"""Flows: lists of steps that users compose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Request, Response
+
+from pressroom.api.kit.access import ACCOUNT, FLOW, Scope, allowed
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.resources.definitions import DefinitionView, Documented, Kind, MergePatch
+from pressroom.definitions.saving import Stored
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.flows import Flow
+from pressroom.domain.public_ids import public_id
+
+router = APIRouter(prefix="/flows", tags=["flows"])
+
+NewFlow = Annotated[
+    dict[str, Any],
+    Documented(Flow),
+    Body(
+        description="as in YAML; account can be left out",
+        examples=[
+            {
+                "slug": "digest",
+                "name": "Digest",
+                "steps": [
+                    {
+                        "name": "read", "type": "fetch",
+                        "source": {"type": "rss", "url": "https://example.org/feed"},
+                    },
+                    {"name": "write", "type": "ai", "prompt": "Sum up {{ item.title }} in one sentence."},
+                ],
+            }
+        ],
+    ),
+]  # fmt: skip
+
+
+class FlowView(DefinitionView):
+    """A flow. ``definition``: the whole of it, defaults included."""
+
+    id: str
+    definition: Flow
+
+
+def _view(there: Stored, flow: Flow) -> FlowView:
+    return FlowView(
+        id=public_id(public_ids.FLOW, there.id), slug=there.slug, status=flow.status, dag_id=flow.dag_id,
+        live=there.row["live"], updated_at=there.row["updated_at"], definition=flow,
+    )  # fmt: skip
+
+
+FLOWS = Kind(Flow, "/flows", public_ids.FLOW, _view)
+
+
+@router.get("")
+def list_flows(
+    paging: Paged,
+    status: Literal["active", "disabled"] | None = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[FlowView]:
+    """The account's flows, latest first."""
+    return FLOWS.page(scope, paging, status)
+
+
+@router.post("", status_code=201)
+def create_flow(
+    body: NewFlow, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
+) -> FlowView:
+    """Create a flow. Its slug names its DAG, so nobody else's flow can have it."""
+    return FLOWS.create(scope, request, response, body)
+
+
+@router.get("/{id}")
+def get_flow(scope: Scope = allowed(Role.VIEWER, FLOW)) -> FlowView:
+    """A flow."""
+    return FLOWS.get(scope)
+
+
+@router.patch("/{id}")
+def update_flow(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+    """Change a flow."""
+    return FLOWS.patch(scope, patch)
+
+
+@router.post("/{id}/disable")
+def disable_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+    """Disable a flow: it takes no new runs."""
+    return FLOWS.turn(scope, "disable", "disabled")
+
+
+@router.post("/{id}/enable")
+def enable_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+    """Enable a flow again."""
+    return FLOWS.turn(scope, "enable", "active")

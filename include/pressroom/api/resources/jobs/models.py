@@ -1,0 +1,182 @@
+"""Runs as jobs: what their API shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.views import Amount
+from pressroom.domain.public_ids import FLOW, JOB, MISSION, public_id
+from pressroom.engine.runs.reports import Job, JobState, RunStatus
+
+WorkflowKind = Literal["site", "mission", "flow"]
+
+
+class JobBody(Body):
+    """The workflow to run: one of the three. What the others say depends on its kind."""
+
+    mission_id: str | None = Field(default=None, examples=["msn_12"], max_length=100)
+    flow_id: str | None = Field(default=None, examples=["flw_12"], max_length=100)
+    site_id: int | None = Field(default=None, ge=1)
+    articles: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="of a site: how many articles it writes at most"
+    )
+    item: dict[str, Any] | None = Field(
+        default=None,
+        description="of a flow that does not begin with a fetch: id, title, text, url, tags, images",
+    )
+    cap_cents: float | None = Field(
+        default=None, ge=0, le=10**9, allow_inf_nan=False, description="what providers may take at most"
+    )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        given = [name for name in ("mission_id", "flow_id", "site_id") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("name one of mission_id, flow_id and site_id")
+        if self.articles is not None and self.site_id is None:
+            raise ValueError("articles is for sites")
+        if self.item is not None and self.flow_id is None:
+            raise ValueError("item is for flows")
+        return self
+
+    def params(self) -> dict[str, Any]:
+        """The parameters of the run."""
+        return self.model_dump(include={"articles", "item", "cap_cents"}, exclude_none=True)
+
+
+class RetryBody(Body):
+    """From which stage on. Null: from the first one that is not done."""
+
+    from_stage: str | None = Field(default=None, min_length=1, max_length=100, examples=["content"])
+
+
+class JobRow(BaseModel):
+    """A run among others. ``part``: '' or publish; ``cents``: what providers took. Times in UTC."""
+
+    id: str
+    state: JobState
+    status: str
+    partial: bool
+    cancel_requested: bool
+    kind: WorkflowKind
+    workflow: str
+    site_id: int | None
+    mission_id: str | None
+    flow_id: str | None
+    part: str
+    trigger: Literal["manual", "scheduled"]
+    started_by: str
+    current_stage: str | None
+    estimated_credits: Amount
+    credits_used: Amount
+    cents: Amount
+    error_message: str | None
+    dag_id: str
+    dag_run_id: str
+    started_at: datetime
+    paused_at: datetime | None
+    resumed_at: datetime | None
+    cancelled_at: datetime | None
+    completed_at: datetime | None
+
+    @classmethod
+    def facts(cls, job: Job) -> dict[str, Any]:
+        """The fields, of a run of ours."""
+        _, _, part = job.dag_id.removeprefix(f"{job.kind}__").partition("__")
+        ids: dict[str, dict[str, Any]] = {
+            "site": {"site_id": job.workflow_id},
+            "mission": {"mission_id": public_id(MISSION, job.workflow_id)},
+            "flow": {"flow_id": public_id(FLOW, job.workflow_id)},
+        }
+        own = {"site_id": None, "mission_id": None, "flow_id": None, **ids[job.kind]}
+        return own | {
+            "id": public_id(JOB, job.id), "state": job.state, "status": job.status,
+            "partial": job.status == "partial", "cancel_requested": job.cancel_requested, "kind": job.kind,
+            "workflow": job.slug, "part": part, "trigger": job.trigger, "started_by": job.owner,
+            "current_stage": job.current_stage, "estimated_credits": job.estimated_credits,
+            "credits_used": job.credits_used, "cents": job.cents, "error_message": job.error_message,
+            "dag_id": job.dag_id, "dag_run_id": job.dag_run_id, "started_at": job.started_at,
+            "paused_at": job.paused_at, "resumed_at": job.resumed_at, "cancelled_at": job.cancelled_at,
+            "completed_at": job.completed_at,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, job: Job) -> JobRow:
+        """The view of a run."""
+        return cls(**cls.facts(job))
+
+
+class StageView(BaseModel):
+    """One stage of a job. ``output``: what it made; null until there is something. Counts are of items."""
+
+    stage: str
+    title: str
+    status: JobState
+    planned: int
+    processed: int
+    failed: int
+    output: dict[str, Any] | None
+
+
+class Progress(BaseModel):
+    """How far a job is. ``percent``: finished stages, and the current one by its items."""
+
+    stages_done: int
+    stages: int
+    items_done: int
+    items_planned: int
+    percent: float
+
+
+class JobView(JobRow):
+    """A job with what each stage made. ``rollback``: what was taken back, if anything was."""
+
+    progress: Progress
+    stages: list[StageView]
+    rollback: dict[str, Any] | None
+
+    @classmethod
+    def whole(
+        cls, job: Job, found: RunStatus, outputs: Sequence[Mapping[str, Any]], rollback: dict[str, Any] | None
+    ) -> JobView:
+        """The view of a run with its stages."""
+        made = {one["stage"]: one["output"] for one in outputs}
+        stages = [
+            StageView(
+                stage=stage.name, title=stage.title, status=stage.state, planned=stage.planned,
+                processed=stage.processed, failed=stage.failed, output=made.get(stage.name) or None,
+            )
+            for stage in found.stages
+        ]  # fmt: skip
+        return cls(**JobRow.facts(job), progress=_progress(stages), stages=stages, rollback=rollback)
+
+
+def _progress(stages: Sequence[StageView]) -> Progress:
+    done = [stage for stage in stages if stage.status == JobState.COMPLETED]
+    begun = [stage for stage in stages if stage.status != JobState.COMPLETED and stage.planned]
+    share = len(done) + sum(min(1.0, stage.processed / stage.planned) for stage in begun)
+    return Progress(
+        stages_done=len(done), stages=len(stages), items_done=sum(stage.processed for stage in stages),
+        items_planned=sum(max(stage.planned, stage.processed) for stage in stages),
+        percent=round(100 * share / len(stages), 1) if stages else 0.0,
+    )  # fmt: skip
+
+
+class Retried(BaseModel):
+    """A job that runs again. ``stages``: those that do."""
+
+    id: str
+    from_stage: str
+    stages: list[str]
+
+
+class Accepted(BaseModel):
+    """What was asked for is under way."""
+
+    id: str
+    detail: str

@@ -1,0 +1,223 @@
+"""Jobs: runs of sites, missions and flows. Start, watch, retry from a stage, cancel, roll back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import AwareDatetime, BaseModel
+
+from pressroom.api.kit.access import ACCOUNT, JOB, Scope, Target, allowed
+from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
+from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.problems import invalid, not_found
+from pressroom.api.kit.streaming import EVENT, events
+from pressroom.api.kit.views import LogLineView
+from pressroom.api.resources.jobs.models import (
+    Accepted,
+    JobBody,
+    JobRow,
+    JobView,
+    Retried,
+    RetryBody,
+    WorkflowKind,
+)
+from pressroom.api.resources.jobs.starting import clear, start, start_again
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.errors import RunConflict
+from pressroom.domain.public_ids import LARGEST, public_id, row_id
+from pressroom.engine.runs import control, reports, starting
+from pressroom.engine.runs.reports import JobFilter, JobState
+from pressroom.engine.runs.starting import NoSuchStage
+from pressroom.pipelines.registry import pipeline_of_dag
+from pressroom.store.workflows import WorkflowRow
+
+router = APIRouter(prefix="/pipeline/jobs", tags=["jobs"])
+
+Stream = Annotated[bool, Query(description="true: server-sent events, until the job is over")]
+
+
+class JobLog(BaseModel):
+    """Lines of a job's log, oldest first. ``last``: the number of the last one, to go on after."""
+
+    id: str
+    lines: list[LogLineView]
+    last: int
+
+
+def _of_body(body: JobBody) -> Target:
+    """The workflow that a new job is of."""
+    if body.mission_id is not None:
+        return Target("mission", row_id(public_ids.MISSION, body.mission_id))
+    if body.flow_id is not None:
+        return Target("flow", row_id(public_ids.FLOW, body.flow_id))
+    number = body.site_id or 0
+    return Target("site", number if number <= LARGEST else None)
+
+
+@router.post("", status_code=202, response_model=JobView)
+async def create_job(
+    body: JobBody, idempotency: IdempotencyDep, scope: Scope = allowed(Role.EDITOR, _of_body, "mission")
+) -> JSONResponse:
+    """Run a site, mission or flow now. Refused with 409 while another run of it holds the lock."""
+
+    async def work() -> JobView:
+        row = await run_in_threadpool(scope.workflow)
+        state = await start(scope, row, body.params(), idempotency.run_name(scope))
+        return await run_in_threadpool(_view, scope, row, state.id)
+
+    return await idempotency.once(scope, 202, work)
+
+
+@router.get("")
+def list_jobs(
+    paging: Paged,
+    kind: WorkflowKind | None = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
+    flow: FlowFilter = None,
+    state: Annotated[JobState | None, Query(description="only those")] = None,
+    trigger: Literal["manual", "scheduled"] | None = None,
+    since: Annotated[AwareDatetime | None, Query(description="started at this time or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="started before this time")] = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[JobRow]:
+    """The account's jobs, newest first."""
+    which = JobFilter(
+        workflow=workflow_of(site, mission, flow), kind=kind, state=state, trigger=trigger, since=since,
+        until=until, before=paging.before,
+    )  # fmt: skip
+    with scope.transaction() as tx:
+        found = reports.jobs(tx, which, paging.fetch)
+    return paging.page(found, JobRow.of, lambda job: [job.id])
+
+
+@router.get("/{id}")
+def get_job(scope: Scope = allowed(Role.VIEWER, JOB)) -> JobView:
+    """A job with its progress and what each stage made."""
+    return _view(scope, scope.workflow(), scope.id)
+
+
+@router.get(
+    "/{id}/logs",
+    response_model=JobLog,
+    responses={200: {"content": {"text/event-stream": {"schema": EVENT}}}},
+)
+def get_logs(
+    *,
+    stream: Stream = False,
+    lines: Annotated[int, Query(ge=1, le=5000, description="how many")] = 100,
+    after: Annotated[
+        int | None,
+        Query(ge=0, le=LARGEST, description="only lines with a higher number; null: the last ones"),
+    ] = None,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=LARGEST, description="of a stream: where it was cut off")
+    ] = None,
+    scope: Scope = allowed(Role.VIEWER, JOB),
+) -> Response:
+    """A job's log. As a stream, each line is an event ``log`` with its number as id; ``end`` ends it."""
+    if stream:
+        from_line = last_event_id if last_event_id is not None else after
+        return StreamingResponse(
+            events(scope, scope.id, from_line or 0), media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )  # fmt: skip
+    with scope.transaction() as tx:
+        found = reports.log_tail(tx, scope.id, lines, after)
+    log = JobLog.model_validate(
+        {
+            "id": public_id(public_ids.JOB, scope.id),
+            "lines": [vars(line) for line in found],
+            "last": found[-1].id if found else after or 0,
+        }
+    )
+    return Response(log.model_dump_json(), media_type="application/json")
+
+
+@router.post("/{id}/retry", status_code=202, response_model=Retried)
+async def retry_job(
+    idempotency: IdempotencyDep, body: RetryBody | None = None, scope: Scope = allowed(Role.EDITOR, JOB)
+) -> JSONResponse:
+    """Run a stage and what follows it again, in the same DAG run. What is done is not repeated."""
+
+    async def work() -> Retried:
+        row, run = await run_in_threadpool(_row_and_run, scope)
+        try:
+            stages = await start_again(scope, row, run, body.from_stage if body else None)
+        except NoSuchStage as error:
+            raise invalid("body.from_stage", str(error)) from None
+        return Retried(id=public_id(public_ids.JOB, run.id), from_stage=stages[0], stages=stages)
+
+    return await idempotency.once(scope, 202, work)
+
+
+@router.post("/{id}/pause")
+def pause_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+    """Stop the job after its current items; no worker is held meanwhile."""
+    return _steered(scope, "pause")
+
+
+@router.post("/{id}/resume")
+def resume_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+    """Let a paused job go on."""
+    return _steered(scope, "resume")
+
+
+@router.post("/{id}/cancel")
+def cancel_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+    """End the job after its current items; what is finished stays."""
+    return _steered(scope, "cancel")
+
+
+@router.post("/{id}/rollback", status_code=202, response_model=Accepted)
+async def roll_back_job(
+    idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, JOB)
+) -> JSONResponse:
+    """Undo what a mission's job did, last stage first. What is out already stays, and is listed."""
+
+    async def work() -> Accepted:
+        row, run = await run_in_threadpool(_row_and_run, scope)
+        await run_in_threadpool(_request_rollback, scope, row, run)
+        await clear(scope, run, starting.ROLLBACK_TASK)
+        detail = "the rollback is under way: see the job's log, and its rollback when it is done"
+        return Accepted(id=public_id(public_ids.JOB, run.id), detail=detail)
+
+    return await idempotency.once(scope, 202, work)
+
+
+def _row_and_run(scope: Scope) -> tuple[WorkflowRow, control.RunState]:
+    with scope.transaction() as tx:
+        run = control.get(tx, scope.id)
+    return scope.workflow(), run
+
+
+def _request_rollback(scope: Scope, row: WorkflowRow, run: control.RunState) -> None:
+    pipeline = pipeline_of_dag(row.workflow, run.dag_id)
+    if all(stage.undo is None for stage in pipeline.stages):
+        raise RunConflict(f"runs of a {row.workflow.kind.lower()} cannot be rolled back: missions' can")
+    with scope.changing("job.rollback", public_id(public_ids.JOB, run.id)) as tx:
+        starting.begin_rollback(tx, row, run, scope.caller.name)
+
+
+def _steered(scope: Scope, action: Literal["pause", "resume", "cancel"]) -> JobView:
+    row = scope.workflow()
+    with scope.changing(f"job.{action}", public_id(public_ids.JOB, scope.id)) as tx:
+        getattr(control, action)(tx, row.workflow_id, scope.id)
+    return _view(scope, row, scope.id)
+
+
+def _view(scope: Scope, row: WorkflowRow, run_id: int) -> JobView:
+    with scope.transaction() as tx:
+        jobs = reports.jobs(tx, JobFilter(run=run_id), 1)
+        if not jobs:
+            raise not_found("job")
+        [job] = jobs
+        pipeline = pipeline_of_dag(row.workflow, job.dag_id)
+        found = reports.status_of(tx, job, pipeline)
+        outputs = reports.outputs(tx, row.run(run_id), pipeline, found)
+        return JobView.whole(job, found, outputs, tx.value("rollback_report", run=run_id))

@@ -1,0 +1,203 @@
+"""The keywords of sites: what the first stage makes clusters of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from pressroom.api.kit.access import ACCOUNT, KEYWORD, Scope, allowed
+from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.filters import SiteFilter
+from pressroom.api.kit.items import ClusterFilter, DisabledFilter, check_site, one
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.problems import invalid
+from pressroom.api.kit.views import Amount
+from pressroom.definitions.importing import ImportReport, import_keywords
+from pressroom.definitions.keywords_csv import LARGEST_VOLUME, LONGEST_KEYWORD, keyword_text
+from pressroom.domain.definitions import Role
+from pressroom.domain.public_ids import LARGEST
+from pressroom.domain.text import normalize
+
+router = APIRouter(prefix="/keywords", tags=["keywords"])
+
+Intent = Literal["informational", "commercial", "transactional", "navigational"]
+Volume = Annotated[int, Field(ge=0, le=LARGEST_VOLUME, description="searches a month")]
+Difficulty = Annotated[Decimal, Field(ge=0, le=100, max_digits=12)]
+SHOWN_BAD = 1000
+CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
+CSV_TYPES = ("", "text/csv", "text/plain", "text/tab-separated-values", "application/octet-stream")
+
+
+class KeywordView(BaseModel):
+    """A keyword. ``cluster_id``: where it was put, null while it is new."""
+
+    id: int
+    site_id: int
+    text: str
+    volume: int | None
+    difficulty: Amount | None
+    intent: Intent | None
+    status: Literal["new", "clustered"]
+    disabled: bool
+    cluster_id: int | None
+    created_at: datetime
+
+
+class NewKeyword(Body):
+    """A keyword to add. Its spelling is normalized to tell duplicates: case and punctuation do not count."""
+
+    text: Annotated[
+        str, StringConstraints(min_length=1, max_length=LONGEST_KEYWORD), AfterValidator(keyword_text)
+    ]
+    volume: Volume | None = None
+    difficulty: Difficulty | None = None
+    intent: Intent | None = None
+
+
+class NewKeywords(Body):
+    """Keywords to add to a site."""
+
+    site_id: int = Field(ge=1, le=LARGEST)
+    keywords: list[NewKeyword] = Field(min_length=1, max_length=1000)
+
+
+class AddedKeywords(BaseModel):
+    """``duplicates``: twice in the request, or known to the site. ``items``: all of them as they are now."""
+
+    added: int
+    duplicates: int
+    items: list[KeywordView]
+
+
+class BadLine(BaseModel):
+    """A line that was not taken, and why."""
+
+    line: int
+    reason: str
+
+
+class ImportedKeywords(BaseModel):
+    """What became of a list. ``bad``: the first lines that were not taken; ``bad_lines``: how many in all."""
+
+    added: int
+    duplicates: int
+    bad_lines: int
+    bad: list[BadLine]
+    ignored_columns: list[str]
+    encoding: str
+
+
+class KeywordChanges(Body):
+    """What is left out stays as it is."""
+
+    volume: Volume | None = None
+    difficulty: Difficulty | None = None
+    intent: Intent | None = None
+    disabled: bool = Field(default_factory=bool)
+
+
+@router.get("")
+def list_keywords(
+    paging: Paged,
+    site: SiteFilter = None,
+    cluster_id: ClusterFilter = None,
+    status: Literal["new", "clustered"] | None = None,
+    disabled: DisabledFilter = None,
+    q: Annotated[
+        str | None,
+        Query(max_length=LONGEST_KEYWORD, description="a part of it, whatever its case and punctuation"),
+    ] = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[KeywordView]:
+    """Keywords, newest first."""
+    with scope.transaction() as tx:
+        check_site(tx, site)
+        rows = tx.rows(
+            "keywords_page", before=paging.before, limit=paging.fetch, site=site, cluster=cluster_id,
+            status=status, disabled=disabled, q=None if q is None else normalize(q),
+        )  # fmt: skip
+    return paging.page(rows, _view, lambda row: [row["id"]])
+
+
+@router.post("", status_code=201)
+def add_keywords(body: NewKeywords, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> AddedKeywords:
+    """Add keywords to a site. Those that it has stay as they are."""
+    rows: dict[str, dict[str, Any]] = {}
+    for keyword in body.keywords:
+        normalized = normalize(keyword.text)
+        rows.setdefault(normalized, {**keyword.model_dump(), "normalized": normalized})
+    target = f"site:{body.site_id}"
+    with scope.changing("keyword.add", target, keywords=len(rows)) as tx:
+        check_site(tx, body.site_id)
+        # In order, so that two requests for the same keywords do not wait for each other.
+        added = tx.many("import_keyword", [{**rows[key], "site": body.site_id} for key in sorted(rows)])
+        found = tx.rows("keywords_named", site=body.site_id, normalized=list(rows))
+    duplicates = len(body.keywords) - added
+    return AddedKeywords(added=added, duplicates=duplicates, items=[_view(row) for row in found])
+
+
+@router.post("/import", status_code=201, openapi_extra=CSV)
+async def import_list(
+    request: Request,
+    site_id: Annotated[int, Query(ge=1, le=LARGEST, description="the site's number")],
+    scope: Scope = allowed(Role.EDITOR, ACCOUNT),
+) -> ImportedKeywords:
+    """Add a keyword list as spreadsheets and keyword tools export it: all of its good lines or none."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in CSV_TYPES:
+        raise invalid("header.content-type", f"is {kind[:100]!r}", remedy="send the list itself, as text/csv")
+    data = await request.body()
+
+    def work() -> ImportReport:
+        with scope.changing("keyword.import", f"site:{site_id}", bytes=len(data)) as tx:
+            check_site(tx, site_id)
+            return import_keywords(tx, site_id, data, "body")
+
+    report = await run_in_threadpool(work)
+    return ImportedKeywords(
+        added=report.added,
+        duplicates=report.duplicates,
+        bad_lines=len(report.bad),
+        bad=[BadLine(line=row.line, reason=row.reason) for row in report.bad[:SHOWN_BAD]],
+        ignored_columns=list(report.ignored_columns),
+        encoding=report.encoding,
+    )
+
+
+@router.get("/{id}")
+def get_keyword(scope: Scope = allowed(Role.VIEWER, KEYWORD)) -> KeywordView:
+    """One keyword."""
+    with scope.transaction() as tx:
+        return _view(one(tx, "keyword_row", "keyword", id=scope.id))
+
+
+@router.patch("/{id}")
+def change_keyword(body: KeywordChanges, scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
+    """Change what is known of a keyword, or disable it. Its text stays: another text is another keyword."""
+    return _change(scope, "keyword.change", body.model_dump(exclude_unset=True))
+
+
+@router.post("/{id}/disable")
+def disable_keyword(scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
+    """Leave a keyword out: it is not clustered, and no prompt names it."""
+    return _change(scope, "keyword.disable", {"disabled": True})
+
+
+@router.post("/{id}/enable")
+def enable_keyword(scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
+    """Take a keyword in again."""
+    return _change(scope, "keyword.enable", {"disabled": False})
+
+
+def _change(scope: Scope, action: str, changes: dict[str, Any]) -> KeywordView:
+    with scope.changing(action, f"keyword:{scope.id}", **changes) as tx:
+        return _view(one(tx, "keyword_change", "keyword", id=scope.id, changes=changes))
+
+
+def _view(row: dict[str, Any]) -> KeywordView:
+    return KeywordView(**row)

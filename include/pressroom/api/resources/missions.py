@@ -1,0 +1,144 @@
+"""Missions: campaigns, from draft to completed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import Field
+
+from pressroom.api.kit.access import ACCOUNT, MISSION, Scope, allowed
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.problems import Problem
+from pressroom.api.kit.views import Amount
+from pressroom.api.resources.definitions import DefinitionView, Documented, Kind, MergePatch
+from pressroom.definitions.saving import Stored
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.missions import Mission, MissionStatus
+from pressroom.domain.public_ids import public_id
+from pressroom.store.database import Tx
+
+router = APIRouter(prefix="/missions", tags=["missions"])
+
+NewMission = Annotated[
+    dict[str, Any],
+    Documented(Mission),
+    Body(
+        description="as in YAML; account can be left out",
+        examples=[
+            {
+                "slug": "launch", "name": "Launch", "objectives": ["be known among tea drinkers"],
+                "platforms": ["twitter"],
+            }
+        ],
+    ),
+]  # fmt: skip
+
+
+class MissionView(DefinitionView):
+    """A mission. ``definition``: the whole of it, defaults included.
+
+    ``started_at``: when the first cycle began, or begins. ``completed_at``, ``completed_why``: when and why
+    it was over: it takes no runs from then on, whatever its status. ``cycles``: how many were begun.
+    """
+
+    id: str
+    started_at: datetime | None
+    completed_at: datetime | None
+    completed_why: str | None
+    spent_cents: Amount = Field(description="what providers took so far")
+    cycles: int
+    definition: Mission
+
+
+def _view(there: Stored, mission: Mission) -> MissionView:
+    row = there.row
+    return MissionView(
+        id=public_id(public_ids.MISSION, there.id), slug=there.slug, status=mission.status,
+        dag_id=mission.dag_id, live=row["live"], updated_at=row["updated_at"], started_at=row["started_at"],
+        completed_at=row["completed_at"], completed_why=row["completed_why"], spent_cents=row["spent_cents"],
+        cycles=row["cycles"], definition=mission,
+    )  # fmt: skip
+
+
+MISSIONS = Kind(Mission, "/missions", public_ids.MISSION, _view)
+
+
+@router.get("")
+def list_missions(
+    paging: Paged, status: MissionStatus | None = None, scope: Scope = allowed(Role.VIEWER, ACCOUNT)
+) -> Page[MissionView]:
+    """The account's missions, latest first."""
+    return MISSIONS.page(scope, paging, status)
+
+
+@router.post("", status_code=201)
+def create_mission(
+    body: NewMission, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
+) -> MissionView:
+    """Create a mission, as a draft unless its status says otherwise. Its slug names its DAG, so nobody else's
+    mission can have it.
+    """
+    return MISSIONS.create(scope, request, response, body)
+
+
+@router.get("/{id}")
+def get_mission(scope: Scope = allowed(Role.VIEWER, MISSION)) -> MissionView:
+    """A mission."""
+    return MISSIONS.get(scope)
+
+
+@router.patch("/{id}")
+def update_mission(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+    """Change a mission. One that was over, and is not any more by what changed, goes on."""
+    return MISSIONS.patch(scope, patch)
+
+
+@router.post("/{id}/activate")
+def activate_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+    """Let a draft, or a paused mission, take runs."""
+    return _turn(scope, "activate", "active", ("draft", "paused"))
+
+
+@router.post("/{id}/pause")
+def pause_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+    """Pause an active mission: it takes no new runs until it is activated again."""
+    return _turn(scope, "pause", "paused", ("active",))
+
+
+@router.post("/{id}/complete")
+def complete_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+    """End an active or paused mission: it takes no new runs."""
+    return _turn(scope, "complete", "completed", ("active", "paused"))
+
+
+def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequence[str]) -> MissionView:
+    def may(there: Stored) -> None:
+        if there.data["status"] not in allowed_from:
+            raise _refused(there, action, allowed_from)
+
+    def completed(tx: Tx, before: Stored) -> None:
+        row = before.row  # one that was over already stays over for the same reason
+        tx.run(
+            "mission_completed", mission=scope.id, at=row["completed_at"] or datetime.now(UTC),
+            why=row["completed_why"] or f"completed by {scope.caller.label}",
+        )  # fmt: skip
+
+    also = completed if status == "completed" else None
+    return MISSIONS.turn(scope, action, status, may=may, also=also)
+
+
+def _refused(there: Stored, action: str, allowed_from: Sequence[str]) -> Problem:
+    over = there.row["completed_why"]
+    is_now = f"is {there.data['status']}" + (f", and over: {over}" if over else "")
+    if action == "activate" and (over or there.data["status"] == "completed"):
+        remedy = "PATCH what ended it, such as ends_at, duration_days or constraints.budget_cents, and status"
+    else:
+        remedy = None
+    return Problem(
+        409, f"the mission {there.slug} {is_now}: {action} is for one that is {' or '.join(allowed_from)}",
+        remedy=remedy,
+    )  # fmt: skip

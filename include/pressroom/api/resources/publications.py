@@ -1,0 +1,138 @@
+"""Publications: each piece of content on each of its targets, and what became of it there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, model_validator
+
+from pressroom.api.kit.access import ACCOUNT, PUBLICATION, Scope, allowed
+from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
+from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.problems import not_found
+from pressroom.api.resources.jobs.starting import start, start_again
+from pressroom.api.resources.publication_views import PublicationView, shown
+from pressroom.domain import public_ids
+from pressroom.domain.definitions import Role
+from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, public_id, row_id
+from pressroom.domain.publishing import PublicationStatus
+from pressroom.engine.publishing import again as republishing
+from pressroom.engine.publishing import ledger as publishing
+from pressroom.engine.publishing.again import Again
+from pressroom.pipelines.registry import PUBLISH
+from pressroom.store.workflows import WorkflowRow
+
+router = APIRouter(prefix="/publications", tags=["publications"])
+
+
+class SettleBody(Body):
+    """What somebody found out who looked at the target. ``external_id``: under which id it has the piece."""
+
+    sent: bool
+    external_id: str | None = Field(default=None, min_length=1, max_length=500)
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.sent and self.external_id is None:
+            raise ValueError("external_id: say under which id the target has it")
+        if not self.sent and self.external_id is not None:
+            raise ValueError("external_id: what was not sent has none")
+        return self
+
+
+class Retried(BaseModel):
+    """A publication that is tried again. ``job``: the one that does it."""
+
+    id: str
+    status: PublicationStatus
+    job: str
+    detail: str
+
+
+@router.get("")
+def list_publications(
+    paging: Paged,
+    status: PublicationStatus | None = None,
+    site: SiteFilter = None,
+    mission: MissionFilter = None,
+    flow: FlowFilter = None,
+    content: Annotated[
+        str | None, Query(max_length=40, description="only this piece's", examples=["art_12", "cnt_12"])
+    ] = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[PublicationView]:
+    """The account's publications, newest first."""
+    where: dict[str, Any] = {
+        "statuses": [status] if status else list(PublicationStatus),
+        "workflow": workflow_of(site, mission, flow),
+        "before": LARGEST if paging.before is None else paging.before, "limit": paging.fetch,
+    }  # fmt: skip
+    with scope.transaction() as tx:
+        if content is not None:
+            ids = tx.values("publication_page_of_content", content=_ledger_name(content), **where)
+        else:
+            ids = tx.values("publication_page", **where)
+        found = shown(tx, ids)
+    return paging.page(found, lambda one: one, lambda one: [row_id(public_ids.PUBLICATION, one.id)])
+
+
+def _ledger_name(content: str) -> str:
+    """How the publication ledger names a piece."""
+    article, post = row_id(ARTICLE, content), row_id(CONTENT, content)
+    return f"article:{article}" if article is not None else f"post:{post}"
+
+
+@router.get("/{id}")
+def get_publication(scope: Scope = allowed(Role.VIEWER, PUBLICATION)) -> PublicationView:
+    """One publication."""
+    return _view(scope)
+
+
+@router.post("/{id}/settle")
+def settle_publication(
+    body: SettleBody, scope: Scope = allowed(Role.APPROVER, PUBLICATION)
+) -> PublicationView:
+    """Say what became of one that nobody knows about, after having looked at the target."""
+    with scope.changing("publication.settle", f"publication:{scope.id}", sent=body.sent) as tx:
+        publishing.settle(tx, scope.workflow_id or 0, scope.id, sent=body.sent, external_id=body.external_id)
+    return _view(scope)
+
+
+@router.post("/{id}/retry", status_code=202, response_model=Retried)
+async def retry_publication(
+    idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, PUBLICATION)
+) -> JSONResponse:
+    """Try it again: an article's in a run of its site's publish part, a post's in its mission's job."""
+
+    async def work() -> Retried:
+        row = await run_in_threadpool(scope.workflow)
+        again = await run_in_threadpool(prepare, row)
+        if again.by_itself and again.run is not None:
+            job, detail = again.run.id, "the job is about to begin, and takes it up"
+        elif again.run is not None:
+            await start_again(scope, row, again.run, publishing.STAGE)
+            job, detail = again.run.id, f"the job runs again from its stage {publishing.STAGE}"
+        else:
+            state = await start(scope, row, {}, idempotency.run_name(scope), part=PUBLISH)
+            job, detail = state.id, "a new job publishes it"
+        now = await run_in_threadpool(_view, scope)
+        return Retried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
+
+    def prepare(row: WorkflowRow) -> Again:
+        with scope.changing("publication.retry", f"publication:{scope.id}") as tx:
+            return republishing.prepare(tx, row, scope.id)
+
+    return await idempotency.once(scope, 202, work)
+
+
+def _view(scope: Scope) -> PublicationView:
+    with scope.transaction() as tx:
+        found = shown(tx, [scope.id])
+    if not found:
+        raise not_found("publication")
+    return found[0]

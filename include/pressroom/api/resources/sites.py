@@ -1,0 +1,83 @@
+"""Sites: what they are, and whether their pipeline runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Request, Response
+
+from pressroom.api.kit.access import ACCOUNT, SITE, Scope, allowed
+from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.resources.definitions import DefinitionView, Documented, Kind, MergePatch
+from pressroom.definitions.saving import Stored
+from pressroom.domain.definitions import Role, Site
+
+router = APIRouter(prefix="/sites", tags=["sites"])
+
+NewSite = Annotated[
+    dict[str, Any],
+    Documented(Site),
+    Body(
+        description="as in YAML; account can be left out",
+        examples=[{"slug": "garden", "name": "Garden"}],
+    ),
+]
+
+
+class SiteView(DefinitionView):
+    """A site. ``definition``: the whole of it, defaults included."""
+
+    id: int
+    definition: Site
+
+
+def _view(there: Stored, site: Site) -> SiteView:
+    return SiteView(
+        id=there.id, slug=there.slug, status=site.status, dag_id=site.dag_id, live=there.row["live"],
+        updated_at=there.row["updated_at"], definition=site,
+    )  # fmt: skip
+
+
+SITES = Kind(Site, "/sites", None, _view)
+
+
+@router.get("")
+def list_sites(
+    paging: Paged,
+    status: Literal["active", "disabled"] | None = None,
+    scope: Scope = allowed(Role.VIEWER, ACCOUNT),
+) -> Page[SiteView]:
+    """The account's sites, latest first."""
+    return SITES.page(scope, paging, status)
+
+
+@router.post("", status_code=201)
+def create_site(
+    body: NewSite, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
+) -> SiteView:
+    """Create a site. Its slug names its DAG, so nobody else's site can have it."""
+    return SITES.create(scope, request, response, body)
+
+
+@router.get("/{id}")
+def get_site(scope: Scope = allowed(Role.VIEWER, SITE)) -> SiteView:
+    """A site."""
+    return SITES.get(scope)
+
+
+@router.patch("/{id}")
+def update_site(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+    """Change a site. A live run goes on with what it began with, batch by batch."""
+    return SITES.patch(scope, patch)
+
+
+@router.post("/{id}/disable")
+def disable_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+    """Disable a site: it takes no new runs. What it made stays."""
+    return SITES.turn(scope, "disable", "disabled")
+
+
+@router.post("/{id}/enable")
+def enable_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+    """Enable a site again."""
+    return SITES.turn(scope, "enable", "active")

@@ -1,0 +1,68 @@
+"""One execution of a workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.flows import Flow
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
+
+
+@dataclass(frozen=True)
+class OfWorkflow:
+    """What has a workflow, and gives it out as the kind that a pipeline expects."""
+
+    account: Account
+    workflow: Workflow
+    brand: BrandContext | None
+
+    @property
+    def site(self) -> Site:
+        """The workflow of a site's run. Raises TypeError when it is of another kind."""
+        if not isinstance(self.workflow, Site):
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no site")
+        return self.workflow
+
+    @property
+    def mission(self) -> Mission:
+        """The workflow of a mission's run. Raises TypeError when it is of another kind."""
+        if not isinstance(self.workflow, Mission):
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no mission")
+        return self.workflow
+
+    @property
+    def flow(self) -> Flow:
+        """The workflow of a flow's run. Raises TypeError when it is of another kind."""
+        if not isinstance(self.workflow, Flow):
+            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is no flow")
+        return self.workflow
+
+
+@dataclass(frozen=True)
+class Run(OfWorkflow):
+    """One execution of a workflow's pipeline, with the definitions it works by."""
+
+    id: int
+    account_id: int
+    workflow_id: int
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def site_id(self) -> int:
+        """The workflow's id, under the name that a site's statements have for it."""
+        return self.workflow_id
+
+    @property
+    def mission_id(self) -> int:
+        """The workflow's id, under the name that a mission's statements have for it."""
+        return self.workflow_id
+
+    @property
+    def articles(self) -> int | None:
+        """Articles this run may write; None: all that wait."""
+        asked: int | None = self.params.get("articles")
+        return asked or self.site.automation.articles_per_run

@@ -1,0 +1,83 @@
+"""The AI engine for pictures: cents held → shared rate limit → call → one booking."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from decimal import Decimal
+from typing import Protocol
+
+from pressroom.domain.errors import TransientError
+from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, Limits
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.metering import Call, Meter, warn_unpriced
+from pressroom.engine.money.rate_limit import RateLimiter
+from pressroom.store.database import Store
+
+
+class PricedImages(ImageProvider, Protocol):
+    """An ImageProvider that says what it costs and how fast it may be used.
+
+    ``priced``: whether its price is known; otherwise its calls are booked at 0.
+    """
+
+    limits: Limits
+    priced: bool
+
+    def estimate(self, request: ImageRequest) -> Decimal:
+        """Cents, 0 when local."""
+        ...
+
+
+class ImageEngine:
+    """One image provider with everything around it."""
+
+    def __init__(self, provider: PricedImages, store: Store) -> None:
+        if not provider.priced:
+            warn_unpriced(provider.model)
+        self.provider = provider
+        self._limiter = RateLimiter(store, provider.connection, provider.limits)
+        self._meter = Meter(
+            store, self._limiter, connection=provider.connection, model=provider.model, kind="image"
+        )
+
+    def bound(self, scope: Scope) -> BoundImages:
+        """The engine as a stage sees it: what it spends belongs to ``scope``."""
+        return BoundImages(self, scope)
+
+    async def draw(self, scope: Scope, request: ImageRequest) -> ImageResult:
+        """One picture, recorded and booked. Raises what the provider raises, and CapReached."""
+        # No cache here: media is named by content, and a stage asks again only for what it does not have.
+        prepared = await asyncio.to_thread(self._meter.prepare, scope, self.provider.estimate(request))
+        try:
+            await self._limiter.acquire()
+        except BaseException:
+            await asyncio.to_thread(self._meter.release, scope, prepared.held)
+            raise
+        started = time.monotonic()
+        try:
+            result = await self.provider.draw(request)
+        # A cancelled call must give back what it held as well.
+        except BaseException as error:
+            call = Call(type(error).__name__, milliseconds=round((time.monotonic() - started) * 1000))
+            await asyncio.to_thread(self._meter.book, scope, call, held=prepared.held)
+            if isinstance(error, TransientError) and error.retry_after is not None:
+                await self._limiter.penalize(error.retry_after)
+            raise
+        call = Call("ok", cents=result.cents, milliseconds=round((time.monotonic() - started) * 1000))
+        await asyncio.to_thread(self._meter.book, scope, call, held=prepared.held)
+        return result
+
+
+class BoundImages:
+    """The ``ImageProvider`` of one item."""
+
+    def __init__(self, engine: ImageEngine, scope: Scope) -> None:
+        self._engine = engine
+        self._scope = scope
+        self.connection = engine.provider.connection
+        self.model = engine.provider.model
+
+    async def draw(self, request: ImageRequest) -> ImageResult:
+        """One picture. Errors as in ``ImageEngine.draw``."""
+        return await self._engine.draw(self._scope, request)

@@ -1,0 +1,213 @@
+"""The AI engine for text: cache → cents held → shared rate limit → call → validated answer → one booking."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pressroom.domain.errors import AnswerError, TransientError
+from pressroom.domain.model import (
+    Answer,
+    Choice,
+    Limits,
+    Message,
+    ModelReply,
+    ModelRequest,
+    Prompt,
+    TextModel,
+    Tool,
+    ToolSpec,
+    Usage,
+)
+from pressroom.domain.prices import FREE, TextPrice
+from pressroom.domain.text import to_json
+from pressroom.engine.models.answers import choice_type, choices, judge, repaired
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.metering import Call, Meter, warn_unpriced
+from pressroom.engine.money.rate_limit import RateLimiter
+from pressroom.store.database import Store
+
+# Bytes of UTF-8 per token, on the careful side: English has about four, other scripts about three.
+BYTES_PER_TOKEN = 3
+
+
+class TextEngine:
+    """One text model with everything around it. ``price``: None when it is unknown."""
+
+    def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: Limits) -> None:
+        if price is None:
+            warn_unpriced(model.model)
+        self.model = model
+        self._price = price or FREE
+        self._limiter = RateLimiter(store, model.connection, limits)
+        self._meter = Meter(store, self._limiter, connection=model.connection, model=model.model, kind="text")
+
+    def bound(self, scope: Scope, temperature: float) -> BoundText:
+        """The engine as a stage sees it: what it spends belongs to ``scope``."""
+        return BoundText(self, scope, temperature)
+
+    def estimate(self, usage: Usage) -> Decimal:
+        """Cents of that much usage."""
+        return self._price.cents(usage)
+
+    async def answer(self, scope: Scope, request: ModelRequest, output_type: type[Answer]) -> Answer:
+        """A validated answer, from the cache or from the model, with at most one repair round.
+
+        Raises what ``Text.generate`` raises. Every call is recorded, those that failed too.
+        """
+        key = cache_key(self.model.model, request)
+        spoilt: AnswerError | None = None
+        look_up = True
+        attempt = request
+        while True:
+            expected = _expected(attempt)
+            prepared = await asyncio.to_thread(
+                self._meter.prepare, scope, self._price.cents(expected), key=key if look_up else None
+            )
+            look_up = False  # once is enough: a second look comes after an answer that was no use
+            if prepared.answer is not None:
+                cached = _revalidated(prepared.answer, output_type)
+                if cached is not None:
+                    await asyncio.to_thread(self._meter.book, scope, Call("cached"))
+                    return cached
+                continue  # kept under stricter or laxer validators than today's: ask anew
+            reply, milliseconds = await self._call(scope, attempt, expected, prepared.held)
+            usage = reply.usage if reply.usage.prompt_tokens or reply.usage.completion_tokens else expected
+            call = Call("ok", usage, self._price.cents(usage), milliseconds)
+            tokens = _total(expected)
+            try:
+                answer, text = judge(reply, output_type)
+            except AnswerError as error:
+                failed = Call(type(error).__name__, call.usage, call.cents, milliseconds)
+                await asyncio.to_thread(
+                    self._meter.book, scope, failed, held=prepared.held, expected_tokens=tokens
+                )
+                again = None if spoilt else repaired(attempt, reply, error)
+                if again is None:
+                    raise
+                attempt, spoilt = again, error
+            else:
+                await asyncio.to_thread(
+                    self._meter.book,
+                    scope,
+                    call,
+                    held=prepared.held,
+                    expected_tokens=tokens,
+                    key=key,
+                    answer=text,
+                )
+                return answer
+
+    async def _call(
+        self, scope: Scope, request: ModelRequest, expected: Usage, held: Decimal
+    ) -> tuple[ModelReply, int]:
+        """The reply and the milliseconds it took. When none comes, what was held is given back."""
+        try:
+            await self._limiter.acquire(_total(expected))
+        except BaseException:
+            await asyncio.to_thread(self._meter.release, scope, held)
+            raise
+        started = time.monotonic()
+        try:
+            reply = await self.model.complete(request)
+        # A cancelled call must give back what it held as well.
+        except BaseException as error:
+            call = Call(type(error).__name__, milliseconds=_since(started))
+            tokens = _total(expected)
+            await asyncio.to_thread(self._meter.book, scope, call, held=held, expected_tokens=tokens)
+            if isinstance(error, TransientError) and error.retry_after is not None:
+                await self._limiter.penalize(error.retry_after)
+            raise
+        return reply, _since(started)
+
+
+class BoundText:
+    """The ``Text`` of one item."""
+
+    def __init__(self, engine: TextEngine, scope: Scope, temperature: float) -> None:
+        self._engine = engine
+        self._scope = scope
+        self._temperature = temperature
+        self.model = engine.model.model
+
+    async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
+        """An answer of the asked type. Errors as in ``Text``."""
+        return await self._engine.answer(self._scope, self._request(prompt, output_type), output_type)
+
+    def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        """Cents of one call. See ``Text``."""
+        return self._engine.estimate(Usage(prompt_tokens, completion_tokens))
+
+    async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
+        """The tools the model asks for, one or more, with validated arguments. Errors as ``generate``.
+
+        Works alike on servers with and without tool calls: those without are asked for an answer in a form
+        that is the union of the tools' argument types.
+        """
+        form: type[BaseModel] = choice_type(tools)
+        specs = [ToolSpec(tool.name, tool.description, tool.arguments.model_json_schema()) for tool in tools]
+        return choices(await self._engine.answer(self._scope, self._request(prompt, form, specs), form))
+
+    def _request(self, prompt: Prompt, form: type[BaseModel], tools: Sequence[ToolSpec] = ()) -> ModelRequest:
+        texts = (("system", prompt.system), ("user", prompt.user))
+        return ModelRequest(
+            messages=[Message(role, text) for role, text in texts if text],
+            schema_name=form.__name__,
+            schema=_schema_of(form),
+            max_tokens=prompt.max_tokens,
+            temperature=self._temperature if prompt.temperature is None else prompt.temperature,
+            tools=tools,
+        )
+
+
+@lru_cache(maxsize=256)
+def _schema_of(form: type[BaseModel]) -> Mapping[str, Any]:
+    # A batch asks for the same form item after item, and making its schema takes milliseconds of the one
+    # thread.
+    return form.model_json_schema()
+
+
+def cache_key(model: str, request: ModelRequest) -> str:
+    """SHA-256 over everything that decides the answer."""
+    facts = {
+        "model": model,
+        "messages": [(message.role, message.content) for message in request.messages],
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "schema": request.schema,
+        "tools": [(tool.name, tool.description, tool.schema) for tool in request.tools],
+    }
+    return _digest(to_json(facts))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _revalidated(text: str, output_type: type[Answer]) -> Answer | None:
+    try:
+        return output_type.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _expected(request: ModelRequest) -> Usage:
+    """The most this call is likely to take, which is what caps and rate limits have to allow for."""
+    size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
+    size += len(to_json(request.schema)) if request.schema else 0
+    return Usage(prompt_tokens=size // BYTES_PER_TOKEN + 8, completion_tokens=request.max_tokens)
+
+
+def _total(usage: Usage) -> int:
+    return usage.prompt_tokens + usage.completion_tokens
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

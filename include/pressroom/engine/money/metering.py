@@ -1,0 +1,115 @@
+"""What all model calls have in common: cents held before, and one record of call, cost and answer after."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from pressroom.domain.model import Usage
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.rate_limit import RateLimiter
+from pressroom.store.database import Store
+
+log = logging.getLogger(__name__)
+
+NOTHING = Usage()
+
+_warned: set[str] = set()
+
+
+def warn_unpriced(model: str) -> None:
+    """Say once per process that a model's calls are booked at 0."""
+    if model not in _warned:
+        _warned.add(model)
+        log.warning("model %r is in no price table, so its calls cost 0 (see a connection's `prices`)", model)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as it is recorded. ``outcome``: ok, cached, or the error's class."""
+
+    outcome: str
+    usage: Usage = NOTHING
+    cents: Decimal = Decimal(0)
+    milliseconds: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """``answer``: the cached one, if any. ``held``: cents set aside for the call, to be given to ``book``."""
+
+    answer: str | None
+    held: Decimal
+
+
+class Meter:
+    """Books the calls of one connection and model."""
+
+    def __init__(
+        self,
+        store: Store,
+        limiter: RateLimiter,
+        *,
+        connection: str,
+        model: str,
+        kind: Literal["text", "image"],
+    ) -> None:
+        self._store = store
+        self._limiter = limiter
+        self._facts = {"connection": connection, "model": model, "kind": kind}
+
+    def prepare(self, scope: Scope, estimate: Decimal, *, key: str | None = None) -> Prepared:
+        """Look the answer up under ``key``; when it is not there, hold the cents. Raises CapReached."""
+        if key is None and not estimate and not scope.caps.any:
+            return Prepared(None, Decimal(0))
+        with self._store.transaction(scope.account_id) as tx:
+            answer = tx.value("cached_answer", key=key) if key else None
+            if answer is not None:
+                return Prepared(answer, Decimal(0))
+            if estimate or scope.caps.any:
+                ledger.hold_cents(tx, scope, estimate)
+            return Prepared(None, estimate)
+
+    def release(self, scope: Scope, held: Decimal) -> None:
+        """Give back what was held for a call that was not made."""
+        if held:
+            with self._store.transaction(scope.account_id) as tx:
+                ledger.book_cost(tx, scope, Decimal(0), held=held, entry_key="", note="")
+
+    def book(
+        self,
+        scope: Scope,
+        call: Call,
+        *,
+        held: Decimal = Decimal(0),
+        expected_tokens: int | None = None,
+        key: str | None = None,
+        answer: str | None = None,
+    ) -> None:
+        """In one transaction: the call, its cost, the answer for the cache, and the rate limit's correction.
+
+        ``expected_tokens``: what the rate limit was told; None when it was not asked.
+        """
+        with self._store.transaction(scope.account_id) as tx:
+            # The call before its cost: all transactions lock the sums of the calls, then the account.
+            number = tx.value(
+                "insert_ai_call",
+                outcome=call.outcome,
+                prompt_tokens=call.usage.prompt_tokens,
+                completion_tokens=call.usage.completion_tokens,
+                cents=call.cents,
+                milliseconds=call.milliseconds,
+                **self._facts,
+                **scope.key,
+            )
+            note = str(self._facts["model"])
+            ledger.book_cost(tx, scope, call.cents, held=held, entry_key=f"call:{number}", note=note)
+            if key is not None and answer is not None:
+                tx.run("cache_answer", key=key, answer=answer, model=note)
+            if expected_tokens is not None:
+                used = call.usage.prompt_tokens + call.usage.completion_tokens
+                # Last, so that the row all workers share is locked for the shortest time.
+                self._limiter.correct(tx, estimated=expected_tokens, used=used)

@@ -1,0 +1,95 @@
+"""Publications that are tried again: what stands in the way is cleared, and who takes them up is found.
+
+Nothing is sent here. The publish stage does it, and looks before it sends what may be out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.domain.publishing import PublicationStatus
+from pressroom.engine.publishing.attempt import OPEN
+from pressroom.engine.publishing.ledger import STAGE
+from pressroom.engine.runs import control
+from pressroom.engine.runs.control import RunState
+from pressroom.pipelines.registry import PUBLISH, dag_id_of
+from pressroom.store.database import Tx
+from pressroom.store.workflows import WorkflowRow
+
+AGAIN = (PublicationStatus.PLANNED, PublicationStatus.FAILED, *OPEN)
+
+
+@dataclass(frozen=True)
+class Again:
+    """Who takes the publication up. ``run`` None: a new run of the site's publish part.
+
+    ``by_itself``: the run has not come to its publish stage yet; otherwise it has ended, and that stage is to
+    run again.
+    """
+
+    run: RunState | None
+    by_itself: bool = False
+
+
+def prepare(tx: Tx, row: WorkflowRow, publication_id: int) -> Again:
+    """Let a publication be tried again. Raises RunConflict, which says what is in the way."""
+    rows = tx.rows("publication_to_retry", publication=publication_id)
+    if not rows:
+        raise PermanentError(f"there is no publication {publication_id}")
+    [found] = rows
+    status = PublicationStatus(found["status"])
+    if status not in AGAIN:
+        raise RunConflict(f"publication {publication_id} is {status}: there is nothing to try again")
+    if found["claimed"]:
+        raise RunConflict(f"a worker is at publication {publication_id}: wait until it is through")
+    kind, _, number = found["content"].partition(":")
+    if kind == "article":
+        return _article(tx, row, int(number), found)
+    if kind == "post":
+        return _post(tx, row, int(number))
+    raise RunConflict(
+        "the next run of the flow takes up what failed in it, if its source still has it: start that"
+    )
+
+
+def _article(tx: Tx, row: WorkflowRow, article: int, found: Mapping[str, Any]) -> Again:
+    target = found["target"]
+    _must_be_approved(
+        tx, "article_to_publish_again", f"article {article}", site=row.workflow_id, content=article
+    )
+    if target not in [one.name for one in row.run().site.publish.targets]:
+        raise RunConflict(f"{row.name} does not publish to {target} any more: add it to its targets first")
+    tx.run("clear_item_failure", workflow=row.workflow_id, stage=STAGE, item=f"{article}:{target}")
+    about_to_begin = tx.value(
+        "publish_run_to_begin", workflow=row.workflow_id, dag_id=dag_id_of(row.workflow, PUBLISH)
+    )
+    if about_to_begin is None:
+        return Again(None)
+    return Again(control.get(tx, about_to_begin), by_itself=True)
+
+
+def _post(tx: Tx, row: WorkflowRow, post: int) -> Again:
+    found = _must_be_approved(tx, "post_to_publish_again", f"post {post}", mission=row.workflow_id, post=post)
+    if found["over"]:
+        raise RunConflict(f"the cycle of post {post} is over: nothing of it is published any more")
+    run = control.get(tx, found["run_id"])
+    if run.live and not tx.value("lease_is_over", run=run.id):
+        at = f" at its stage {run.current_stage}" if run.current_stage else ""
+        raise RunConflict(
+            f"run {run.id} of this mission is {run.status}{at}:"
+            " cancel it or wait for its end, and try again then"
+        )
+    tx.run("post_publish_again", mission=row.workflow_id, post=post)
+    return Again(run)
+
+
+def _must_be_approved(tx: Tx, statement: str, name: str, **which: int) -> Mapping[str, Any]:
+    """The piece, which must be approved as it is; of a post, one that was refused counts as that."""
+    rows = tx.rows(statement, **which)
+    status = rows[0]["status"] if rows else "gone"
+    if status not in ("approved", "failed") or not rows[0]["approved"]:
+        raise RunConflict(f"{name} is {status}, and is published only once it is approved as it is now")
+    return rows[0]

@@ -1,0 +1,251 @@
+"""A publication's row in the hands of one worker: every step on it is a transaction of its own.
+
+The claim is a token on the row that lapses when nothing is heard of its holder. Whoever lost it can change
+nothing but one thing: that the target has accepted it, because that is so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from pressroom.domain.errors import PermanentError, TimeTaken, TransientError
+from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.social import Receipt
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.runs import control
+from pressroom.store.database import Store, Tx
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long things may take, in seconds.
+
+    ``call``: a request to the target; after that it counts as not answered. ``lease``: how long a worker
+    that says nothing keeps others from the publication it is at; longer than a call. ``backoff``: before the
+    second try in this process, twice as long before the next. ``retry_after``: the longest wait that a target
+    may ask for here; a longer one is the task's affair.
+    """
+
+    call: float = 45.0
+    lease: float = 60.0
+    backoff: float = 0.5
+    retry_after: float = 5.0
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What shall be where, and when. ``content`` and ``target`` as in ``Publication``; ``at`` aware.
+
+    ``sent``: what is sent, as JSON: all that it takes to look for it later. ``alone``: nothing else of the
+    workflow may appear there at that time. ``updates``: where the target has another version, it is given
+    this one; sending twice to a target that has it does no harm then.
+    """
+
+    content: str
+    target: str
+    content_hash: str
+    at: datetime
+    sent: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
+    updates: bool = False
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What was sent when, the last time. ``sent`` is empty when that is not on record."""
+
+    at: datetime
+    sent: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The row as it was before. ``unsettled``: seconds for which an unanswered call may still arrive.
+
+    ``update``: the target had a version of it, so finding it there does not say which one.
+    """
+
+    publication: Publication
+    attempted: Attempted
+    unsettled: float
+    update: bool = False
+
+
+class Claim:
+    """A worker's hold on the row of an intent. Every method raises TransientError when the store is away."""
+
+    def __init__(
+        self, store: Store, scope: Scope, intent: Intent, patience: Patience, settle_seconds: float
+    ) -> None:
+        self._store, self._scope, self._intent, self._patience = store, scope, intent, patience
+        self._settle_seconds = settle_seconds
+        self._token = secrets.token_hex(8)
+        self._id = 0
+        self._update = False
+
+    async def take(self) -> Taken:
+        """Make the row, or find it, and claim it unless it is there already.
+
+        Raises TransientError while another worker has it.
+        """
+        taken = await self._tx(self._take)
+        self._id = taken.publication.id
+        return taken
+
+    async def begin(self) -> None:
+        """Put on record that a call begins. Raises TimeTaken; TransientError when the claim is lost."""
+        try:
+            await self._tx(self._begin)
+        except TimeTaken:
+            await self.back(PublicationStatus.PLANNED, "")
+            raise
+
+    async def lost(self) -> None:
+        """The call is over, without an answer: from now on, what it left behind is still to arrive."""
+        await self._tx(
+            lambda tx: self._mine(
+                tx.run(
+                    "publication_lost", publication=self._id, claim=self._token, lease=self._lease(),
+                    settles_in=timedelta(seconds=self._settle_seconds),
+                )
+            )
+        )  # fmt: skip
+
+    async def hold(self, seconds: float = 0.0) -> None:
+        """Keep it for a call after so many seconds. Raises TransientError when it is lost."""
+        await self._tx(
+            lambda tx: self._mine(
+                tx.run(
+                    "publication_hold", publication=self._id, claim=self._token, lease=self._lease(seconds)
+                )
+            )
+        )
+
+    async def back(self, status: PublicationStatus, error: str) -> Publication:
+        """Let go of it. Changes nothing when another worker has taken it over."""
+
+        def write(tx: Tx) -> Publication:
+            tx.run(
+                "publication_back", publication=self._id, claim=self._token, status=status, error=error[:2000]
+            )
+            return get(tx, self._id)
+
+        return await self._tx(write)
+
+    async def accept(self, receipt: Receipt, adopted: str = "") -> Publication:
+        """The target has it. ``adopted``: what to say of one that was found there."""
+
+        def write(tx: Tx) -> Publication:
+            if adopted:  # before the row: all transactions lock the run first
+                self._say(tx, "publication_adopted", adopted)
+            tx.run(
+                "publication_accept", publication=self._id, external_id=receipt.external_id,
+                preview_url=receipt.preview_url, public_url=receipt.public_url,
+            )  # fmt: skip
+            return get(tx, self._id)
+
+        return await self._tx(write)
+
+    async def twin(self, receipt: Receipt) -> str | None:
+        """The other publication that the target has under this id."""
+
+        def look(tx: Tx) -> str | None:
+            name: str | None = tx.value(
+                "publication_twin", publication=self._id, target=self._intent.target,
+                external_id=receipt.external_id,
+            )  # fmt: skip
+            return name
+
+        return await self._tx(look)
+
+    async def current(self) -> Publication:
+        """The row as it is now."""
+        return await self._tx(lambda tx: get(tx, self._id))
+
+    async def warn(self, kind: str, text: str) -> None:
+        """A line in the run's log."""
+        await self._tx(lambda tx: self._say(tx, kind, text, level="warning"))
+
+    def _take(self, tx: Tx) -> Taken:
+        intent = self._intent
+        tx.run(
+            "publication_plan", workflow=self._scope.workflow_id, run=self._scope.run_id,
+            content=intent.content, target=intent.target, content_hash=intent.content_hash, at=intent.at,
+        )  # fmt: skip
+        row = tx.rows("publication_lock", content=intent.content, target=intent.target)[0]
+        claimed, unsettled, sent = (
+            row.pop(name) for name in ("claimed_seconds", "unsettled_seconds", "sent")
+        )
+        found = publication(row)
+        outdated = intent.updates and found.content_hash != intent.content_hash
+        if not found.there or outdated:
+            if claimed is not None and claimed > 0:
+                raise TransientError(
+                    f"{found.content} is being published on {found.target} by another worker",
+                    retry_after=claimed,
+                )
+            if found.there:
+                tx.run("publication_reopen", publication=found.id)
+                found = get(tx, found.id)
+            tx.run("publication_claim", publication=found.id, claim=self._token, lease=self._lease())
+        # An id outlives the reopening, and the tries after it: that is how the next one knows.
+        withdrawn = found.status is PublicationStatus.WITHDRAWN
+        self._update = intent.updates and not withdrawn and (outdated or found.external_id is not None)
+        return Taken(found, Attempted(found.scheduled_for, sent), unsettled or 0.0, self._update)
+
+    def _begin(self, tx: Tx) -> None:
+        intent, workflow = self._intent, self._scope.workflow_id
+        if intent.alone:
+            # Of two workers that look at the same time, the second waits here, and sees what the first wrote.
+            tx.value("publication_time_lock", workflow=workflow, target=intent.target, at=intent.at)
+            other = tx.value(
+                "publication_time_taken", workflow=workflow, target=intent.target, at=intent.at,
+                publication=self._id,
+            )  # fmt: skip
+            if other is not None:
+                raise TimeTaken(f"{other} appears on {intent.target} at {intent.at:%Y-%m-%d %H:%M %Z}")
+        settles_in = timedelta(seconds=self._patience.call + self._settle_seconds)
+        self._mine(
+            tx.run(
+                "publication_attempt", publication=self._id, claim=self._token, run=self._scope.run_id,
+                content_hash=intent.content_hash, at=intent.at, sent=dict(intent.sent), lease=self._lease(),
+                settles_in=settles_in, keep_id=self._update,
+            )
+        )  # fmt: skip
+
+    def _mine(self, touched: int) -> None:
+        if not touched:
+            raise TransientError(f"another worker took {self._intent.content} on {self._intent.target} over")
+
+    def _lease(self, seconds: float = 0.0) -> timedelta:
+        return timedelta(seconds=self._patience.lease + seconds)
+
+    def _say(self, tx: Tx, kind: str, text: str, level: str = "info") -> None:
+        control.event(tx, self._scope.run_id, kind, text, stage=self._scope.stage, level=level)
+
+    async def _tx(self, do: Callable[[Tx], T]) -> T:
+        def inside() -> T:
+            with self._store.transaction(self._scope.account_id) as tx:
+                return do(tx)
+
+        return await asyncio.to_thread(inside)
+
+
+def get(tx: Tx, publication_id: int, workflow_id: int | None = None) -> Publication:
+    """One publication, of a workflow when one is named. Raises PermanentError when there is no such one."""
+    rows = tx.rows("publication_by_id", publication=publication_id, workflow=workflow_id)
+    if not rows:
+        raise PermanentError(f"there is no publication {publication_id}")
+    return publication(rows[0])
+
+
+def publication(row: Mapping[str, Any]) -> Publication:
+    """A row of the ledger as its type."""
+    return Publication(**{**row, "status": PublicationStatus(row["status"])})

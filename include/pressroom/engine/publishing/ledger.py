@@ -1,0 +1,203 @@
+"""Publishing exactly once: the publication ledger as stages, operators and a run's end see it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pressroom.domain.errors import PermanentError, RunConflict, TransientError
+from pressroom.domain.publishing import Publication, PublicationStatus, as_sent, from_sent
+from pressroom.domain.run import Run
+from pressroom.domain.social import Receipt, Scheduler, Submission
+from pressroom.domain.text import counted
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing.attempt import OPEN, Outside, publish_once, settle_once
+from pressroom.engine.publishing.claim import Attempted, Intent, Patience, get, publication
+from pressroom.engine.runs import control
+from pressroom.store.database import Store, Tx
+
+log = logging.getLogger(__name__)
+
+__all__ = [
+    "Attempted",
+    "BoundPublisher",
+    "Intent",
+    "Outside",
+    "Patience",
+    "PublicationLedger",
+    "get",
+    "give_up",
+    "publications",
+    "publish_once",
+    "settle",
+    "settle_open",
+    "target_of",
+]
+
+STAGE = "publish"
+LOOKS_AT_ONCE = 8
+
+
+class PublicationLedger:
+    """Publishes through one scheduler, behind one connection."""
+
+    def __init__(
+        self, store: Store, scheduler: Scheduler, connection: str, patience: Patience | None = None
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._connection = connection
+        self._patience = patience or Patience()
+
+    def bound(self, scope: Scope) -> BoundPublisher:
+        """The ledger as a stage sees it: what it publishes belongs to ``scope``."""
+        return BoundPublisher(self, scope)
+
+    async def publish(self, scope: Scope, content: str, content_hash: str, post: Submission) -> Publication:
+        """See ``Publisher``."""
+        target = target_of(self._connection, post.platform)
+        intent = Intent(content, target, content_hash, post.at, as_sent(post), alone=True)
+        outside = _outside(self._scheduler, post)
+        return await publish_once(self._store, scope, intent, outside, self._patience)
+
+
+class BoundPublisher:
+    """The ``Publisher`` of one item."""
+
+    def __init__(self, ledger: PublicationLedger, scope: Scope) -> None:
+        self._ledger = ledger
+        self._scope = scope
+
+    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
+        """Once, however often it is asked. Errors as in ``Publisher``."""
+        return await self._ledger.publish(self._scope, content, content_hash, post)
+
+
+def target_of(connection: str, place: str) -> str:
+    """How a target is named in the ledger."""
+    return f"{connection}/{place}"
+
+
+def _outside(scheduler: Scheduler, post: Submission) -> Outside:
+    async def find(attempted: Attempted) -> Receipt | None:
+        # As it was attempted: its time was another when it was re-planned since, its text when it was edited.
+        sent = from_sent(attempted.sent, attempted.at) if attempted.sent else replace(post, at=attempted.at)
+        return await scheduler.find(sent)
+
+    return Outside(lambda: scheduler.submit(post), find, scheduler.settle_seconds)
+
+
+# For operators and for a run's end --------------------------------------------------------------------
+
+
+def publications(tx: Tx, workflow_id: int, status: str | None = None) -> list[Publication]:
+    """A workflow's publications, by the time at which they appear."""
+    if status is not None and status not in set(PublicationStatus):
+        raise PermanentError(f"{status!r} is no status: {', '.join(PublicationStatus)}")
+    rows = tx.rows("publications_of_workflow", workflow=workflow_id, status=status)
+    return [publication(row) for row in rows]
+
+
+def settle(
+    tx: Tx, workflow_id: int, publication_id: int, *, sent: bool, external_id: str | None = None
+) -> Publication:
+    """An operator has looked: the target has it (``external_id``: under which id), or provably not.
+
+    Raises RunConflict when the publication is not open, a worker is at it, or the id is another one's;
+    PermanentError when the workflow has no such publication or the id is missing.
+    """
+    if sent and not external_id:
+        raise PermanentError("say under which id the target has it")
+    before = get(tx, publication_id, workflow_id)
+    other = sent and tx.value(
+        "publication_twin", publication=publication_id, target=before.target, external_id=external_id
+    )
+    if other:
+        raise RunConflict(f"{before.target} has {other} under that id")
+    if not tx.run(
+        "publication_settle", workflow=workflow_id, publication=publication_id, sent=sent,
+        external_id=external_id,
+    ):  # fmt: skip
+        raise RunConflict(
+            f"a worker is at publication {publication_id}: wait until it is through"
+            if before.status in OPEN
+            else f"publication {publication_id} is {before.status}: there is nothing to settle"
+        )
+    tx.run("posts_follow_publications", run=None, publication=publication_id)
+    return get(tx, publication_id)
+
+
+def give_up(tx: Tx, run_id: int) -> list[int]:
+    """Publications that are still open when a run ends become unknown. Returns their ids."""
+    found: list[int] = tx.values("publication_give_up", run=run_id)
+    return found
+
+
+async def settle_open(
+    store: Store, run: Run, scheduler: Scheduler, patience: Patience | None = None
+) -> list[Publication]:
+    """Settle what can be settled by looking; the rest of the run's open publications becomes unknown.
+
+    For a run's end: nothing is sent. What is found is accepted, and what is provably not there is planned
+    again. Returns the unknown ones. Doing it twice is the same as once.
+    """
+    gate = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def look(row: Mapping[str, Any]) -> None:
+        intent = Intent(row["content"], row["target"], row["content_hash"], row["scheduled_for"], row["sent"])
+        scope = Scope(run.account_id, run.workflow_id, run.id, STAGE, intent.content)
+        async with gate:
+            try:
+                await _settle_after_others(store, scope, intent, _only_looking(scheduler), patience)
+            except (TransientError, PermanentError) as error:  # another worker is at it; or it is on record
+                log.info("%s stays as it is: %s", intent.content, error)
+
+    def open_ones() -> list[dict[str, Any]]:
+        with store.transaction(run.account_id) as tx:
+            return tx.rows("publications_open", run=run.id)
+
+    def finish() -> list[Publication]:
+        with store.transaction(run.account_id) as tx:
+            tx.run("lock_run", run=run.id)
+            given_up = give_up(tx, run.id)
+            tx.run("posts_follow_publications", run=run.id, publication=None)
+            rows = tx.rows("publications_of_run", run=run.id, status=PublicationStatus.UNKNOWN)
+            unknown = [publication(row) for row in rows]
+            if given_up:
+                names = ", ".join(one.content for one in unknown)
+                message = f"{counted(len(unknown), 'publication')} may or may not be out, look there: {names}"
+                control.event(
+                    tx, run.id, "publications_unknown", message, stage=STAGE, level="warning",
+                    data={"publications": [one.id for one in unknown]},
+                )  # fmt: skip
+            return unknown
+
+    rows = await asyncio.to_thread(open_ones)
+    await asyncio.gather(*(look(row) for row in rows))
+    return await asyncio.to_thread(finish)
+
+
+async def _settle_after_others(
+    store: Store, scope: Scope, intent: Intent, outside: Outside, patience: Patience | None
+) -> None:
+    """Settle; the claim of a worker that died a moment ago is waited for, at most for as long as it holds."""
+    try:
+        await settle_once(store, scope, intent, outside, patience)
+    except TransientError as busy:
+        if busy.retry_after is None:
+            raise
+        await asyncio.sleep(busy.retry_after)
+        await settle_once(store, scope, intent, outside, patience)
+
+
+def _only_looking(scheduler: Scheduler) -> Outside:
+    async def submit() -> Receipt:
+        raise TypeError("who only looks sends nothing")
+
+    async def find(attempted: Attempted) -> Receipt | None:
+        return await scheduler.find(from_sent(attempted.sent, attempted.at))
+
+    return Outside(submit, find, scheduler.settle_seconds)

@@ -1,0 +1,325 @@
+"""``run_batch``: what all stages share when they work through a batch of items.
+
+Control is checked before each item; items run concurrently up to a bound; what is finished is saved in
+groups, each group one transaction with its charges and events; an item's error is handled by its class.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pressroom.domain.errors import (
+    AlreadyDone,
+    BudgetError,
+    ConfigurationError,
+    PermanentError,
+    PressroomError,
+    RunConflict,
+    TransientError,
+)
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.runs import control
+from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.tools import Tools
+from pressroom.store.database import Store, Tx
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+SAVE_TOGETHER = 50
+"""Finished items that one transaction saves at most."""
+
+
+class Stop(StrEnum):
+    """Why a batch ended before its last item."""
+
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    BUDGET = "budget"
+
+
+@dataclass
+class Report:
+    """What became of a batch. Counts are items, but for ``processed``, ``created`` and ``credits``."""
+
+    done: int = 0
+    processed: int = 0
+    created: int = 0
+    words: int = 0
+    credits: Decimal = Decimal(0)
+    failed: int = 0
+    stop: Stop | None = None
+    reason: str = ""
+    waiting: list[TransientError] = field(default_factory=list)
+    """One error for each item that may succeed on another try."""
+
+
+@dataclass
+class _Finished:
+    item: Any
+    output: Any
+    scope: Scope
+    credits: Decimal
+    saved: asyncio.Future[Saved]
+
+
+async def run_batch(
+    stage: Stage[Any, Any],
+    run: Run,
+    keys: Sequence[Key],
+    *,
+    store: Store,
+    tools_for: Callable[[Scope], Tools],
+    concurrency: int,
+    last_try: bool = False,
+) -> Report:
+    """Work through the items behind ``keys`` that still wait.
+
+    ``last_try``: errors that another try might mend are recorded as failures, like permanent ones.
+    Raises ConfigurationError and RunConflict at once, TransientError when the store is away, and any
+    unexpected exception after the other items are through. An item's own error raises nothing.
+    """
+    batch = _Batch(stage, run, store, tools_for, last_try=last_try)
+    return await batch.work(list(keys), 1 if stage.serial else max(1, concurrency))
+
+
+class _Batch:
+    def __init__(
+        self,
+        stage: Stage[Any, Any],
+        run: Run,
+        store: Store,
+        tools_for: Callable[[Scope], Tools],
+        *,
+        last_try: bool,
+    ) -> None:
+        self.stage, self.run, self.store, self.tools_for = stage, run, store, tools_for
+        self.last_try = last_try
+        self.report = Report()
+        self.fatal: Exception | None = None
+        self.defect: Exception | None = None
+        self.finished: deque[_Finished] = deque()
+        self.wake = asyncio.Event()
+        self.renewed = 0.0
+
+    async def work(self, keys: list[Key], concurrency: int) -> Report:
+        saver = asyncio.create_task(self._save_finished())
+        try:
+            if self.stage.serial:
+                # An item depends on what the one before it saved, so each is loaded at its turn.
+                for key in keys:
+                    await self._drain(deque(await self._load([key])))
+            else:
+                queue = deque(await self._load(keys))
+                await asyncio.gather(*(self._drain(queue) for _ in range(min(concurrency, len(queue)))))
+        finally:
+            saver.cancel()
+        if error := self.fatal or self.defect:
+            raise error
+        return self.report
+
+    async def _load(self, keys: list[Key]) -> list[Any]:
+        """The items behind the keys, without those that failed for good since the run was last opened."""
+
+        def look(tx: Tx) -> list[Any]:
+            failed = set(tx.values("failed_since_opened", run=self.run.id, stage=self.stage.name))
+            return [
+                item for item in self.stage.load(tx, self.run, keys) if self.stage.key(item) not in failed
+            ]
+
+        return [] if self._over() else await self._tx(look)
+
+    async def _drain(self, queue: deque[Any]) -> None:
+        while queue and await self._may_go_on() and queue:
+            await self._one(queue.popleft())
+
+    def _over(self) -> bool:
+        return self.report.stop is not None or self.fatal is not None
+
+    async def _may_go_on(self) -> bool:
+        """The control check: paused? cancelled? taken over?"""
+        if self._over():
+            return False
+
+        def look(tx: Tx) -> control.RunState:
+            if time.monotonic() - self.renewed > control.RENEW_EVERY.total_seconds():
+                control.renew(tx, self.run.id)
+                self.renewed = time.monotonic()
+            return control.get(tx, self.run.id)
+
+        state = await self._tx(look)
+        if self._over():
+            return False
+        if not state.live:
+            self.fatal = RunConflict(
+                f"run {state.id} is {state.status}: it no longer holds its workflow's lock"
+            )
+        elif state.cancel_requested:
+            self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
+        elif state.paused:
+            self.report.stop, self.report.reason = Stop.PAUSED, "paused"
+        return not self._over()
+
+    async def _one(self, item: Any) -> None:
+        credits = self.stage.charge(self.run, item)
+        scope = Scope(
+            account_id=self.run.account_id, workflow_id=self.run.workflow_id, run_id=self.run.id,
+            stage=self.stage.name, item=self.stage.key(item), caps=caps_of(self.run),
+        )  # fmt: skip
+        try:
+            if credits:
+                await self._tx(lambda tx: ledger.reserve(tx, scope, credits))
+            output = await self.stage.process(item, self.tools_for(scope))
+            entry = _Finished(item, output, scope, credits, asyncio.get_running_loop().create_future())
+            self.finished.append(entry)
+            self.wake.set()
+            saved = await entry.saved
+        except BudgetError as error:
+            await self._stop_spending(scope, error)
+        except (ConfigurationError, RunConflict) as error:
+            self.fatal = self.fatal or error
+            await self._release(scope)
+        except TransientError as error:
+            if self.last_try:
+                await self._record_failure(item, scope, error)
+            else:
+                await self._note(scope, "item_waits", f"{scope.item} will be tried again: {error}")
+            self.report.waiting.append(error)
+        except AlreadyDone as error:
+            log.info("%s: %s", scope.stage, error)
+            await self._release(scope)
+        except PermanentError as error:
+            await self._record_failure(item, scope, error)
+        except Exception as error:  # a defect: its neighbours go on, the task fails at the end
+            log.exception("%s %s broke", self.stage.name, scope.item)
+            self.defect = self.defect or error
+            await self._record_failure(item, scope, error)
+        else:
+            self.report.done += 1
+            self.report.processed += self.stage.size(item)
+            self.report.created += saved.created
+            self.report.words += saved.words
+            self.report.credits += credits
+
+    async def _save_finished(self) -> None:
+        """Save whatever is finished at the moment, up to SAVE_TOGETHER items in one transaction."""
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            while self.finished:
+                group = [self.finished.popleft() for _ in range(min(SAVE_TOGETHER, len(self.finished)))]
+                try:
+                    results = await asyncio.to_thread(self._commit, group)
+                except Exception as error:  # noqa: BLE001  # handed on to whoever waits for the item
+                    if len(group) == 1:
+                        group[0].saved.set_exception(error)
+                        continue
+                    # One bad item must not take its neighbours down with it: each on its own.
+                    for entry in group:
+                        try:
+                            entry.saved.set_result((await asyncio.to_thread(self._commit, [entry]))[0])
+                        except Exception as own:  # noqa: BLE001  # likewise
+                            entry.saved.set_exception(own)
+                    continue
+                for entry, saved in zip(group, results, strict=True):
+                    entry.saved.set_result(saved)
+
+    def _commit(self, group: Sequence[_Finished]) -> list[Saved]:
+        """Outputs, status changes, charges, counts and events of the group: all of it or none."""
+        with self.store.transaction(self.run.account_id) as tx:
+            results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
+            for entry, saved in zip(group, results, strict=True):
+                item = entry.scope.item
+                tx.run("clear_item_failure", workflow=self.run.workflow_id, stage=self.stage.name, item=item)
+                data = {"item": item, "created": saved.created, "credits": entry.credits}
+                control.event(
+                    tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data
+                )
+            tx.run(
+                "add_to_stage", run=self.run.id, stage=self.stage.name,
+                processed=sum(self.stage.size(entry.item) for entry in group),
+                created=sum(saved.created for saved in results), words=sum(saved.words for saved in results),
+                credits=sum(entry.credits for entry in group),
+            )  # fmt: skip
+            # The account's row is locked from the first charge on, so the charges come after all the rest.
+            for entry in group:
+                ledger.settle(tx, entry.scope, entry.credits)
+        return results
+
+    async def _stop_spending(self, scope: Scope, error: BudgetError) -> None:
+        await self._release(scope)
+        if self.report.stop is None:
+            self.report.stop, self.report.reason = Stop.BUDGET, str(error)
+            await self._note(scope, "budget_reached", str(error), level="warning")
+
+    async def _release(self, scope: Scope) -> None:
+        await self._tx(lambda tx: ledger.release(tx, scope))
+
+    async def _note(self, scope: Scope, kind: str, message: str, level: str = "warning") -> None:
+        def write(tx: Tx) -> None:
+            control.event(
+                tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item}
+            )
+            ledger.release(tx, scope)  # after the event: all transactions lock the run, then the account
+
+        await self._tx(write)
+
+    async def _record_failure(self, item: Any, scope: Scope, error: Exception) -> None:
+        """Give the reservation back and keep what went wrong, for the operator and for the next plan."""
+        name = type(error).__name__
+        text = str(error) if isinstance(error, PressroomError) else f"unexpected {name}"
+        self.report.failed += 1
+
+        def write(tx: Tx) -> None:
+            tx.run(
+                "record_item_failure", workflow=scope.workflow_id, stage=scope.stage, item=scope.item,
+                run=scope.run_id, error_class=name, error=text[:2000],
+            )  # fmt: skip
+            control.event(
+                tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {text}", stage=scope.stage,
+                level="error", data={"item": scope.item, "error_class": name},
+            )  # fmt: skip
+            if self.stage.failed is not None:
+                self.stage.failed(tx, self.run, item, error)
+            ledger.release(tx, scope)
+
+        try:
+            await self._tx(write)
+        except AlreadyDone as done:  # somebody else brought it further: its failure here is of no account
+            log.info("%s: %s", scope.stage, done)
+            self.report.failed -= 1
+            await self._release(scope)
+
+    async def _tx(self, do: Callable[[Tx], T]) -> T:
+        def inside() -> T:
+            with self.store.transaction(self.run.account_id) as tx:
+                return do(tx)
+
+        return await asyncio.to_thread(inside)
+
+
+def caps_of(run: Run) -> Caps:
+    """The ceilings in force for a run, in cents: its own or its workflow's, and its account's."""
+    asked = run.params.get("cap_cents")
+    own = [
+        cap
+        for cap in (run.workflow.caps.run_cents, None if asked is None else Decimal(str(asked)))
+        if cap is not None
+    ]
+    return Caps(
+        run=min(own) if own else None,
+        workflow_month=run.workflow.caps.month_cents,
+        workflow_total=run.workflow.total_cents,
+        account_month=run.account.caps.month_cents,
+        account_total=run.account.caps.total_cents,
+    )

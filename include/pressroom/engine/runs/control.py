@@ -1,0 +1,259 @@
+"""A run's life: opened under the workflow's lock, paused, resumed, cancelled, closed.
+
+The lock is the run's own row: a unique index allows one live run per workflow. It carries an owner, for
+people, and a lease, which work renews; a run whose lease has run out is dead, and the next one takes its
+place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from pressroom.domain.errors import InsufficientCredits, RunConflict
+from pressroom.engine.money import ledger
+from pressroom.pipelines.estimate import ESTIMATE_BUFFER
+from pressroom.store.database import Tx
+
+log = logging.getLogger(__name__)
+
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+LEASE = timedelta(minutes=15)
+RENEW_EVERY = timedelta(minutes=1)
+SCHEDULED_GAP = timedelta(hours=23)
+
+
+class TooSoon(RunConflict):
+    """A scheduled run came less than about a day after the last one."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands. ``status`` as in the table runs; times in UTC."""
+
+    id: int
+    account_id: int
+    workflow_id: int
+    dag_id: str
+    dag_run_id: str
+    status: str
+    cancel_requested: bool
+    owner: str
+    started_at: datetime
+    lease_until: datetime
+    current_stage: str | None
+    params: Mapping[str, Any]
+
+    @property
+    def live(self) -> bool:
+        """Whether the run holds the workflow's lock."""
+        return self.status in ("running", "paused")
+
+    @property
+    def paused(self) -> bool:
+        """Whether work should wait. A cancelled run does not: it has an end to come to."""
+        return self.status == "paused" and not self.cancel_requested
+
+
+def open_run(
+    tx: Tx,
+    *,
+    workflow_id: int,
+    dag_id: str,
+    dag_run_id: str,
+    trigger: str,
+    owner: str,
+    params: Mapping[str, Any],
+    estimate: Decimal,
+    exclusive: bool = True,
+) -> RunState:
+    """Take the workflow's lock for this DAG run, or take it again after a clear.
+
+    ``trigger`` is manual or scheduled; ``estimate`` is in credits. Raises RunConflict, TooSoon or
+    InsufficientCredits; nothing is written then. ``exclusive``: no other run of the workflow may be live.
+    """
+    tx.run("lock_workflow", workflow=workflow_id)
+    mine = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
+    other = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
+    if other and (mine is None or other.id != mine.id):
+        _take_over_or_refuse(tx, other)
+    if trigger == "scheduled" and mine is None:
+        last = tx.value("last_scheduled_start", workflow=workflow_id, gap=SCHEDULED_GAP)
+        if last:
+            raise TooSoon(
+                f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC: at most one in {SCHEDULED_GAP}"
+            )
+    have, reserved = ledger.balance(tx)
+    need = (estimate * ESTIMATE_BUFFER).quantize(Decimal("0.01"))
+    if have - reserved < need:
+        raise InsufficientCredits(
+            f"this run needs {need} credits ({ESTIMATE_BUFFER} × the estimate of {estimate})"
+            f" and {have - reserved} are available"
+        )
+    values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
+    if mine is None:
+        run_id = tx.value(
+            "insert_run",
+            workflow=workflow_id,
+            dag_id=dag_id,
+            dag_run_id=dag_run_id,
+            trigger=trigger,
+            exclusive=exclusive,
+            **values,
+        )
+        event(tx, run_id, "run_started", f"Run started by {owner}: {estimate} credits estimated")
+    else:
+        run_id = mine.id
+        tx.run("reopen_run", run=run_id, **values)
+        if not mine.live:
+            event(
+                tx,
+                run_id,
+                "run_reopened",
+                f"Run taken up again: {estimate} credits estimated for what is left",
+            )
+    if trigger == "scheduled":
+        tx.run("touch_last_run", workflow=workflow_id)
+    return get(tx, run_id)
+
+
+def record_refusal(
+    tx: Tx, *, workflow_id: int, dag_id: str, dag_run_id: str, trigger: str, owner: str, reason: str
+) -> None:
+    """Keep a refused run in the history, with the reason. One that is on record already is over."""
+    asked = find(tx, dag_id, dag_run_id)
+    if asked is not None and asked.live:
+        close_run(tx, asked.id, failed=reason)
+        return
+    run_id = tx.value(
+        "insert_refused_run", workflow=workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger,
+        owner=owner, reason=reason,
+    )  # fmt: skip
+    if run_id is not None:
+        event(tx, run_id, "run_refused", reason, level="error")
+
+
+def get(tx: Tx, run_id: int) -> RunState:
+    """The run's state. Raises RunConflict when the account has no such run."""
+    state = tx.maybe("run_by_id", RunState, run=run_id)
+    if state is None:
+        raise RunConflict(f"run {run_id} does not exist")
+    return state
+
+
+def find(tx: Tx, dag_id: str, dag_run_id: str) -> RunState | None:
+    """The run of a DAG run, if it was ever opened."""
+    return tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
+
+
+def begun(tx: Tx, run_id: int) -> bool:
+    """Whether a stage of the run was ever planned."""
+    return bool(tx.value("run_begun", run=run_id))
+
+
+def live_run(tx: Tx, workflow_id: int) -> RunState | None:
+    """The run that holds the workflow's lock now."""
+    return tx.maybe("live_run_of_workflow", RunState, workflow=workflow_id)
+
+
+def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
+    """Push the lease on: to now + LEASE, or to LEASE after ``until`` when work will sleep that long."""
+    tx.run("renew_lease", run=run_id, lease=LEASE, until=until)
+
+
+def pause(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
+    """Stop the live runs, or that one, after their current items. Raises RunConflict when none is running."""
+    return _steer(tx, "pause_run", workflow_id, run_id, "paused", "Paused: current items are finished first")
+
+
+def resume(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
+    """Let the paused runs, or that one, go on. Raises RunConflict when none is paused."""
+    return _steer(tx, "resume_run", workflow_id, run_id, "resumed", "Resumed")
+
+
+def cancel(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
+    """End the live runs, or that one, after their current items. Raises RunConflict when there is none."""
+    message = "Cancelled: current items are finished first"
+    return _steer(tx, "cancel_run", workflow_id, run_id, "cancel_requested", message)
+
+
+def rollback_requested_by(tx: Tx, run_id: int) -> str | None:
+    """Who asked for the run to be rolled back; None: nobody did, or it is done."""
+    name: str | None = tx.value("rollback_requested_by", run=run_id)
+    return name
+
+
+def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
+    """Stamp the run's end, give back its reservations and the lock. Returns the final status.
+
+    ``failed``: what broke, None when nothing did. A run that left something undone ends partial.
+    """
+    state = get(tx, run_id)
+    if not state.live:  # taken over, or closed before: its end is on record
+        ledger.release_run(tx, run_id)
+        return state.status
+    if state.cancel_requested:
+        status = "cancelled"
+    elif failed is not None:
+        status = "failed"
+    else:
+        status = "partial" if tx.value("run_left_undone", run=run_id) else "completed"
+    tx.run("finish_run", run=run_id, status=status, error=failed)
+    event(tx, run_id, "run_finished", f"Run {status}" + (f": {failed}" if failed else ""),
+          level="error" if status == "failed" else "info")  # fmt: skip
+    ledger.release_run(tx, run_id)  # after the event: all transactions lock the run, then the account
+    return status
+
+
+def event(
+    tx: Tx,
+    run_id: int,
+    kind: str,
+    message: str,
+    *,
+    stage: str | None = None,
+    level: str = "info",
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a line to the run's activity log, and to the task's. ``level``: info, warning or error."""
+    log.log(LEVELS[level], "%s: %s", stage or "run", message)
+    tx.run(
+        "insert_event",
+        run=run_id,
+        kind=kind,
+        message=message[:2000],
+        stage=stage,
+        level=level,
+        data=dict(data or {}),
+    )
+
+
+def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: str, message: str) -> RunState:
+    found: list[int] = tx.values(statement, workflow=workflow_id, run=run_id)
+    if not found:
+        now = live_run(tx, workflow_id) if run_id is None else get(tx, run_id)
+        what = "no run is live"
+        if now is not None:
+            stopping = now.live and now.cancel_requested
+            what = f"run {now.id} is {'being cancelled' if stopping else now.status}"
+        raise RunConflict(f"cannot {statement.removesuffix('_run')}: {what}")
+    for each in found:
+        event(tx, each, kind, message)
+    return get(tx, found[0])
+
+
+def _take_over_or_refuse(tx: Tx, other: RunState) -> None:
+    if not tx.value("lease_is_over", run=other.id):
+        raise RunConflict(
+            f"run {other.id} ({other.dag_run_id}) of this workflow is {other.status},"
+            f" started by {other.owner} at {other.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    ran_out = f"its lease ran out at {other.lease_until:%Y-%m-%d %H:%M:%S} UTC"
+    reason = f"{ran_out}, and another run took the workflow's lock"
+    tx.run("finish_run", run=other.id, status="failed", error=reason)
+    event(tx, other.id, "run_finished", f"Run failed: {reason}", level="error")
+    ledger.release_run(tx, other.id)

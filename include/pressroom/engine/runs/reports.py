@@ -1,0 +1,271 @@
+"""What people ask about a workflow: what waits, what runs, what happened, what it used.
+
+``Tx`` arguments are transactions of the workflow's account. Nothing here is stored: states are derived from
+runs, stage results, failures and the ledger whenever they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from pressroom.domain.run import Run
+from pressroom.pipelines.stage import Pipeline, Stage
+from pressroom.store.database import Tx
+
+HISTORY_RUNS = 20
+
+
+class JobState(StrEnum):
+    """What a run, or a stage of it, is doing."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class StagePending:
+    """A stage's place in the overview. ``pending`` and ``failed`` count items."""
+
+    name: str
+    title: str
+    pending: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, as a line of a list. Times in UTC; ``cents`` is what providers took; ``kind`` and ``slug``: its
+    workflow's.
+
+    ``state``: a partial end counts as completed. A live run is pending until its first stage begins, and
+    retrying while its worker is gone, or its work stands still until items that failed are tried again.
+    """
+
+    id: int
+    workflow_id: int
+    kind: str
+    slug: str
+    dag_id: str
+    dag_run_id: str
+    trigger: str
+    owner: str
+    status: str
+    state: JobState
+    cancel_requested: bool
+    current_stage: str | None
+    estimated_credits: Decimal
+    error_message: str | None
+    started_at: datetime
+    paused_at: datetime | None
+    resumed_at: datetime | None
+    cancelled_at: datetime | None
+    completed_at: datetime | None
+    lease_until: datetime
+    lease_over: bool
+    credits_used: Decimal
+    cents: Decimal
+
+    @property
+    def live(self) -> bool:
+        """Whether it holds the workflow's lock."""
+        return self.status in ("running", "paused")
+
+    @property
+    def since(self) -> datetime:
+        """When the status that it is in began."""
+        if self.status == "paused":
+            return self.paused_at or self.started_at
+        return self.completed_at or self.started_at
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which runs of an account are meant; None: all. ``before``: only those with a smaller number."""
+
+    run: int | None = None
+    live: bool | None = None
+    workflow: int | None = None
+    kind: str | None = None
+    state: JobState | None = None
+    trigger: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage of a run. ``result``: its public fields; ``planned`` and ``processed`` count items."""
+
+    name: str
+    title: str
+    state: JobState
+    planned: int = 0
+    processed: int = 0
+    failed: int = 0
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run and all of its pipeline's stages, in order."""
+
+    run: Job
+    stages: Sequence[StageStatus]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """An event of a run. ``level``: info, warning or error."""
+
+    id: int
+    at: datetime
+    stage: str | None
+    kind: str
+    level: str
+    message: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that failed and is passed over until it is forgiven or retried."""
+
+    stage: str
+    item: str
+    attempts: int
+    error_class: str
+    error: str
+    run_id: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Balance:
+    """An account's credits, and the cents that providers took in all."""
+
+    balance: Decimal
+    reserved: Decimal
+    spent_cents: Decimal
+
+    @property
+    def available(self) -> Decimal:
+        """Credits that nothing holds."""
+        return self.balance - self.reserved
+
+
+def overview(tx: Tx, workflow_id: int, pipeline: Pipeline) -> list[StagePending]:
+    """What waits in each stage, whether or not a run is on."""
+    waiting = pipeline.waiting(tx, workflow_id)
+    failed = {row["stage"]: row["failed"] for row in tx.rows("workflow_failed_counts", workflow=workflow_id)}
+    return [
+        StagePending(stage.name, stage.title, waiting.get(stage.name, 0), failed.get(stage.name, 0))
+        for stage in pipeline.stages
+    ]
+
+
+def status(tx: Tx, workflow_id: int, pipeline: Pipeline, run_id: int | None = None) -> RunStatus | None:
+    """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
+    run = run_of(tx, workflow_id, run_id)
+    return None if run is None else status_of(tx, run, pipeline)
+
+
+def status_of(tx: Tx, run: Job, pipeline: Pipeline) -> RunStatus:
+    """A run with the stages of its pipeline."""
+    results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
+    return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
+
+
+def run_of(tx: Tx, workflow_id: int, run_id: int | None = None) -> Job | None:
+    """The live run, else the last one; with ``run_id`` that one. None when the workflow has no such run."""
+    if run_id is not None:
+        return next(iter(jobs(tx, JobFilter(workflow=workflow_id, run=run_id), 1)), None)
+    return next(iter(history(tx, workflow_id, 1)), None)
+
+
+def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[Job]:
+    """The workflow's runs: live ones first, then newest first."""
+    live = jobs(tx, JobFilter(workflow=workflow_id, live=True), limit)
+    shown = {job.id for job in live}
+    latest = jobs(tx, JobFilter(workflow=workflow_id), limit)
+    return [*live, *(job for job in latest if job.id not in shown)][:limit]
+
+
+def jobs(tx: Tx, which: JobFilter, limit: int) -> list[Job]:
+    """The account's runs, newest first."""
+    rows = tx.rows("runs_page", limit=limit, **vars(which))
+    return [Job(**row | {"state": JobState(row["state"])}) for row in rows]
+
+
+def outputs(tx: Tx, run: Run, pipeline: Pipeline, found: RunStatus) -> list[dict[str, Any]]:
+    """What each stage of the run made, in order: stage, status, output (None while there is none).
+
+    Read from the rows that the stages wrote, so it is there while a stage is still at work, too.
+    """
+    states = {stage.name: stage for stage in found.stages}
+    return [
+        {
+            "stage": stage.name,
+            "status": states[stage.name].state,
+            "output": states[stage.name].result if stage.output is None else stage.output(tx, run),
+        }
+        for stage in pipeline.stages
+    ]
+
+
+def log_tail(tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None) -> list[LogLine]:
+    """The last ``lines`` of a run's log; with ``after_id`` the first ``lines`` after it. Oldest first."""
+    if after_id is None:
+        return tx.all("run_log_tail", LogLine, run=run_id, lines=lines)
+    return tx.all("run_log_after", LogLine, run=run_id, lines=lines, after=after_id)
+
+
+def failures(tx: Tx, workflow_id: int) -> list[Failure]:
+    """The workflow's failed items, latest first."""
+    return tx.all("workflow_failures", Failure, workflow=workflow_id)
+
+
+def forget_failures(tx: Tx, workflow_id: int, stage: str | None = None) -> int:
+    """Let failed items (of one stage) wait again. Returns how many. The one thing here that writes."""
+    return tx.run("forget_failures", workflow=workflow_id, stage=stage)
+
+
+def balance(tx: Tx) -> Balance:
+    """The account's credits."""
+    return tx.all("account_balance", Balance)[0]
+
+
+def _stage_status(run: Job, stage: Stage[Any, Any], row: Mapping[str, Any] | None) -> StageStatus:
+    if row is None:
+        state = run.state if run.live and run.current_stage == stage.name else JobState.PENDING
+        return StageStatus(stage.name, stage.title, state)
+    return StageStatus(
+        stage.name,
+        stage.title,
+        _stage_state(run, stage.name, row),
+        row["planned"],
+        row["processed"],
+        row["failed"],
+        {name: row[column] for name, column in stage.result_fields.items()} | (row["output"] or {}),
+    )
+
+
+def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:
+    if run.current_stage == stage and run.live:
+        return run.state
+    if row["completed_at"] is not None or row["skipped"] is not None:
+        return JobState.COMPLETED
+    if run.live:
+        return JobState.RUNNING
+    # It was begun and not finished: it ended as its run did.
+    return run.state

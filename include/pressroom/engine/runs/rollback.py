@@ -1,0 +1,67 @@
+"""Rollback: a run's stages undo what they did, last stage first. It failed, or a person wants it undone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pressroom.domain.run import Run
+from pressroom.engine.money import ledger
+from pressroom.engine.runs import control
+from pressroom.pipelines.stage import Pipeline
+from pressroom.pipelines.tools import Watching
+from pressroom.store.database import Store
+
+
+async def roll_back(
+    pipeline: Pipeline, run: Run, store: Store, tools: Watching, *, on_request: bool = False
+) -> dict[str, Any]:
+    """Undo the run, and return the report: per stage what was undone, and what could not be.
+
+    ``on_request``: nothing failed, somebody wants it undone, so the run counts as cancelled.
+
+    Each stage's undo and the refund at the end do nothing the second time, so this can be run again after a
+    crash in the middle. Credits come back, because the account keeps nothing of what they paid for; cents do
+    not, because the providers keep them.
+    """
+    stages = []
+    for stage in reversed(pipeline.stages):
+        if stage.undo is None:
+            continue
+        done = await stage.undo(store, run, tools)
+        stages.append({"stage": stage.name, "undone": done.undone, "kept": list(done.kept)})
+    return await asyncio.to_thread(_record, store, run, stages, on_request=on_request)
+
+
+def _record(store: Store, run: Run, stages: list[dict[str, Any]], *, on_request: bool) -> dict[str, Any]:
+    with store.transaction(run.account_id) as tx:
+        tx.run("lock_run", run=run.id)
+        earlier: dict[str, Any] | None = tx.value("rollback_report", run=run.id)
+        report = _merged(earlier, stages)
+        for entry in report["stages"]:
+            message = f"Rolled back {entry['stage']}: {entry['undone']} undone, {len(entry['kept'])} kept"
+            if earlier is None:
+                control.event(tx, run.id, "rolled_back", message, stage=entry["stage"], level="warning",
+                              data={"kept": entry["kept"]})  # fmt: skip
+        report["credits_refunded"] = float(ledger.refund_run(tx, run.id))
+        tx.run("save_rollback", run=run.id, report=report)
+        tx.run("rollback_done", run=run.id, cancelled=on_request)
+        ledger.release_run(tx, run.id)
+    return report
+
+
+def _merged(earlier: dict[str, Any] | None, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole of what was undone, over all the times that it was tried."""
+    before = {entry["stage"]: entry for entry in (earlier or {}).get("stages", [])}
+    return {
+        "stages": [
+            {
+                "stage": entry["stage"],
+                "undone": entry["undone"] + before.get(entry["stage"], {}).get("undone", 0),
+                "kept": list(
+                    dict.fromkeys([*before.get(entry["stage"], {}).get("kept", []), *entry["kept"]])
+                ),
+            }
+            for entry in stages
+        ]
+    }

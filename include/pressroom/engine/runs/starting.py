@@ -1,0 +1,123 @@
+"""Runs that somebody asks for: the lock is taken, and the run on record, before Airflow is asked to run it.
+
+So whoever asks learns at once that another run holds the lock, or that credits are missing, and has a number
+to follow. Airflow's first task finds the run by its DAG run and goes on with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
+from pressroom.domain.text import did_you_mean
+from pressroom.engine.money import ledger
+from pressroom.engine.runs import control, reports
+from pressroom.engine.runs.control import RunState
+from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag, task_of
+from pressroom.pipelines.stage import Pipeline
+from pressroom.store.database import Tx
+from pressroom.store.workflows import WorkflowRow
+
+ROLLBACK_TASK = "rollback"
+"""The task of a mission's DAG that undoes the run."""
+
+
+class NoSuchStage(PermanentError):
+    """The pipeline has no stage of that name."""
+
+
+def begin(
+    tx: Tx, row: WorkflowRow, *, dag_run_id: str, owner: str, params: Mapping[str, Any], part: str = ""
+) -> RunState:
+    """Open a run that Airflow is about to start. ``part``: as in ``pipeline_of``.
+
+    Raises RunConflict naming the lock's owner and since when, WorkflowOver or InsufficientCredits. Again for
+    the same DAG run, it gives the run that there is.
+    """
+    workflow, pipeline = row.workflow, pipeline_of(row.workflow, part)
+    dag_id = dag_id_of(workflow, part)
+    there = control.find(tx, dag_id, dag_run_id)
+    if there is not None and there.live:
+        return there
+    if workflow.status != "active":
+        raise WorkflowOver(f"{row.name} is {workflow.status}: activate it first")
+    # By this machine's clock. Whether it may run by its own, a mission's first task sees.
+    pipeline.admit(tx, row.run(params=dict(params)), datetime.now(UTC))
+    return control.open_run(
+        tx, workflow_id=row.workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger="manual", owner=owner,
+        params=params, estimate=pipeline.estimate(tx, row.run(params=dict(params))).total,
+        exclusive=pipeline.exclusive,
+    )  # fmt: skip
+
+
+def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None, owner: str) -> list[str]:
+    """Open an ended run again, from a stage on; None: from the first that is not done. Returns the stages.
+
+    Items of these stages that were given up get another chance: a person asks for it. Raises RunConflict when
+    the run is live, or another one holds the lock, and NoSuchStage.
+    """
+    pipeline = pipeline_of_dag(row.workflow, run.dag_id)
+    stages = stages_from(tx, row, pipeline, run, from_stage)
+    for stage in stages:
+        reports.forget_failures(tx, row.workflow_id, stage)
+    _open_again(tx, row, run, owner)
+    return stages
+
+
+def begin_rollback(tx: Tx, row: WorkflowRow, run: RunState, owner: str) -> None:
+    """Open an ended run again, to be rolled back. Raises RunConflict when it, or another one, is live."""
+    _open_again(tx, row, run, owner, working=False)
+    tx.run("request_rollback", run=run.id, by=owner)
+
+
+def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: bool = True) -> None:
+    if run.live and not tx.value("lease_is_over", run=run.id):
+        raise RunConflict(
+            f"run {run.id} is {run.status}, started by {run.owner} at {run.started_at:%Y-%m-%d %H:%M:%S} UTC:"
+            " cancel it first, or wait for its end"
+        )
+    pipeline = pipeline_of_dag(row.workflow, run.dag_id)
+    estimate = Decimal(0)
+    if working:
+        estimate = pipeline.estimate(tx, row.run(run.id, dict(run.params))).total
+    control.open_run(
+        tx, workflow_id=row.workflow_id, dag_id=run.dag_id, dag_run_id=run.dag_run_id, trigger="manual",
+        owner=owner, params=run.params, estimate=estimate, exclusive=pipeline.exclusive,
+    )  # fmt: skip
+
+
+def stages_from(
+    tx: Tx, row: WorkflowRow, pipeline: Pipeline, run: RunState, from_stage: str | None
+) -> list[str]:
+    """A stage of a run and those after it."""
+    names = [stage.name for stage in pipeline.stages]
+    if from_stage is None:
+        found = reports.status(tx, row.workflow_id, pipeline, run.id)
+        states = {stage.name: stage for stage in found.stages} if found else {}
+        undone = (
+            name for name in names
+            if name not in states or states[name].failed or states[name].state != reports.JobState.COMPLETED
+        )  # fmt: skip
+        from_stage = next(undone, names[-1])
+    if from_stage not in names:
+        raise NoSuchStage(f"this pipeline has no stage {from_stage!r}{did_you_mean(from_stage, names)}")
+    return names[names.index(from_stage) :]
+
+
+def first_task(row: WorkflowRow, run: RunState, stage: str) -> str:
+    """The task of the run's DAG that a stage begins with."""
+    pipeline = pipeline_of_dag(row.workflow, run.dag_id)
+    return task_of(pipeline, stage)
+
+
+def abandon(tx: Tx, run: RunState, why: str) -> None:
+    """Airflow did not take the run. ``run``: as it was before: what had ended has ended as it had."""
+    if run.live:
+        control.close_run(tx, run.id, failed=why)
+        return
+    tx.run("finish_run", run=run.id, status=run.status, error=why)
+    control.event(tx, run.id, "run_finished", f"Run {run.status}, as before: {why}", level="warning")
+    ledger.release_run(tx, run.id)

@@ -1,0 +1,214 @@
+"""The one DAG builder: a list of stages and a definition in, a DAG out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronTriggerTimetable,
+    DeltaTriggerTimetable,
+    Param,
+    TaskGroup,
+    task_group,
+)
+from airflow.sdk.definitions.param import ParamsDict
+
+from pressroom.domain.definitions import Site
+from pressroom.domain.flows import AnyStep, Flow, GateStep
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
+from pressroom.engine.runs.starting import ROLLBACK_TASK
+from pressroom.orchestration.dags.docs import describe, explain
+from pressroom.orchestration.tasks.flow import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
+from pressroom.orchestration.tasks.retry import ErrorClassPolicy
+from pressroom.orchestration.tasks.run import CloseRun, OpenRun, RollBack
+from pressroom.orchestration.tasks.site import AnnounceApproved
+from pressroom.orchestration.tasks.stage import PlanStage, PollStage, SumUpStage, WorkBatch, parallel_batches
+from pressroom.pipelines.registry import dag_id_of
+from pressroom.pipelines.stage import Pipeline, Stage
+
+Facts = dict[str, Any]
+"""What every task is told of its run: the workflow, and which part of it."""
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "retries": 5,
+    "retry_delay": timedelta(seconds=5),
+    "retry_policy": ErrorClassPolicy(),
+}
+
+
+def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
+    """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run; a mission's has rollback
+    and done before close_run. ``part``: as in ``pipeline_of``.
+
+    Declares only: no database, no clock, nothing that differs between two parses of the same definition.
+    """
+    name = f"{pipeline.name}/{workflow.slug}"
+    facts: Facts = {"workflow": name, "part": part}
+    with DAG(
+        dag_id_of(workflow, part),
+        dag_display_name=f"{workflow.name}: {part}" if part else workflow.name,
+        description=describe(workflow, part),
+        doc_md=explain(pipeline, workflow, part),
+        catchup=False,
+        is_paused_upon_creation=False,
+        tags=["pressroom", f"account:{workflow.account}", f"{pipeline.name}:{workflow.slug}"],
+        default_args={**TASK_DEFAULTS, "owner": workflow.account},
+        **_schedule(workflow, part),
+    ) as dag:
+        opening = OpenRun(task_id="open_run", **facts).as_setup()
+        before: list[Any] = [opening]
+        stages: list[Any] = []
+        for stage in pipeline.stages[:1] if isinstance(workflow, Flow) else pipeline.stages:
+            before = _stage(stage, workflow, facts, before)
+            stages += before
+        if isinstance(workflow, Flow) and len(pipeline.stages) > 1:
+            before = _chains(pipeline, workflow, name, before)
+        if isinstance(workflow, Site) and workflow.publish.targets and not part:
+            asset = Asset(workflow.approved_asset)
+            announce = AnnounceApproved(task_id="approved", outlets=[asset], **facts)
+            before >> announce
+            before = [announce]
+        closing = CloseRun(task_id="close_run", **facts).as_teardown(setups=opening)
+        if isinstance(workflow, Mission):
+            # In every mission: a person may want a run undone whose definition has no rollback.
+            undo = RollBack(task_id=ROLLBACK_TASK, workflow=name, trigger_rule="all_done")
+            stages >> undo >> closing
+            # A leaf that fails with any stage: without it a rollback that went well would end the run well.
+            done = EmptyOperator(task_id="done", trigger_rule="none_failed")
+            before >> done >> closing
+        before >> closing
+    # Only now: what a DAG has before its tasks is copied into every one of them, and the copies would be half
+    # of what the dag processor serializes and checks.
+    dag.params = ParamsDict({} if part else _params(workflow))
+    return dag
+
+
+def _schedule(workflow: Workflow, part: str) -> dict[str, Any]:
+    """When it runs, and how many runs may be active at once."""
+    if isinstance(workflow, Site) and part:
+        # What is approved while a run is on is published by the next one.
+        return {"schedule": [Asset(workflow.approved_asset)], "max_active_runs": 1}
+    if isinstance(workflow, Site):
+        automation = workflow.automation
+        cron = automation.schedule
+        return {
+            "schedule": CronTriggerTimetable(cron, timezone=automation.timezone) if cron else None,
+            # More than one, so that a second run starts, meets the lock and says so, and does not wait
+            # unseen.
+            "max_active_runs": 3,
+        }
+    if isinstance(workflow, Flow):
+        trigger = workflow.trigger
+        schedule: Any = [Asset(trigger.asset)] if trigger.asset else None
+        if trigger.cron:
+            schedule = CronTriggerTimetable(trigger.cron, timezone=trigger.timezone)
+        # One run that waits at a gate for days must not hold up the next.
+        return {"schedule": schedule, "max_active_runs": 16}
+    # A cycle is learned from before the next one is planned, so the next one waits its turn.
+    facts: dict[str, Any] = {"schedule": None, "max_active_runs": 1}
+    if workflow.status == "active" and workflow.starts_at is not None:
+        facts |= {
+            "schedule": DeltaTriggerTimetable(timedelta(days=workflow.cycle_days)),
+            "start_date": workflow.starts_at,
+            "end_date": workflow.ends(workflow.starts_at),
+        }
+    return facts
+
+
+def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: list[Any]) -> list[Any]:
+    """Add a stage behind ``before``, and return what the next one comes after.
+
+    A stage starts when nothing before it failed, even if the last one had no work and was skipped. But its
+    plan also follows the last plan, so that a run never opened, or cancelled, skips all that is left.
+    """
+    # Airflow wants everything right behind a setup task to depend on its success.
+    rule = "all_success" if any(task.is_setup for task in before) else "none_failed_min_one_success"
+    alone = SumUpStage if stage.summarize is not None else PollStage if stage.poll is not None else None
+    if alone is not None:
+        task = alone(task_id=stage.name, stage=stage.name, trigger_rule=rule, **facts)
+        before >> task
+        return [task]
+    with TaskGroup(stage.name, tooltip=stage.title):
+        plan = PlanStage(task_id="plan", stage=stage.name, trigger_rule=rule, **facts)
+        work = WorkBatch.partial(
+            task_id="work",
+            stage=stage.name,
+            **facts,
+            max_active_tis_per_dagrun=_at_once(stage, workflow),
+            **({"pool": stage.pool} if stage.pool else {}),
+        ).expand(batch=plan.output)
+    before >> plan
+    return [plan, work]
+
+
+def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> list[Any]:
+    """A chain of all steps for each item. Whether a step has anything to do, the item's own status says.
+
+    Airflow does not heed skips that operators decide on inside a mapped group, so none is relied upon: every
+    task looks at its item, and runs whatever became of the tasks before it.
+    """
+    items = ItemsOfRun(task_id="items", workflow=name, trigger_rule="none_failed_min_one_success")
+    before >> items
+
+    @task_group(group_id="item")
+    def item(item: Any) -> None:
+        last: Any = None
+        for stage in pipeline.stages[1:]:
+            _, step = flow.step(stage.name)
+            task = _step_task(stage, step, name, item)
+            if last is not None:
+                last >> task
+            last = task
+
+    return [item.expand(item=items.output)]
+
+
+def _step_task(stage: Stage[Any, Any], step: AnyStep, name: str, item: Any) -> Any:
+    facts: dict[str, Any] = {
+        "task_id": stage.name, "workflow": name, "stage": stage.name, "item": item,
+        "trigger_rule": "all_done",
+    }  # fmt: skip
+    if isinstance(step, GateStep):
+        if step.by == "approval":
+            timeout = timedelta(hours=step.timeout_hours)
+            return ApproveAtGate(timeout=timeout, on_timeout=step.on_timeout, **facts)
+        return WaitAtGate(**facts)
+    return ItemStep(**facts, **({"pool": stage.pool} if stage.pool else {}))
+
+
+def _at_once(stage: Stage[Any, Any], workflow: Workflow) -> int:
+    return 1 if stage.serial else parallel_batches(workflow.pace.concurrency, stage.batch_items(workflow))
+
+
+def _params(workflow: Workflow) -> dict[str, Param]:
+    articles = {
+        "articles": Param(
+            None, type=["null", "integer"], minimum=1, title="Articles",
+            description="How many articles this run may write. Empty: as the site's definition says.",
+        ),
+    }  # fmt: skip
+    cap = {
+        "cap_cents": Param(
+            None, type=["null", "number"], minimum=0, title="Cap in cents",
+            description="What providers may cost in this run, at most."
+            " The stricter of this and the definition's cap counts.",
+        ),
+    }  # fmt: skip
+    item = {
+        "item": Param(
+            None, type=["null", "object"], title="Item",
+            description="For a flow that does not begin with a fetch: id, title, text, url, tags, images.",
+        ),
+    }  # fmt: skip
+    match workflow:
+        case Site():
+            return articles | cap
+        case Flow():
+            return item | cap
+        case _:
+            return cap

@@ -1,0 +1,109 @@
+"""The last good read of the definitions, kept on disk: dag files go by it while Postgres is away."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pressroom.domain.definitions import Account, BrandContext, dump
+from pressroom.domain.errors import TransientError
+from pressroom.store.database import Store
+from pressroom.store.workflows import KINDS, Shard, WorkflowRow, active_workflows, split_dag_id
+
+logger = logging.getLogger(__name__)
+VERSION = 2
+
+
+def read_or_snapshot(
+    store: Store,
+    kind: str,
+    path: Path,
+    *,
+    dag_id: str | None = None,
+    shard: Shard | None = None,
+    timeout: float = 3.0,
+) -> tuple[list[WorkflowRow], bool]:
+    """(workflows of the kind that have a DAG, whether they come from the snapshot at ``path``).
+
+    ``timeout``: seconds the query may take. A read of all (of the shard) renews the snapshot, one of
+    a single DAG does not. Raises TransientError when the database is away and there is no usable snapshot,
+    ConfigurationError when it answers but is not migrated: a stale answer would hide that.
+    """
+    try:
+        with store.transaction() as tx:
+            tx.value("statement_timeout", milliseconds=str(max(1, int(timeout * 1000))))
+            rows = active_workflows(tx, kind, dag_id, shard)
+    except TransientError as error:
+        kept = read(path)
+        if kept is None:
+            raise
+        logger.warning("definitions come from the snapshot %s: %s", path, error)
+        named = None if dag_id is None else split_dag_id(dag_id)
+        return [row for row in kept if dag_id is None or named == (kind, row.workflow.slug)], True
+    if dag_id is None:
+        write(path, rows)
+    return rows, False
+
+
+def write(path: Path, rows: Sequence[WorkflowRow]) -> None:
+    """Replace the snapshot if its content differs. A failure is a warning: parsing goes on without one."""
+    text = json.dumps(
+        {"version": VERSION, "workflows": [_plain(row) for row in rows]}, ensure_ascii=False, sort_keys=True
+    )
+    temporary = None
+    try:
+        if path.exists() and path.read_text("utf-8") == text:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed, so that a reader sees the old one or the new one, never a half.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning("the snapshot %s cannot be written: %s", path, error)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def read(path: Path) -> list[WorkflowRow] | None:
+    """The snapshot's workflows, or None when there is none that this version can read."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if data["version"] != VERSION:
+            raise ValueError(f"version {data['version']}")
+        return [_row(entry) for entry in data["workflows"]]
+    except FileNotFoundError:
+        return None
+    # A ValidationError, a JSONDecodeError and a UnicodeDecodeError are all ValueErrors.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("the snapshot %s is ignored: %s", path, type(error).__name__)
+        return None
+
+
+def _plain(row: WorkflowRow) -> dict[str, Any]:
+    return {
+        "account_id": row.account_id,
+        "workflow_id": row.workflow_id,
+        "account": dump(row.account),
+        "workflow": dump(row.workflow),
+        "brand": None if row.brand is None else dump(row.brand),
+        "over": row.over,
+    }
+
+
+def _row(entry: dict[str, Any]) -> WorkflowRow:
+    brand = entry["brand"]
+    return WorkflowRow(
+        int(entry["account_id"]),
+        int(entry["workflow_id"]),
+        Account.model_validate(entry["account"]),
+        KINDS[entry["workflow"]["kind"].lower()].model_validate(entry["workflow"]),
+        None if brand is None else BrandContext.model_validate(brand),
+        entry["over"],
+    )

@@ -1,0 +1,115 @@
+"""The API's way to Airflow: in this API server's process, for callers whose right was checked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from airflow.api_fastapi.app import cached_app
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from pressroom.adapters.airflow_api import explanation
+from pressroom.api.kit.ports import Login
+from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
+from pressroom.orchestration.server import connections as server_connections
+from pressroom.orchestration.server import login as api_login
+from pressroom.store.database import Store
+
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between the tries of a call that the scheduler may get in the way of."""
+
+
+class InProcessAirflow:
+    """See ``Airflow`` and ``ControlPlane``."""
+
+    def store(self) -> Store:
+        """See Airflow."""
+        return server_connections.store()
+
+    def secret(self, connection: str) -> str:
+        """See Airflow."""
+        return server_connections.secret(connection)
+
+    async def login(self, request: Request) -> Login | None:
+        """See ControlPlane."""
+        return await api_login.login(request)
+
+    async def trigger(
+        self, dag_id: str, conf: Mapping[str, Any], *, note: str, dag_run_id: str | None = None
+    ) -> str:
+        """See Airflow."""
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf), "note": note}
+        if dag_run_id is not None:
+            body["dag_run_id"] = dag_run_id
+        conflict = f"{dag_id} has a run {dag_run_id} already"
+        answer = await _call("POST", f"dags/{_part(dag_id)}/dagRuns", body, conflict=conflict)
+        return str(answer["dag_run_id"])
+
+    async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
+        """See Airflow."""
+        path = (
+            f"dags/{_part(task['dag_id'])}/dagRuns/{_part(task['run_id'])}/taskInstances/"
+            f"{_part(task['task_id'])}/{int(task['map_index'])}/hitlDetails"
+        )
+        body = {"chosen_options": [option], "params_input": dict(fields)}
+        await _call("PATCH", path, body, conflict="this was answered already")
+
+    async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
+        """See ControlPlane."""
+        body = {
+            "dry_run": False, "only_failed": False, "dag_run_id": dag_run_id, "task_ids": list(task_ids),
+            "include_downstream": True, "reset_dag_runs": True,
+        }  # fmt: skip
+        path, conflict = f"dags/{_part(dag_id)}/clearTaskInstances", f"{dag_run_id} is being changed"
+        for pause in PAUSES:
+            try:
+                return int((await _call("POST", path, body, conflict=conflict))["total_entries"])
+            except (TransientError, RunConflict):  # the scheduler changed the same rows
+                await asyncio.sleep(pause)
+        return int((await _call("POST", path, body, conflict=conflict))["total_entries"])
+
+    async def asset_event(self, uri: str) -> None:
+        """See ControlPlane."""
+        page = await _call("GET", f"assets?limit=100&uri_pattern={_part(uri)}")
+        ids = [asset["id"] for asset in page["assets"] if asset["uri"] == uri]
+        if not ids:
+            raise PermanentError(f"Airflow knows no asset {uri}")
+        await _call("POST", "assets/events", {"asset_id": ids[0], "extra": {}})
+
+
+async def _call(
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    conflict: str = "Airflow is changing the same thing",
+) -> dict[str, Any]:
+    """Airflow's answer. ``conflict``: what its 409 means here."""
+    token = await run_in_threadpool(api_login.service_token)
+    # The same argument as the server's own call: another one would build a second app.
+    app = cached_app(apps=os.environ.get("AIRFLOW_API_APPS", "all"))
+    # An error in the app is an answer with the status 500, as it would be over the network.
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = await client.request(method, f"/api/v2/{path}", json=body, headers=headers)
+    if answer.is_success:
+        found: dict[str, Any] = answer.json()
+        return found
+    if answer.status_code == 409:
+        raise RunConflict(conflict)
+    if answer.status_code >= 500:
+        raise TransientError(f"Airflow answers {answer.status_code} to {method} {path}")
+    if answer.status_code in (401, 403):
+        name = os.environ.get(api_login.SERVICE_USER, "pressroom")
+        raise ConfigurationError(f"Airflow's user {name!r} may not {method} {path}")
+    raise PermanentError(f"Airflow refuses that: {explanation(answer) or answer.status_code}")
+
+
+def _part(name: object) -> str:
+    return quote(str(name), safe="")

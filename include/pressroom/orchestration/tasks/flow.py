@@ -1,0 +1,266 @@
+"""The tasks of a flow: one chain of steps for each item, so that no item holds another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.configuration import conf
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Context, Param
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
+from pressroom.domain.flows import GateStep
+from pressroom.engine import gates
+from pressroom.engine.gates import EDIT, Gate
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Report, Stop, run_batch
+from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
+from pressroom.orchestration.tasks.triggers import GateTrigger
+from pressroom.orchestration.tools.toolbox import toolbox
+from pressroom.pipelines.flow.items import FlowItem, Outcome, load_items
+from pressroom.pipelines.prompts import render_source
+
+APPROVE, REJECT = "Approve", "Reject"
+
+
+class ItemsOfRun(RunOperator):
+    """Which items the run has: ids, never content."""
+
+    def execute(self, context: Context) -> list[int]:
+        """Returns the ids; an empty list skips the chain."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            found: list[int] = tx.values("flow_items_of_run", run=opened.run.id)
+            return found
+
+
+class ItemStep(RunOperator):
+    """One step of one item. Where the item is at another step, or through, there is nothing to do."""
+
+    template_fields: Sequence[str] = ("item",)
+
+    def __init__(self, *, stage: str, item: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+        self.item = item
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the counts. Raises TransientError for another try."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        item, stage, ti = int(self.item), opened.pipeline.stage(self.stage), context["ti"]
+        at_hand(opened, item, self.stage)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            tx.run("stage_begun", run=opened.run.id, stage=stage.name)
+        last_try = ti.try_number > ti.max_tries
+
+        async def work() -> Report:
+            async with toolbox(opened.store, opened.run) as tools_for:
+                return await run_batch(
+                    stage, opened.run, [item], store=opened.store, tools_for=tools_for, concurrency=1,
+                    last_try=last_try,
+                )  # fmt: skip
+
+        report = asyncio.run(work())
+        if report.stop is Stop.PAUSED:
+            self._wait(opened)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            tx.run(
+                "finish_batch", run=opened.run.id, stage=stage.name, batches=0, partial=report.reason or None
+            )
+        if report.waiting and not last_try:
+            raise report.waiting[0]
+        return {"done": report.done, "failed": report.failed}
+
+
+def at_hand(opened: Opened, item: int, step: str) -> FlowItem:
+    """The item, when it is at that step. Raises AirflowSkipException when it is not."""
+    position, _ = opened.run.flow.step(step)
+    with opened.store.transaction(opened.run.account_id) as tx:
+        found = load_items(tx, opened.run, position, [item])
+    if not found:
+        raise AirflowSkipException(f"item {item} is not at {step}")
+    return found[0]
+
+
+class _AtGate(RunOperator):
+    """What gates have in common: they open, and let the item on when there is an answer."""
+
+    template_fields: Sequence[str] = ("item",)
+
+    def __init__(self, *, stage: str, item: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+        self.item = item
+
+    def _open(self, context: Context, opened: Opened, item: FlowItem) -> tuple[GateStep, str | None]:
+        """Open the gate and tell whom the step names. The link's secret is in no log, event or XCom."""
+        step, ti = self._step(opened), context["ti"]
+        task = {"dag_id": self.dag_id, "run_id": context["dag_run"].run_id, "task_id": ti.task_id,
+                "map_index": ti.map_index}  # fmt: skip
+
+        async def prepare() -> tuple[bool, str]:
+            async with toolbox(opened.store, opened.run) as tools_for:
+                tools = tools_for(self._scope(opened, item))
+                variables = item.variables(tools)
+                passed = step.when is not None and not tools.wires.condition(step.when).holds(variables)
+                return passed, render_source(step.subject, variables, where=f"the subject of {step.name}")
+
+        try:
+            passed_over, subject = asyncio.run(prepare())
+        except ConfigurationError:
+            raise
+        except PermanentError as error:  # the item's own fault, not the task's
+            with opened.store.transaction(opened.run.account_id) as tx:
+                gates.fail(tx, opened.run, item, step, error)
+            raise AirflowSkipException(f"item {item.id} failed: {error}") from error
+        if passed_over:
+            with opened.store.transaction(opened.run.account_id) as tx:
+                note = Outcome([("note", {"passed_over": step.when})])
+                gates.pass_on(tx, opened.run, item, step, note)
+            raise AirflowSkipException(f"not {step.when}")
+        subject = subject or f"{step.name}: {item.source.get('title') or item.source_id}"
+        with opened.store.transaction(opened.run.account_id) as tx:
+            link = gates.open_gate(tx, item.id, step, subject, task)
+            control.event(
+                tx, opened.run.id, "gate_opened", f"{subject}: waits for {step.by}", stage=step.name,
+                data={"item": item.id},
+            )  # fmt: skip
+        if link is not None and step.notify is not None:
+            self._tell(opened, item, step, subject, link)
+        return step, link
+
+    def _tell(self, opened: Opened, item: FlowItem, step: GateStep, subject: str, link: str) -> None:
+        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        kind = "approvals" if step.by == "approval" else "gates"
+        url = f"{base}/pressroom/hooks/{kind}/{link}"
+        links = {"approve": f"{url}?decision=approve", "reject": f"{url}?decision=reject"}
+        payload = {
+            "flow": opened.run.flow.slug, "step": step.name, "subject": subject,
+            "item": {"id": item.id, "title": item.source.get("title"), "url": item.source.get("url")},
+            **(links if step.by == "approval" else {"answer": url}),
+        }  # fmt: skip
+
+        async def tell() -> None:
+            async with toolbox(opened.store, opened.run) as tools_for:
+                await tools_for(self._scope(opened, item)).wires.tell(str(step.notify), "gate", payload)
+
+        try:
+            asyncio.run(tell())
+        except PressroomError as error:
+            # It can still be answered on Airflow's page or on the command line, so it is open all the same.
+            with opened.store.transaction(opened.run.account_id) as tx:
+                control.event(
+                    tx, opened.run.id, "gate_not_told", f"{subject}: nobody was told: {error}",
+                    stage=step.name,
+                    level="warning",
+                )  # fmt: skip
+
+    def _step(self, opened: Opened) -> GateStep:
+        _, step = opened.run.flow.step(self.stage)
+        if not isinstance(step, GateStep):
+            raise TypeError(f"{step.name} is no gate")
+        return step
+
+    @staticmethod
+    def _scope(opened: Opened, item: FlowItem) -> Scope:
+        run = opened.run
+        return Scope(run.account_id, run.workflow_id, run.id, "gate", str(item.id))
+
+    def _finish(self, opened: Opened, item: FlowItem, gate: Gate) -> dict[str, Any]:
+        """Let the item on, or end it, by the gate's outcome."""
+        step = self._step(opened)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            gates.let_on(tx, opened.run, item, step, gate)
+        return {"outcome": gate.outcome}
+
+
+class WaitAtGate(_AtGate):
+    """A gate that a webhook or the time opens: the trigger watches the database, and no worker is held."""
+
+    def execute(self, context: Context) -> Any:
+        """Opens the gate and defers; taken up again when it has its answer."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        item = at_hand(opened, int(self.item), self.stage)
+        self._open(context, opened, item)
+        return self.answered(context, {})
+
+    def answered(self, context: Context, event: dict[str, Any]) -> Any:
+        """Looks at the gate itself: the event's content is of no use."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        item = at_hand(opened, int(self.item), self.stage)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            gate = gates.gate_of(tx, item.id, self.stage)
+        if gate.outcome is None:
+            self.defer(
+                trigger=GateTrigger(opened.run.account_id, opened.run.id, item.id, self.stage),
+                method_name="answered",
+            )
+        return self._finish(opened, item, gate)
+
+
+class ApproveAtGate(_AtGate, HITLOperator):
+    """A gate that a person answers on Airflow's page, with an edit if they like; or by a signed link."""
+
+    template_fields: Sequence[str] = ("item",)
+
+    def __init__(self, *, timeout: timedelta, on_timeout: str, **kwargs: Any) -> None:
+        # The time-out is the gate's own: Airflow's would know approve and reject only.
+        super().__init__(
+            subject="approval",
+            options=[APPROVE, REJECT],
+            defaults=APPROVE if on_timeout == "approve" else REJECT,
+            response_timeout=timeout,
+            params={
+                EDIT: Param(
+                    "",
+                    type="string",
+                    title="Text",
+                    description="Another text in place of the model's, if any.",
+                ),
+            },
+            **kwargs,
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Opens the gate, and waits for a person without a worker or a trigger."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        item = at_hand(opened, int(self.item), self.stage)
+        step, link = self._open(context, opened, item)
+        if link is None:  # answered before it was cleared
+            return self._by_gate(opened, item)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            self.subject = gates.gate_of(tx, item.id, step.name).subject
+        newest = item.last("text", "output")
+        shown = "\n\n".join(str(value) for value in newest.data.values()) if newest else ""
+        self.body = "\n\n".join(part for part in (str(item.source.get("url") or ""), shown[:5000]) if part)
+        return HITLOperator.execute(self, context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """The answer of Airflow's page becomes the gate's; the first one counts."""
+        opened = self._opened(context)
+        item = at_hand(opened, int(self.item), self.stage)
+        chosen = HITLOperator.execute_complete(self, context, event)
+        user = chosen["responded_by_user"]
+        who = str(user["name"] or user["id"]) if user else None
+        outcome = gates.APPROVE if chosen["chosen_options"] == [APPROVE] else gates.REJECT
+        edit, at = dict(chosen["params_input"] or {}), chosen["responded_at"]
+        with opened.store.transaction(opened.run.account_id) as tx:
+            gates.page_answer(tx, item.id, self.stage, outcome, who, edit, at)
+        return self._by_gate(opened, item)
+
+    def _by_gate(self, opened: Opened, item: FlowItem) -> dict[str, Any]:
+        with opened.store.transaction(opened.run.account_id) as tx:
+            gate = gates.gate_of(tx, item.id, self.stage)
+        if gate.outcome is None:
+            raise TransientError(f"the gate {self.stage} has no answer yet")
+        return self._finish(opened, item, gate)

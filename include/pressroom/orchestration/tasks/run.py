@@ -1,0 +1,136 @@
+"""How a run begins and ends: opened under its lock, rolled back if that is wanted, closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pressroom.domain.errors import PressroomError, RunConflict, TransientError
+from pressroom.engine.runs import control, rollback
+from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
+from pressroom.orchestration.tools import connections
+from pressroom.orchestration.tools.toolbox import clock_of, settle_publications, undoing_tools
+from pressroom.pipelines.registry import pipeline_of
+from pressroom.store.database import Store
+
+
+class OpenRun(RunOperator):
+    """Setup: take the workflow's lock and see that the credits suffice."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the run's id and its estimate."""
+        store = connections.store()
+        row = self._row(store)
+        pipeline = pipeline_of(row.workflow, self.part)
+        dag_run = context["dag_run"]
+        # Airflow's enumeration prints as its name, not as its value.
+        kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+        scheduled = kind == "scheduled"
+        by = {"scheduled": "the schedule", "asset_triggered": "an approval" if self.part else "an asset"}
+        who = dag_run.triggering_user_name or by.get(kind, "an API call")
+        facts: dict[str, Any] = {
+            "workflow_id": row.workflow_id, "dag_id": self.dag_id, "dag_run_id": dag_run_id(context),
+            "trigger": "scheduled" if scheduled else "manual", "owner": who,
+        }  # fmt: skip
+        params = {name: value for name, value in dict(context["params"]).items() if value is not None}
+        now = asyncio.run(clock_of(row.workflow).now())
+        try:
+            with store.transaction(row.account_id) as tx:
+                mine = control.find(tx, self.dag_id, facts["dag_run_id"])
+                # What was begun may come to its end, even when the workflow takes no new runs.
+                if mine is None or not control.begun(tx, mine.id):
+                    pipeline.admit(tx, row.run(params=params), now)
+                # An unopened run has no cycle or item of its own yet; a cleared one is asked what is left of
+                # them. Taking back costs nothing.
+                estimate = Decimal(0)
+                if mine is None or control.rollback_requested_by(tx, mine.id) is None:
+                    estimate = pipeline.estimate(tx, row.run(mine.id if mine else 0, params)).total
+                state = control.open_run(
+                    tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
+                )
+        except RunConflict as conflict:
+            if scheduled:  # nobody waits for it, and the next one comes by itself
+                raise AirflowSkipException(str(conflict)) from None
+            self._refuse(store, row.account_id, facts, conflict)
+        except PressroomError as refused:
+            if isinstance(refused, TransientError):
+                raise
+            self._refuse(store, row.account_id, facts, refused)
+        return {"run": state.id, "estimated_credits": float(estimate)}
+
+    def _refuse(self, store: Store, account_id: int, facts: dict[str, Any], why: PressroomError) -> NoReturn:
+        with store.transaction(account_id) as tx:
+            control.record_refusal(tx, **facts, reason=str(why))
+        raise why
+
+
+class RollBack(RunOperator):
+    """Undoes what the run's stages did, last stage first: when one of them failed and the mission says so, or
+    when a person asked for it.
+
+    It comes when all of them are done, one way or another: nothing is undone that is still being worked on.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the report. Running it again does the same as running it once."""
+        opened = self._opened(context)
+        run = opened.run
+        broken = _broken(self, context)
+        with opened.store.transaction(run.account_id) as tx:
+            asked = control.rollback_requested_by(tx, run.id) is not None
+        if not asked and not (broken and run.mission.rollback):
+            raise AirflowSkipException(
+                "a stage failed, and the mission does not roll back" if broken else "no stage failed"
+            )
+
+        async def undo() -> dict[str, Any]:
+            async with undoing_tools(opened.store, run) as tools:
+                return await rollback.roll_back(
+                    opened.pipeline, run, opened.store, tools, on_request=not broken
+                )
+
+        return asyncio.run(undo())
+
+
+class CloseRun(RunOperator):
+    """Teardown: totals, reservations back, lock released. Runs however the stages ended."""
+
+    def execute(self, context: Context) -> str:
+        """Returns the run's final status."""
+        opened = self._opened(context)
+        broken = _broken(self, context)
+        failed = f"{', '.join(broken)} failed: see the log of the task" if broken else None
+        if opened.state.live:
+            self._outside(lambda: asyncio.run(settle_publications(opened.store, opened.run)))
+        with opened.store.transaction(opened.run.account_id) as tx:
+            status = control.close_run(tx, opened.run.id, failed=failed)
+        self._outside(lambda: self._settle(opened))
+        return status
+
+    def _outside(self, do: Callable[[], None]) -> None:
+        """What needs the outside must not keep the lock from coming free: the rows keep their state, and the
+        next run, or a person, sees to them.
+        """
+        try:
+            do()
+        except PressroomError as error:
+            self.log.warning("left for the next run: %s", error)
+
+    @staticmethod
+    def _settle(opened: Opened) -> None:
+        now = asyncio.run(clock_of(opened.run.workflow).now())
+        with opened.store.transaction(opened.run.account_id) as tx:
+            opened.pipeline.settle(tx, opened.run, now)
+
+
+def _broken(task: RunOperator, context: Context) -> list[str]:
+    """Tasks of this DAG run that failed."""
+    states: dict[str, str] = context["ti"].get_task_states(dag_id=task.dag_id, run_ids=[dag_run_id(context)])[
+        dag_run_id(context)
+    ]
+    return sorted(name for name, state in states.items() if state == "failed")

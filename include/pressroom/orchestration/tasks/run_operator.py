@@ -1,0 +1,87 @@
+"""What all tasks of a generated DAG share: the run that they work for, and what may hold it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pressroom.domain.errors import RunConflict
+from pressroom.domain.run import Run
+from pressroom.engine.runs import control
+from pressroom.orchestration.tasks.triggers import RunTrigger
+from pressroom.orchestration.tools import connections
+from pressroom.pipelines.registry import pipeline_of
+from pressroom.pipelines.stage import Pipeline
+from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow, workflow
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A task's view of its run: the run itself, its state as read a moment ago, and the store."""
+
+    store: Store
+    run: Run
+    state: control.RunState
+    part: str = ""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline that the run goes through."""
+        return pipeline_of(self.run.workflow, self.part)
+
+
+class RunOperator(BaseOperator):
+    """What all tasks of a run share. ``workflow``: its kind and slug, as in ``site/acme-blog``; ``part``: the
+    part of it that this is a run of, as in ``pipeline_of``.
+    """
+
+    def __init__(self, *, workflow: str, part: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.workflow = workflow
+        self.part = part
+
+    def _row(self, store: Store) -> WorkflowRow:
+        with store.transaction() as tx:
+            return workflow(tx, self.workflow)
+
+    def _opened(self, context: Context) -> Opened:
+        """The run of this DAG run. Raises RunConflict when it holds the lock no longer."""
+        store = connections.store()
+        row = self._row(store)
+        with store.transaction(row.account_id) as tx:
+            state = control.find(tx, self.dag_id, dag_run_id(context))
+        if state is None:
+            raise RunConflict("this DAG run was never opened: clear it from open_run on")
+        return Opened(store, row.run(state.id, dict(state.params)), state, self.part)
+
+    def _until_it_may(self, opened: Opened, due: datetime | None = None) -> None:
+        """Skip when cancelled, fail when the lock is lost, defer while paused or until ``due``."""
+        state = opened.state
+        if state.cancel_requested:
+            raise AirflowSkipException("the run was cancelled")
+        if not state.live:
+            raise RunConflict(f"run {state.id} is {state.status}: it does not hold the workflow's lock")
+        if state.paused or (due is not None and due > datetime.now(due.tzinfo)):
+            self._wait(opened, due)
+
+    def _wait(self, opened: Opened, due: datetime | None = None) -> NoReturn:
+        if due is not None:
+            with opened.store.transaction(opened.run.account_id) as tx:
+                control.renew(tx, opened.run.id, until=due)
+        until = due.isoformat() if due else None
+        self.defer(trigger=RunTrigger(opened.run.account_id, opened.run.id, until), method_name="resume")
+        raise AssertionError("defer does not return")
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Taken up again by RunTrigger: the checks are made afresh, so the event's content is of no use."""
+        return self.execute(context)
+
+
+def dag_run_id(context: Context) -> str:
+    """The id of the DAG run that a task is part of."""
+    return context["dag_run"].run_id

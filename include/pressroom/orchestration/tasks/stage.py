@@ -1,0 +1,227 @@
+"""The tasks of a stage: plan what waits, work through a batch, sum up, watch the outside."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Context
+
+from pressroom.domain.errors import PermanentError, TransientError
+from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Report, Stop, run_batch
+from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
+from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger
+from pressroom.orchestration.tools.toolbox import clock_of, toolbox
+from pressroom.pipelines.stage import Key, Skip, Stage
+
+
+class PlanStage(RunOperator):
+    """What waits for a stage, dealt into batches: lists of keys, never content."""
+
+    def __init__(self, *, stage: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+
+    def execute(self, context: Context) -> list[list[Key]]:
+        """Returns the batches; an empty list skips the stage's work."""
+        opened = self._opened(context)
+        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        with opened.store.transaction(run.account_id) as tx:
+            clock = tx.rows("stage_clock", run=run.id, stage=stage.name)[0]
+        delay = timedelta(seconds=run.workflow.pace.between_stage_delay)
+        self._until_it_may(opened, clock["previous_end"] + delay if delay and clock["previous_end"] else None)
+        self._until_ready(opened, stage)
+        with opened.store.transaction(run.account_id) as tx:
+            found = stage.pending(tx, run)
+            reason = found.reason if isinstance(found, Skip) else None
+            keys: Sequence[Key] = () if isinstance(found, Skip) else found
+            size = stage.batch_items(run.workflow)
+            batches = [list(keys[at : at + size]) for at in range(0, len(keys), size)]
+            tx.run("set_current_stage", run=run.id, stage=stage.name)
+            rows = sum(map(stage.rows, keys))
+            tx.run("plan_stage", run=run.id, stage=stage.name, planned=rows, skipped=reason)
+            message = (
+                f"{stage.title}: {rows} waiting, {len(batches)} batches"
+                if keys
+                else f"{stage.title}: nothing to do"
+            )
+            control.event(
+                tx, run.id, "stage_started", message + (f" ({reason})" if reason else ""), stage=stage.name
+            )
+            control.renew(tx, run.id)
+        return batches
+
+    def _until_ready(self, opened: Opened, stage: Stage[Any, Any]) -> None:
+        """Defer while the stage waits for people, and say so once."""
+        if stage.waits_for is None:
+            return
+        run = opened.run
+        now = asyncio.run(clock_of(run.workflow).now())
+        with opened.store.transaction(run.account_id) as tx:
+            reason = stage.waits_for(tx, run, now)
+            if reason is None:
+                return
+            if opened.state.current_stage != stage.name:
+                tx.run("set_current_stage", run=run.id, stage=stage.name)
+                control.event(tx, run.id, "stage_waits", f"{stage.title}: {reason}", stage=stage.name)
+            control.renew(tx, run.id)
+        self.defer(
+            trigger=RunTrigger(run.account_id, run.id, workflow=self.workflow, stage=stage.name),
+            method_name="resume",
+        )
+
+
+class WorkBatch(RunOperator):
+    """One batch of one stage, all its items at once in one event loop."""
+
+    def __init__(self, *, stage: str, batch: list[Key], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+        self.batch = batch
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the batch's counts. Raises TransientError when items wait for another try."""
+        opened = self._opened(context)
+        stage, ti = opened.pipeline.stage(self.stage), context["ti"]
+        self._until_it_may(opened, self._due(opened, max(0, ti.map_index or 0)))
+        last_try = ti.try_number > ti.max_tries
+        report = asyncio.run(self._work(opened, stage, last_try=last_try))
+        if report.stop is Stop.PAUSED:
+            self._wait(opened)
+        self._record(opened, stage, report, max(0, ti.map_index or 0), last_try=last_try)
+        if report.waiting and (not last_try or report.done == 0):
+            raise self._what_waits(report)
+        return {"processed": report.processed, "created": report.created, "failed": report.failed}
+
+    async def _work(self, opened: Opened, stage: Stage[Any, Any], *, last_try: bool) -> Report:
+        run = opened.run
+        async with toolbox(opened.store, run) as tools_for:
+            return await run_batch(
+                stage, run, self.batch, store=opened.store, tools_for=tools_for,
+                concurrency=in_flight(run.workflow.pace.concurrency, stage.batch_items(run.workflow)),
+                last_try=last_try,
+            )  # fmt: skip
+
+    def _due(self, opened: Opened, index: int) -> datetime | None:
+        """When this batch may start: each ``within_stage_delay`` after the one before it."""
+        delay = opened.run.workflow.pace.within_stage_delay * index
+        if not delay:
+            return None
+        with opened.store.transaction(opened.run.account_id) as tx:
+            started: datetime = tx.rows("stage_clock", run=opened.run.id, stage=self.stage)[0]["started_at"]
+        return started + timedelta(seconds=delay)
+
+    def _record(
+        self, opened: Opened, stage: Stage[Any, Any], report: Report, index: int, *, last_try: bool
+    ) -> None:
+        run = opened.run
+        over = not report.waiting or last_try
+        state = "done" if over else "will be taken up again"
+        text = f"{stage.title}: batch {index + 1} {state}, {report.done} finished"
+        if report.failed:
+            text += f", {report.failed} failed"
+        if report.stop:
+            text += f", stopped: {report.reason}"
+        with opened.store.transaction(run.account_id) as tx:
+            control.event(
+                tx, run.id, "batch_done", text, stage=stage.name,
+                data={
+                    "batch": index, "done": report.done, "failed": report.failed, "credits": report.credits,
+                    "waiting": 0 if over else len(report.waiting),
+                },
+            )  # fmt: skip
+            # After the event, as everywhere: the run's row first, then its stages', then the account's.
+            tx.run(
+                "finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None
+            )
+
+    @staticmethod
+    def _what_waits(report: Report) -> TransientError:
+        """One error for all the items that wait: the longest Retry-After, and the first one's words."""
+        asked = [error.retry_after for error in report.waiting if error.retry_after is not None]
+        return TransientError(
+            f"{len(report.waiting)} items wait for another try; the first: {report.waiting[0]}",
+            retry_after=max(asked) if asked else None,
+        )
+
+
+class SumUpStage(RunOperator):
+    """A stage that only looks: its summary becomes its result."""
+
+    def __init__(self, *, stage: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the summary."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        if stage.summarize is None:
+            raise TypeError(f"the stage {stage.name} sums nothing up")
+        with opened.store.transaction(run.account_id) as tx:
+            summary = dict(stage.summarize(tx, run))
+            tx.run("set_current_stage", run=run.id, stage=stage.name)
+            tx.run("plan_stage", run=run.id, stage=stage.name, planned=0, skipped=None)
+            tx.run("finish_stage", run=run.id, stage=stage.name, output=summary)
+            told = [
+                f"{name.replace('_', ' ')} {value}"
+                for name, value in summary.items()
+                if isinstance(value, int)
+            ]
+            message = f"{stage.title}: {', '.join(told)}"
+            control.event(tx, run.id, "stage_done", message, stage=stage.name, data=summary)
+        return summary
+
+
+class PollStage(RunOperator):
+    """A stage that watches the outside: the trigger looks, so no worker is held, however long it takes.
+
+    What has been seen is in the database, so a trigger that is started again goes on where the last one was.
+    """
+
+    def __init__(self, *, stage: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+
+    def execute(self, context: Context) -> None:
+        """Begins the stage, and hands over to the trigger."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        with opened.store.transaction(run.account_id) as tx:
+            tx.run("set_current_stage", run=run.id, stage=stage.name)
+            tx.run("plan_stage", run=run.id, stage=stage.name, planned=1, skipped=None)
+            control.event(tx, run.id, "stage_started", f"{stage.title}: begun", stage=stage.name)
+        self.defer(
+            trigger=PollTrigger(run.account_id, run.id, self.workflow, stage.name), method_name="finish"
+        )
+
+    def finish(self, context: Context, event: dict[str, Any]) -> Any:
+        """The trigger is through: the last look was taken, the run was steered, or looking cannot go on."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        if event["status"] == "failed":
+            raise PermanentError(str(event["error"]))
+        if event["status"] != "over":  # it was paused, and now it is not
+            return self.execute(context)
+        with opened.store.transaction(run.account_id) as tx:
+            tx.run("add_to_stage", run=run.id, stage=stage.name, processed=1, created=0, words=0, credits=0)
+            tx.run("finish_batch", run=run.id, stage=stage.name, batches=1, partial=None)
+            control.event(tx, run.id, "stage_done", f"{stage.title}: done", stage=stage.name)
+        return None
+
+
+def in_flight(concurrency: int, batch_items: int) -> int:
+    """Items in work at once within one batch, so that all batches together keep to the workflow's bound."""
+    return max(1, concurrency // parallel_batches(concurrency, batch_items))
+
+
+def parallel_batches(concurrency: int, batch_items: int) -> int:
+    """Batches in work at once: as few as can fill the workflow's concurrency."""
+    return max(1, math.ceil(concurrency / batch_items))

@@ -1,0 +1,225 @@
+"""The triggers behind every wait of a run: pauses, delays, reviews and polls hold no worker slot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from pressroom.domain.errors import PressroomError, TransientError
+from pressroom.domain.run import Run
+from pressroom.domain.social import Clock
+from pressroom.engine import gates
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.runs import control
+from pressroom.orchestration.tools import connections
+from pressroom.orchestration.tools.toolbox import aclock_of, watching_tools
+from pressroom.pipelines.registry import pipeline_of
+from pressroom.pipelines.stage import Stage
+from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow, workflow
+
+POLL_SECONDS = 2.0
+PATIENCE_SECONDS = 300.0
+"""How long the outside may fail in a row before the task is told: it then retries like any other."""
+
+
+class RunTrigger(BaseTrigger):
+    """Fires when the run may go on: not paused, ``until`` (ISO 8601, optional) has come, ``stage`` waits no
+    more.
+
+    It fires too when the run is cancelled or no longer live, so that what waits can end. While it waits it
+    renews the run's lease: a run that is only waiting is not a dead one. ``workflow`` (``kind/slug``) is
+    given with ``stage``, to ask what that stage still waits for.
+    """
+
+    def __init__(
+        self,
+        account_id: int,
+        run_id: int,
+        until: str | None = None,
+        workflow: str | None = None,
+        stage: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.run_id = run_id
+        self.until = until
+        self.workflow = workflow
+        self.stage = stage
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """See BaseTrigger."""
+        values = {
+            "account_id": self.account_id, "run_id": self.run_id, "until": self.until,
+            "workflow": self.workflow, "stage": self.stage,
+        }  # fmt: skip
+        return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll the run's row."""
+        store = connections.store_at(await connections.adatabase_url())
+        due = datetime.fromisoformat(self.until) if self.until else None
+        while True:
+            try:
+                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+                waits = state.paused or (due is not None and datetime.now(UTC) < due)
+                if not ended(state) and not waits and self.stage is not None:
+                    waits = await self._stage_waits(store)
+            except TransientError as error:
+                self.log.warning("%s; looking again", error)
+            else:
+                if ended(state) or not waits:
+                    yield TriggerEvent({"status": state.status})
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _stage_waits(self, store: Store) -> bool:
+        row, run, stage = await asyncio.to_thread(
+            _subject, store, str(self.workflow), self.run_id, self.stage
+        )
+        now = await (await aclock_of(row.workflow)).now()
+
+        def ask() -> bool:
+            with store.transaction(self.account_id) as tx:
+                return stage.waits_for is not None and stage.waits_for(tx, run, now) is not None
+
+        return await asyncio.to_thread(ask)
+
+
+class PollTrigger(BaseTrigger):
+    """Looks at the outside whenever the stage says it is due, and fires when it says that it is over.
+
+    It fires too when the run is paused, cancelled or no longer live (the task then decides), and when the
+    outside cannot be looked at. When a look is due is read from the stage itself, so nothing is lost with a
+    triggerer.
+    """
+
+    def __init__(self, account_id: int, run_id: int, workflow: str, stage: str) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.run_id = run_id
+        self.workflow = workflow
+        self.stage = stage
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """See BaseTrigger."""
+        values = {
+            "account_id": self.account_id, "run_id": self.run_id, "workflow": self.workflow,
+            "stage": self.stage,
+        }  # fmt: skip
+        return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll until it is over."""
+        store = connections.store_at(await connections.adatabase_url())
+        failing_since: float | None = None
+        while True:
+            try:
+                event = await self._watch(store)
+                yield TriggerEvent(event)
+                return
+            except TransientError as error:
+                loop_time = asyncio.get_running_loop().time()
+                failing_since = failing_since if failing_since is not None else loop_time
+                if loop_time - failing_since > PATIENCE_SECONDS:
+                    yield TriggerEvent({"status": "again"})
+                    return
+                self.log.warning("%s; looking again", error)
+                await asyncio.sleep(min(60.0, error.retry_after or POLL_SECONDS))
+            except PressroomError as error:
+                yield TriggerEvent({"status": "failed", "error": str(error)})
+                return
+
+    async def _watch(self, store: Store) -> dict[str, Any]:
+        row, run, stage = await asyncio.to_thread(_subject, store, self.workflow, self.run_id, self.stage)
+        if stage.poll is None:
+            raise TypeError(f"the stage {stage.name} has nothing to poll")
+        async with watching_tools(store, row, run) as (tools_for, clock):
+            scope = Scope(run.account_id, run.workflow_id, run.id, stage.name, "poll")
+            while True:
+                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+                if ended(state) or state.paused:
+                    return {"status": state.status}
+                due = await stage.poll(store, run, tools_for(scope))
+                if due is None:
+                    return {"status": "over"}
+                steered = await self._until(store, clock, due)
+                if steered is not None:
+                    return {"status": steered}
+
+    async def _until(self, store: Store, clock: Clock, due: datetime) -> str | None:
+        """Wait; the status of a run that is not to go on cuts it short."""
+        while await clock.now() < due:
+            await asyncio.sleep(POLL_SECONDS)
+            state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+            if ended(state) or state.paused:
+                return state.status
+        return None
+
+
+class GateTrigger(BaseTrigger):
+    """Fires when an item's gate has its outcome, or when the run is not to go on."""
+
+    def __init__(self, account_id: int, run_id: int, item_id: int, step: str) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.run_id = run_id
+        self.item_id = item_id
+        self.step = step
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """See BaseTrigger."""
+        values = {
+            "account_id": self.account_id,
+            "run_id": self.run_id,
+            "item_id": self.item_id,
+            "step": self.step,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll the gate's row."""
+        store = connections.store_at(await connections.adatabase_url())
+        while True:
+            try:
+                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+                outcome = await asyncio.to_thread(self._outcome, store)
+            except TransientError as error:
+                self.log.warning("%s; looking again", error)
+            else:
+                if ended(state) or outcome is not None:
+                    yield TriggerEvent({"outcome": outcome})
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _outcome(self, store: Store) -> str | None:
+        with store.transaction(self.account_id) as tx:
+            return gates.gate_of(tx, self.item_id, self.step).outcome
+
+
+def ended(state: control.RunState) -> bool:
+    """Whether what waits for the run waits in vain."""
+    return not state.live or state.cancel_requested
+
+
+def look(store: Store, account_id: int, run_id: int) -> control.RunState:
+    """The run's state; its lease is renewed when that is due."""
+    with store.transaction(account_id) as tx:
+        state = control.get(tx, run_id)
+        if state.live and state.lease_until - datetime.now(UTC) < control.LEASE - control.RENEW_EVERY:
+            control.renew(tx, run_id)
+        return state
+
+
+def _subject(
+    store: Store, name: str, run_id: int, stage: str | None
+) -> tuple[WorkflowRow, Run, Stage[Any, Any]]:
+    with store.transaction() as tx:
+        row = workflow(tx, name)
+    with store.transaction(row.account_id) as tx:
+        state = control.get(tx, run_id)
+    return row, row.run(run_id, dict(state.params)), pipeline_of(row.workflow).stage(str(stage))

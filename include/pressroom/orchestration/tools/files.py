@@ -1,0 +1,74 @@
+"""Files that flows read, from any storage that Airflow knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.fetching import FileEntry, FilesFetch, FileSource
+from pressroom.orchestration.tools import connections
+
+MOST_FILES = 10_000
+
+
+class ObjectStorageFiles:
+    """See FileSource."""
+
+    def __init__(self, settings: FilesFetch) -> None:
+        self._root = ObjectStoragePath(settings.path, conn_id=settings.connection)
+
+    def entries(self) -> Sequence[FileEntry]:
+        """See FileSource. Raises PermanentError when the folder is not there."""
+        base = str(self._root).rstrip("/")
+        try:
+            if not self._root.is_dir():
+                raise PermanentError(f"{base}: there is no such folder")
+            found: list[FileEntry] = []
+            for path in self._root.rglob("*"):
+                if len(found) >= MOST_FILES:
+                    raise PermanentError(f"{base}: holds more than {MOST_FILES} files")
+                if path.is_file():
+                    stat: Any = path.stat()
+                    found.append(
+                        FileEntry(str(path).removeprefix(f"{base}/"), int(stat.st_size), _when(stat))
+                    )
+            return found
+        except PermissionError:
+            raise PermanentError(f"{base}: may not be read") from None
+        except OSError as error:
+            raise TransientError(
+                f"{base}: cannot be read: {error.strerror or type(error).__name__}"
+            ) from None
+
+    def read(self, name: str, most: int) -> bytes:
+        """See FileSource."""
+        path = self._root / name
+        try:
+            with path.open("rb") as file:
+                return bytes(file.read(most))
+        except (FileNotFoundError, PermissionError):
+            raise PermanentError(f"{name}: is not there any more, or may not be read") from None
+        except OSError as error:
+            raise TransientError(
+                f"{name}: cannot be read: {error.strerror or type(error).__name__}"
+            ) from None
+
+
+def _when(stat: Any) -> datetime | None:
+    moment = getattr(stat, "st_mtime", None)
+    return datetime.fromtimestamp(moment, UTC) if moment else None
+
+
+def file_source(settings: FilesFetch) -> FileSource:
+    """The files below a fetch step's folder. Raises ConfigurationError where flows may not read."""
+    roots = [root.rstrip("/") for root in connections.permitted("pressroom_file_roots")]
+    path = settings.path.rstrip("/")
+    if ".." in path.split("/") or not any(path == root or path.startswith(f"{root}/") for root in roots):
+        raise ConfigurationError(
+            f"flows may not read {settings.path}: add its root to the Airflow variable pressroom_file_roots"
+        )
+    return ObjectStorageFiles(settings)

@@ -1,0 +1,69 @@
+"""Media in Airflow's object storage: a local folder, s3://, gs:// and whatever else it is set up for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from airflow.sdk import ObjectStoragePath
+
+from pressroom.adapters.storage.media import MediaFiles, media_name, public_url
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.model import MediaStore
+
+
+def media_store(root: str, public_base: str = "") -> MediaStore:
+    """The store at a URL, which others find at ``public_base``, if anywhere. A folder is written by our own
+    adapter: with Airflow's path, a file would not appear whole or not at all.
+    """
+    parts = urlsplit(root)
+    if parts.scheme in ("", "file"):
+        return MediaFiles(Path(unquote(parts.path)), public_base)
+    return ObjectStorageMedia(root, public_base)
+
+
+class ObjectStorageMedia:
+    """A MediaStore under a root URL. The same bytes have the same name, so they are stored once."""
+
+    def __init__(self, root: str, public_base: str = "") -> None:
+        self._public_base = public_base
+        try:
+            self._root = ObjectStoragePath(root)
+        except (ValueError, ImportError) as error:
+            scheme = urlsplit(root).scheme
+            raise ConfigurationError(
+                f"media cannot be kept at {scheme}://…: install the Airflow provider for it"
+            ) from error
+
+    def put(self, data: bytes, media_type: str) -> str:
+        """Store and return the URL. See MediaStore."""
+        path = self._root / media_name(data, media_type)
+        try:
+            # Object storage shows a whole object or none, so one that is there is complete.
+            if not path.exists():
+                path.write_bytes(data)
+        except (PermissionError, FileNotFoundError) as error:
+            raise ConfigurationError(
+                f"media cannot be written under {self._root}: {error.strerror or 'refused'}"
+            ) from error
+        except OSError as error:
+            raise TransientError(
+                f"media cannot be written under {self._root}: {error.strerror or type(error).__name__}"
+            ) from error
+        return str(path)
+
+    def get(self, url: str) -> bytes:
+        """See MediaStore."""
+        if not url.startswith(f"{str(self._root).rstrip('/')}/"):
+            raise PermanentError("that is no medium of this store")
+        path = ObjectStoragePath(url)
+        try:
+            return bytes(path.read_bytes())
+        except FileNotFoundError:
+            raise PermanentError(f"the medium {path.name} is not there any more") from None
+        except OSError as error:
+            raise TransientError(f"the medium {path.name} cannot be read: {type(error).__name__}") from error
+
+    def public_url(self, url: str) -> str:
+        """See MediaStore."""
+        return public_url(url, str(self._root), self._public_base)

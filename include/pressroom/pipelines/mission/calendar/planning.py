@@ -1,0 +1,264 @@
+"""The shape of an editorial calendar: how many slots, when, where, and what each of them decides.
+
+No model has a say in this. ``plan_calendar`` turns a plan and the weights that were learned into slots:
+
+* **How many**: ``posts_per_day`` for every local day of the window that the cadence permits. Where only a
+  part of a day's times lies in the window (it starts at noon, or ``earliest`` has cut it), that part counts:
+  what is planned is posts_per_day × the days' shares that are left, rounded, and at least one.
+* **Platforms** take turns: their shares differ by one at most, unless a platform has no time left.
+* **Days**: ``daily`` and ``weekdays`` give every whole day the same number. ``flexible`` shares a platform's
+  posts out by its weekday weights: at most twice posts_per_day on one day, and no day without a post while
+  another has two.
+* **Times**: drawn by weight, each once a day and platform. When a day needs more posts than there are times,
+  further ones follow within the hour.
+* **Pillars**: shares of base weight × learned weight, turned into numbers by largest remainder. No pillar
+  falls below a quarter of its base share.
+* **Everything else**: each level gets its share of the slots by weight, rounded up or down by chance.
+
+The learner's weights are each level's probability of being the best: to draw by them is Thompson sampling.
+**Exploration** comes on top: a stated share of the slots takes the level of one factor from all levels alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pressroom.domain.errors import ConfigurationError, PastDate
+from pressroom.domain.missions import Mission
+from pressroom.domain.social import Platform
+from pressroom.domain.strategy import FACTORS, WEEKDAYS, Slot, Weights
+from pressroom.pipelines.mission.calendar.local_time import replan
+from pressroom.pipelines.mission.calendar.openings import Openings, openings
+from pressroom.pipelines.mission.calendar.placing import Placed, largest_remainders, place
+from pressroom.pipelines.mission.writing.exclusions import excluded
+
+__all__ = [
+    "Levels",
+    "Plan",
+    "Usual",
+    "excluded",
+    "levels_of",
+    "plan_calendar",
+    "planned_count",
+    "replan",
+]
+
+Levels = Mapping[Platform, Mapping[str, Sequence[str]]]
+"""platform → factor → the levels to choose from, in order."""
+
+PILLAR_FLOOR = 0.25
+"""What a pillar keeps of its base share, however badly it does."""
+
+EXPLORE_FROM = 5
+"""Calendars of so many slots have at least one that explores."""
+
+_DRAWN = ("format", "length", "hashtags", "visual")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a calendar has to keep to.
+
+    ``start``, ``end``: the cycle's window, aware, the end not in it. ``posts_per_day``: over all platforms.
+    ``levels``: see ``levels_of``. ``pillar_weights``: pillar → base share; they sum to 1.
+    ``exploration_share``: of the slots, 0 for none. ``earliest``: aware; there is no slot before it.
+    """
+
+    start: datetime
+    end: datetime
+    timezone: str
+    platforms: Sequence[Platform]
+    posts_per_day: int
+    levels: Levels
+    pillar_weights: Mapping[str, float]
+    exploration_share: float
+    earliest: datetime
+    cadence: Literal["flexible", "daily", "weekdays"] = "flexible"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which days and times are meant."""
+        return ZoneInfo(self.timezone)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a platform's posts choose from. ``times``: local, "HH:MM", unless the mission names its own."""
+
+    times: Sequence[str]
+    formats: Sequence[str]
+    lengths: Sequence[str] = ("short", "long")
+    hashtags: Sequence[str] = ("few", "many")
+    visual: Sequence[str] = ("with", "without")
+
+
+def levels_of(mission: Mission, pillars: Sequence[str], usual: Callable[[Platform], Usual]) -> Levels:
+    """The levels of every factor but ``topic``, for each of the mission's platforms."""
+    own = [f"{one:%H:%M}" for one in sorted(set(mission.constraints.posting_times))]
+    days = WEEKDAYS[:5] if mission.constraints.cadence == "weekdays" else WEEKDAYS
+
+    def of(platform: Platform) -> Mapping[str, Sequence[str]]:
+        one = usual(platform)
+        return {
+            "weekday": days,
+            "time": tuple(own or one.times),
+            "format": tuple(one.formats),
+            "pillar": tuple(pillars),
+            "length": tuple(one.lengths),
+            "hashtags": tuple(one.hashtags),
+            "visual": tuple(one.visual),
+        }
+
+    return {platform: of(platform) for platform in mission.platforms}
+
+
+def planned_count(plan: Plan) -> int:
+    """How many slots the calendar will have; 0 when the window has no room at all."""
+    return _count(plan, _openings(plan))
+
+
+def plan_calendar(plan: Plan, weights: Weights, seed: int) -> list[Slot]:
+    """The calendar, by time. The same plan, weights and seed give the same one.
+
+    Raises PastDate when the window had room, but none after ``earliest``; ConfigurationError when it had none
+    to begin with (a weekend, with posts on weekdays only).
+    """
+    open_times = _openings(plan)
+    count = _count(plan, open_times)
+    if not count:
+        raise _no_room(plan)
+    dice = np.random.default_rng(seed)
+    first = int(dice.integers(len(plan.platforms)))
+    platforms = [plan.platforms[(first + turn) % len(plan.platforms)] for turn in range(count)]
+    explores = _exploring(plan, platforms, dice)
+    placed = place(plan, platforms, explores, open_times, weights, dice)
+    choices = _contents(plan, placed, explores, weights, dice)
+    slots = [
+        Slot(
+            at=one.at,
+            day=one.at.astimezone(plan.zone).date(),
+            time=one.at.astimezone(plan.zone).time(),
+            platform=one.platform,
+            choices={factor: level for factor in FACTORS if (level := {**one.choices, **chosen}.get(factor))},
+            explores=explored,
+        )
+        for one, chosen, explored in zip(placed, choices, explores, strict=True)
+    ]
+    return sorted(slots, key=lambda slot: (slot.at, slot.platform))
+
+
+def _openings(plan: Plan) -> Openings:
+    return openings(
+        max(plan.start, plan.earliest),
+        plan.end,
+        plan.zone,
+        {platform: plan.levels[platform]["time"] for platform in plan.platforms},
+        working_days=plan.cadence == "weekdays",
+    )
+
+
+def _count(plan: Plan, open_times: Openings) -> int:
+    exact = plan.posts_per_day * sum(open_times.share(day) for day in open_times.days)
+    if exact <= 0:
+        return 0
+    return min(max(1, math.floor(exact + 0.5)), open_times.room)
+
+
+def _no_room(plan: Plan) -> Exception:
+    if planned_count(_from_the_start(plan)):
+        return PastDate(f"no posting time is left from {plan.earliest:%Y-%m-%d %H:%M %Z} to the cycle's end")
+    return ConfigurationError(
+        f"there is no posting time between {plan.start:%Y-%m-%d %H:%M %Z} and {plan.end:%Y-%m-%d %H:%M %Z}"
+        f" with the cadence {plan.cadence}"
+    )
+
+
+def _from_the_start(plan: Plan) -> Plan:
+    return Plan(**{**vars(plan), "earliest": plan.start})
+
+
+def _exploring(plan: Plan, platforms: Sequence[Platform], dice: np.random.Generator) -> list[str | None]:
+    """For each slot the factor that it explores. The factors take turns, in an order drawn anew each time."""
+    count = len(platforms)
+    number = math.floor(plan.exploration_share * count + 0.5)
+    if plan.exploration_share > 0 and count >= EXPLORE_FROM:
+        number = max(1, number)
+    found: list[str | None] = [None] * count
+    turns = [str(factor) for factor in dice.permutation([factor for factor in FACTORS if factor != "topic"])]
+    for index in dice.choice(count, size=min(number, count), replace=False):
+        free = _free_factors(plan, platforms[index])
+        factor = next((factor for factor in turns if factor in free), None)
+        if factor is not None:
+            found[index] = factor
+            turns.remove(factor)
+            turns.append(factor)
+    return found
+
+
+def _free_factors(plan: Plan, platform: Platform) -> set[str]:
+    """The factors in which a platform's slots have a choice."""
+    levels = {**plan.levels[platform], "pillar": list(plan.pillar_weights)}
+    free = {factor for factor, among in levels.items() if len(among) > 1 and factor in FACTORS}
+    return (free | {"weekday"} if plan.cadence == "flexible" else free - {"weekday"}) - {"topic"}
+
+
+def _contents(
+    plan: Plan,
+    placed: Sequence[Placed],
+    explores: Sequence[str | None],
+    weights: Weights,
+    dice: np.random.Generator,
+) -> list[dict[str, str]]:
+    """What each slot decides besides its place."""
+    chosen: list[dict[str, str]] = [{} for _ in placed]
+    for platform in plan.platforms:
+        own = [index for index, one in enumerate(placed) if one.platform == platform]
+        among = {**plan.levels[platform], "pillar": list(plan.pillar_weights)}
+        for factor in ("pillar", *_DRAWN):
+            levels = among.get(factor, ())
+            if not levels:
+                continue
+            learned = weights.get(platform, {}).get(factor, {})
+            wishes = [max(0.0, learned.get(level, 1.0)) for level in levels]
+            trying = [index for index in own if explores[index] == factor]
+            for index in trying:
+                chosen[index][factor] = levels[int(dice.integers(len(levels)))]
+            rest = [index for index in own if explores[index] != factor]
+            if factor == "pillar":
+                shares = _pillar_shares([plan.pillar_weights[level] for level in levels], wishes)
+                numbers = largest_remainders(shares, len(rest), dice)
+            else:
+                numbers = _by_chance(wishes, len(rest), dice)
+            decided = [level for level, number in zip(levels, numbers, strict=True) for _ in range(number)]
+            for index, place_in_list in zip(rest, dice.permutation(len(rest)), strict=True):
+                chosen[index][factor] = decided[place_in_list]
+    return chosen
+
+
+def _pillar_shares(base: Sequence[float], learned: Sequence[float]) -> list[float]:
+    """Shares that sum to 1, none below the floor."""
+    wished = [one * weight for one, weight in zip(base, learned, strict=True)]
+    total = sum(wished)
+    if total <= 0:
+        wished, total = list(base), sum(base)
+    return [
+        PILLAR_FLOOR * one / sum(base) + (1 - PILLAR_FLOOR) * wish / total
+        for one, wish in zip(base, wished, strict=True)
+    ]
+
+
+def _by_chance(wishes: Sequence[float], count: int, dice: np.random.Generator) -> list[int]:
+    """Numbers that add up to ``count``, each within one of its share, and equal to it on average."""
+    total = sum(wishes)
+    shares = [wish / total for wish in wishes] if total > 0 else [1 / len(wishes)] * len(wishes)
+    # Systematic sampling: marks at equal distances, from a start that is drawn.
+    edges = np.floor(np.cumsum([0.0, *shares]) * count + dice.random())
+    edges[-1] = edges[0] + count
+    return [int(number) for number in np.diff(np.minimum(edges, edges[-1]))]

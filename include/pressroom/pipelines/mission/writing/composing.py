@@ -1,0 +1,266 @@
+"""Words → a post as it will be published. Deterministic: what is merely too long is cut here, with no model's
+help.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import regex
+
+from pressroom.domain.platforms import HASHTAG, PlatformRules, fits, hashtags_in, rules
+from pressroom.domain.social import Platform
+from pressroom.domain.text import to_json
+from pressroom.pipelines.answers import clip, plain, says_something
+from pressroom.pipelines.mission.writing.strategy_answers import hashtag
+
+HEADLINE_CHARS = 100
+CTA_CHARS = 120
+HASHTAG_CHARS = 40
+LEAST_TEXT = 60
+"""Characters of text that hashtags must leave room for."""
+
+_HANDLE = re.compile(r"(?<![\w@./])@(\w(?:[\w.-]{0,48}\w)?)")
+_LAST_TAGS = regex.compile(r"(?:\s*(?<![\w&/#])#(?=\w*\p{L})\w+)+\s*$")
+_LINK = re.compile(r"(?:https?://|\bwww\.)\S*[^\s.,;:!?)\]\"'\u201d\u2019]", re.IGNORECASE)
+_ITEM = re.compile(r"^\s*\d{1,2}[.)]\s+(?=\D)")
+_NEXT_ITEM = re.compile(r"\s2[.)]\s")
+_NUMBERED = re.compile(r"^\s*\(?(\d{1,2})\s*(?:/\s*\d{0,2}\s*[).:-]?|[.):])\s+")
+_SENTENCE_END = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)]*(?=\s)|[\u3002\uff01\uff1f][\u300d\u300f\u201d]*")
+_SPACE = re.compile(r"\s+")
+_TRAILING = " ,;:-\u2013\u2014"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the model wrote, cleaned. ``texts``: the body, an article's paragraphs, or a thread's parts."""
+
+    headline: str
+    texts: Sequence[str]
+    cta: str
+    hashtags: Sequence[str]
+    mentions: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A post as it would go out. ``options``: what one platform alone knows."""
+
+    platform: Platform
+    format: str
+    parts: Sequence[str]
+    hashtags: Sequence[str]
+    mentions: Sequence[str]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def links_in(texts: Collection[str]) -> set[str]:
+    """Every address in some texts."""
+    return {link for text in texts for link in _LINK.findall(text)}
+
+
+def handles_in(texts: Collection[str]) -> list[str]:
+    """Every @name of some texts, each once."""
+    found = {name.casefold(): f"@{name}" for text in texts for name in _HANDLE.findall(text)}
+    return list(found.values())
+
+
+def clean(
+    headline: str,
+    texts: Sequence[str],
+    cta: str,
+    hashtags: Sequence[str],
+    mentions: Sequence[str],
+    *,
+    handles: Sequence[str] = (),
+    links: Collection[str] = (),
+) -> Words:
+    """Plain text, without hashtags and numbering of the model's own: those are put where they belong.
+
+    ``handles`` and ``links``: the @names and addresses that it was told. Of its own it can only invent some:
+    an invented address goes, and the @ of a name that would be a stranger's.
+    """
+    tags = [tag for text in hashtags if (tag := _tag(text))]
+    known = {name.casefold(): name for name in handles}
+    named = [known.get(f"@{plain(text).lstrip('@').casefold()}") for text in mentions]
+    numbers = [_NUMBERED.match(text) for text in texts]
+    if len(texts) > 1 and all(found and int(found[1]) == at for at, found in enumerate(numbers, start=1)):
+        texts = [_NUMBERED.sub("", text) for text in texts]
+    bodies = [_once(_bare(text, known, links)) for text in texts]
+    return Words(
+        clip(_bare(headline, known, links), HEADLINE_CHARS),
+        [text for text in bodies if says_something(text, 4)],
+        clip(_bare(cta, known, links), CTA_CHARS),
+        list({tag.casefold(): tag for tag in reversed(tags)}.values())[::-1],
+        list(dict.fromkeys(name for name in named if name)),
+    )
+
+
+def _tag(text: str) -> str:
+    """A word as a hashtag; '' for what is none: an address, a number, a sentence."""
+    told = _ITEM.sub("", plain(text).lstrip("#"))
+    tag = "" if _LINK.search(told) else hashtag(told)
+    digits = sum(char.isdigit() for char in tag)
+    return tag if len(tag) <= HASHTAG_CHARS and 3 * digits < len(tag) else ""
+
+
+def _bare(text: str, handles: Mapping[str, str], links: Collection[str]) -> str:
+    """One line: hashtags at the end go, those within it become words; so do the names of strangers."""
+    told = _LINK.sub(lambda link: link[0] if link[0] in links else "", _LAST_TAGS.sub("", plain(text)))
+    told = HASHTAG.sub(lambda tag: str(tag[0])[1:], told)
+    told = _HANDLE.sub(lambda name: handles.get(name[0].casefold(), name[1]), told)
+    return plain(told if _NEXT_ITEM.search(told) else _ITEM.sub("", told))
+
+
+def _once(text: str) -> str:
+    """The text with each of its sentences once: small models repeat themselves."""
+    ends = [0, *(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
+    found: dict[str, str] = {}
+    for start, end in pairwise(ends):
+        found.setdefault(text[start:end].strip().casefold(), text[start:end])
+    return "".join(found.values()).strip()
+
+
+def compose(
+    words: Words,
+    platform: Platform,
+    kind: str,
+    *,
+    pillar_tag: str,
+    many_hashtags: bool,
+    disclosures: Sequence[str] = (),
+) -> Composed:
+    """The post for one platform: text, call to action, disclosures, mentions, hashtags, in this order.
+
+    The pillar's hashtag comes first, so that a series can be found. ``disclosures``: those that the words
+    lack; they are never cut, and where the platform takes few hashtags, those among them take the place of
+    others. A thread's parts are numbered. Its disclosures stand in the first part, where reading begins; call
+    to action, mentions and hashtags in the last.
+    """
+    own = rules(platform)
+    texts = _texts(words, kind, own)
+    threaded = len(texts) > 1
+    if threaded:
+        texts = [f"{number}/{len(texts)} {text}" for number, text in enumerate(texts, start=1)]
+    first = _joined("\n\n", texts[:1])
+    told = " ".join(disclosures)
+    parts = [
+        with_tail(first, told if threaded else "", platform),
+        *(fit(text, platform) for text in texts[1:-1]),
+    ]
+    said = " ".join([*texts, words.cta]).casefold()
+    extras = " ".join(name for name in words.mentions if name.casefold() not in said)
+    tags = _tags(words, own, pillar_tag, many=many_hashtags, others=0 if threaded else len(hashtags_in(told)))
+    ending, tags = _ending(
+        texts[-1] if texts else "", words.cta, [extras] if threaded else [told, extras], tags, platform
+    )
+    options = {"title": clip(words.headline, own.title)} if own.title is not None and words.headline else {}
+    return Composed(platform, kind, [*parts, ending] if threaded else [ending], tags, words.mentions, options)
+
+
+def _texts(words: Words, kind: str, own: PlatformRules) -> list[str]:
+    """The texts of the post's parts."""
+    texts = list(words.texts)
+    if kind == "thread":
+        return texts[: own.thread_parts] if len(texts) > 1 else _halves(texts)
+    if kind == "article":
+        opening = texts[0][: len(words.headline)] if texts else ""
+        repeated = opening.casefold() == words.headline.casefold()
+        once = list(dict.fromkeys(texts))
+        return [_joined("\n\n", [*([] if repeated else [words.headline]), *once])] if once else []
+    return [" ".join(texts)] if texts else []
+
+
+def _halves(texts: list[str]) -> list[str]:
+    """A single text as a thread of two, where it has two sentences."""
+    ends = [found.end() for text in texts for found in _SENTENCE_END.finditer(text)]
+    if not ends:
+        return texts
+    middle = min(ends, key=lambda end: abs(end - len(texts[0]) // 2))
+    return [half for half in (texts[0][:middle].strip(), texts[0][middle:].strip()) if half]
+
+
+def _tags(words: Words, own: PlatformRules, pillar_tag: str, *, many: bool, others: int) -> list[str]:
+    wanted = own.many if many else own.few
+    if own.hashtags_most is not None:
+        wanted = max(0, min(wanted, own.hashtags_most - others))
+    rest = [tag for tag in words.hashtags if tag.casefold() != pillar_tag.casefold()]
+    return [tag for tag in [pillar_tag, *rest] if tag][:wanted]
+
+
+def _ending(
+    text: str, cta: str, extras: Sequence[str], tags: Sequence[str], platform: Platform
+) -> tuple[str, list[str]]:
+    """The last part, and the hashtags in it. Where not all of it fits, the call to action goes first, then
+    sentences of the text; hashtags only where they would leave hardly any text.
+    """
+    for number in range(len(tags), -1, -1):
+        kept = list(tags[:number])
+        tail = _joined("\n\n", [*extras, " ".join(kept)])
+        asked = _joined("\n\n", [_joined("\n\n" if "\n\n" in text else " ", [text, cta]), tail])
+        if number == len(tags) and fits(platform, asked):
+            return asked, kept
+        shorter = with_tail(text, tail, platform)
+        if number == 0 or len(shorter) - len(tail) >= min(len(text), LEAST_TEXT):
+            break
+    return shorter, kept
+
+
+def with_tail(text: str, tail: str, platform: Platform) -> str:
+    """The text with something after it that is never cut."""
+    rest = f"\n\n{tail}" if tail else ""
+    return f"{fit(text, platform, rest)}{rest}".strip()
+
+
+def permitted(text: str, forbidden: Callable[[str], bool]) -> str:
+    """The text without the sentences that are forbidden."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    starts = [0, *ends]
+    sentences = [text[start:end].strip() for start, end in zip(starts, [*ends, len(text)], strict=True)]
+    return " ".join(sentence for sentence in sentences if sentence and not forbidden(sentence))
+
+
+def fit(text: str, platform: Platform, rest: str = "") -> str:
+    """The text so that it fits into one part, with ``rest`` behind it.
+
+    Whole sentences while a good part of it is left, else cut between words; between characters where there
+    are no words, as in Chinese. '' when not even that fits.
+    """
+    if fits(platform, f"{text}{rest}"):
+        return text
+
+    def longest(ends: Sequence[int], mark: str) -> str:
+        def cut(end: int) -> str:
+            return f"{text[:end].rstrip(_TRAILING)}{mark}"
+
+        at = bisect_left(ends, 1, key=lambda end: int(not fits(platform, f"{cut(end)}{rest}")))
+        return cut(ends[at - 1]) if at else ""
+
+    sentences = longest([found.end() for found in _SENTENCE_END.finditer(text)], "")
+    words = longest([found.start() for found in _SPACE.finditer(text) if found.start()], "\u2026")
+    characters = longest([found.end() for found in regex.finditer(r"\X", text)], "\u2026")
+    if len(words) * 2 < len(characters):
+        words = characters
+    return sentences if len(sentences) * 3 >= len(words) else words
+
+
+def _joined(between: str, texts: Sequence[str]) -> str:
+    return between.join(text for text in texts if text)
+
+
+def content_hash(
+    platform: str,
+    kind: str,
+    parts: Sequence[str],
+    options: Mapping[str, str],
+    media_url: str | None,
+    media_alt: str = "",
+) -> str:
+    """SHA-256 over everything that would be published: what an approval is bound to."""
+    facts = [platform, kind, list(parts), dict(sorted(options.items())), media_url, media_alt]
+    return hashlib.sha256(to_json(facts).encode()).hexdigest()

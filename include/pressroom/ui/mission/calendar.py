@@ -1,0 +1,226 @@
+"""A cycle's calendar and its results, as a page shows them. Pure functions."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from pressroom.domain.public_ids import CONTENT, public_id
+from pressroom.pipelines.mission.results.kpis import Result, Totals, totals
+from pressroom.ui.mission.facts import CycleRow, Facts, PostRow, PublicationRow, SlotRow
+
+_PUBLICATION = {
+    "attempting": "being sent",
+    "accepted": "scheduled",
+    "confirmed": "published",
+    "failed": "failed",
+    "unknown": "unknown",
+    "withdrawn": "taken back",
+}
+"""What a publication's status means for its post; while it is planned, the post's own status stands."""
+
+_TONES = {
+    "published": "good",
+    "scheduled": "calm",
+    "failed": "bad",
+    "rejected": "bad",
+    "unknown": "doubt",
+    "being sent": "doubt",
+    "pending review": "doubt",
+}
+"""How a status is coloured; every other one has no colour."""
+
+MOST_DAYS = 70
+"""Days up to which a cycle shows its empty ones too, so that a column is one weekday."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What became of a post, in one word or two, and the colour that goes with it."""
+
+    label: str
+
+    @property
+    def tone(self) -> str:
+        """good, calm, doubt, bad or plain."""
+        return _TONES.get(self.label, "plain")
+
+
+@dataclass(frozen=True)
+class Post:
+    """A post in its slot. ``mark``: top or under when it stands out, otherwise ''."""
+
+    row: PostRow
+    slot: SlotRow
+    cycle: CycleRow
+    at: datetime
+    standing: Standing
+    publications: Sequence[PublicationRow]
+    result: Result | None
+    mark: str
+
+    @property
+    def page(self) -> str:
+        """The name of its page."""
+        return f"post-{self.row.id}.html"
+
+    @property
+    def rate(self) -> float | None:
+        """Engagements per hundred impressions."""
+        return totals([self.result]).engagement_rate if self.result else None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A slot of a day with its posts: none before it is written, two when there are variants."""
+
+    slot: SlotRow
+    at: datetime
+    posts: Sequence[Post]
+
+    @property
+    def standing(self) -> Standing:
+        """Of a slot without a post."""
+        return Standing("failed" if self.slot.error else "not written yet")
+
+
+@dataclass(frozen=True)
+class Day:
+    """A local date."""
+
+    date: date
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A cycle's days. ``last``: its last local date; ``counts``: how many posts stand how, most first."""
+
+    cycle: CycleRow
+    first: date
+    last: date
+    days: Sequence[Day]
+    slots: int
+    counts: Sequence[tuple[Standing, int]]
+    pillars: Sequence[tuple[str, str]]
+    tone: str
+    planned: str
+
+    @property
+    def posts(self) -> list[Post]:
+        """Every post, by time."""
+        return [post for day in self.days for entry in day.entries for post in entry.posts]
+
+
+@dataclass(frozen=True)
+class CycleResult:
+    """What a cycle's posts reached. ``final``: its last look was taken."""
+
+    cycle: CycleRow
+    totals: Totals
+    final: bool
+
+    @property
+    def each(self) -> float | None:
+        """Engagements a post; None before any is measured."""
+        return self.totals.engagements / self.totals.posts if self.totals.posts else None
+
+
+def standing(post: PostRow, publications: Sequence[PublicationRow]) -> Standing:
+    """What became of a post: what its latest publication says, if anything is under way."""
+    latest = publications[-1].status if publications else ""
+    return Standing(_PUBLICATION.get(latest) or post.status.replace("_", " "))
+
+
+def calendars(facts: Facts) -> list[Calendar]:
+    """One for every cycle, the latest first."""
+    return [_calendar(facts, cycle) for cycle in facts.cycles]
+
+
+def results(facts: Facts) -> list[CycleResult]:
+    """One for every cycle, the earliest first."""
+    own: dict[int, list[Result]] = defaultdict(list)
+    for result in facts.results.values():
+        own[result.cycle].append(result)
+    return [
+        CycleResult(cycle, totals(own[cycle.id]), cycle.measured_at is not None)
+        for cycle in reversed(facts.cycles)
+    ]
+
+
+def _calendar(facts: Facts, cycle: CycleRow) -> Calendar:
+    marks = _marks(cycle)
+    days: dict[date, list[Entry]] = defaultdict(list)
+    for slot in facts.slots.get(cycle.id, []):
+        at = facts.local(slot.at)
+        posts = [_post(facts, cycle, slot, row, marks) for row in facts.posts.get(slot.id, [])]
+        days[at.date()].append(Entry(slot, at, posts))
+    entries = [entry for of_day in days.values() for entry in of_day]
+    counts = Counter(
+        one for entry in entries for one in [post.standing for post in entry.posts] or [entry.standing]
+    )
+    first = facts.local(cycle.starts_at).date()
+    last = facts.local(cycle.ends_at - timedelta(microseconds=1)).date()
+    return Calendar(
+        cycle=cycle,
+        first=first,
+        last=last,
+        days=[Day(day, days[day]) for day in _dates(first, last, sorted(days))],
+        slots=len(entries),
+        counts=counts.most_common(),
+        pillars=_pillars(cycle.strategy or {}),
+        tone=str((cycle.strategy or {}).get("tone_guidelines") or ""),
+        planned=_planned(cycle.context),
+    )
+
+
+def _post(facts: Facts, cycle: CycleRow, slot: SlotRow, row: PostRow, marks: Mapping[str, str]) -> Post:
+    publications = facts.publications.get(row.id, [])
+    return Post(
+        row=row,
+        slot=slot,
+        cycle=cycle,
+        at=facts.local(slot.at),
+        standing=standing(row, publications),
+        publications=publications,
+        result=facts.results.get(row.id),
+        mark=marks.get(public_id(CONTENT, row.id), ""),
+    )
+
+
+def _marks(cycle: CycleRow) -> dict[str, str]:
+    """Public ids of the posts that stand out, by the latest snapshot."""
+    seen = cycle.snapshot or {}
+    under = dict.fromkeys(_words(seen.get("underperformers")), "under")
+    return under | dict.fromkeys(_words(seen.get("top_performers")), "top")
+
+
+def _dates(first: date, last: date, used: Sequence[date]) -> list[date]:
+    """The dates to show: all of a short cycle, those with slots of a long one; a late slot's in any case."""
+    start, end = min([first, *used]), max([last, *used])
+    number = (end - start).days + 1
+    return [start + timedelta(days=day) for day in range(number)] if number <= MOST_DAYS else list(used)
+
+
+def _pillars(strategy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and share, in percent."""
+    found = []
+    for pillar in strategy.get("content_pillars") or []:
+        weight = pillar.get("weight")
+        share = f"{100 * weight:.0f} %" if isinstance(weight, (int, float)) else ""
+        found.append((str(pillar.get("name", "")), share))
+    return found
+
+
+def _planned(context: Mapping[str, Any]) -> str:
+    """How many posts intake planned, when it said so."""
+    execution = context.get("execution_context")
+    planned = execution.get("total_posts_planned") if isinstance(execution, Mapping) else None
+    return f"{planned:,}" if isinstance(planned, int) else ""
+
+
+def _words(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []

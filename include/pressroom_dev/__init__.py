@@ -1,0 +1,1 @@
+"""Development tools, not deployed: the local runner, the simulator of Metricool, the demonstrations."""

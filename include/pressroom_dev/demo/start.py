@@ -1,0 +1,93 @@
+"""The services of this machine with the example definitions, and `up`, which keeps them running."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pressroom.definitions.applying import Action, apply
+from pressroom.definitions.importing import import_keywords
+from pressroom.definitions.loading import load
+from pressroom.store.database import Store
+from pressroom.store.migrate import migrate
+from pressroom.store.workflows import workflow
+from pressroom_dev.local.services import PROJECT, LocalServices, Report
+
+EXAMPLES = PROJECT / "examples"
+EXAMPLE_SITE = "home-coffee"
+
+Root = Annotated[Path, typer.Option(help="where data, logs and secrets are kept")]
+
+
+def up(root: Root = Path(".pressroom")) -> None:
+    """Start everything, print where it is, and stay until Ctrl-C."""
+    console = Console(highlight=False)
+    with services_at(root, console) as services:
+        info = services.info
+        console.print(
+            f"\n  Airflow    [bold]{info.airflow_url}[/]"
+            f"\n  user       {info.airflow_user}"
+            f"\n  password   {info.airflow_password}"
+            f"\n  database   in {root / 'local.json'}"
+            f"\n  logs       {info.logs}\n\nCtrl-C ends it.",
+            soft_wrap=True,
+        )
+        try:
+            services.wait()
+        except KeyboardInterrupt:
+            console.print("ending")
+
+
+def services_at(
+    root: Path,
+    console: Console,
+    *,
+    example: bool = False,
+    extra_env: Mapping[str, str] | None = None,
+    prepared: Callable[[Store], None] = lambda store: None,
+) -> LocalServices:
+    """The services of this machine. ``prepared``: called with the store before Airflow starts."""
+
+    def report(service: str, message: str) -> None:
+        console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {service:<10} {message}", soft_wrap=True)
+
+    def prepare(url: str) -> None:
+        applied = migrate(url)
+        if applied:
+            report("pressroom", f"schema: {', '.join(applied)}")
+        with Store(url) as store:
+            if example:
+                _apply_example(store, report)
+            prepared(store)
+
+    return LocalServices(root, report=report, prepare=prepare, extra_env=extra_env)
+
+
+def _apply_example(store: Store, report: Report) -> None:
+    changes = apply(store, load(EXAMPLES))
+    changed = [f"{change.kind} {change.slug}" for change in changes if change.action is not Action.UNCHANGED]
+    report("pressroom", f"examples applied: {', '.join(changed) or 'nothing has changed'}")
+    with store.transaction() as tx:
+        row = workflow(tx, EXAMPLE_SITE)
+    with store.transaction(row.account_id) as tx:
+        imported = import_keywords(
+            tx, row.workflow_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv"
+        )
+    report("pressroom", f"keywords: {imported.added} added, {imported.duplicates} known already")
+
+
+def say_who_wrote(console: Console, models: Sequence[str]) -> None:
+    """Name the models, and say what the bundled one is good for."""
+    if any("SmolLM2-135M" in model for model in models):
+        console.print(
+            "[yellow]Written by the bundled SmolLM2-135M, a model of 135 million parameters: it shows the"
+            " machinery, its sentences mean little.[/]"
+            " Set OPENAI_BASE_URL and OPENAI_API_KEY, or PRESSROOM_GGUF, for a better one."
+        )
+    elif models:
+        console.print(f"Written by {', '.join(models)}.")
