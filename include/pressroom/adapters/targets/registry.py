@@ -11,13 +11,13 @@ from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.text import did_you_mean
 
 HANDLERS: Mapping[str, tuple[str, str, str]] = {
-    "static_site": ("target_static_site", "StaticSiteSettings", "StaticSite"),
-    "wordpress": ("target_wordpress", "WordPressSettings", "WordPress"),
-    "webhook": ("target_webhook", "WebhookSettings", "Webhook"),
-    "pinterest": ("target_pinterest", "PinterestSettings", "PinterestTarget"),
-    "x": ("target_x", "XSettings", "XTarget"),
-    "bluesky": ("target_bluesky", "BlueskySettings", "BlueskyTarget"),
-    "metricool": ("target_metricool", "MetricoolTargetSettings", "MetricoolTarget"),
+    "static_site": ("static_site.target", "StaticSiteSettings", "StaticSite"),
+    "wordpress": ("wordpress.target", "WordPressSettings", "WordPress"),
+    "webhook": ("webhook", "WebhookSettings", "Webhook"),
+    "pinterest": ("pinterest", "PinterestSettings", "PinterestTarget"),
+    "x": ("x.target", "XSettings", "XTarget"),
+    "bluesky": ("bluesky.target", "BlueskySettings", "BlueskyTarget"),
+    "metricool": ("metricool.target", "MetricoolTargetSettings", "MetricoolTarget"),
 }
 """name → (module, class of its settings, class of its target)"""
 
@@ -35,6 +35,6 @@ def handler_of(name: str) -> Handler:
     if name not in HANDLERS:
         raise ConfigurationError(f"there is no handler {name!r}{did_you_mean(name, HANDLERS)}")
     module_name, settings_name, target_name = HANDLERS[name]
-    module = import_module(f"pressroom.adapters.{module_name}")
+    module = import_module(f"pressroom.adapters.targets.{module_name}")
     settings, target = getattr(module, settings_name), getattr(module, target_name)
     return Handler(name, lambda connection, fields: target(settings.from_connection(connection, **fields)))
