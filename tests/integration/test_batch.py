@@ -198,9 +198,9 @@ def test_finished_items_are_saved_in_groups_of_at_most_50(
     groups: list[int] = []
     commit = batch._Batch._commit
 
-    def spy(self: Any, group: Sequence[Any]) -> list[Saved]:
+    def spy(self: Any, tx: Tx, group: Sequence[Any]) -> list[Saved]:
         groups.append(len(group))
-        return commit(self, group)
+        return commit(self, tx, group)
 
     monkeypatch.setattr(batch._Batch, "_commit", spy)
     ids, run = world.clusters(120), world.run()

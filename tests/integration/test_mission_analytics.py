@@ -196,7 +196,7 @@ async def test_who_dies_after_a_step_of_writing_is_made_good_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(analytics, step, dies)
         world.outside.time = at
-        watch = analytics._watch(world.store, run)
+        watch = await world.store.run(world.account_id, analytics._watch, run)
         assert watch is not None
         seen = await analytics.process(watch, world.tools())
         with pytest.raises(KeyboardInterrupt), world.store.transaction(world.account_id) as tx:
@@ -418,7 +418,7 @@ async def test_without_a_cycle_there_is_nothing_to_do(world: ResultsWorld) -> No
 async def test_a_cycle_rolled_back_meanwhile_is_left_alone(world: ResultsWorld) -> None:
     run = world.cycle()
     world.post(run)
-    watch = analytics._watch(world.store, run)
+    watch = await world.store.run(world.account_id, analytics._watch, run)
     assert watch is not None
     seen = await analytics.process(watch, world.tools())
     world.sql("UPDATE cycles SET withdrawn_at = now()")

@@ -7,12 +7,13 @@ without one, and ``SYSTEM`` (no account) makes such statements match nothing.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg import errors as pg
@@ -29,6 +30,7 @@ from pressroom.domain.errors import (
 )
 from pressroom.domain.text import to_json
 
+P = ParamSpec("P")
 T = TypeVar("T")
 SYSTEM = -1
 CONNECT_SECONDS = 5
@@ -58,32 +60,32 @@ class Tx:
         self._connection = connection
         self.account = account
 
-    def all(self, name: str, row_type: type[T], **params: Any) -> list[T]:
+    def all(self, name: str, row_type: type[T], /, **params: Any) -> list[T]:
         """Every row, each as ``row_type(**columns)``."""
         with self._connection.cursor(row_factory=class_row(row_type)) as cursor:
             return cursor.execute(self._sql(name), self._params(params)).fetchall()
 
-    def maybe(self, name: str, row_type: type[T], **params: Any) -> T | None:
+    def maybe(self, name: str, row_type: type[T], /, **params: Any) -> T | None:
         """The first row, or None."""
         with self._connection.cursor(row_factory=class_row(row_type)) as cursor:
             return cursor.execute(self._sql(name), self._params(params)).fetchone()
 
-    def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
+    def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
         """Every row as a dict, for statements whose shape is their own documentation."""
         with self._connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(self._sql(name), self._params(params)).fetchall()
 
-    def values(self, name: str, **params: Any) -> list[Any]:
+    def values(self, name: str, /, **params: Any) -> list[Any]:
         """The first column of every row."""
         with self._connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(self._sql(name), self._params(params)).fetchall()
 
-    def value(self, name: str, **params: Any) -> Any:
+    def value(self, name: str, /, **params: Any) -> Any:
         """The first column of the first row, or None."""
         with self._connection.cursor(row_factory=scalar_row) as cursor:
             return cursor.execute(self._sql(name), self._params(params)).fetchone()
 
-    def run(self, name: str, **params: Any) -> int:
+    def run(self, name: str, /, **params: Any) -> int:
         """Execute and return the number of rows touched."""
         return self._connection.execute(self._sql(name), self._params(params)).rowcount
 
@@ -161,6 +163,20 @@ class Store:
                 raise
             raise ours from error
 
+    async def run(
+        self, account: int, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """``work(tx, ...)`` in a transaction of the account, in a thread: how async code uses the database.
+
+        Raises as ``transaction`` does.
+        """
+
+        def inside() -> T:
+            with self.transaction(account) as tx:
+                return work(tx, *args, **kwargs)
+
+        return await asyncio.to_thread(inside)
+
     def _ours(self, error: Exception) -> PressroomError | None:
         """What a foreign error means to us; None: a mistake of ours, to be seen as it is."""
         kind = type(error).__name__
@@ -178,7 +194,7 @@ class Store:
             case pg.DiskFull() | pg.OutOfMemory():
                 return TransientError(f"Postgres at {self._where} is out of room: {kind}")
             case psycopg.DataError() | UnicodeEncodeError():
-                return PermanentError(f"a value is none that the database can hold: {kind}")
+                return PermanentError(f"the database cannot store one of the values: {kind}")
             case psycopg.OperationalError():
                 return TransientError(f"lost Pressroom's database at {self._where}: {kind}")
             case psycopg.IntegrityError() if not isinstance(error, pg.CheckViolation):

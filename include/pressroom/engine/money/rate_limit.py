@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.model import Limits
-from pressroom.store.database import Store, Tx
+from pressroom.store.database import SYSTEM, Store, Tx
 
 MINUTE = 60.0
 
@@ -73,11 +73,9 @@ class RateLimiter:
         """Nobody's next call starts before so many seconds from now: the server asked for that."""
         for unit, rate in list(self._limits.rates.items())[:1]:
             wait = timedelta(seconds=retry_after + self._burst(rate))
-            await asyncio.to_thread(self._push, unit, wait)
-
-    def _push(self, unit: str, wait: timedelta) -> None:
-        with self._store.transaction() as tx:
-            tx.run("push_due", connection=self._connection, unit=unit, wait=wait)
+            await self._store.run(
+                SYSTEM, Tx.run, "push_due", connection=self._connection, unit=unit, wait=wait
+            )
 
     def _burst(self, rate: int) -> float:
         """Seconds of the rate that may be used at once: at least one request's worth."""

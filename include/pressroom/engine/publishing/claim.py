@@ -6,12 +6,11 @@ nothing but one thing: that the target has accepted it, because that is so.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pressroom.domain.errors import PermanentError, TimeTaken, TransientError
 from pressroom.domain.publishing import Publication, PublicationStatus
@@ -20,6 +19,7 @@ from pressroom.engine.money.ledger import Scope
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -167,11 +167,11 @@ class Claim:
 
     async def current(self) -> Publication:
         """The row as it is now."""
-        return await self._tx(lambda tx: get(tx, self._id))
+        return await self._tx(get, self._id)
 
     async def warn(self, kind: str, text: str) -> None:
         """A line in the run's log."""
-        await self._tx(lambda tx: self._say(tx, kind, text, level="warning"))
+        await self._tx(self._say, kind, text, level="warning")
 
     def _take(self, tx: Tx) -> Taken:
         intent = self._intent
@@ -230,12 +230,8 @@ class Claim:
     def _say(self, tx: Tx, kind: str, text: str, level: str = "info") -> None:
         control.event(tx, self._scope.run_id, kind, text, stage=self._scope.stage, level=level)
 
-    async def _tx(self, do: Callable[[Tx], T]) -> T:
-        def inside() -> T:
-            with self._store.transaction(self._scope.account_id) as tx:
-                return do(tx)
-
-        return await asyncio.to_thread(inside)
+    async def _tx(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._store.run(self._scope.account_id, work, *args, **kwargs)
 
 
 def get(tx: Tx, publication_id: int, workflow_id: int | None = None) -> Publication:

@@ -155,29 +155,26 @@ async def settle_open(
             except (TransientError, PermanentError) as error:  # another worker is at it; or it is on record
                 log.info("%s stays as it is: %s", intent.content, error)
 
-    def open_ones() -> list[dict[str, Any]]:
-        with store.transaction(run.account_id) as tx:
-            return tx.rows("publications_open", run=run.id)
-
-    def finish() -> list[Publication]:
-        with store.transaction(run.account_id) as tx:
-            tx.run("lock_run", run=run.id)
-            given_up = give_up(tx, run.id)
-            tx.run("posts_follow_publications", run=run.id, publication=None)
-            rows = tx.rows("publications_of_run", run=run.id, status=PublicationStatus.UNKNOWN)
-            unknown = [publication(row) for row in rows]
-            if given_up:
-                names = ", ".join(one.content for one in unknown)
-                message = f"{counted(len(unknown), 'publication')} may or may not be out, look there: {names}"
-                control.event(
-                    tx, run.id, "publications_unknown", message, stage=STAGE, level="warning",
-                    data={"publications": [one.id for one in unknown]},
-                )  # fmt: skip
-            return unknown
-
-    rows = await asyncio.to_thread(open_ones)
+    rows = await store.run(run.account_id, Tx.rows, "publications_open", run=run.id)
     await asyncio.gather(*(look(row) for row in rows))
-    return await asyncio.to_thread(finish)
+    return await store.run(run.account_id, _unknown_of, run.id)
+
+
+def _unknown_of(tx: Tx, run_id: int) -> list[Publication]:
+    """The run's publications that may or may not be out, once what is still attempting counts as such."""
+    tx.run("lock_run", run=run_id)
+    given_up = give_up(tx, run_id)
+    tx.run("posts_follow_publications", run=run_id, publication=None)
+    rows = tx.rows("publications_of_run", run=run_id, status=PublicationStatus.UNKNOWN)
+    unknown = [publication(row) for row in rows]
+    if given_up:
+        names = ", ".join(each.content for each in unknown)
+        message = f"{counted(len(unknown), 'publication')} may or may not be out, look there: {names}"
+        control.event(
+            tx, run_id, "publications_unknown", message, stage=STAGE, level="warning",
+            data={"publications": [each.id for each in unknown]},
+        )  # fmt: skip
+    return unknown
 
 
 async def _settle_after_others(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from pressroom.domain.errors import (
     AlreadyDone,
@@ -35,7 +35,6 @@ from pressroom.store.database import Store, Tx
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 SAVE_TOGETHER = 50
 """Finished items that one transaction saves at most."""
 
@@ -129,15 +128,12 @@ class _Batch:
         return self.report
 
     async def _load(self, keys: list[Key]) -> list[Any]:
+        return [] if self._over() else await self.store.run(self.run.account_id, self._loaded, keys)
+
+    def _loaded(self, tx: Tx, keys: list[Key]) -> list[Any]:
         """The items behind the keys, without those that failed for good since the run was last opened."""
-
-        def look(tx: Tx) -> list[Any]:
-            failed = set(tx.values("failed_since_opened", run=self.run.id, stage=self.stage.name))
-            return [
-                item for item in self.stage.load(tx, self.run, keys) if self.stage.key(item) not in failed
-            ]
-
-        return [] if self._over() else await self._tx(look)
+        failed = set(tx.values("failed_since_opened", run=self.run.id, stage=self.stage.name))
+        return [item for item in self.stage.load(tx, self.run, keys) if self.stage.key(item) not in failed]
 
     async def _drain(self, queue: deque[Any]) -> None:
         while queue and await self._may_go_on() and queue:
@@ -150,14 +146,7 @@ class _Batch:
         """The control check: paused? cancelled? taken over?"""
         if self._over():
             return False
-
-        def look(tx: Tx) -> control.RunState:
-            if time.monotonic() - self.renewed > control.RENEW_EVERY.total_seconds():
-                control.renew(tx, self.run.id)
-                self.renewed = time.monotonic()
-            return control.get(tx, self.run.id)
-
-        state = await self._tx(look)
+        state = await self.store.run(self.run.account_id, self._renewed)
         if self._over():
             return False
         if not state.live:
@@ -170,6 +159,13 @@ class _Batch:
             self.report.stop, self.report.reason = Stop.PAUSED, "paused"
         return not self._over()
 
+    def _renewed(self, tx: Tx) -> control.RunState:
+        """The run's state; its lease is renewed when that is due."""
+        if time.monotonic() - self.renewed > control.RENEW_EVERY.total_seconds():
+            control.renew(tx, self.run.id)
+            self.renewed = time.monotonic()
+        return control.get(tx, self.run.id)
+
     async def _one(self, item: Any) -> None:
         credits = self.stage.charge(self.run, item)
         scope = Scope(
@@ -178,7 +174,7 @@ class _Batch:
         )  # fmt: skip
         try:
             if credits:
-                await self._tx(lambda tx: ledger.reserve(tx, scope, credits))
+                await self.store.run(scope.account_id, ledger.reserve, scope, credits)
             output = await self.stage.process(item, self.tools_for(scope))
             entry = _Finished(item, output, scope, credits, asyncio.get_running_loop().create_future())
             self.finished.append(entry)
@@ -219,7 +215,7 @@ class _Batch:
             while self.finished:
                 group = [self.finished.popleft() for _ in range(min(SAVE_TOGETHER, len(self.finished)))]
                 try:
-                    results = await asyncio.to_thread(self._commit, group)
+                    results = await self.store.run(self.run.account_id, self._commit, group)
                 except Exception as error:  # noqa: BLE001  # handed on to whoever waits for the item
                     if len(group) == 1:
                         group[0].saved.set_exception(error)
@@ -227,33 +223,31 @@ class _Batch:
                     # One bad item must not take its neighbours down with it: each on its own.
                     for entry in group:
                         try:
-                            entry.saved.set_result((await asyncio.to_thread(self._commit, [entry]))[0])
+                            [saved] = await self.store.run(self.run.account_id, self._commit, [entry])
+                            entry.saved.set_result(saved)
                         except Exception as own:  # noqa: BLE001  # likewise
                             entry.saved.set_exception(own)
                     continue
                 for entry, saved in zip(group, results, strict=True):
                     entry.saved.set_result(saved)
 
-    def _commit(self, group: Sequence[_Finished]) -> list[Saved]:
+    def _commit(self, tx: Tx, group: Sequence[_Finished]) -> list[Saved]:
         """Outputs, status changes, charges, counts and events of the group: all of it or none."""
-        with self.store.transaction(self.run.account_id) as tx:
-            results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
-            for entry, saved in zip(group, results, strict=True):
-                item = entry.scope.item
-                tx.run("clear_item_failure", workflow=self.run.workflow_id, stage=self.stage.name, item=item)
-                data = {"item": item, "created": saved.created, "credits": entry.credits}
-                control.event(
-                    tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data
-                )
-            tx.run(
-                "add_to_stage", run=self.run.id, stage=self.stage.name,
-                processed=sum(self.stage.size(entry.item) for entry in group),
-                created=sum(saved.created for saved in results), words=sum(saved.words for saved in results),
-                credits=sum(entry.credits for entry in group),
-            )  # fmt: skip
-            # The account's row is locked from the first charge on, so the charges come after all the rest.
-            for entry in group:
-                ledger.settle(tx, entry.scope, entry.credits)
+        results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
+        for entry, saved in zip(group, results, strict=True):
+            item = entry.scope.item
+            tx.run("clear_item_failure", workflow=self.run.workflow_id, stage=self.stage.name, item=item)
+            data = {"item": item, "created": saved.created, "credits": entry.credits}
+            control.event(tx, self.run.id, "item_done", saved.label or item, stage=self.stage.name, data=data)
+        tx.run(
+            "add_to_stage", run=self.run.id, stage=self.stage.name,
+            processed=sum(self.stage.size(entry.item) for entry in group),
+            created=sum(saved.created for saved in results), words=sum(saved.words for saved in results),
+            credits=sum(entry.credits for entry in group),
+        )  # fmt: skip
+        # The account's row is locked from the first charge on, so the charges come after all the rest.
+        for entry in group:
+            ledger.settle(tx, entry.scope, entry.credits)
         return results
 
     async def _stop_spending(self, scope: Scope, error: BudgetError) -> None:
@@ -263,7 +257,7 @@ class _Batch:
             await self._note(scope, "budget_reached", str(error), level="warning")
 
     async def _release(self, scope: Scope) -> None:
-        await self._tx(lambda tx: ledger.release(tx, scope))
+        await self.store.run(scope.account_id, ledger.release, scope)
 
     async def _note(self, scope: Scope, kind: str, message: str, level: str = "warning") -> None:
         def write(tx: Tx) -> None:
@@ -272,7 +266,7 @@ class _Batch:
             )
             ledger.release(tx, scope)  # after the event: all transactions lock the run, then the account
 
-        await self._tx(write)
+        await self.store.run(scope.account_id, write)
 
     async def _record_failure(self, item: Any, scope: Scope, error: Exception) -> None:
         """Give the reservation back and keep what went wrong, for the operator and for the next plan."""
@@ -294,18 +288,11 @@ class _Batch:
             ledger.release(tx, scope)
 
         try:
-            await self._tx(write)
+            await self.store.run(scope.account_id, write)
         except AlreadyDone as done:  # somebody else brought it further: its failure here is of no account
             log.info("%s: %s", scope.stage, done)
             self.report.failed -= 1
             await self._release(scope)
-
-    async def _tx(self, do: Callable[[Tx], T]) -> T:
-        def inside() -> T:
-            with self.store.transaction(self.run.account_id) as tx:
-                return do(tx)
-
-        return await asyncio.to_thread(inside)
 
 
 def caps_of(run: Run) -> Caps:

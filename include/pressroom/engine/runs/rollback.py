@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from pressroom.domain.run import Run
@@ -10,7 +9,7 @@ from pressroom.engine.money import ledger
 from pressroom.engine.runs import control
 from pressroom.pipelines.stage import Pipeline
 from pressroom.pipelines.tools import Watching
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 
 
 async def roll_back(
@@ -30,23 +29,22 @@ async def roll_back(
             continue
         done = await stage.undo(store, run, tools)
         stages.append({"stage": stage.name, "undone": done.undone, "kept": list(done.kept)})
-    return await asyncio.to_thread(_record, store, run, stages, on_request=on_request)
+    return await store.run(run.account_id, _record, run, stages, on_request=on_request)
 
 
-def _record(store: Store, run: Run, stages: list[dict[str, Any]], *, on_request: bool) -> dict[str, Any]:
-    with store.transaction(run.account_id) as tx:
-        tx.run("lock_run", run=run.id)
-        earlier: dict[str, Any] | None = tx.value("rollback_report", run=run.id)
-        report = _merged(earlier, stages)
-        for entry in report["stages"]:
-            message = f"Rolled back {entry['stage']}: {entry['undone']} undone, {len(entry['kept'])} kept"
-            if earlier is None:
-                control.event(tx, run.id, "rolled_back", message, stage=entry["stage"], level="warning",
-                              data={"kept": entry["kept"]})  # fmt: skip
-        report["credits_refunded"] = float(ledger.refund_run(tx, run.id))
-        tx.run("save_rollback", run=run.id, report=report)
-        tx.run("rollback_done", run=run.id, cancelled=on_request)
-        ledger.release_run(tx, run.id)
+def _record(tx: Tx, run: Run, stages: list[dict[str, Any]], *, on_request: bool) -> dict[str, Any]:
+    tx.run("lock_run", run=run.id)
+    earlier: dict[str, Any] | None = tx.value("rollback_report", run=run.id)
+    report = _merged(earlier, stages)
+    for entry in report["stages"]:
+        message = f"Rolled back {entry['stage']}: {entry['undone']} undone, {len(entry['kept'])} kept"
+        if earlier is None:
+            control.event(tx, run.id, "rolled_back", message, stage=entry["stage"], level="warning",
+                          data={"kept": entry["kept"]})  # fmt: skip
+    report["credits_refunded"] = float(ledger.refund_run(tx, run.id))
+    tx.run("save_rollback", run=run.id, report=report)
+    tx.run("rollback_done", run=run.id, cancelled=on_request)
+    ledger.release_run(tx, run.id)
     return report
 
 

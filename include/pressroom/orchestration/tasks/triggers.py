@@ -19,7 +19,7 @@ from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import aclock_of, watching_tools
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Stage
-from pressroom.store.database import Store
+from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.store.workflows import WorkflowRow, workflow
 
 POLL_SECONDS = 2.0
@@ -65,7 +65,7 @@ class RunTrigger(BaseTrigger):
         due = datetime.fromisoformat(self.until) if self.until else None
         while True:
             try:
-                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+                state = await store.run(self.account_id, look, self.run_id)
                 waits = state.paused or (due is not None and datetime.now(UTC) < due)
                 if not ended(state) and not waits and self.stage is not None:
                     waits = await self._stage_waits(store)
@@ -78,16 +78,10 @@ class RunTrigger(BaseTrigger):
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stage_waits(self, store: Store) -> bool:
-        row, run, stage = await asyncio.to_thread(
-            _subject, store, str(self.workflow), self.run_id, self.stage
-        )
+        row, run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
         now = await (await aclock_of(row.workflow)).now()
-
-        def ask() -> bool:
-            with store.transaction(self.account_id) as tx:
-                return stage.waits_for is not None and stage.waits_for(tx, run, now) is not None
-
-        return await asyncio.to_thread(ask)
+        waits_for = stage.waits_for
+        return waits_for is not None and await store.run(self.account_id, waits_for, run, now) is not None
 
 
 class PollTrigger(BaseTrigger):
@@ -135,13 +129,13 @@ class PollTrigger(BaseTrigger):
                 return
 
     async def _watch(self, store: Store) -> dict[str, Any]:
-        row, run, stage = await asyncio.to_thread(_subject, store, self.workflow, self.run_id, self.stage)
+        row, run, stage = await _subject(store, self.workflow, self.run_id, self.stage)
         if stage.poll is None:
             raise TypeError(f"the stage {stage.name} has nothing to poll")
         async with watching_tools(store, row, run) as (tools_for, clock):
             scope = Scope(run.account_id, run.workflow_id, run.id, stage.name, "poll")
             while True:
-                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+                state = await store.run(self.account_id, look, self.run_id)
                 if ended(state) or state.paused:
                     return {"status": state.status}
                 due = await stage.poll(store, run, tools_for(scope))
@@ -155,7 +149,7 @@ class PollTrigger(BaseTrigger):
         """Wait; the status of a run that is not to go on cuts it short."""
         while await clock.now() < due:
             await asyncio.sleep(POLL_SECONDS)
-            state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
+            state = await store.run(self.account_id, look, self.run_id)
             if ended(state) or state.paused:
                 return state.status
         return None
@@ -186,40 +180,33 @@ class GateTrigger(BaseTrigger):
         store = connections.store_at(await connections.adatabase_url())
         while True:
             try:
-                state = await asyncio.to_thread(look, store, self.account_id, self.run_id)
-                outcome = await asyncio.to_thread(self._outcome, store)
+                state = await store.run(self.account_id, look, self.run_id)
+                gate = await store.run(self.account_id, gates.gate_of, self.item_id, self.step)
             except TransientError as error:
                 self.log.warning("%s; looking again", error)
             else:
-                if ended(state) or outcome is not None:
-                    yield TriggerEvent({"outcome": outcome})
+                if ended(state) or gate.outcome is not None:
+                    yield TriggerEvent({"outcome": gate.outcome})
                     return
             await asyncio.sleep(POLL_SECONDS)
 
-    def _outcome(self, store: Store) -> str | None:
-        with store.transaction(self.account_id) as tx:
-            return gates.gate_of(tx, self.item_id, self.step).outcome
-
 
 def ended(state: control.RunState) -> bool:
-    """Whether what waits for the run waits in vain."""
+    """Whether the run has ended or was cancelled, so that waiting for it is pointless."""
     return not state.live or state.cancel_requested
 
 
-def look(store: Store, account_id: int, run_id: int) -> control.RunState:
+def look(tx: Tx, run_id: int) -> control.RunState:
     """The run's state; its lease is renewed when that is due."""
-    with store.transaction(account_id) as tx:
-        state = control.get(tx, run_id)
-        if state.live and state.lease_until - datetime.now(UTC) < control.LEASE - control.RENEW_EVERY:
-            control.renew(tx, run_id)
-        return state
+    state = control.get(tx, run_id)
+    if state.live and state.lease_until - datetime.now(UTC) < control.LEASE - control.RENEW_EVERY:
+        control.renew(tx, run_id)
+    return state
 
 
-def _subject(
+async def _subject(
     store: Store, name: str, run_id: int, stage: str | None
 ) -> tuple[WorkflowRow, Run, Stage[Any, Any]]:
-    with store.transaction() as tx:
-        row = workflow(tx, name)
-    with store.transaction(row.account_id) as tx:
-        state = control.get(tx, run_id)
+    row = await store.run(SYSTEM, workflow, name)
+    state = await store.run(row.account_id, control.get, run_id)
     return row, row.run(run_id, dict(state.params)), pipeline_of(row.workflow).stage(str(stage))

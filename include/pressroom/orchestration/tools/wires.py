@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -23,7 +22,7 @@ from pressroom.engine.publishing.pieces import publish_piece
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.files import file_source
 from pressroom.pipelines.tools import Destination
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 
 
 class RunWires:
@@ -86,12 +85,9 @@ class RunWires:
 
     async def known(self, ids: Sequence[str]) -> Collection[str]:
         """See Wires."""
-
-        def look() -> list[str]:
-            with self._store.transaction(self._run.account_id) as tx:
-                return tx.values("flow_claimed", flow=self._run.workflow_id, ids=list(ids))
-
-        return await asyncio.to_thread(look)
+        return await self._store.run(
+            self._run.account_id, Tx.values, "flow_claimed", flow=self._run.workflow_id, ids=list(ids)
+        )
 
 
 class BoundWires:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Delivery, Measured, Platform, Receipt
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of, undone
+from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of
 from pressroom.pipelines.mission.results.kpis import Result
 from pressroom.pipelines.mission.results.snapshot import snapshot
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
@@ -236,26 +235,20 @@ async def poll(store: Store, run: Run, tools: Watching) -> datetime | None:
     What a look brings is written in one transaction, so whoever dies before it has changed nothing, and
     whoever looks again at the same time writes the same rows. Raises PermanentError without a cycle.
     """
-    watch = await asyncio.to_thread(_watch, store, run)
+    watch = await store.run(run.account_id, _watch, run)
     if watch is None:
         return None
     look = await process(watch, tools)
-
-    def write() -> datetime | None:
-        with store.transaction(run.account_id) as tx:
-            try:
-                save(tx, run, watch, look)
-            except AlreadyDone:
-                return None
-        return next_due(watch, look, run.mission)
-
-    return await asyncio.to_thread(write)
+    try:
+        await store.run(run.account_id, save, run, watch, look)
+    except AlreadyDone:
+        return None
+    return next_due(watch, look, run.mission)
 
 
-def _watch(store: Store, run: Run) -> Watch | None:
-    with store.transaction(run.account_id) as tx:
-        found = load(tx, run, [cycle_of(tx, run).id])
-    return found[0] if found else None
+def _watch(tx: Tx, run: Run) -> Watch | None:
+    watches = load(tx, run, [cycle_of(tx, run).id])
+    return watches[0] if watches else None
 
 
 def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
@@ -274,7 +267,7 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
         cycle = find_cycle(tx, run)
         return Undone(tx.run("cycle_not_measured", cycle=cycle.id) if cycle else 0)
 
-    return await undone(store, run, open_again)
+    return await store.run(run.account_id, open_again)
 
 
 STAGE: Stage[Watch, Look] = Stage(

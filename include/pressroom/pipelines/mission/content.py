@@ -13,7 +13,7 @@ from pressroom.domain.public_ids import CONTENT, public_id
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import quoted
-from pressroom.pipelines.mission.cycle import cycle_of, find_cycle, undone
+from pressroom.pipelines.mission.cycle import cycle_of, find_cycle
 from pressroom.pipelines.mission.writing.answers import Slot
 from pressroom.pipelines.mission.writing.composing import Composed, Words, content_hash
 from pressroom.pipelines.mission.writing.post import Post, write
@@ -133,7 +133,7 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
             archived, [f"{public_id(CONTENT, row['id'])} is out on {row['platform']}" for row in out]
         )
 
-    return await undone(store, run, archive)
+    return await store.run(run.account_id, archive)
 
 
 STAGE: Stage[Slot, Post] = Stage(

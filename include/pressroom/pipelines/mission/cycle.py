@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,8 +11,7 @@ from typing import Any
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.run import Run
-from pressroom.pipelines.stage import Undone
-from pressroom.store.database import Store, Tx
+from pressroom.store.database import Tx
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,3 @@ def state_of(tx: Tx, run: Run) -> MissionState:
     if found is None:
         raise PermanentError(f"there is no mission {run.mission_id}")
     return found
-
-
-async def undone(store: Store, run: Run, undo: Callable[[Tx], Undone]) -> Undone:
-    """Take back what a stage made, all of it or nothing."""
-
-    def inside() -> Undone:
-        with store.transaction(run.account_id) as tx:
-            return undo(tx)
-
-    return await asyncio.to_thread(inside)

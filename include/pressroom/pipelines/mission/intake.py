@@ -18,7 +18,7 @@ from pressroom.domain.text import counted
 from pressroom.pipelines.estimate import ESTIMATE_BUFFER
 from pressroom.pipelines.mission.calendar.planning import planned_count
 from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
-from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of, undone
+from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools, Watching
 from pressroom.store.database import Store, Tx
@@ -176,7 +176,7 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
         tx.run("mission_not_started", mission=run.mission_id)
         return Undone(withdrawn)
 
-    return await undone(store, run, withdraw)
+    return await store.run(run.account_id, withdraw)
 
 
 STAGE: Stage[Brief, Context] = Stage(

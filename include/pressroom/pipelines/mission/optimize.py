@@ -14,7 +14,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import TIMING, WEEKDAYS, Learned, Observation, Weights
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.cycle import Cycle, find_cycle, undone
+from pressroom.pipelines.mission.cycle import Cycle, find_cycle
 from pressroom.pipelines.mission.learning import advice
 from pressroom.pipelines.mission.learning.advice import Update
 from pressroom.pipelines.mission.learning.changes import Change, weights_in_force
@@ -244,7 +244,7 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
         insights = tx.run("insights_delete", cycle=cycle.id)
         return Undone(insights + tx.run("strategy_changes_delete", cycle=cycle.id))
 
-    return await undone(store, run, forget)
+    return await store.run(run.account_id, forget)
 
 
 STAGE: Stage[Lesson, Learned] = Stage(

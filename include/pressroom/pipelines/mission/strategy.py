@@ -17,7 +17,7 @@ from pressroom.domain.text import counted
 from pressroom.pipelines.mission.calendar.local_time import NOTICE
 from pressroom.pipelines.mission.calendar.planning import plan_calendar
 from pressroom.pipelines.mission.calendar.plans import plan_of
-from pressroom.pipelines.mission.cycle import find_cycle, undone
+from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.learning.changes import proven_topics, weights_in_force
 from pressroom.pipelines.mission.writing.themes import Brief, Pillar, pillars_and_tone, topics_for
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
@@ -170,7 +170,7 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
         tx.run("cycle_no_strategy", cycle=cycle.id)
         return Undone(withdrawn)
 
-    return await undone(store, run, withdraw)
+    return await store.run(run.account_id, withdraw)
 
 
 STAGE: Stage[Brief, Strategy] = Stage(

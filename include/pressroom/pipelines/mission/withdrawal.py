@@ -16,7 +16,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Receipt, Scheduler
 from pressroom.pipelines.stage import Undone
 from pressroom.pipelines.tools import Watching
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 
 T = TypeVar("T")
 
@@ -49,12 +49,9 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
     What was taken back is on record even when the rest could not be: the next time goes on from there.
     """
     scheduler = tools.social.scheduler
-
-    def outstanding() -> list[Outstanding]:
-        with store.transaction(run.account_id) as tx:
-            return tx.all("publications_to_withdraw", Outstanding, run=run.id, mission=run.mission_id)
-
-    rows = await asyncio.to_thread(outstanding)
+    rows = await store.run(
+        run.account_id, Tx.all, "publications_to_withdraw", Outstanding, run=run.id, mission=run.mission_id
+    )
     await asyncio.sleep(max((row.unsettled for row in rows if row.external_id is None), default=0.0))
     withdrawn: list[Outstanding] = []
     out: list[tuple[Outstanding, Receipt]] = []
@@ -66,7 +63,7 @@ async def undo(store: Store, run: Run, tools: Watching) -> Undone:
             else:
                 withdrawn.append(row)
     finally:
-        await asyncio.to_thread(_record, store, run, withdrawn, out)
+        await store.run(run.account_id, _record, run, withdrawn, out)
     kept = [
         f"{public_id(CONTENT, row.post)} is out on {row.platform}: {found.public_url or found.external_id}"
         for row, found in out
@@ -83,15 +80,11 @@ async def _receipt(store: Store, run: Run, scheduler: Scheduler, row: Outstandin
     found = await _patiently(partial(scheduler.find, from_sent(row.sent, row.scheduled_for)))
     if found is None:
         return None
-
-    def owner() -> str | None:
-        with store.transaction(run.account_id) as tx:
-            name: str | None = tx.value(
-                "publication_twin", publication=row.id, target=row.target, external_id=found.external_id
-            )
-            return name
-
-    return None if await asyncio.to_thread(owner) else found
+    owner = await store.run(
+        run.account_id, Tx.value, "publication_twin", publication=row.id, target=row.target,
+        external_id=found.external_id,
+    )  # fmt: skip
+    return None if owner else found
 
 
 async def _taken_back(scheduler: Scheduler, row: Outstanding, receipt: Receipt) -> bool:
@@ -113,18 +106,14 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def _record(
-    store: Store,
-    run: Run,
-    withdrawn: Sequence[Outstanding],
-    out: Sequence[tuple[Outstanding, Receipt]],
+    tx: Tx, run: Run, withdrawn: Sequence[Outstanding], out: Sequence[tuple[Outstanding, Receipt]]
 ) -> None:
-    with store.transaction(run.account_id) as tx:
-        tx.run("publications_withdrawn", ids=[row.id for row in withdrawn])
-        for row, receipt in out:
-            if row.external_id is None:  # it came to light just now
-                tx.run(
-                    "publication_accept", publication=row.id, external_id=receipt.external_id,
-                    preview_url=receipt.preview_url, public_url=receipt.public_url,
-                )  # fmt: skip
-                tx.run("posts_follow_publications", run=None, publication=row.id)
-        tx.run("posts_unscheduled", mission=run.mission_id, ids=[row.post for row in withdrawn])
+    tx.run("publications_withdrawn", ids=[row.id for row in withdrawn])
+    for row, receipt in out:
+        if row.external_id is None:  # it came to light just now
+            tx.run(
+                "publication_accept", publication=row.id, external_id=receipt.external_id,
+                preview_url=receipt.preview_url, public_url=receipt.public_url,
+            )  # fmt: skip
+            tx.run("posts_follow_publications", run=None, publication=row.id)
+    tx.run("posts_unscheduled", mission=run.mission_id, ids=[row.post for row in withdrawn])
