@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from tests.support.wordpress import RunningWordPress, missing, wordpress
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A server's URL: PRESSROOM_TEST_DATABASE_URL when set, otherwise an embedded one for this session."""
+    """A superuser's URL: PRESSROOM_TEST_DATABASE_URL when set, otherwise an embedded server's."""
     given = os.environ.get("PRESSROOM_TEST_DATABASE_URL")
     if given:
         yield given
@@ -50,10 +51,17 @@ def blog() -> Iterator[RunningWordPress]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def emptying(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """The connection over which the database is emptied, kept open because to connect takes longer."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def store(database_url: str, emptying: psycopg.Connection[Any]) -> Iterator[Store]:
     """A store on an empty database."""
-    empty(database_url)
+    empty(emptying)
     with Store(database_url) as opened:
         yield opened
 

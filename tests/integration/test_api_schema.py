@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 from zlib import crc32
 
+import psycopg
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -50,9 +51,9 @@ KINDS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def account(database_url: str) -> Iterator[None]:
+def account(database_url: str, emptying: psycopg.Connection[Any]) -> Iterator[None]:
     """An account with one of everything, for all requests of this module."""
-    empty(database_url)
+    empty(emptying)
     with Store(database_url) as store:
         plane.kept = store
         world = make_world(database_url, store)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -17,6 +18,22 @@ from pressroom_dev.local.postgres import EmbeddedPostgres
 
 PREFERRED_PORT = 15433
 STOP_SECONDS = 20.0
+
+# As a replica: neither the order of foreign keys nor the ledger, which only grows, stands in the way.
+_EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN
+        SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migrations'
+    LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+    PERFORM setval(seqrelid, seqstart, false)
+    FROM pg_sequence WHERE pg_sequence_last_value(seqrelid) IS NOT NULL;
+END $$
+"""
 
 
 @contextmanager
@@ -46,14 +63,9 @@ def embedded_postgres() -> Iterator[str]:
             shutil.rmtree(server.home, ignore_errors=True)
 
 
-def empty(url: str) -> None:
-    """Take every row out of a migrated database."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        tables = connection.execute(
-            "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename <> 'schema_migrations'"
-        ).fetchone()
-        assert tables
-        connection.execute("ALTER TABLE ledger DISABLE TRIGGER ledger_is_append_only")
-        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY CASCADE")
-        connection.execute("ALTER TABLE ledger ENABLE TRIGGER ledger_is_append_only")
+def empty(connection: psycopg.Connection[Any]) -> None:
+    """Take every row out of a migrated database, and start its sequences again.
+
+    DELETE, as a few rows in most tables cost less than the new file that TRUNCATE makes for each table.
+    """
+    connection.execute(_EMPTY)
