@@ -73,3 +73,11 @@ def test_without_an_account_nothing_matches(store: Store) -> None:
 
 def test_names_are_unique_and_files_are_read() -> None:
     assert sorted(name for _, name in STATEMENTS) == sorted(statements())
+
+
+@pytest.mark.parametrize(("file", "name"), STATEMENTS)
+def test_a_statement_says_what_it_returns_or_changes(file: str, name: str) -> None:
+    """``Returns …``, ``Inserts …``, ``Sets …``: a sentence that begins with its verb, under the name."""
+    text = (FOLDER / file).read_text("utf-8").partition(f"-- name: {name}\n")[2]
+    sentence = re.match(r"-- ([A-Z][a-z]+s .*)\n", text)
+    assert sentence, f"{file}: {name} begins without a line that says what it returns or changes"

@@ -1,8 +1,8 @@
 """Connections, transactions and named statements. Everything that talks to Postgres goes through here.
 
-``sql/*.sql`` holds the statements, each under a line ``-- name: …``. A statement on tenant data uses
-``%(account)s``, which a transaction fills in from the account it was opened for; it cannot be opened
-without one, and ``SYSTEM`` (no account) makes such statements match nothing.
+``sql/*.sql`` holds the statements, each under a line ``-- name: …`` and a comment that says what it returns
+or changes. A statement on tenant data uses ``%(account)s``, which a transaction fills in with the account that
+it was opened for; ``SYSTEM`` (no account) makes such statements match nothing.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ set_json_dumps(to_json)
 @functools.cache
 def statements() -> Mapping[str, str]:
     """All named statements. Raises ValueError when two share a name."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for path in sorted(files(__package__).joinpath("sql").iterdir(), key=lambda p: p.name):
         parts = _NAME.split(path.read_text("utf-8"))
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
-            if name in found:
+            if name in texts:
                 raise ValueError(f"{path.name}: the statement {name!r} exists already")
-            found[name] = text.strip()
-    return found
+            texts[name] = text.strip()
+    return texts
 
 
 class Tx:
@@ -71,7 +71,7 @@ class Tx:
             return cursor.execute(self._sql(name), self._params(params)).fetchone()
 
     def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
-        """Every row as a dict, for statements whose shape is their own documentation."""
+        """Every row as a dict."""
         with self._connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(self._sql(name), self._params(params)).fetchall()
 
@@ -126,9 +126,9 @@ class Store:
             kwargs={
                 "connect_timeout": CONNECT_SECONDS,
                 "application_name": "pressroom",
-                # Statements with filters that may be null need a plan for the values at hand. One that was
-                # prepared would after a few calls be planned for all of them: lists of runs take 300 times
-                # as long then, and planning anew costs a fraction of a millisecond.
+                # A statement whose filters may be null needs a plan for its actual values. A prepared
+                # statement gets one plan for all values after a few calls: lists of runs then take 300 times
+                # as long, while planning each call costs a fraction of a millisecond.
                 "prepare_threshold": None,
             },
         )
@@ -178,7 +178,7 @@ class Store:
         return await asyncio.to_thread(inside)
 
     def _ours(self, error: Exception) -> PressroomError | None:
-        """What a foreign error means to us; None: a mistake of ours, to be seen as it is."""
+        """The error of our own for an error of psycopg. None for a bug, which is raised as it is."""
         kind = type(error).__name__
         match error:
             case PoolTimeout():

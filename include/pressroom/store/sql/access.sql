@@ -1,7 +1,8 @@
--- Who may call, and whose a thing is: asked before there is an account to keep to. Nothing else of a tenant is read here.
+-- Statements that find out who calls and which account owns a row, before an account is known. They read nothing else.
 
 -- name: owner_of
--- `kind` names one branch; the others are not looked at.
+-- Returns the account, the workflow and the caller's role for one row of any kind; no row when it does not exist.
+-- `kind` selects one branch of the union; the others are not read.
 SELECT t.account_id, t.workflow_id, accounts.slug AS account, members.role
 FROM (
     SELECT account_id, id AS workflow_id FROM sites WHERE %(kind)s = 'site' AND id = %(id)s
@@ -25,12 +26,14 @@ JOIN accounts ON accounts.id = t.account_id
 LEFT JOIN members ON members.account_id = t.account_id AND members.username = %(username)s
 
 -- name: account_for
+-- Returns the account with this slug and the caller's role in it (null: no member).
 SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, members.role
 FROM accounts
 LEFT JOIN members ON members.account_id = accounts.id AND members.username = %(username)s
 WHERE accounts.slug = %(slug)s
 
 -- name: accounts_of_member
+-- Returns the accounts that a user is a member of, with the role, by slug.
 SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, members.role
 FROM members JOIN accounts ON accounts.id = members.account_id
 WHERE members.username = %(username)s
@@ -38,15 +41,19 @@ ORDER BY accounts.slug COLLATE "C"
 LIMIT %(limit)s
 
 -- name: accounts_of_admin
+-- Returns all accounts by slug, without a role: an administrator needs none.
 SELECT id AS account_id, NULL::bigint AS workflow_id, slug AS account, NULL AS role
 FROM accounts ORDER BY slug COLLATE "C"
 LIMIT %(limit)s
 
 -- name: account_of_key
+-- Returns the account that an API key belongs to.
 SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, NULL AS role
 FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id WHERE api_keys.id = %(key)s
 
 -- name: api_key_by_hash
+-- Returns the valid API key with this hash: not revoked, not expired. `worth_noting`: its last use is older than a
+-- minute.
 SELECT api_keys.id, api_keys.account_id, accounts.slug AS account, api_keys.name, api_keys.role,
     api_keys.last_used_at IS NULL OR api_keys.last_used_at < now() - interval '1 minute' AS worth_noting
 FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id
@@ -54,4 +61,5 @@ WHERE api_keys.key_hash = %(key_hash)s AND api_keys.revoked_at IS NULL
     AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now())
 
 -- name: api_key_used
+-- Sets the time of an API key's last use.
 UPDATE api_keys SET last_used_at = now() WHERE id = %(key)s

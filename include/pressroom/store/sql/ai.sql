@@ -1,22 +1,26 @@
 -- name: cached_answer
+-- Returns the cached answer of a model call; no row when there is none.
 SELECT answer FROM ai_cache WHERE account_id = %(account)s AND key = %(key)s
 
 -- name: cache_answer
+-- Inserts an answer into the cache, or replaces it.
 INSERT INTO ai_cache (account_id, key, answer, model)
 VALUES (%(account)s, %(key)s, %(answer)s, %(model)s)
 ON CONFLICT (account_id, key) DO UPDATE SET answer = excluded.answer, created_at = now()
 
 -- name: insert_ai_call
+-- Inserts the record of one call of a model. Returns its id.
 INSERT INTO ai_calls (account_id, run_id, workflow_id, stage, item, connection, model, kind, outcome,
                       prompt_tokens, completion_tokens, cents, milliseconds)
 VALUES (%(account)s, %(run)s, %(workflow)s, %(stage)s, %(item)s, %(connection)s, %(model)s, %(kind)s, %(outcome)s,
         %(prompt_tokens)s, %(completion_tokens)s, %(cents)s, %(milliseconds)s)
 RETURNING id
 
--- The rate limit is a generic cell rate algorithm: due_at is when everything taken so far will have been worked
--- off at the permitted rate. `cost` is how long these units take at that rate, `slack` how far ahead of that the
--- burst allowance lets them start. Nothing is taken when the wait would be longer than `max_wait`. All intervals.
 -- name: take_units
+-- Takes units from a connection's rate limit. Returns whether they were taken, and the seconds to wait before they may
+-- be used. The limit is a generic cell rate algorithm: due_at is when everything taken so far is worked off at the
+-- permitted rate. `cost` is how long these units take at that rate, `slack` how far ahead the burst allowance lets them
+-- start. Nothing is taken when the wait would be longer than `max_wait`. All are intervals.
 WITH taken AS (
     INSERT INTO rate_limits AS held (connection, unit, due_at)
     VALUES (%(connection)s, %(unit)s, clock_timestamp() + %(cost)s)
@@ -31,9 +35,11 @@ SELECT false, extract(epoch FROM due_at - clock_timestamp() - %(slack)s)::float8
 WHERE connection = %(connection)s AND unit = %(unit)s AND NOT EXISTS (SELECT FROM taken)
 
 -- name: shift_due
+-- Moves a rate limit's due time, once the real use of a call is known.
 UPDATE rate_limits SET due_at = due_at + %(by)s WHERE connection = %(connection)s AND unit = %(unit)s
 
 -- name: push_due
+-- Moves a rate limit's due time to at least `wait` from now: the service asked for a pause.
 INSERT INTO rate_limits AS held (connection, unit, due_at)
 VALUES (%(connection)s, %(unit)s, clock_timestamp() + %(wait)s)
 ON CONFLICT (connection, unit) DO UPDATE SET due_at = greatest(held.due_at, excluded.due_at)

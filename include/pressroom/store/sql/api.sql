@@ -1,11 +1,13 @@
--- API keys, the audit log, and the answers kept for calls that may come again.
+-- API keys, the audit log, and the answers kept for repeated calls.
 
 -- name: api_key_insert
+-- Inserts an API key. Returns its id.
 INSERT INTO api_keys (account_id, name, role, prefix, key_hash, created_by, expires_at)
 VALUES (%(account)s, %(label)s, %(role)s, %(prefix)s, %(key_hash)s, %(by)s, %(expires_at)s)
 RETURNING id
 
 -- name: api_keys
+-- Returns a page of API keys, newest first, or the one with id `key`.
 SELECT id, name, role, prefix, created_by, created_at, expires_at, last_used_at, revoked_at, revoked_by
 FROM api_keys
 WHERE account_id = %(account)s AND (%(key)s::bigint IS NULL OR id = %(key)s)
@@ -14,14 +16,17 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: api_key_revoke
+-- Revokes an API key. No row when it is revoked already.
 UPDATE api_keys SET revoked_at = now(), revoked_by = %(by)s
 WHERE account_id = %(account)s AND id = %(key)s AND revoked_at IS NULL
 
 -- name: audit_insert
+-- Inserts an entry of the audit log.
 INSERT INTO audit_log (account_id, actor, action, target, details)
 VALUES (%(account)s, %(actor)s, %(action)s, %(target)s, %(details)s::jsonb)
 
 -- name: audit_list
+-- Returns a page of the audit log, newest first. Null filters match everything.
 SELECT id, at, actor, action, target, details FROM audit_log
 WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
     AND (%(actor)s::text IS NULL OR actor = %(actor)s)
@@ -31,7 +36,8 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: idempotency_begin
--- A call that was begun and never answered is over after a while: whoever worked on it is gone.
+-- Reserves an idempotency key for a call. Returns true when the caller may go on, no row when the key is in use. A
+-- reservation without an answer expires after `stale`: its worker has died.
 INSERT INTO idempotency_keys AS kept (account_id, caller, key, fingerprint)
 VALUES (%(account)s, %(caller)s, %(key)s, %(fingerprint)s)
 ON CONFLICT (account_id, caller, key) DO UPDATE SET at = now()
@@ -39,18 +45,23 @@ WHERE kept.status IS NULL AND kept.fingerprint = excluded.fingerprint AND kept.a
 RETURNING true
 
 -- name: idempotency_found
+-- Returns what is stored under an idempotency key. `status` is null while the first call is at work.
 SELECT fingerprint, status, body FROM idempotency_keys
 WHERE account_id = %(account)s AND caller = %(caller)s AND key = %(key)s
 
 -- name: idempotency_answer
+-- Stores the answer of a call under its idempotency key.
 UPDATE idempotency_keys SET status = %(status)s, body = %(body)s::jsonb
 WHERE account_id = %(account)s AND caller = %(caller)s AND key = %(key)s
 
 -- name: idempotency_drop
+-- Deletes one idempotency key, so that the call can be repeated.
 DELETE FROM idempotency_keys WHERE account_id = %(account)s AND caller = %(caller)s AND key = %(key)s
 
 -- name: idempotency_forget
+-- Deletes the account's idempotency keys older than `kept`.
 DELETE FROM idempotency_keys WHERE account_id = %(account)s AND at < now() - %(kept)s::interval
 
 -- name: workflow_name
+-- Returns a workflow's kind and slug.
 SELECT kind, slug FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s

@@ -1,6 +1,7 @@
--- Definitions of one account, one by one and in pages; what optimize found. `id`, `slug`, `status`: only these; NULL: any.
+-- Definitions of one account and insights, in pages. `id`, `slug`, `status`: filters; null matches everything.
 
 -- name: site_definitions
+-- Returns a page of sites, highest id first. `live`: a run is running or paused.
 SELECT sites.id, sites.slug, sites.status, sites.definition,
     greatest(sites.updated_at, automation.updated_at) AS updated_at,
     to_jsonb(automation) AS automation,
@@ -18,6 +19,8 @@ ORDER BY sites.id DESC
 LIMIT %(limit)s
 
 -- name: mission_definitions
+-- Returns a page of missions with what they spent and their cycles, highest id first. `live`: a run is running or
+-- paused.
 SELECT missions.id, missions.slug, missions.status, missions.definition, missions.updated_at, missions.started_at,
     missions.completed_at, missions.completed_why,
     (SELECT coalesce(sum(cents), 0) FROM ledger
@@ -37,6 +40,7 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: flow_definitions
+-- Returns a page of flows, highest id first. `live`: a run is running or paused.
 SELECT flows.id, flows.slug, flows.status, flows.definition, flows.updated_at,
     EXISTS (
         SELECT FROM runs
@@ -50,6 +54,7 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: brand_definitions
+-- Returns a page of brand contexts, highest id first.
 SELECT id, slug, definition, updated_at FROM brand_contexts
 WHERE account_id = %(account)s AND (%(id)s::bigint IS NULL OR id = %(id)s)
     AND (%(slug)s::text IS NULL OR slug = %(slug)s) AND (%(before)s::bigint IS NULL OR id < %(before)s)
@@ -57,9 +62,11 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: brand_slugs
+-- Returns the slugs of all brand contexts.
 SELECT slug FROM brand_contexts WHERE account_id = %(account)s ORDER BY slug COLLATE "C"
 
 -- name: brand_users
+-- Returns the workflows that use a brand context.
 SELECT workflows.kind, workflows.slug FROM (
     SELECT id FROM sites WHERE account_id = %(account)s AND brand_context_id = %(brand)s
     UNION ALL SELECT id FROM missions WHERE account_id = %(account)s AND brand_context_id = %(brand)s
@@ -68,9 +75,12 @@ SELECT workflows.kind, workflows.slug FROM (
 ORDER BY workflows.id
 
 -- name: account_slug
+-- Returns the account's slug.
 SELECT slug FROM accounts WHERE id = %(account)s
 
 -- name: insights_page
+-- Returns a page of insights, highest id first, each with the change it led to. `in_force`: the change was neither
+-- reverted nor replaced by a later one.
 SELECT i.id, i.mission_id, missions.slug AS mission, cycles.number AS cycle, i.type, i.platform, i.factor, i.level,
     i.finding, i.confidence, i.action, i.evidence, i.created_at,
     c.id AS change_id, c.before, c.after, c.reverted_at, c.reverted_by,

@@ -1,6 +1,7 @@
--- What flows work on, what waits at a gate, and what failed, in pages.
+-- Items of flows, gates and failures, in pages. Null filters match everything.
 
 -- name: flow_items_page
+-- Returns a page of flow items, highest id first, each with the name of its step.
 SELECT items.id, items.flow_id, items.run_id, items.source_id, items.source ->> 'title' AS title,
     items.source ->> 'url' AS url, items.step AS position,
     flows.definition -> 'steps' -> items.step ->> 'name' AS step,
@@ -17,6 +18,7 @@ ORDER BY items.id DESC
 LIMIT %(limit)s
 
 -- name: gates_page
+-- Returns a page of gates, highest id first. `open_only`: only unanswered gates of active items.
 SELECT gates.id, gates.item_id, items.flow_id, gates.step, gates.by, gates.subject, items.source ->> 'title' AS title,
     gates.due_at, gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at,
     gates.created_at, gates.task
@@ -31,6 +33,8 @@ ORDER BY gates.id DESC
 LIMIT %(limit)s
 
 -- name: failures_page
+-- Returns a page of item failures, newest first. `at`, `last_workflow`, `last_stage`, `last_item`: those of the last
+-- row shown.
 SELECT f.workflow_id, workflows.kind, workflows.slug, f.stage, f.item, f.attempts, f.error_class, f.error, f.run_id, f.at
 FROM item_failures AS f
 JOIN workflows ON workflows.account_id = f.account_id AND workflows.id = f.workflow_id

@@ -1,10 +1,11 @@
--- Keywords, clusters and ideas, as people see and change them. Pages go by falling id, `before` the last one shown.
+-- Keywords, clusters and ideas, in pages. Highest id first; `before`: the last id shown. Null filters match everything.
 
 -- name: site_known
+-- Returns the site's id if the account has the site.
 SELECT id FROM sites WHERE account_id = %(account)s AND id = %(site)s
 
 -- name: keywords_page
--- `q`: normalized, found anywhere in a keyword.
+-- Returns a page of keywords. `q`: normalized text that occurs anywhere in a keyword.
 SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
 FROM keywords
 WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
@@ -17,18 +18,20 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: keywords_named
+-- Returns a site's keywords with these normalized texts.
 SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
 FROM keywords
 WHERE account_id = %(account)s AND site_id = %(site)s AND normalized = ANY(%(normalized)s::text[])
 ORDER BY id
 
 -- name: keyword_row
+-- Returns one keyword.
 SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
 FROM keywords
 WHERE account_id = %(account)s AND id = %(id)s
 
 -- name: keyword_change
--- `changes`: columns and their new values; what it does not name stays.
+-- Updates the columns that `changes` names and keeps the others. Returns the keyword.
 UPDATE keywords
 SET (volume, difficulty, intent, disabled) = (
     SELECT new.volume, new.difficulty, new.intent, new.disabled
@@ -37,7 +40,7 @@ WHERE account_id = %(account)s AND id = %(id)s
 RETURNING id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
 
 -- name: clusters_page
--- Counted for the page's clusters only.
+-- Returns a page of clusters with the numbers of their keywords and ideas, counted for the page only.
 SELECT page.*,
     (SELECT count(*) FROM keywords
      WHERE keywords.account_id = %(account)s AND keywords.cluster_id = page.id) AS keywords,
@@ -56,6 +59,7 @@ FROM (
 ORDER BY page.id DESC
 
 -- name: cluster_row
+-- Returns one cluster with the numbers of its keywords and ideas.
 SELECT id, site_id, name, description, status, disabled, created_at,
     (SELECT count(*) FROM keywords
      WHERE keywords.account_id = %(account)s AND keywords.cluster_id = clusters.id) AS keywords,
@@ -65,13 +69,14 @@ FROM clusters
 WHERE account_id = %(account)s AND id = %(id)s
 
 -- name: cluster_create
+-- Inserts a cluster. Returns its id; no row when the site has one of this name.
 INSERT INTO clusters (account_id, site_id, name, normalized, description)
 VALUES (%(account)s, %(site)s, %(label)s, %(normalized)s, %(description)s)
 ON CONFLICT (site_id, normalized) DO NOTHING
 RETURNING id
 
 -- name: cluster_change
--- As keyword_change.
+-- Updates the columns that `changes` names and keeps the others.
 UPDATE clusters
 SET (name, normalized, description, disabled) = (
     SELECT new.name, new.normalized, new.description, new.disabled
@@ -79,10 +84,12 @@ SET (name, normalized, description, disabled) = (
 WHERE account_id = %(account)s AND id = %(id)s
 
 -- name: cluster_named
+-- Returns the id of the site's cluster with this normalized name.
 SELECT id FROM clusters
 WHERE account_id = %(account)s AND normalized = %(normalized)s AND site_id = %(site)s
 
 -- name: ideas_page
+-- Returns a page of ideas.
 SELECT id, site_id, cluster_id, title, angle, type, target_keywords, outline, status, disabled, created_at
 FROM ideas
 WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)s)
@@ -94,11 +101,13 @@ ORDER BY id DESC
 LIMIT %(limit)s
 
 -- name: idea_row
+-- Returns one idea.
 SELECT id, site_id, cluster_id, title, angle, type, target_keywords, outline, status, disabled, created_at
 FROM ideas
 WHERE account_id = %(account)s AND id = %(id)s
 
 -- name: idea_create
+-- Inserts an idea into a cluster. Returns its id; no row when the site has one of this title or the cluster is unknown.
 INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, angle, type, target_keywords, outline)
 SELECT account_id, site_id, id, %(title)s, %(normalized)s, %(angle)s, %(type)s, %(target_keywords)s::text[],
     %(outline)s::text[]
@@ -107,7 +116,8 @@ ON CONFLICT (site_id, normalized) DO NOTHING
 RETURNING id
 
 -- name: idea_change
--- As keyword_change. What is queued already stays as it is: its task is made of it.
+-- Updates the columns that `changes` names and keeps the others. Returns the idea; no row when it is no longer new,
+-- because a task was made from it.
 UPDATE ideas
 SET (title, normalized, angle, type, target_keywords, outline, disabled) = (
     SELECT new.title, new.normalized, new.angle, new.type, new.target_keywords, new.outline, new.disabled
@@ -116,4 +126,5 @@ WHERE account_id = %(account)s AND id = %(id)s AND status = 'new'
 RETURNING id, site_id, cluster_id, title, angle, type, target_keywords, outline, status, disabled, created_at
 
 -- name: idea_titled
+-- Returns the id of the site's idea with this normalized title.
 SELECT id FROM ideas WHERE account_id = %(account)s AND site_id = %(site)s AND normalized = %(normalized)s

@@ -1,13 +1,15 @@
--- The ledger as a list, and what the account used. See migration 0006 on the sums by the day.
+-- The ledger as a list, and usage from daily sums (migration 0006).
 
 -- name: workflow_known
+-- Returns the workflow's id if the account has one of this kind.
 SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s AND kind = %(kind)s
 
 -- name: run_known
+-- Returns the run's id if the account has the run.
 SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: ledger_page
--- Newest first. `at` and `id`: those of the last entry shown.
+-- Returns a page of ledger entries, newest first. `at` and `id`: those of the last entry shown.
 SELECT ledger.id, ledger.at, ledger.kind, ledger.credits, ledger.cents, ledger.workflow_id, workflows.kind AS workflow,
     workflows.slug, ledger.run_id, ledger.stage, ledger.item, ledger.note
 FROM ledger
@@ -24,8 +26,8 @@ ORDER BY ledger.at DESC, ledger.id DESC
 LIMIT %(limit)s
 
 -- name: usage_spent
--- Summed up from parts: whose sums (`bys`), from which day to which, both included. `daily`: by the day, whatever
--- the sums are of.
+-- Returns credits and cents by key, summed from parts: each has a grouping (`bys`), a first and a last day, both
+-- included. `daily`: the key is the day.
 SELECT CASE WHEN %(daily)s::boolean THEN sums.day::text ELSE sums.key END AS key,
     sum(sums.credits) AS credits, sum(sums.cents) AS cents
 FROM unnest(%(bys)s::text[], %(firsts)s::date[], %(lasts)s::date[]) AS part (by, first, last)
@@ -34,7 +36,7 @@ WHERE sums.account_id = %(account)s
 GROUP BY 1
 
 -- name: usage_calls
--- As usage_spent.
+-- Returns model calls, tokens and cents by key. Parts and `daily` as in usage_spent.
 SELECT CASE WHEN %(daily)s::boolean THEN sums.day::text ELSE sums.key END AS key,
     sum(sums.calls)::bigint AS calls, sum(sums.prompt_tokens)::bigint AS prompt_tokens,
     sum(sums.completion_tokens)::bigint AS completion_tokens, sum(sums.cents) AS cents
@@ -44,11 +46,12 @@ WHERE sums.account_id = %(account)s
 GROUP BY 1
 
 -- name: usage_workflows
+-- Returns id and slug of these workflows of one kind.
 SELECT id, slug FROM workflows
 WHERE account_id = %(account)s AND kind = %(kind)s AND id = ANY(%(ids)s::bigint[])
 
 -- name: usage_account
--- What a forecast goes by. `month_cap`: cents, null for none.
+-- Returns the balances that a forecast starts from. `month_cap`: in cents, null when there is none.
 SELECT now() AS now, created_at, balance, balance - reserved AS available,
     (definition #>> '{caps,month_cents}')::numeric AS month_cap
 FROM accounts

@@ -1,19 +1,23 @@
--- Whoever changes definitions does so alone until the transaction ends.
 -- name: lock_definitions
+-- Locks all definitions against other writers until the transaction ends.
 SELECT pg_advisory_xact_lock(7305119)
 
 -- name: clear_members
+-- Deletes the account's members.
 DELETE FROM members WHERE account_id = %(account)s
 
 -- name: add_member
+-- Inserts a member.
 INSERT INTO members (account_id, username, role) VALUES (%(account)s, %(username)s, %(role)s)
 
 -- name: save_brand
+-- Inserts or updates a brand context.
 INSERT INTO brand_contexts (account_id, slug, definition)
 VALUES (%(account)s, %(slug)s, %(definition)s::jsonb)
 ON CONFLICT (account_id, slug) DO UPDATE SET definition = excluded.definition, updated_at = now()
 
 -- name: delete_brand
+-- Deletes a brand context that no site, mission or flow uses.
 DELETE FROM brand_contexts
 WHERE account_id = %(account)s AND slug = %(slug)s
     AND NOT EXISTS (
@@ -27,11 +31,13 @@ WHERE account_id = %(account)s AND slug = %(slug)s
         WHERE flows.account_id = %(account)s AND flows.brand_context_id = brand_contexts.id)
 
 -- name: save_workflow
+-- Inserts a workflow. Returns its id, also when the account has it already; no row when another account has the slug.
 INSERT INTO workflows AS w (account_id, kind, slug) VALUES (%(account)s, %(kind)s, %(slug)s)
 ON CONFLICT (kind, slug) DO UPDATE SET slug = excluded.slug WHERE w.account_id = %(account)s
 RETURNING id
 
 -- name: save_site
+-- Inserts or updates a site.
 INSERT INTO sites (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
     %(site)s, %(account)s, %(slug)s, %(status)s,
@@ -43,6 +49,7 @@ SET status = excluded.status, brand_context_id = excluded.brand_context_id,
 WHERE sites.account_id = %(account)s
 
 -- name: save_flow
+-- Inserts or updates a flow.
 INSERT INTO flows (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
     %(flow)s, %(account)s, %(slug)s, %(status)s,
@@ -54,33 +61,37 @@ SET status = excluded.status, brand_context_id = excluded.brand_context_id, defi
 WHERE flows.account_id = %(account)s
 
 -- name: disable_flow
+-- Disables a flow.
 UPDATE flows
 SET status = 'disabled', definition = jsonb_set(definition, '{status}', '"disabled"'), updated_at = now()
 WHERE account_id = %(account)s AND slug = %(slug)s
 
 -- name: save_mission
+-- Inserts or updates a mission. An update reopens a completed mission; its next run decides again whether it is over.
 INSERT INTO missions (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
     %(mission)s, %(account)s, %(slug)s, %(status)s,
     (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
     %(definition)s::jsonb)
--- Applying a changed mission lets a completed one go on: whether it is over is asked anew when it runs.
 ON CONFLICT (id) DO UPDATE
 SET status = excluded.status, brand_context_id = excluded.brand_context_id, definition = excluded.definition,
     completed_at = NULL, completed_why = NULL, updated_at = now()
 WHERE missions.account_id = %(account)s
 
 -- name: pause_mission
+-- Pauses a mission.
 UPDATE missions
 SET status = 'paused', definition = jsonb_set(definition, '{status}', '"paused"'), updated_at = now()
 WHERE account_id = %(account)s AND slug = %(slug)s
 
 -- name: disable_site
+-- Disables a site.
 UPDATE sites
 SET status = 'disabled', definition = jsonb_set(definition, '{status}', '"disabled"'), updated_at = now()
 WHERE account_id = %(account)s AND slug = %(slug)s
 
 -- name: save_automation
+-- Inserts or updates a site's automation settings.
 INSERT INTO automation_configs (
     account_id, site_id, enabled, frequency, scheduled_time, timezone, cron, batch_sizes,
     within_stage_delay, between_stage_delay, concurrency, articles_per_run)
@@ -96,6 +107,7 @@ SET enabled = excluded.enabled, frequency = excluded.frequency, scheduled_time =
 WHERE automation_configs.account_id = %(account)s
 
 -- name: import_keyword
+-- Inserts a keyword. No row when the site has it already.
 INSERT INTO keywords (account_id, site_id, text, normalized, volume, difficulty, intent)
 VALUES (%(account)s, %(site)s, %(text)s, %(normalized)s, %(volume)s, %(difficulty)s, %(intent)s)
 ON CONFLICT (site_id, normalized) DO NOTHING

@@ -1,7 +1,7 @@
--- Flows: items, what they claim of their sources, their packets, and the gates they wait at.
+-- Items of flows, their claims on source ids, their packets, and their gates.
 
 -- name: flow_claimed
--- Which of these source ids the flow has taken up: for good, or by an item that a live run still works on.
+-- Returns which of these source ids are claimed: for good, or by an item of a live run.
 SELECT claims.source_id FROM flow_claims AS claims
 JOIN flow_items AS items ON items.account_id = claims.account_id AND items.id = claims.item_id
 JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
@@ -9,7 +9,7 @@ WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.s
     AND (claims.committed_at IS NOT NULL OR runs.status IN ('running', 'paused'))
 
 -- name: flow_claims_free
--- Claims of runs that are over without having finished with them.
+-- Deletes uncommitted claims of runs that have ended, and fails the items that held them.
 WITH free AS (
     DELETE FROM flow_claims AS claims USING flow_items AS items, runs
     WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.committed_at IS NULL
@@ -23,6 +23,7 @@ UPDATE flow_items SET status = 'failed', reason = 'taken up again by a later run
 WHERE account_id = %(account)s AND id IN (SELECT item_id FROM free) AND status = 'active'
 
 -- name: flow_item_insert
+-- Inserts an item for an unclaimed source id. Returns its id; no row when the source id is claimed.
 INSERT INTO flow_items (account_id, flow_id, run_id, source_id, position, source, step)
 SELECT %(account)s::bigint, %(flow)s::bigint, %(run)s::bigint, %(source_id)s::text, %(position)s::integer,
     %(source)s::jsonb, %(step)s::integer
@@ -33,23 +34,28 @@ ON CONFLICT (run_id, source_id) DO NOTHING
 RETURNING id
 
 -- name: flow_claim
+-- Claims a source id for an item. No row when it is claimed.
 INSERT INTO flow_claims (account_id, flow_id, source_id, item_id)
 VALUES (%(account)s, %(flow)s, %(source_id)s, %(item)s)
 ON CONFLICT (flow_id, source_id) DO NOTHING
 
 -- name: claim_commit
+-- Makes an item's claim permanent.
 UPDATE flow_claims SET committed_at = now()
 WHERE account_id = %(account)s AND flow_id = %(flow)s AND item_id = %(item)s AND committed_at IS NULL
 
 -- name: claim_release
+-- Deletes an item's claim unless it is permanent.
 DELETE FROM flow_claims
 WHERE account_id = %(account)s AND flow_id = %(flow)s AND item_id = %(item)s AND committed_at IS NULL
 
 -- name: flow_items_of_run
+-- Returns the ids of a run's items by position.
 SELECT id FROM flow_items WHERE account_id = %(account)s AND run_id = %(run)s ORDER BY position
 
 -- name: flow_items_at_step
--- Those that failed at the step are there again once the run was opened anew (cleared), unless another run has them.
+-- Returns the run's items at a step, with their packets. Items that failed there are included once the run was cleared,
+-- unless another item has their claim.
 SELECT items.id, items.source_id, items.source, items.step,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'step', p.step, 'kind', p.kind, 'data', p.data)
         ORDER BY p.id), '[]')
@@ -65,15 +71,16 @@ WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.step =
 ORDER BY items.position
 
 -- name: flow_item_lock
--- Takes a failed one up again: its claim with it, and so not while another item has that.
-WITH mine AS (
+-- Locks an item at its step and sets it to active. A failed item claims its source id again; no row when another item
+-- has that claim.
+WITH item AS (
     SELECT account_id, flow_id, source_id, id FROM flow_items
     WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s AND step = %(step)s
         AND status IN ('active', 'failed')
     FOR NO KEY UPDATE
 ), claimed AS (
     INSERT INTO flow_claims AS c (account_id, flow_id, source_id, item_id)
-    SELECT account_id, flow_id, source_id, id FROM mine
+    SELECT account_id, flow_id, source_id, id FROM item
     ON CONFLICT (flow_id, source_id) DO UPDATE SET item_id = excluded.item_id
     WHERE c.account_id = %(account)s AND c.item_id = excluded.item_id
     RETURNING item_id
@@ -82,18 +89,22 @@ UPDATE flow_items SET status = 'active', ended_at = NULL, reason = ''
 WHERE account_id = %(account)s AND id IN (SELECT item_id FROM claimed)
 
 -- name: packet_append
+-- Inserts a packet at the end of an item's list.
 INSERT INTO packets (account_id, item_id, id, step, kind, data)
 SELECT %(account)s::bigint, %(item)s::bigint, coalesce(max(id), 0) + 1, %(step)s::text, %(kind)s::text, %(data)s::jsonb
 FROM packets WHERE account_id = %(account)s AND item_id = %(item)s
 
 -- name: flow_item_step
+-- Moves an item to a step.
 UPDATE flow_items SET step = %(step)s WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
 
 -- name: flow_item_end
+-- Ends an item with a status and a reason.
 UPDATE flow_items SET status = %(status)s, reason = %(reason)s, ended_at = now()
 WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
 
 -- name: flow_waiting
+-- Returns the number of active items of live runs by step, as one JSON object.
 SELECT coalesce(jsonb_object_agg(step::text, waiting), '{}') FROM (
     SELECT items.step, count(*) AS waiting FROM flow_items AS items
     JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
@@ -102,22 +113,25 @@ SELECT coalesce(jsonb_object_agg(step::text, waiting), '{}') FROM (
     GROUP BY items.step) AS counted
 
 -- name: flow_endings
+-- Returns the number of a run's items by status.
 SELECT status, count(*) AS items FROM flow_items
 WHERE account_id = %(account)s AND run_id = %(run)s
 GROUP BY status ORDER BY status
 
 -- name: flow_item_list
+-- Returns a flow's newest items, of one run if `run` is given.
 SELECT id, source_id, source ->> 'title' AS title, source ->> 'url' AS url, step, status, reason, created_at, ended_at
 FROM flow_items
 WHERE account_id = %(account)s AND flow_id = %(flow)s AND (%(run)s::bigint IS NULL OR run_id = %(run)s)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: packets_of_item
+-- Returns an item's packets in order.
 SELECT id, step, kind, data, at FROM packets WHERE account_id = %(account)s AND item_id = %(item)s ORDER BY id
 
 -- name: gate_open
--- Opening it again (the task was cleared) makes a new link, and the old one is void; an answer stays. Only a failed
--- item that is taken up again waits anew.
+-- Opens a gate. Returns its id. Opening it again (a cleared task) makes a new link and voids the old one; an answer
+-- stays, except that of a failed item, which waits again.
 INSERT INTO gates AS g (account_id, item_id, step, by, subject, token_hash, task, due_at, on_timeout)
 VALUES (%(account)s, %(item)s, %(step)s, %(by)s, %(subject)s, %(token_hash)s, %(task)s, now() + %(timeout)s::interval,
     %(on_timeout)s)
@@ -130,22 +144,25 @@ WHERE g.account_id = %(account)s AND (g.outcome IS NULL OR EXISTS (
 RETURNING id
 
 -- name: gate_of_item
+-- Returns an item's gate at a step. `due`: its time is over.
 SELECT id, item_id, step, by, subject, due_at, on_timeout, outcome, answer, answered_by, answered_at, task,
     due_at <= now() AS due
 FROM gates WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s
 
 -- name: gate_answer
+-- Answers a gate. No row when it was answered before or its time is over.
 UPDATE gates SET outcome = %(outcome)s, answer = %(answer)s, answered_by = %(by)s, answered_at = now()
 WHERE account_id = %(account)s AND id = %(gate)s AND outcome IS NULL
     AND due_at > coalesce(%(at)s::timestamptz, now())
 
 -- name: gates_timed_out
--- The database's clock decides, and only while nobody has answered. What waits for the time alone is let through.
+-- Answers an item's gate whose time is over, by the database's clock. A gate for the time alone approves.
 UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout END, answered_by = 'the time',
     answered_at = now(), answer = '{}'
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND outcome IS NULL AND due_at <= now()
 
 -- name: gates_of_flow
+-- Returns a flow's gates. `open_only`: only unanswered gates of active items.
 SELECT gates.id, gates.item_id, gates.step, gates.by, gates.subject, gates.due_at, gates.on_timeout, gates.outcome,
     gates.answer, gates.answered_by, gates.answered_at, gates.task, gates.due_at <= now() AS due
 FROM gates JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
@@ -154,11 +171,14 @@ WHERE gates.account_id = %(account)s AND items.flow_id = %(flow)s
 ORDER BY gates.id
 
 -- name: webhook_call
+-- Records the signature of a webhook call. No row when it was recorded before.
 INSERT INTO webhook_calls (account_id, signature) VALUES (%(account)s, %(signature)s) ON CONFLICT DO NOTHING
 
 -- name: webhook_call_forget
+-- Deletes one recorded signature, so that the call can be repeated.
 DELETE FROM webhook_calls WHERE account_id = %(account)s AND signature = %(signature)s
 
 -- name: webhook_calls_forget
+-- Deletes recorded signatures older than `seconds`.
 DELETE FROM webhook_calls
 WHERE account_id = %(account)s AND at < now() - make_interval(secs => %(seconds)s::double precision)

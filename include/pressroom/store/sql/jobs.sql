@@ -1,8 +1,9 @@
--- Runs as jobs: pages of them, and what one is doing now.
+-- Runs as jobs: pages of them, and what one works on now.
 
 -- name: runs_page
--- `state` as in JobState: items wait for another try when the last thing that work said is that a batch ended with some.
--- What a run used is what the ledger says, not a number kept beside it, and is added up for the page's runs only.
+-- Returns a page of runs, highest id first, with state, credits and cents. `state` is JobState's: a run is retrying
+-- when its lease is over, or when its last event of work is a batch that left items waiting. Credits and cents come
+-- from the ledger, and only for the page's runs.
 SELECT page.*, coalesce(used.credits, 0) AS credits_used, coalesce(used.cents, 0) AS cents
 FROM (
     SELECT * FROM (
@@ -35,11 +36,11 @@ FROM (
             AND (%(trigger)s::text IS NULL OR runs.trigger = %(trigger)s)
             AND (%(since)s::timestamptz IS NULL OR runs.started_at >= %(since)s)
             AND (%(until)s::timestamptz IS NULL OR runs.started_at < %(until)s)
-            -- Which rows can be in that state at all, for the index.
+            -- The statuses that this state can have: an index finds those rows.
             AND (%(state)s::text IS NULL OR runs.status = ANY (
                 CASE %(state)s WHEN 'completed' THEN '{completed,partial}' WHEN 'pending' THEN '{running}'
                     WHEN 'retrying' THEN '{running}' ELSE ARRAY[%(state)s] END::text[]))
-    ) AS found
+    ) AS runs_of_account
     WHERE %(state)s::text IS NULL OR state = %(state)s
     ORDER BY id DESC
     LIMIT %(limit)s
@@ -52,20 +53,21 @@ LEFT JOIN LATERAL (
 ORDER BY page.id DESC
 
 -- name: items_in_work
--- What workers have set credits aside for: that is what is being worked on now.
+-- Returns the items that a run's workers have reserved credits for: those that are worked on now.
 SELECT stage, item, at AS since FROM reservations
 WHERE account_id = %(account)s AND run_id = %(run)s
 ORDER BY at, stage, item
 LIMIT 50
 
 -- name: items_done_last
+-- Returns the last five items that a run finished, newest first.
 SELECT stage, message AS label, at FROM run_events
 WHERE account_id = %(account)s AND run_id = %(run)s AND kind = 'item_done'
 ORDER BY id DESC
 LIMIT 5
 
 -- name: site_status_counts
--- By stage, as the items that it begins with stand.
+-- Returns a site's items by stage and status; a stage's items are its input.
 SELECT 'clusters' AS stage, CASE WHEN disabled THEN 'disabled' ELSE status END AS status, count(*) AS items
 FROM keywords WHERE account_id = %(account)s AND site_id = %(site)s GROUP BY 2
 UNION ALL
@@ -85,10 +87,13 @@ SELECT 'review', status, count(*) FROM contents
 WHERE account_id = %(account)s AND site_id = %(site)s AND status NOT IN ('draft', 'archived') GROUP BY 2
 
 -- name: automation_config
+-- Returns when a scheduled run of the site last began.
 SELECT last_run_at FROM automation_configs WHERE account_id = %(account)s AND site_id = %(site)s
 
 -- name: request_rollback
+-- Records who asked for a run's rollback.
 UPDATE runs SET rollback_requested_by = %(by)s WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: log_state
+-- Returns whether a run is live.
 SELECT status IN ('running', 'paused') AS live FROM runs WHERE account_id = %(account)s AND id = %(run)s

@@ -1,46 +1,56 @@
 -- name: account_balance
+-- Returns the account's balance, reserved credits and spent cents.
 SELECT balance, reserved, spent_cents FROM accounts WHERE id = %(account)s
 
 -- name: lock_account
--- As everywhere, NO KEY: every row that refers to the account locks its key for a moment, and whoever waited for the
--- whole row would stand in the way of the update that comes after.
+-- Locks the account's row until the transaction ends. NO KEY: a row that refers to the account locks its key for a
+-- moment, and a lock on the whole row would wait for it and block the update that follows.
 SELECT id FROM accounts WHERE id = %(account)s FOR NO KEY UPDATE
 
 -- name: ledger_grant
+-- Inserts a grant of credits. No row when the entry exists.
 INSERT INTO ledger (account_id, kind, credits, note, entry_key)
 VALUES (%(account)s, 'grant', %(credits)s, %(note)s, %(entry_key)s)
 ON CONFLICT (account_id, entry_key) DO NOTHING
 
 -- name: ledger_charge
+-- Inserts an item's charge in credits.
 INSERT INTO ledger (account_id, kind, credits, workflow_id, run_id, stage, item, entry_key)
 VALUES (%(account)s, 'charge', %(credits)s, %(workflow)s, %(run)s, %(stage)s, %(item)s, %(entry_key)s)
 
 -- name: ledger_cost
+-- Inserts a provider's cost in cents.
 INSERT INTO ledger (account_id, kind, cents, workflow_id, run_id, stage, item, entry_key, note)
 VALUES (%(account)s, 'cost', %(cents)s, %(workflow)s, %(run)s, %(stage)s, %(item)s, %(entry_key)s, %(note)s)
 
 -- name: own_reservation
+-- Returns the credits reserved for an item.
 SELECT credits FROM reservations
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s AND item = %(item)s
 
 -- name: reserve_credits
+-- Reserves credits for an item; replaces an earlier reservation.
 INSERT INTO reservations (account_id, workflow_id, run_id, stage, item, credits)
 VALUES (%(account)s, %(workflow)s, %(run)s, %(stage)s, %(item)s, %(credits)s)
 ON CONFLICT (run_id, stage, item) DO UPDATE SET credits = excluded.credits, cents = 0, at = now()
 
 -- name: release_reservation
+-- Deletes an item's reservation.
 DELETE FROM reservations
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s AND item = %(item)s
 
 -- name: release_run_reservations
+-- Deletes all reservations of a run.
 DELETE FROM reservations WHERE account_id = %(account)s AND run_id = %(run)s
 
 -- name: hold_cents
+-- Adds to the cents held for an item; a negative amount gives back.
 INSERT INTO reservations (account_id, workflow_id, run_id, stage, item, cents)
 VALUES (%(account)s, %(workflow)s, %(run)s, %(stage)s, %(item)s, greatest(%(cents)s, 0))
 ON CONFLICT (run_id, stage, item) DO UPDATE SET cents = greatest(reservations.cents + %(cents)s, 0)
 
 -- name: spent_cents
+-- Returns the cents spent and held: of the run, of the workflow (month, total), of the account (month, total).
 SELECT
     (SELECT coalesce(sum(cents), 0) FROM ledger
      WHERE account_id = %(account)s AND kind = 'cost' AND run_id = %(run)s)
@@ -64,7 +74,7 @@ CROSS JOIN (SELECT coalesce(sum(cents), 0) AS cents FROM reservations WHERE acco
 WHERE accounts.id = %(account)s
 
 -- name: refund_run
--- Each charge of the run once: the refund's key is made of the charge's own.
+-- Refunds each charge of the run once: the refund's key contains the charge's id. Returns the refunded credits.
 WITH refunds AS (
     INSERT INTO ledger (account_id, kind, credits, workflow_id, run_id, stage, item, entry_key, note)
     SELECT account_id, 'adjustment', -credits, workflow_id, run_id, stage, item, 'refund:' || id, 'rolled back'

@@ -1,12 +1,14 @@
--- What a mission's report shows: its cycles that were not withdrawn, their calendar, posts and publications.
+-- What a mission's report shows of its cycles that were not withdrawn: their calendar, posts and publications.
 
 -- name: page_mission
+-- Returns the mission and its spent cents.
 SELECT id, status, definition, started_at, completed_at, completed_why,
     (SELECT coalesce(sum(cents), 0) FROM ledger
      WHERE account_id = %(account)s AND kind = 'cost' AND workflow_id = missions.id) AS spent_cents
 FROM missions WHERE account_id = %(account)s AND id = %(mission)s
 
 -- name: page_cycles
+-- Returns the cycles, newest first, each with its last snapshot and its optimization.
 SELECT cycles.id, cycles.number, cycles.starts_at, cycles.ends_at, cycles.closes_at, cycles.context,
     cycles.brand ->> 'name' AS brand, cycles.strategy, cycles.measured_at, cycles.optimized_at,
     last.at AS snapshot_at, last.output AS snapshot, optimizations.output AS optimization
@@ -19,6 +21,7 @@ WHERE cycles.account_id = %(account)s AND cycles.mission_id = %(mission)s AND cy
 ORDER BY cycles.number DESC
 
 -- name: page_slots
+-- Returns the slots by time, each with the error of its writing.
 SELECT slots.id, slots.cycle_id, slots.at, slots.platform, slots.choices, slots.explores, slots.topic, slots.angle,
     slots.status, coalesce(f.error, '') AS error
 FROM slots
@@ -30,6 +33,8 @@ WHERE slots.account_id = %(account)s AND slots.mission_id = %(mission)s AND slot
 ORDER BY slots.at, slots.platform, slots.id
 
 -- name: page_posts
+-- Returns the posts by slot and variant, each with the error of its publishing. `approved_as_is`: the approval is for
+-- the present version.
 SELECT posts.id, posts.slot_id, posts.variant, posts.platform, posts.format, posts.headline, posts.cta, posts.parts,
     posts.hashtags, posts.mentions, posts.adaptations, posts.options, posts.media_url, posts.media_type,
     posts.media_alt, posts.confidence, posts.model, posts.status, posts.approved_by,
@@ -43,6 +48,7 @@ WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND post
 ORDER BY posts.slot_id, posts.variant, posts.id
 
 -- name: page_publications
+-- Returns the publications of the posts.
 SELECT posts.id AS post, p.target, p.status, p.scheduled_for, p.external_id, p.preview_url, p.public_url, p.attempts,
     p.error, p.attempted_at, p.accepted_at, p.confirmed_at
 FROM publications AS p
@@ -52,6 +58,7 @@ WHERE p.account_id = %(account)s AND p.workflow_id = %(mission)s
 ORDER BY p.id
 
 -- name: page_rollbacks
+-- Returns the reports of rollbacks, newest first.
 SELECT runs.dag_run_id AS run, runs.error_message, rollbacks.report, rollbacks.created_at AS at,
     (SELECT max(number) FROM cycles WHERE account_id = %(account)s AND run_id = runs.id) AS cycle
 FROM rollbacks JOIN runs ON runs.account_id = rollbacks.account_id AND runs.id = rollbacks.run_id

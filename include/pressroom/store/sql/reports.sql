@@ -1,5 +1,5 @@
--- What waits in each stage of a site, by item status alone.
 -- name: site_pending
+-- Returns how many items wait at each stage of a site, by item status alone.
 SELECT
     (SELECT count(*) FROM keywords
      WHERE account_id = %(account)s AND site_id = %(site)s
@@ -24,21 +24,25 @@ SELECT
      WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review') AS review
 
 -- name: workflow_failed_counts
+-- Returns the number of failed items by stage.
 SELECT stage, count(*) AS failed FROM item_failures
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s
 GROUP BY stage
 
 -- name: workflow_failures
+-- Returns a workflow's failed items, newest first.
 SELECT stage, item, attempts, error_class, error, run_id, at FROM item_failures
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s
 ORDER BY at DESC, stage, item
 
 -- name: forget_failures
+-- Deletes a workflow's failures, of one stage or of all.
 DELETE FROM item_failures
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s
     AND (%(stage)s::text IS NULL OR stage = %(stage)s)
 
 -- name: run_stage_results
+-- Returns a run's stage results. `time_elapsed`: in seconds, up to now for a stage at work.
 SELECT
     stage, processed, created, words, batches, planned, credits, failed, skipped, partial, output,
     started_at, completed_at,
@@ -47,6 +51,7 @@ FROM stage_results
 WHERE account_id = %(account)s AND run_id = %(run)s
 
 -- name: run_log_tail
+-- Returns the last `lines` events of a run, oldest first.
 SELECT id, at, stage, kind, level, message, data FROM (
     SELECT id, at, stage, kind, level, message, data FROM run_events
     WHERE account_id = %(account)s AND run_id = %(run)s
@@ -55,11 +60,13 @@ SELECT id, at, stage, kind, level, message, data FROM (
 ORDER BY id
 
 -- name: run_log_after
+-- Returns up to `lines` events of a run that follow event `after`.
 SELECT id, at, stage, kind, level, message, data FROM run_events
 WHERE account_id = %(account)s AND run_id = %(run)s AND id > %(after)s
 ORDER BY id LIMIT %(lines)s
 
 -- name: articles_for_review
+-- Returns a site's articles in review, each with the number of its images.
 SELECT contents.id, contents.title, contents.word_count, contents.model,
     (SELECT count(*) FROM images
      WHERE images.account_id = %(account)s AND images.content_id = contents.id AND images.status = 'generated') AS images
@@ -68,4 +75,5 @@ WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND cont
 ORDER BY contents.id
 
 -- name: models_of_run
+-- Returns the names of the text models that a run called.
 SELECT DISTINCT model FROM ai_calls WHERE account_id = %(account)s AND run_id = %(run)s AND kind = 'text' ORDER BY model

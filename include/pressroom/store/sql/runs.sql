@@ -1,36 +1,44 @@
 -- name: lock_workflow
+-- Locks a workflow's row until the transaction ends.
 SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s FOR NO KEY UPDATE
 
 -- name: run_by_id
+-- Returns a run.
 SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_by_dag_run
+-- Returns the run of a DAG run.
 SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs WHERE account_id = %(account)s AND dag_id = %(dag_id)s AND dag_run_id = %(dag_run_id)s
 
 -- name: live_run_of_workflow
+-- Returns the workflow's live runs: the one that holds the lock first, then the newest.
 SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused')
 ORDER BY exclusive DESC, id DESC
 
 -- name: lock_holder
+-- Returns the live run that holds the workflow's lock.
 SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
     current_stage, params
 FROM runs
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused') AND exclusive
 
 -- name: lease_is_over
+-- Returns whether a run's lease is over.
 SELECT lease_until < now() FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: last_scheduled_start
+-- Returns when the last scheduled run started, if that is less than `gap` ago.
 SELECT max(started_at) FROM runs
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND trigger = 'scheduled' AND started_at > now() - %(gap)s
 
 -- name: insert_run
+-- Inserts a run. Returns its id.
 INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits,
     exclusive)
 VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
@@ -38,6 +46,7 @@ VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(ow
 RETURNING id
 
 -- name: insert_refused_run
+-- Inserts a run that was refused, as failed. Returns its id. A repeated refusal replaces the reason.
 INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, status, error_message,
     completed_at)
 VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now(), 'failed', %(reason)s, now())
@@ -46,6 +55,8 @@ WHERE runs.account_id = %(account)s AND runs.status NOT IN ('running', 'paused')
 RETURNING id
 
 -- name: reopen_run
+-- Sets a run to running again (its DAG run was cleared or retried) and renews its lease. A live run keeps its owner,
+-- its estimate and a request to pause or cancel.
 UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' END,
     cancel_requested = cancel_requested AND status IN ('running', 'paused'),
     owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
@@ -55,54 +66,64 @@ UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' 
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_begun
--- A run that somebody asked for is on record before Airflow begins it.
+-- Returns whether a run has planned a stage. A run on request is recorded before Airflow begins it.
 SELECT EXISTS (SELECT FROM stage_results WHERE account_id = %(account)s AND run_id = %(run)s)
 
 -- name: touch_last_run
+-- Sets the time at which a scheduled run of the site last began.
 UPDATE automation_configs SET last_run_at = now() WHERE account_id = %(account)s AND site_id = %(workflow)s
 
 -- name: renew_lease
+-- Extends a live run's lease to `lease` after `until`, or after now; never shortens it.
 UPDATE runs SET lease_until = greatest(lease_until, coalesce(%(until)s, now()) + %(lease)s)
 WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'paused')
 
 -- name: pause_run
+-- Pauses running runs: one, or all of the workflow. Returns their ids.
 UPDATE runs SET status = 'paused', paused_at = now()
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
     AND status = 'running' AND NOT cancel_requested
 RETURNING id
 
 -- name: resume_run
+-- Resumes paused runs: one, or all of the workflow. Returns their ids.
 UPDATE runs SET status = 'running', resumed_at = now()
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
     AND status = 'paused' AND NOT cancel_requested
 RETURNING id
 
 -- name: cancel_run
+-- Requests the cancellation of live runs: one, or all of the workflow. Returns their ids.
 UPDATE runs SET cancel_requested = true, cancelled_at = now()
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
     AND status IN ('running', 'paused') AND NOT cancel_requested
 RETURNING id
 
 -- name: run_left_undone
+-- Returns whether a stage of the run had failed items or ended partial.
 SELECT EXISTS (
     SELECT FROM stage_results
     WHERE account_id = %(account)s AND run_id = %(run)s AND (failed > 0 OR partial IS NOT NULL))
 
 -- name: finish_run
+-- Sets a run's final status.
 UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), current_stage = NULL,
     rollback_requested_by = NULL
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: set_current_stage
+-- Sets the stage that a run is at.
 UPDATE runs SET current_stage = %(stage)s WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: insert_event
+-- Inserts an event with the run's next number.
 WITH next AS (
     UPDATE runs SET last_event = last_event + 1 WHERE account_id = %(account)s AND id = %(run)s RETURNING last_event)
 INSERT INTO run_events (account_id, run_id, id, stage, kind, level, message, data)
 SELECT %(account)s, %(run)s, last_event, %(stage)s::text, %(kind)s, %(level)s, %(message)s, %(data)s::jsonb FROM next
 
 -- name: plan_stage
+-- Inserts a stage's result with the number of planned items, or renews it: what was processed before counts as planned.
 INSERT INTO stage_results AS s (account_id, run_id, stage, planned, skipped, completed_at)
 VALUES (%(account)s, %(run)s, %(stage)s, %(planned)s, %(skipped)s,
     CASE WHEN %(planned)s::bigint = 0 THEN now() END)
@@ -111,18 +132,20 @@ SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partia
     completed_at = excluded.completed_at
 
 -- name: stage_begun
--- For stages that items come to one by one: how many is known only in the end.
+-- Adds one planned item to a stage whose items arrive one by one.
 INSERT INTO stage_results AS s (account_id, run_id, stage, planned)
 VALUES (%(account)s, %(run)s, %(stage)s, 1)
 ON CONFLICT (run_id, stage) DO UPDATE SET planned = s.planned + 1
 
 -- name: add_to_stage
+-- Adds one item's numbers to its stage's result.
 UPDATE stage_results SET
     processed = processed + %(processed)s, created = created + %(created)s, words = words + %(words)s,
     credits = credits + %(credits)s
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: finish_batch
+-- Adds a batch to its stage's result and counts the failed items again.
 UPDATE stage_results SET
     batches = batches + %(batches)s, partial = coalesce(%(partial)s, partial),
     failed = (SELECT count(*) FROM item_failures AS f
@@ -131,10 +154,12 @@ UPDATE stage_results SET
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: finish_stage
+-- Sets a stage's output and its end.
 UPDATE stage_results SET output = %(output)s, completed_at = now()
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: stage_clock
+-- Returns when a stage began, and when another stage of the run last ended.
 SELECT
     (SELECT started_at FROM stage_results
      WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s) AS started_at,
@@ -142,6 +167,7 @@ SELECT
      WHERE account_id = %(account)s AND run_id = %(run)s AND stage <> %(stage)s AND processed > 0) AS previous_end
 
 -- name: record_item_failure
+-- Inserts an item's failure, or counts another attempt.
 INSERT INTO item_failures AS f (account_id, workflow_id, stage, item, error_class, error, run_id)
 VALUES (%(account)s, %(workflow)s, %(stage)s, %(item)s, %(error_class)s, %(error)s, %(run)s)
 ON CONFLICT (workflow_id, stage, item) DO UPDATE
@@ -149,27 +175,34 @@ SET attempts = f.attempts + 1, error_class = excluded.error_class, error = exclu
     at = now()
 
 -- name: clear_item_failure
+-- Deletes an item's failure.
 DELETE FROM item_failures
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND stage = %(stage)s AND item = %(item)s
 
 -- name: failed_since_opened
+-- Returns the items of a stage that failed since the run was last opened.
 SELECT f.item FROM item_failures AS f JOIN runs AS r ON r.account_id = f.account_id AND r.id = f.run_id
 WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s AND f.at > r.opened_at
 
 -- name: lock_run
+-- Locks a run's row until the transaction ends.
 SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s FOR NO KEY UPDATE
 
 -- name: rollback_requested_by
+-- Returns who asked for the run's rollback; null when nobody did.
 SELECT rollback_requested_by FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: rollback_done
+-- Clears the request for a rollback, and with `cancelled` cancels the run.
 UPDATE runs SET rollback_requested_by = NULL, cancel_requested = cancel_requested OR %(cancelled)s,
     cancelled_at = CASE WHEN %(cancelled)s THEN coalesce(cancelled_at, now()) ELSE cancelled_at END
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: rollback_report
+-- Returns the report of a run's rollback.
 SELECT report FROM rollbacks WHERE account_id = %(account)s AND run_id = %(run)s
 
 -- name: save_rollback
+-- Inserts or replaces the report of a run's rollback.
 INSERT INTO rollbacks (account_id, run_id, report) VALUES (%(account)s, %(run)s, %(report)s)
 ON CONFLICT (run_id) DO UPDATE SET report = excluded.report WHERE rollbacks.account_id = %(account)s

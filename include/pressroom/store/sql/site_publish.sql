@@ -1,7 +1,8 @@
--- A site's articles from review on: what people decide, and what is to be published. `targets` and `updates`: the site's
--- targets as the publication ledger names them, and whether each can change what it has.
+-- A site's articles from review on: decisions and publishing. `targets`: the site's targets as the publication ledger
+-- names them. `updates`: whether each target can change a published article.
 
 -- name: articles_reviewed
+-- Returns a site's articles from review on. `status`, `content`: filters; null matches everything.
 SELECT id, title, slug, meta_description, html, excerpt, tags, word_count, status, content_hash, approved_hash,
     approved_by, approved_at, review_note, published_at
 FROM contents
@@ -12,22 +13,26 @@ WHERE account_id = %(account)s AND site_id = %(site)s
 ORDER BY id
 
 -- name: article_images
+-- Returns the generated images of these articles.
 SELECT content_id, position, media_url, media_type, alt FROM images
 WHERE account_id = %(account)s AND site_id = %(site)s AND content_id = ANY(%(ids)s::bigint[]) AND status = 'generated'
 ORDER BY content_id, position
 
 -- name: article_hash
+-- Sets the hash of an article's present version.
 UPDATE contents SET content_hash = %(content_hash)s
 WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND content_hash <> %(content_hash)s
 
 -- name: article_approve
+-- Approves the version of an article that has this hash. No row when it changed since.
 UPDATE contents SET status = 'approved', approved_hash = content_hash, approved_by = %(by)s, approved_at = now(),
     review_note = '', updated_at = now()
 WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND content_hash = %(content_hash)s
     AND status IN ('review', 'rejected')
 
 -- name: article_reject
--- What is out, or may be, can no longer be decided on; of an edited article, that is the version before.
+-- Rejects an article. No row when a target has or may have this version; an edited article can be rejected while a
+-- target has the version before.
 UPDATE contents SET status = 'rejected', approved_hash = NULL, approved_by = NULL, approved_at = NULL,
     review_note = %(note)s, updated_at = now()
 WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND status IN ('review', 'approved')
@@ -38,6 +43,7 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND s
             AND p.status IN ('attempting', 'unknown', 'accepted', 'confirmed'))
 
 -- name: article_edit
+-- Replaces an article's title and text and voids its approval.
 UPDATE contents SET status = 'review', title = %(title)s, html = %(html)s, word_count = %(words)s,
     content_hash = %(content_hash)s, approved_hash = NULL, approved_by = NULL, approved_at = NULL,
     review_note = %(note)s, updated_at = now()
@@ -45,10 +51,10 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s
     AND status IN ('review', 'approved', 'rejected', 'published')
 
 -- name: articles_to_publish
--- Each approved article with each target that does not have it. One that all targets have, but whose status does not say
--- so, is among them once: whoever published it has died before it could say so.
+-- Returns each approved article with the place of each target that lacks it. An article that all targets have comes
+-- once, with the first target: its worker died before it could set the status.
 SELECT id, place FROM (
-    SELECT contents.id, t.place, t.target, p.id IS NOT NULL AS there,
+    SELECT contents.id, t.place, t.target, p.id IS NOT NULL AS has_it,
         bool_and(p.id IS NOT NULL) OVER (PARTITION BY contents.id) AS everywhere
     FROM contents
     CROSS JOIN unnest(%(targets)s::text[], %(updates)s::boolean[]) WITH ORDINALITY AS t (target, updates, place)
@@ -58,7 +64,7 @@ SELECT id, place FROM (
     WHERE contents.account_id = %(account)s AND contents.site_id = %(site)s AND contents.status = 'approved'
         AND contents.approved_hash = contents.content_hash
         AND (%(ids)s::bigint[] IS NULL OR contents.id = ANY(%(ids)s::bigint[]))) AS pairs
-WHERE (NOT there OR (everywhere AND place = 1))
+WHERE (NOT has_it OR (everywhere AND place = 1))
     AND NOT EXISTS (
         SELECT FROM item_failures AS f
         WHERE f.account_id = %(account)s AND f.workflow_id = %(site)s AND f.stage = 'publish'
@@ -66,6 +72,7 @@ WHERE (NOT there OR (everywhere AND place = 1))
 ORDER BY id, place
 
 -- name: article_published
+-- Sets an article to published once every target has its approved version.
 UPDATE contents SET status = 'published', published_at = coalesce(published_at, now()), updated_at = now()
 WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND status = 'approved'
     AND approved_hash = %(content_hash)s
@@ -78,4 +85,5 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND s
                 AND (p.content_hash = contents.content_hash OR NOT t.updates)))
 
 -- name: articles_approved
+-- Returns how many approved articles a site has.
 SELECT count(*) FROM contents WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'approved'

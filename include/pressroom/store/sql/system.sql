@@ -1,10 +1,12 @@
--- Statements that run as the system, over all accounts: the dag files, and commands of whoever runs the
--- installation. Nothing that serves a tenant's request may use one.
+-- Statements over all accounts, for DAG files and for commands of the installation's operator. No request of a tenant
+-- may use them.
 
 -- name: statement_timeout
+-- Sets the transaction's statement timeout.
 SELECT set_config('statement_timeout', %(milliseconds)s, true)
 
 -- name: read_accounts
+-- Returns all accounts with their members, by slug.
 SELECT
     accounts.id, accounts.slug, accounts.definition,
     (SELECT coalesce(jsonb_object_agg(username, role), '{}') FROM members
@@ -13,12 +15,15 @@ FROM accounts
 ORDER BY accounts.slug COLLATE "C"
 
 -- name: read_brands
+-- Returns all brand contexts, by account and slug.
 SELECT accounts.slug AS account_slug, brand_contexts.slug, brand_contexts.definition
 FROM brand_contexts
 JOIN accounts ON accounts.id = brand_contexts.account_id
 ORDER BY accounts.slug COLLATE "C", brand_contexts.slug COLLATE "C"
 
 -- name: read_sites
+-- Returns sites with account, brand context and automation, by slug. `active_only`: a disabled site is included while a
+-- run is live, so that the run keeps its DAG. `shard` of `shards`: one part of them.
 SELECT
     sites.id AS workflow_id, sites.account_id, sites.slug, sites.status, sites.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
@@ -30,13 +35,14 @@ JOIN accounts ON accounts.id = sites.account_id
 LEFT JOIN brand_contexts ON brand_contexts.id = sites.brand_context_id
 LEFT JOIN automation_configs AS automation ON automation.site_id = sites.id
 WHERE (%(slug)s::text IS NULL OR sites.slug = %(slug)s)
-    -- A disabled site keeps its DAG while a run is live, or that run would lose it in the middle.
     AND (NOT %(active_only)s::boolean OR sites.status = 'active' OR EXISTS (
         SELECT FROM runs WHERE runs.workflow_id = sites.id AND runs.status IN ('running', 'paused')))
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
 ORDER BY sites.slug COLLATE "C"
 
 -- name: read_missions
+-- Returns missions with account and brand context, by slug. `active_only`: no drafts, unless a run is live. A mission
+-- that ran once keeps its DAG, and so its history.
 SELECT
     missions.id AS workflow_id, missions.account_id, missions.slug, missions.status, missions.definition,
     missions.completed_why,
@@ -47,20 +53,22 @@ JOIN workflows ON workflows.id = missions.id
 JOIN accounts ON accounts.id = missions.account_id
 LEFT JOIN brand_contexts ON brand_contexts.id = missions.brand_context_id
 WHERE (%(slug)s::text IS NULL OR missions.slug = %(slug)s)
-    -- A draft has no DAG yet; what ran once keeps its DAG, and with it its history.
     AND (NOT %(active_only)s::boolean OR missions.status <> 'draft' OR EXISTS (
         SELECT FROM runs WHERE runs.workflow_id = missions.id AND runs.status IN ('running', 'paused')))
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
 ORDER BY missions.slug COLLATE "C"
 
 -- name: workflow_slugs
+-- Returns kind and slug of all workflows.
 SELECT kind, slug FROM workflows ORDER BY kind, slug COLLATE "C"
 
 -- name: live_workflows
+-- Returns kind and slug of the workflows with a live run.
 SELECT workflows.kind, workflows.slug FROM runs JOIN workflows ON workflows.id = runs.workflow_id
 WHERE runs.status IN ('running', 'paused')
 
 -- name: save_account
+-- Inserts or updates an account. Returns its id.
 INSERT INTO accounts (slug, name, definition)
 VALUES (%(slug)s, %(title)s, %(definition)s::jsonb)
 ON CONFLICT (slug) DO UPDATE
@@ -68,6 +76,7 @@ SET name = excluded.name, definition = excluded.definition, updated_at = now()
 RETURNING id
 
 -- name: gate_by_id
+-- Returns a gate of any account.
 SELECT gates.id, gates.account_id, gates.item_id, gates.step, gates.by, gates.subject, gates.token_hash, gates.due_at,
     gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at, gates.task,
     gates.due_at <= now() AS due, items.source ->> 'title' AS title
@@ -75,6 +84,8 @@ FROM gates JOIN flow_items AS items ON items.id = gates.item_id
 WHERE gates.id = %(gate)s::bigint
 
 -- name: read_flows
+-- Returns flows with account and brand context, by slug. `active_only`: a disabled flow is included while a run is
+-- live.
 SELECT
     flows.id AS workflow_id, flows.account_id, flows.slug, flows.status, flows.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
