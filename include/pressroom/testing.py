@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -13,11 +14,23 @@ from pydantic import BaseModel
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.errors import PastDate
 from pressroom.domain.kinds import Workflow
-from pressroom.domain.model import Choice, ImageRequest, ImageResult, Prompt, Tool
+from pressroom.domain.model import (
+    Choice,
+    ImageProvider,
+    ImageRequest,
+    ImageResult,
+    MediaStore,
+    Prompt,
+    Similarity,
+    Text,
+    Tool,
+)
 from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.run import OfWorkflow
 from pressroom.domain.social import Delivery, Measured, Platform, Receipt, Submission
 from pressroom.domain.text import normalize
-from pressroom.pipelines.tools import Social, Tools, Wires
+from pressroom.pipelines.tools import Outside, Social
+from pressroom.testing_flows import FakeOutside
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Script = Any
@@ -255,11 +268,24 @@ class DirectPublisher:
         )  # fmt: skip
 
 
-def social(at: datetime, missing: Mapping[Platform, str] | None = None) -> Social:
+def connected(at: datetime, missing: Mapping[Platform, str] | None = None) -> Social:
     """What reaches the platforms, all of it fakes, at a time."""
     clock = FixedClock(at)
     scheduler = FakeScheduler(clock, missing)
     return Social(scheduler, FakeAnalytics(), clock, DirectPublisher(scheduler))
+
+
+@dataclass(frozen=True)
+class FakeTools(OfWorkflow):
+    """A stage's collaborators."""
+
+    text: Text
+    images: ImageProvider
+    media: MediaStore
+    similarity: Similarity
+    social: Social
+    outside: Outside
+    run_id: int = 1
 
 
 def tools(
@@ -270,10 +296,10 @@ def tools(
     images: FakeImages | None = None,
     media: MemoryMedia | None = None,
     social: Social | None = None,
-    wires: Wires | None = None,
-) -> Tools:
+    outside: Outside | None = None,
+) -> FakeTools:
     """A stage's collaborators, all of them fakes unless given."""
-    return Tools(
+    return FakeTools(
         account=account or Account(slug="acme", name="Acme"),
         workflow=site or Site(account="acme", slug="acme-blog", name="Acme Blog", subject="everything"),
         brand=brand,
@@ -281,6 +307,6 @@ def tools(
         images=images or FakeImages(),
         media=media or MemoryMedia(),
         similarity=FakeSimilarity(),
-        connected=social,
-        wired=wires,
+        social=social or connected(datetime(2027, 1, 1, tzinfo=UTC)),
+        outside=outside or FakeOutside(),
     )

@@ -77,15 +77,15 @@ class FakeTarget:
         return Placed(key, f"https://{self.handler}.example/{key}")
 
 
-class FakeWires:
-    """A flow's reach in memory. ``sources``: what every fetch gives; ``told``: (connection, event, payload).
+class FakeOutside:
+    """What items reach outside, in memory. ``sources``: what every fetch gives; ``told``: (connection,
+    event, payload).
 
     ``deaf``: the error that telling anybody raises. Targets are made when they are asked for, by handler and
     connection.
     """
 
     def __init__(self, sources: Sequence[SourceItem] = (), deaf: Exception | None = None) -> None:
-        self.run_id = 1
         self.sources = list(sources)
         self.deaf = deaf
         self.taken: set[str] = set()
@@ -122,12 +122,12 @@ class FakeWires:
         placed = await target.publish(piece)
         self.published.append((to.to, content, content_hash))
         return Publication(
-            len(self.published), self.run_id, content, f"{to.connection_id}/{to.to}",
+            len(self.published), 1, content, f"{to.connection_id}/{to.to}",
             PublicationStatus.ACCEPTED, content_hash, datetime(2027, 1, 1, tzinfo=UTC), placed.external_id,
             public_url=placed.url,
         )  # fmt: skip
 
-    async def tell(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
+    async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
         """Keep it; or raise ``deaf``."""
         if self.deaf is not None:
             raise self.deaf

@@ -114,7 +114,7 @@ def script(world: MissionWorld, run: Run) -> Tools:
     made = world.tools(FakeText(), now=BEFORE)
     scope = Scope(world.account_id, world.mission_id, run.id, "publish", "any")
     publisher = PublicationLedger(world.store, made.social.scheduler, "fake").bound(scope)
-    return replace(made, connected=replace(made.social, publisher=publisher))
+    return replace(made, social=replace(made.social, publisher=publisher))
 
 
 def plan_and_write(world: MissionWorld, run: Run, tools: Tools) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +30,7 @@ from pressroom.pipelines.tools import Destination, Tools
 from pressroom.store.database import Store
 from pressroom.testing import FakeImages, FakeText, MemoryMedia
 from pressroom.testing import tools as fake_tools
-from pressroom.testing_flows import FakeTarget, FakeWires
+from pressroom.testing_flows import FakeOutside, FakeTarget
 
 FEED: dict[str, Any] = {"type": "rss", "url": "https://example.org/feed", "cap": 10}
 FETCH: dict[str, Any] = {"name": "read", "type": "fetch", "source": FEED}
@@ -46,12 +46,11 @@ def entries(*names: str) -> list[SourceItem]:
     return [source_item(name, title=name.title(), text=f"All about {name}.") for name in names]
 
 
-class LedgerWires(FakeWires):
+class LedgerOutside(FakeOutside):
     """Fakes, but for the publication ledger and for what a flow has taken up."""
 
     def __init__(self, world: FlowWorld, scope: Scope) -> None:
         super().__init__(world.sources)
-        self.run_id = scope.run_id or 0
         self.targets = world.targets
         self._world, self._scope = world, scope
 
@@ -112,10 +111,11 @@ class FlowWorld:
 
     def tools_for(self, scope: Scope) -> Tools:
         """Fakes around the real ledger."""
-        return fake_tools(
+        made = fake_tools(
             self.account, self.flow, text=self.text, images=FakeImages(), media=self.media,
-            wires=LedgerWires(self, scope),
+            outside=LedgerOutside(self, scope),
         )  # fmt: skip
+        return replace(made, run_id=scope.run_id or 0)
 
     def take(self, run: Run) -> list[int]:
         """The opening stage: the ids of the run's items."""

@@ -23,7 +23,7 @@ from pressroom.pipelines.mission.strategy import STAGE as STRATEGY
 from pressroom.pipelines.stage import Key, Skip, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
-from pressroom.testing import FakeImages, FakeText, MemoryMedia, social
+from pressroom.testing import FakeImages, FakeText, FakeTools, MemoryMedia, connected
 from pressroom.testing import tools as fake_tools
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -107,10 +107,16 @@ class MissionWorld:
         now: datetime = START - timedelta(hours=1),
         images: FakeImages | None = None,
         media: MemoryMedia | None = None,
-    ) -> Tools:
+    ) -> FakeTools:
         """A stage's tools, all of them fakes, at a time."""
         return fake_tools(
-            self.account, self.mission, self.brand, text=text, images=images, media=media, social=social(now)
+            self.account,
+            self.mission,
+            self.brand,
+            text=text,
+            images=images,
+            media=media,
+            social=connected(now),
         )
 
     def pending(self, stage: Stage[Any, Any], run: Run) -> Sequence[Key]:

@@ -41,15 +41,14 @@ _ARTICLES = (
 QUICK = Patience(call=8, lease=10, backoff=0.01, retry_after=2)
 
 
-class PressWires:
-    """The part of ``Wires`` that publishing takes. ``targets``: by connection."""
+class PressOutside:
+    """The part of ``Outside`` that publishing takes. ``targets``: by connection."""
 
     def __init__(self, store: Store, targets: Mapping[str, Target[Any]], scope: Scope) -> None:
-        self.run_id = scope.run_id
         self._store, self._targets, self._scope = store, targets, scope
 
     def target(self, to: Destination) -> Target[Any]:
-        """See Wires."""
+        """See Outside."""
         if to.connection_id not in self._targets:
             raise ConfigurationError(f"there is no connection {to.connection_id!r}")
         return self._targets[to.connection_id]
@@ -57,7 +56,7 @@ class PressWires:
     async def publish(
         self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
     ) -> Publication:
-        """See Wires."""
+        """See Outside."""
         return await publish_piece(
             self._store, self._scope, self.target(to), content, content_hash, piece, update=update,
             patience=QUICK,
@@ -83,8 +82,8 @@ async def work(
             keys = found
 
     def tools_for(scope: Scope) -> Tools:
-        wires: Any = PressWires(store, targets, scope)
-        return replace(tools(site=run.workflow), media=media, wired=wires)
+        outside: Any = PressOutside(store, targets, scope)
+        return replace(tools(site=run.workflow), media=media, outside=outside)
 
     return await run_batch(
         STAGE, run, keys, store=store, tools_for=tools_for, concurrency=concurrency, last_try=last_try

@@ -27,7 +27,7 @@ KNOWS = {
     "engine": {"domain", "store", "pipelines"},
     "ui": {"domain", "store", "pipelines"},
     "definitions": {"domain", "store", "pipelines", "engine", "adapters"},
-    "testing": {"domain", "pipelines", "adapters"},
+    "testing": {"domain", "pipelines", "adapters", "testing_flows"},
     "testing_flows": {"domain", "pipelines", "adapters"},
     "api": {"domain", "store", "pipelines", "engine", "adapters", "definitions", "ui"},
     "cli": {"domain", "settings", "store", "pipelines", "engine", "adapters", "definitions", "ui"},

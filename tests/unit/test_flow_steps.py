@@ -18,7 +18,7 @@ from pressroom.pipelines.flow.pipeline import flow_pipeline, run_step
 from pressroom.pipelines.flow.publish import content_key, content_of, key_of, turn
 from pressroom.pipelines.stage import Stage
 from pressroom.testing import FakeImages, FakeText, MemoryMedia, tools
-from pressroom.testing_flows import FakeTarget, FakeWires
+from pressroom.testing_flows import FakeOutside, FakeTarget
 
 FETCH = {"name": "read", "type": "fetch", "source": {"type": "rss", "url": "https://example.org/feed"}}
 WRITE = {
@@ -54,9 +54,9 @@ class World:
     def __init__(self, *steps: dict[str, Any], script: dict[str, Any] | None = None, **changes: Any) -> None:
         self.flow = flow(*steps, **changes)
         self.text, self.images, self.media = FakeText(script), FakeImages(), MemoryMedia()
-        self.wires = FakeWires()
+        self.outside = FakeOutside()
         self.tools = tools(
-            site=self.flow, text=self.text, images=self.images, media=self.media, wires=self.wires
+            site=self.flow, text=self.text, images=self.images, media=self.media, outside=self.outside
         )
 
     def run(self, name: str, of: FlowItem | None = None) -> Outcome:
@@ -65,7 +65,7 @@ class World:
 
     def target(self, name: str) -> FakeTarget:
         _, step = self.flow.step(name)
-        return self.wires.target(step)  # type: ignore[arg-type]
+        return self.outside.target(step)  # type: ignore[arg-type]
 
 
 def call(step: str, **arguments: Any) -> tuple[str, str, dict[str, Any]]:
@@ -160,7 +160,7 @@ def test_output_and_calls_come_together() -> None:
     outcome = world.run("write")
     assert [kind for kind, _ in outcome.packets] == ["output", "tool_call"]
     after = item(*(("write", kind, dict(data)) for kind, data in outcome.packets))
-    results = after.variables(world.tools)["results"]["write"]
+    results = after.variables(1, world.flow)["results"]["write"]
     assert set(results) == {"title", "step", "arguments"}
 
 
@@ -183,7 +183,7 @@ def test_results_hold_all_that_a_step_added_and_forget_a_failure_that_was_mended
     seen = item(
         ("write", "error", {"error": "first"}), ("write", "output", {"title": "T"}), call("blog"),
         ("tell", "error", {"error": "still"}),
-    ).variables(World(FETCH, WRITE).tools)  # fmt: skip
+    ).variables(1, World(FETCH, WRITE).flow)  # fmt: skip
     assert seen["results"]["write"] == {"title": "T", "step": "blog", "arguments": {"text": "hello"}}
     assert seen["results"]["tell"] == {"error": "still"}
     assert [one["kind"] for one in seen["packets"]] == ["source", "error", "output", "tool_call", "error"]
@@ -223,14 +223,14 @@ def test_a_model_that_did_not_call_passes_the_step_over() -> None:
     world = World(FETCH, WRITE | {"tools": "all"}, BLOG, PIN)
     outcome = world.run("pin", item(call("blog")))
     assert outcome == Outcome([("note", {"passed_over": "no AI step asked for it"})])
-    assert world.wires.published == []
+    assert world.outside.published == []
 
 
 def test_a_step_that_no_ai_step_could_call_is_an_error() -> None:
     world = World(FETCH, WRITE, BLOG)
     with pytest.raises(PermanentError, match="no AI step before blog may call it: set mode: auto"):
         world.run("blog", item())  # the AI step was jumped over
-    assert world.wires.published == []
+    assert world.outside.published == []
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_arguments_that_the_target_does_not_take(
     with pytest.raises(PermanentError, match="blogs does not take that: ") as caught:
         world.run("blog", item(call("blog", **arguments)))
     assert str(caught.value).endswith(problem)
-    assert world.wires.published == []
+    assert world.outside.published == []
 
 
 def test_a_wrong_connection_is_nobodys_fault_but_the_set_ups() -> None:
@@ -288,7 +288,7 @@ def test_auto_mode_publishes_the_newest_answer_or_the_source(
 @pytest.mark.parametrize(("limit", "sent"), [(None, 3), (0, 0), (1, 1), (9, 3)])
 def test_no_more_pictures_than_the_target_takes(limit: int | None, sent: int) -> None:
     world = World(FETCH, BLOG | {"mode": "auto"})
-    world.wires.targets["blogs", "pressroom_blogs"] = target = FakeTarget(pictures=limit)
+    world.outside.targets["blogs", "pressroom_blogs"] = target = FakeTarget(pictures=limit)
     packets = []
     for number in range(3):
         url = world.media.put(b"picture %d" % number, "image/png")
@@ -321,7 +321,7 @@ def test_a_flow_that_publishes_to_one_place_twice_means_two_pieces() -> None:
     assert [turn(step, at, world.flow) for at, step in enumerate(world.flow.steps) if at] == [1, 1, 2]  # type: ignore[arg-type]
     for name in ("blog", "again"):
         world.run(name)
-    assert len({content for _, content, _ in world.wires.published}) == 2
+    assert len({content for _, content, _ in world.outside.published}) == 2
     assert len(world.target("blog").pieces) == 2
 
 
@@ -333,7 +333,7 @@ def test_a_ping_says_what_became_of_the_item() -> None:
     published = {"target": "c/blogs", "url": "https://blogs.example/1"}
     outcome = world.run("tell", item(("blog", "published", published), url="https://example.org/one"))
     assert outcome.packets == [("note", {"delivered": "hook"})]
-    [(connection, event, payload)] = world.wires.told
+    [(connection, event, payload)] = world.outside.told
     assert (connection, event) == ("hook", "ping")
     assert payload == {
         "flow": "news", "run": 1, "step": "tell", "item": {"id": 7, "source_id": "one", "title": "A title"},
@@ -347,7 +347,7 @@ def test_a_ping_says_what_became_of_the_item() -> None:
 )
 def test_a_ping_is_never_fatal(error: Exception) -> None:
     world = World(FETCH, PING)
-    world.wires.deaf = error
+    world.outside.deaf = error
     outcome = world.run("tell")
     assert outcome == Outcome([("note", {"not_delivered": str(error)})])
 
@@ -425,8 +425,8 @@ def test_without_an_alt_the_prompt_says_what_is_seen() -> None:
 
 def test_a_fetch_on_the_way_adds_material_that_others_may_have_too() -> None:
     world = World(WRITE, FETCH)
-    world.wires.sources = [source_item("two", title="Two"), source_item("three", title="Three")]
-    world.wires.taken = {"two"}
+    world.outside.sources = [source_item("two", title="Two"), source_item("three", title="Three")]
+    world.outside.taken = {"two"}
     outcome = world.run("read")
     assert [data["title"] for kind, data in outcome.packets if kind == "source"] == ["Two", "Three"]
 
@@ -439,7 +439,7 @@ def test_a_step_whose_condition_does_not_hold_is_passed_over(step: dict[str, Any
     world = World(step | {"when": "'news' in item.tags"})
     outcome = world.run(step["name"])
     assert outcome == Outcome([("note", {"passed_over": "'news' in item.tags"})])
-    assert (world.text.prompts, world.wires.published, world.wires.told) == ([], [], [])
+    assert (world.text.prompts, world.outside.published, world.outside.told) == ([], [], [])
     assert world.run(step["name"], item(tags=["news"])).packets != outcome.packets
 
 

@@ -15,7 +15,7 @@ from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import intake
 from pressroom.pipelines.mission.cycle import MissionState
 from pressroom.pipelines.mission.intake import Brief
-from pressroom.testing import social, tools
+from pressroom.testing import connected, tools
 
 NOW = datetime(2024, 1, 15, 8, tzinfo=UTC)  # a Monday
 
@@ -39,7 +39,7 @@ def brief(
 
 
 async def context(given: Mission, state: Brief, missing: dict[Platform, str] | None = None) -> intake.Context:
-    return await intake.process(state, tools(site=given, social=social(NOW, missing)))
+    return await intake.process(state, tools(site=given, social=connected(NOW, missing)))
 
 
 async def test_the_execution_context_has_the_documented_fields() -> None:
@@ -104,7 +104,7 @@ async def test_a_window_without_a_day_to_post_on_is_refused() -> None:
     saturday = datetime(2024, 1, 20, 8, tzinfo=UTC)
     given = mission(cycle_days=1, constraints={"cadence": "weekdays"})
     with pytest.raises(InvalidMission, match=r"^constraints\.cadence"):
-        await intake.process(brief(), tools(site=given, social=social(saturday)))
+        await intake.process(brief(), tools(site=given, social=connected(saturday)))
 
 
 # The window of a cycle ---------------------------------------------------------------------------------

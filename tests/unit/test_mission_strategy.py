@@ -21,7 +21,7 @@ from pressroom.pipelines.mission.writing.exclusions import excluded
 from pressroom.pipelines.mission.writing.strategy_answers import Pillars, hashtag, shares, topics_type
 from pressroom.pipelines.mission.writing.themes import Brief
 from pressroom.pipelines.tools import Tools
-from pressroom.testing import FakeText, social, tools
+from pressroom.testing import FakeText, connected, tools
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PILLARS = {
@@ -56,7 +56,7 @@ def brief(
 
 
 def collaborators(text: FakeText, **fields: Any) -> Tools:
-    return tools(site=mission(**fields), text=text, social=social(START))
+    return tools(site=mission(**fields), text=text, social=connected(START))
 
 
 def plan(text: FakeText, given: Brief | None = None, **fields: Any) -> Strategy:
@@ -263,7 +263,7 @@ def test_the_same_cycle_has_the_same_calendar_when_it_is_made_again() -> None:
 
 def test_a_strategy_that_comes_late_has_no_slot_that_is_over() -> None:
     late = START + timedelta(days=3, hours=10)
-    collected = tools(site=mission(pillars=["Guides"]), text=FakeText(), social=social(late))
+    collected = tools(site=mission(pillars=["Guides"]), text=FakeText(), social=connected(late))
     made = asyncio.run(process(brief(), collected))
     assert 0 < len(made.slots) < 14
     assert all(one.slot.at > late for one in made.slots)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pressroom.domain.run import Run
 from pressroom.pipelines.estimate import Estimate
-from pressroom.pipelines.tools import Tools, Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 Item = TypeVar("Item")
@@ -98,10 +98,10 @@ class Stage(Generic[Item, Output]):
     serial: bool = False
     summarize: Callable[[Tx, Run], Mapping[str, Any]] | None = None
     waits_for: Callable[[Tx, Run, datetime], str | None] | None = None
-    poll: Callable[[Store, Run, Watching], Awaitable[datetime | None]] | None = None
+    poll: Callable[[Store, Run, Tools], Awaitable[datetime | None]] | None = None
     output: Callable[[Tx, Run], Mapping[str, Any] | None] | None = None
     failed: Callable[[Tx, Run, Item, Exception], None] | None = None
-    undo: Callable[[Store, Run, Watching], Awaitable[Undone]] | None = None
+    undo: Callable[[Store, Run, Tools], Awaitable[Undone]] | None = None
 
 
 def anyone_may_start(tx: Tx, run: Run, now: datetime) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.fetching import FetchSettings
-from pressroom.domain.flows import Condition
+from pressroom.domain.flows import Condition, Flow
+from pressroom.domain.missions import Mission
 from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
 from pressroom.domain.packets import Known, SourceItem
 from pressroom.domain.publishing import Publication, Publisher
-from pressroom.domain.run import OfWorkflow
 from pressroom.domain.social import Analytics, Clock, Scheduler
 from pressroom.domain.targets import Piece, Target
 
@@ -40,10 +41,8 @@ class Destination(Protocol):
         ...
 
 
-class Wires(Protocol):
-    """What items reach the outside with. ``run_id``: the run that they are worked on for."""
-
-    run_id: int
+class Outside(Protocol):
+    """What an item reaches outside: sources, targets, and receivers of webhooks."""
 
     def condition(self, text: str) -> Condition:
         """Reads a condition. Raises DefinitionError."""
@@ -66,7 +65,7 @@ class Wires(Protocol):
         """
         ...
 
-    async def tell(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
+    async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
         """Send a signed webhook. Raises what went wrong with it."""
         ...
 
@@ -75,36 +74,36 @@ class Wires(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Watching(OfWorkflow):
-    """What a stage that only watches needs. ``connected``: None where a pipeline posts to no platform."""
-
-    connected: Social | None
-
-    @property
-    def social(self) -> Social:
-        """``connected``, for stages that cannot do without. Raises TypeError when it is None."""
-        if self.connected is None:
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} is connected to no platform")
-        return self.connected
-
-
-@dataclass(frozen=True)
-class Tools(Watching):
+class Tools(Protocol):
     """A stage's collaborators, as arguments: a unit test hands in fakes.
 
-    ``text`` and ``images`` are already bound to the item, so that what they spend is booked to it.
+    Each is opened when a stage first asks for it, and raises ConfigurationError when its connection is
+    missing or wrong. ``text``, ``images``, ``social`` and ``outside`` are bound to the item, so that what
+    they spend and publish is booked to it. ``site``, ``mission`` and ``flow``: the workflow, for a stage of
+    that kind; the others raise TypeError.
     """
 
-    text: Text
-    images: ImageProvider
-    media: MediaStore
-    similarity: Similarity
-    wired: Wires | None = None
-
     @property
-    def wires(self) -> Wires:
-        """``wired``, for stages that cannot do without. Raises TypeError when it is None."""
-        if self.wired is None:
-            raise TypeError(f"{self.workflow.kind} {self.workflow.slug} has no wires to the outside")
-        return self.wired
+    def account(self) -> Account: ...
+    @property
+    def brand(self) -> BrandContext | None: ...
+    @property
+    def site(self) -> Site: ...
+    @property
+    def mission(self) -> Mission: ...
+    @property
+    def flow(self) -> Flow: ...
+    @property
+    def run_id(self) -> int: ...
+    @property
+    def text(self) -> Text: ...
+    @property
+    def images(self) -> ImageProvider: ...
+    @property
+    def media(self) -> MediaStore: ...
+    @property
+    def similarity(self) -> Similarity: ...
+    @property
+    def social(self) -> Social: ...
+    @property
+    def outside(self) -> Outside: ...

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -50,12 +50,7 @@ class Undoing:
         self.undone: list[dict[str, Any]] = []
         patch.setattr(RollBack, "_opened", lambda *_: opened)
         patch.setattr(control, "rollback_requested_by", lambda *_: by)
-        patch.setattr(run_tasks, "undoing_tools", self._tools)
         patch.setattr(rollback, "roll_back", self._roll_back)
-
-    @asynccontextmanager
-    async def _tools(self, *_: object) -> AsyncIterator[None]:
-        yield None
 
     async def _roll_back(self, *_: object, **facts: Any) -> dict[str, Any]:
         self.undone.append(facts)
@@ -122,7 +117,8 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
     monkeypatch.setattr(connections, "store", StandInStore)
     monkeypatch.setattr(OpenRun, "_row", lambda *_: row)
     monkeypatch.setattr(run_tasks, "pipeline_of", lambda *_: pipeline)
-    monkeypatch.setattr(run_tasks, "clock_of", lambda _: SimpleNamespace(now=now))
+    clock = SimpleNamespace(clock=SimpleNamespace(now=now))
+    monkeypatch.setattr(run_tasks, "Toolbox", lambda *_: clock)
     monkeypatch.setattr(control, "find", lambda *_: STATE)
     monkeypatch.setattr(control, "begun", lambda *_: True)
     monkeypatch.setattr(control, "open_run", open_run)

@@ -8,12 +8,12 @@ from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control
 from pressroom.pipelines.stage import Pipeline
-from pressroom.pipelines.tools import Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 
 async def roll_back(
-    pipeline: Pipeline, run: Run, store: Store, tools: Watching, *, on_request: bool = False
+    pipeline: Pipeline, run: Run, store: Store, tools: Tools, *, on_request: bool = False
 ) -> dict[str, Any]:
     """Undo the run, and return the report: per stage what was undone, and what could not be.
 

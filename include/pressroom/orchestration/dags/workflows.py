@@ -32,7 +32,7 @@ def workflow_dags(kind: str, shard: int) -> dict[str, DAG]:
         return {}
     home = Path(os.environ.get("AIRFLOW_HOME", "."))
     rows, _ = read_or_snapshot(
-        connections.store_at(connections.database_url(), patience=READ_SECONDS),
+        connections.store_at(connections.OF_TASK.database_url(), patience=READ_SECONDS),
         kind,
         home / "pressroom-snapshots" / f"{kind}s-{shard}.json",
         dag_id=only,

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 
 from airflow.models.connection import Connection
+from airflow.models.variable import Variable
 
 from pressroom.domain.errors import ConfigurationError
-from pressroom.orchestration.tools.connections import store_at
-from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
+from pressroom.orchestration.tools.connections import Connections, store_at
 from pressroom.store.database import Store
 
 LOOK_AGAIN_SECONDS = 60.0
 """How soon a corrected connection is used, without a restart of the server."""
+
+OF_SERVER = Connections(
+    lambda connection_id: Connection.get_connection_from_secrets(connection_id),
+    lambda name: Variable.get_variable_from_secrets(name),
+    (Exception,),  # which class it is differs with the secrets backend
+)
 
 _one_at_a_time = threading.Lock()
 
@@ -30,28 +35,12 @@ def store() -> Store:
 
 @functools.lru_cache(maxsize=1)
 def _store_in(_period: int) -> Store:
-    given = os.environ.get(DATABASE_VARIABLE)
-    if given:
-        return store_at(given)
-    connection = _connection(DATABASE_CONNECTION)
-    parts = {
-        "conn_type": connection.conn_type, "host": connection.host, "port": connection.port,
-        "login": connection.login, "password": connection.password, "schema": connection.schema,
-        "extra": connection.extra_dejson,
-    }  # fmt: skip
-    return store_at(connection_url(parts, f"the Airflow connection {DATABASE_CONNECTION}"))
+    return store_at(OF_SERVER.database_url())
 
 
 def secret(connection_id: str) -> str:
     """The password of a connection. Raises ConfigurationError when it is missing or empty."""
-    found = _connection(connection_id).password
+    found = OF_SERVER.fields(connection_id)["password"]
     if not found:
         raise ConfigurationError(f"the Airflow connection {connection_id!r} has no password to check with")
     return str(found)
-
-
-def _connection(connection_id: str) -> Connection:
-    try:
-        return Connection.get_connection_from_secrets(connection_id)
-    except Exception as error:  # which class it is differs with the secrets backend
-        raise ConfigurationError(f"the Airflow connection {connection_id!r} does not exist") from error

@@ -12,16 +12,16 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from pressroom.adapters.conditions.evaluate import compile as read_condition
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 from pressroom.domain.flows import GateStep
 from pressroom.engine import gates
 from pressroom.engine.gates import EDIT, Gate
-from pressroom.engine.money.ledger import Scope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
 from pressroom.orchestration.tasks.triggers import GateTrigger
-from pressroom.orchestration.tools.toolbox import toolbox
+from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.flow.items import FlowItem, Outcome, load_items
 from pressroom.pipelines.prompts import render_source
 
@@ -61,9 +61,9 @@ class ItemStep(RunOperator):
         last_try = ti.try_number > ti.max_tries
 
         async def work() -> Report:
-            async with toolbox(opened.store, opened.run) as tools_for:
+            async with Toolbox(opened.store, opened.run) as box:
                 return await run_batch(
-                    stage, opened.run, [item], store=opened.store, tools_for=tools_for, concurrency=1,
+                    stage, opened.run, [item], store=opened.store, tools_for=box.bound, concurrency=1,
                     last_try=last_try,
                 )  # fmt: skip
 
@@ -104,16 +104,10 @@ class _AtGate(RunOperator):
         step, ti = self._step(opened), context["ti"]
         task = {"dag_id": self.dag_id, "run_id": context["dag_run"].run_id, "task_id": ti.task_id,
                 "map_index": ti.map_index}  # fmt: skip
-
-        async def prepare() -> tuple[bool, str]:
-            async with toolbox(opened.store, opened.run) as tools_for:
-                tools = tools_for(self._scope(opened, item))
-                variables = item.variables(tools)
-                passed = step.when is not None and not tools.wires.condition(step.when).holds(variables)
-                return passed, render_source(step.subject, variables, where=f"the subject of {step.name}")
-
+        variables = item.variables(opened.run.id, opened.run.flow)
         try:
-            passed_over, subject = asyncio.run(prepare())
+            passed_over = step.when is not None and not read_condition(step.when).holds(variables)
+            subject = render_source(step.subject, variables, where=f"the subject of {step.name}")
         except ConfigurationError:
             raise
         except PermanentError as error:  # the item's own fault, not the task's
@@ -148,8 +142,8 @@ class _AtGate(RunOperator):
         }  # fmt: skip
 
         async def tell() -> None:
-            async with toolbox(opened.store, opened.run) as tools_for:
-                await tools_for(self._scope(opened, item)).wires.tell(str(step.notify), "gate", payload)
+            async with Toolbox(opened.store, opened.run) as box:
+                await box.notify(str(step.notify), "gate", payload)
 
         try:
             asyncio.run(tell())
@@ -168,11 +162,6 @@ class _AtGate(RunOperator):
             raise TypeError(f"{step.name} is no gate")
         return step
 
-    @staticmethod
-    def _scope(opened: Opened, item: FlowItem) -> Scope:
-        run = opened.run
-        return Scope(run.account_id, run.workflow_id, run.id, "gate", str(item.id))
-
     def _finish(self, opened: Opened, item: FlowItem, gate: Gate) -> dict[str, Any]:
         """Let the item on, or end it, by the gate's outcome."""
         step = self._step(opened)
@@ -190,13 +179,15 @@ class WaitAtGate(_AtGate):
         self._until_it_may(opened)
         item = at_hand(opened, int(self.item), self.stage)
         self._open(context, opened, item)
-        return self.answered(context, {})
+        return self._pass_or_wait(opened, item)
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:
         """Looks at the gate itself: the event's content is of no use."""
         opened = self._opened(context)
         self._until_it_may(opened)
-        item = at_hand(opened, int(self.item), self.stage)
+        return self._pass_or_wait(opened, at_hand(opened, int(self.item), self.stage))
+
+    def _pass_or_wait(self, opened: Opened, item: FlowItem) -> dict[str, Any]:
         with opened.store.transaction(opened.run.account_id) as tx:
             gate = gates.gate_of(tx, item.id, self.stage)
         if gate.outcome is None:

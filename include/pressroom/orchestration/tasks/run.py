@@ -11,10 +11,11 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.errors import PressroomError, RunConflict, TransientError
+from pressroom.engine.money.ledger import Scope
 from pressroom.engine.runs import control, rollback
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
 from pressroom.orchestration.tools import connections
-from pressroom.orchestration.tools.toolbox import clock_of, settle_publications, undoing_tools
+from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.store.database import Store
 
@@ -38,7 +39,7 @@ class OpenRun(RunOperator):
             "trigger": "scheduled" if scheduled else "manual", "owner": who,
         }  # fmt: skip
         params = {name: value for name, value in dict(context["params"]).items() if value is not None}
-        now = asyncio.run(clock_of(row.workflow).now())
+        now = asyncio.run(Toolbox(store, row.run(params=params)).clock.now())
         try:
             with store.transaction(row.account_id) as tx:
                 mine = control.find(tx, self.dag_id, facts["dag_run_id"])
@@ -89,9 +90,10 @@ class RollBack(RunOperator):
             )
 
         async def undo() -> dict[str, Any]:
-            async with undoing_tools(opened.store, run) as tools:
+            scope = Scope(run.account_id, run.workflow_id, run.id, "rollback", "all")
+            async with Toolbox(opened.store, run) as box:
                 return await rollback.roll_back(
-                    opened.pipeline, run, opened.store, tools, on_request=not broken
+                    opened.pipeline, run, opened.store, box.bound(scope), on_request=not broken
                 )
 
         return asyncio.run(undo())
@@ -106,7 +108,7 @@ class CloseRun(RunOperator):
         broken = _broken(self, context)
         failed = f"{', '.join(broken)} failed: see the log of the task" if broken else None
         if opened.state.live:
-            self._outside(lambda: asyncio.run(settle_publications(opened.store, opened.run)))
+            self._outside(lambda: asyncio.run(_settle_publications(opened)))
         with opened.store.transaction(opened.run.account_id) as tx:
             status = control.close_run(tx, opened.run.id, failed=failed)
         self._outside(lambda: self._settle(opened))
@@ -123,9 +125,14 @@ class CloseRun(RunOperator):
 
     @staticmethod
     def _settle(opened: Opened) -> None:
-        now = asyncio.run(clock_of(opened.run.workflow).now())
+        now = asyncio.run(Toolbox(opened.store, opened.run).clock.now())
         with opened.store.transaction(opened.run.account_id) as tx:
             opened.pipeline.settle(tx, opened.run, now)
+
+
+async def _settle_publications(opened: Opened) -> None:
+    async with Toolbox(opened.store, opened.run) as box:
+        await box.settle_publications()
 
 
 def _broken(task: RunOperator, context: Context) -> list[str]:

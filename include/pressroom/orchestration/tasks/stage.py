@@ -15,7 +15,7 @@ from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
 from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger
-from pressroom.orchestration.tools.toolbox import clock_of, toolbox
+from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.stage import Key, Skip, Stage
 
 
@@ -60,7 +60,7 @@ class PlanStage(RunOperator):
         if stage.waits_for is None:
             return
         run = opened.run
-        now = asyncio.run(clock_of(run.workflow).now())
+        now = asyncio.run(Toolbox(opened.store, run).clock.now())
         with opened.store.transaction(run.account_id) as tx:
             reason = stage.waits_for(tx, run, now)
             if reason is None:
@@ -99,9 +99,9 @@ class WorkBatch(RunOperator):
 
     async def _work(self, opened: Opened, stage: Stage[Any, Any], *, last_try: bool) -> Report:
         run = opened.run
-        async with toolbox(opened.store, run) as tools_for:
+        async with Toolbox(opened.store, run) as box:
             return await run_batch(
-                stage, run, self.batch, store=opened.store, tools_for=tools_for,
+                stage, run, self.batch, store=opened.store, tools_for=box.bound,
                 concurrency=in_flight(run.workflow.pace.concurrency, stage.batch_items(run.workflow)),
                 last_try=last_try,
             )  # fmt: skip

@@ -10,17 +10,18 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pressroom.domain.errors import PressroomError, TransientError
+from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine import gates
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.runs import control
 from pressroom.orchestration.tools import connections
-from pressroom.orchestration.tools.toolbox import aclock_of, watching_tools
+from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Stage
 from pressroom.store.database import SYSTEM, Store, Tx
-from pressroom.store.workflows import WorkflowRow, workflow
+from pressroom.store.workflows import workflow
 
 POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 300.0
@@ -61,7 +62,7 @@ class RunTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll the run's row."""
-        store = connections.store_at(await connections.adatabase_url())
+        store = await connections.triggerer_store()
         due = datetime.fromisoformat(self.until) if self.until else None
         while True:
             try:
@@ -78,8 +79,8 @@ class RunTrigger(BaseTrigger):
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stage_waits(self, store: Store) -> bool:
-        row, run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
-        now = await (await aclock_of(row.workflow)).now()
+        run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
+        now = await (await _toolbox(store, run)).clock.now()
         waits_for = stage.waits_for
         return waits_for is not None and await store.run(self.account_id, waits_for, run, now) is not None
 
@@ -109,7 +110,7 @@ class PollTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until it is over."""
-        store = connections.store_at(await connections.adatabase_url())
+        store = await connections.triggerer_store()
         failing_since: float | None = None
         while True:
             try:
@@ -129,19 +130,19 @@ class PollTrigger(BaseTrigger):
                 return
 
     async def _watch(self, store: Store) -> dict[str, Any]:
-        row, run, stage = await _subject(store, self.workflow, self.run_id, self.stage)
+        run, stage = await _subject(store, self.workflow, self.run_id, self.stage)
         if stage.poll is None:
             raise TypeError(f"the stage {stage.name} has nothing to poll")
-        async with watching_tools(store, row, run) as (tools_for, clock):
+        async with await _toolbox(store, run) as box:
             scope = Scope(run.account_id, run.workflow_id, run.id, stage.name, "poll")
             while True:
                 state = await store.run(self.account_id, look, self.run_id)
                 if ended(state) or state.paused:
                     return {"status": state.status}
-                due = await stage.poll(store, run, tools_for(scope))
+                due = await stage.poll(store, run, box.bound(scope))
                 if due is None:
                     return {"status": "over"}
-                steered = await self._until(store, clock, due)
+                steered = await self._until(store, box.clock, due)
                 if steered is not None:
                     return {"status": steered}
 
@@ -177,7 +178,7 @@ class GateTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll the gate's row."""
-        store = connections.store_at(await connections.adatabase_url())
+        store = await connections.triggerer_store()
         while True:
             try:
                 state = await store.run(self.account_id, look, self.run_id)
@@ -204,9 +205,13 @@ def look(tx: Tx, run_id: int) -> control.RunState:
     return state
 
 
-async def _subject(
-    store: Store, name: str, run_id: int, stage: str | None
-) -> tuple[WorkflowRow, Run, Stage[Any, Any]]:
+async def _toolbox(store: Store, run: Run) -> Toolbox:
+    """The run's tools, as far as watching needs them: a mission's scheduler and its clock."""
+    needed = [run.workflow.connection] if isinstance(run.workflow, Mission) else []
+    return Toolbox(store, run, await connections.of_triggerer(needed))
+
+
+async def _subject(store: Store, name: str, run_id: int, stage: str | None) -> tuple[Run, Stage[Any, Any]]:
     row = await store.run(SYSTEM, workflow, name)
     state = await store.run(row.account_id, control.get, run_id)
-    return row, row.run(run_id, dict(state.params)), pipeline_of(row.workflow).stage(str(stage))
+    return row.run(run_id, dict(state.params)), pipeline_of(row.workflow).stage(str(stage))

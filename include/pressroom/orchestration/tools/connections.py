@@ -1,12 +1,17 @@
-"""Airflow's connections and variables, turned into the settings of our own parts. Environment first."""
+"""Airflow's connections and variables, turned into the settings of our own parts. Environment first.
+
+Three processes reach them in three ways: a task asks its supervisor, the triggerer asks asynchronously and
+beforehand, the API server reads Airflow's database (``orchestration.server.connections``).
+"""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from airflow.sdk import BaseHook, Connection, Variable
+from airflow.sdk import BaseHook, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
 from pressroom.adapters.connection import ConnectionFields
@@ -18,60 +23,77 @@ from pressroom.store.database import Store
 
 MEDIA_ROOT = "pressroom_media_root"
 MEDIA_PUBLIC_URL = "pressroom_media_public_url"
+ALLOW_HOSTS = "pressroom_allow_hosts"
+"""Variable: private hosts that flows may fetch from, separated by commas."""
+FILE_ROOTS = "pressroom_file_roots"
+"""Variable: folders whose files flows may read, separated by commas."""
 
 
-def database_url() -> str:
-    """The URL of Pressroom's database. Raises ConfigurationError when the connection is missing."""
-    return os.environ.get(DATABASE_VARIABLE) or _url(_connection(DATABASE_CONNECTION))
+class Connections:
+    """``read``: a connection by its id, as Airflow has it; raises one of ``absent`` when there is none.
+    ``variable``: the value of an Airflow variable, None when it is not set.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[str], Any],
+        variable: Callable[[str], str | None],
+        absent: tuple[type[Exception], ...],
+    ) -> None:
+        self._read, self._variable, self._absent = read, variable, absent
+
+    def fields(self, connection_id: str) -> ConnectionFields:
+        """A connection's fields, for adapters that read their own settings. Raises ConfigurationError."""
+        return _fields(self._found(connection_id))
+
+    def model(self, connection_id: str) -> ConnectionSettings:
+        """A text or image connection. Raises ConfigurationError when it is missing or wrong."""
+        return ConnectionSettings.from_connection(connection_id, **self.fields(connection_id))
+
+    def metricool(self, connection_id: str) -> MetricoolSettings:
+        """A connection to Metricool. Raises ConfigurationError when it is missing or wrong."""
+        return MetricoolSettings.from_connection(connection_id, **self.fields(connection_id))
+
+    def database_url(self) -> str:
+        """The URL of Pressroom's database. Raises ConfigurationError when the connection is missing."""
+        if url := os.environ.get(DATABASE_VARIABLE):
+            return url
+        found = self._found(DATABASE_CONNECTION)
+        parts = {**_fields(found), "conn_type": found.conn_type}
+        return connection_url(parts, f"the Airflow connection {DATABASE_CONNECTION}")
+
+    def permitted(self, variable: str) -> list[str]:
+        """What the operator permits to flows under a variable: nothing unless it is said."""
+        entries = (self._setting(variable) or "").split(",")
+        return [entry.strip() for entry in entries if entry.strip()]
+
+    def media_public_url(self) -> str:
+        """The URL under which others find what is in the media root; '' when media have http(s) URLs."""
+        return self._setting(MEDIA_PUBLIC_URL) or ""
+
+    def media_root(self) -> str:
+        """Where media are kept: any URL that Airflow's object storage knows. Raises ConfigurationError."""
+        root = self._setting(MEDIA_ROOT)
+        if not root:
+            raise ConfigurationError(
+                f"no place for media: set the Airflow variable {MEDIA_ROOT} or {MEDIA_ROOT.upper()} to a URL"
+            )
+        return root
+
+    def _setting(self, name: str) -> str | None:
+        return os.environ.get(name.upper()) or self._variable(name) or None
+
+    def _found(self, connection_id: str) -> Any:
+        try:
+            return self._read(connection_id)
+        except self._absent as error:
+            raise ConfigurationError(
+                f"the Airflow connection {connection_id!r} does not exist: add it to airflow_settings.yaml,"
+                f" or set AIRFLOW_CONN_{connection_id.upper()}"
+            ) from error
 
 
-async def adatabase_url() -> str:
-    """``database_url`` for the triggerer, where a blocking look-up would hold up every other trigger."""
-    given = os.environ.get(DATABASE_VARIABLE)
-    if given:
-        return given
-    try:
-        return _url(await BaseHook.aget_connection(DATABASE_CONNECTION))
-    except (AirflowNotFoundException, AirflowRuntimeError) as error:
-        raise _missing(DATABASE_CONNECTION) from error
-
-
-@functools.cache
-def store_at(url: str, *, patience: float | None = None) -> Store:
-    """One store a process and database: its pool is what the process's tasks and triggers share."""
-    return Store(url) if patience is None else Store(url, patience=patience)
-
-
-def store() -> Store:
-    """The store behind the connection ``pressroom_db``."""
-    return store_at(database_url())
-
-
-def model_settings(connection_id: str) -> ConnectionSettings:
-    """A text or image connection. Raises ConfigurationError when it is missing or wrong."""
-    return ConnectionSettings.from_connection(connection_id, **fields_of(connection_id))
-
-
-def metricool_settings(connection_id: str) -> MetricoolSettings:
-    """A connection to Metricool. Raises ConfigurationError when it is missing or wrong."""
-    return MetricoolSettings.from_connection(connection_id, **fields_of(connection_id))
-
-
-async def ametricool_settings(connection_id: str) -> MetricoolSettings:
-    """``metricool_settings`` for the triggerer."""
-    try:
-        connection = await BaseHook.aget_connection(connection_id)
-    except (AirflowNotFoundException, AirflowRuntimeError) as error:
-        raise _missing(connection_id) from error
-    return MetricoolSettings.from_connection(connection_id, **_fields(connection))
-
-
-def fields_of(connection_id: str) -> ConnectionFields:
-    """A connection's fields, for adapters that read their own settings. Raises ConfigurationError."""
-    return _fields(_connection(connection_id))
-
-
-def _fields(connection: Connection) -> ConnectionFields:
+def _fields(connection: Any) -> ConnectionFields:
     return {
         "host": connection.host,
         "schema": connection.schema,
@@ -82,55 +104,38 @@ def _fields(connection: Connection) -> ConnectionFields:
     }
 
 
-def permitted(variable: str) -> list[str]:
-    """What the operator permits to flows under a variable, separated by commas: nothing unless it is said.
+_ABSENT = (AirflowNotFoundException, AirflowRuntimeError)
 
-    ``pressroom_allow_hosts``: private hosts that may be fetched from; ``pressroom_file_roots``: where files
-    may be read.
+OF_TASK = Connections(BaseHook.get_connection, lambda name: Variable.get(name, default=None), _ABSENT)
+"""For tasks and for the DAG processor."""
+
+
+async def of_triggerer(connection_ids: Iterable[str]) -> Connections:
+    """These connections, read beforehand: a blocking look-up would hold up every other trigger.
+
+    Without variables. What is missing is reported when it is used.
     """
-    given = os.environ.get(variable.upper()) or Variable.get(variable, default=None) or ""
-    return [entry.strip() for entry in str(given).split(",") if entry.strip()]
+    found = {}
+    for connection_id in connection_ids:
+        try:
+            found[connection_id] = await BaseHook.aget_connection(connection_id)
+        except _ABSENT:
+            continue
+    return Connections(found.__getitem__, lambda name: None, (KeyError,))
 
 
-def media_public_url() -> str:
-    """Under which URL the world finds what is in the media root; '' when media have http(s) URLs anyway."""
-    given = os.environ.get("PRESSROOM_MEDIA_PUBLIC_URL")
-    return str(given or Variable.get(MEDIA_PUBLIC_URL, default=None) or "")
+@functools.cache
+def store_at(url: str, *, patience: float | None = None) -> Store:
+    """One store a process and database: its pool is what the process's tasks and triggers share."""
+    return Store(url) if patience is None else Store(url, patience=patience)
 
 
-def media_root() -> str:
-    """Where media are kept: any URL that Airflow's object storage knows."""
-    given = os.environ.get("PRESSROOM_MEDIA_ROOT")
-    root: Any = given or Variable.get(MEDIA_ROOT, default=None)
-    if not root:
-        raise ConfigurationError(
-            f"no place for media: set the Airflow variable {MEDIA_ROOT} or PRESSROOM_MEDIA_ROOT to a URL"
-        )
-    return str(root)
+def store() -> Store:
+    """The store behind the connection ``pressroom_db``, for a task. Raises ConfigurationError."""
+    return store_at(OF_TASK.database_url())
 
 
-def _connection(connection_id: str) -> Connection:
-    try:
-        return BaseHook.get_connection(connection_id)
-    except (AirflowNotFoundException, AirflowRuntimeError) as error:
-        raise _missing(connection_id) from error
-
-
-def _missing(connection_id: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"the Airflow connection {connection_id!r} does not exist: add it to airflow_settings.yaml,"
-        f" or set AIRFLOW_CONN_{connection_id.upper()}"
-    )
-
-
-def _url(connection: Connection) -> str:
-    parts = {
-        "conn_type": connection.conn_type,
-        "host": connection.host,
-        "port": connection.port,
-        "login": connection.login,
-        "password": connection.password,
-        "schema": connection.schema,
-        "extra": connection.extra_dejson,
-    }
-    return connection_url(parts, f"the Airflow connection {DATABASE_CONNECTION}")
+async def triggerer_store() -> Store:
+    """``store`` for the triggerer."""
+    needed = () if os.environ.get(DATABASE_VARIABLE) else (DATABASE_CONNECTION,)
+    return store_at((await of_triggerer(needed)).database_url())

@@ -10,7 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.fetching import FileEntry, FilesFetch, FileSource
-from pressroom.orchestration.tools import connections
+from pressroom.orchestration.tools.connections import FILE_ROOTS
 
 MOST_FILES = 10_000
 
@@ -63,12 +63,12 @@ def _when(stat: Any) -> datetime | None:
     return datetime.fromtimestamp(moment, UTC) if moment else None
 
 
-def file_source(settings: FilesFetch) -> FileSource:
-    """The files below a fetch step's folder. Raises ConfigurationError where flows may not read."""
-    roots = [root.rstrip("/") for root in connections.permitted("pressroom_file_roots")]
+def file_source(settings: FilesFetch, *, permitted: Sequence[str]) -> FileSource:
+    """The files below a fetch step's folder. Raises ConfigurationError when it is in no ``permitted`` one."""
+    roots = [root.rstrip("/") for root in permitted]
     path = settings.path.rstrip("/")
     if ".." in path.split("/") or not any(path == root or path.startswith(f"{root}/") for root in roots):
         raise ConfigurationError(
-            f"flows may not read {settings.path}: add its root to the Airflow variable pressroom_file_roots"
+            f"flows may not read {settings.path}: add its root to the Airflow variable {FILE_ROOTS}"
         )
     return ObjectStorageFiles(settings)

@@ -1,141 +1,233 @@
-"""A run's tools, put together once for a batch: engine, images, media store, similarity, platforms."""
+"""A run's collaborators: each is opened when it is first asked for, and all are closed together.
+
+What a stage does not ask for is not opened: its connection may be missing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import Any, Self, TypeVar
 
+from pressroom.adapters.conditions.evaluate import compile as read_condition
+from pressroom.adapters.http.notify import NotifySettings, notify
+from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.models.card_images import CardImages
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.runware_images import RunwareImages
 from pressroom.adapters.models.settings import text_price
 from pressroom.adapters.models.similarity import WordLlamaSimilarity
-from pressroom.adapters.targets.metricool.api import Metricool, MetricoolClock, MetricoolSettings
-from pressroom.domain.definitions import ImageSettings
-from pressroom.domain.kinds import Workflow
+from pressroom.adapters.sources.registry import fetch
+from pressroom.adapters.targets.metricool.api import Metricool, MetricoolClock
+from pressroom.adapters.targets.registry import handler_of
+from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
+from pressroom.domain.model import MediaStore, Similarity
+from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.publishing import Publication
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
-from pressroom.engine.models.images import ImageEngine, PricedImages
-from pressroom.engine.models.text import TextEngine
+from pressroom.domain.targets import Piece, Target
+from pressroom.engine.models.images import BoundImages, ImageEngine, PricedImages
+from pressroom.engine.models.text import BoundText, TextEngine
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.publishing.ledger import PublicationLedger, settle_open
-from pressroom.orchestration.tools import connections
+from pressroom.engine.publishing.pieces import publish_piece
+from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, OF_TASK, Connections
+from pressroom.orchestration.tools.files import file_source
 from pressroom.orchestration.tools.media import media_store
-from pressroom.orchestration.tools.wires import RunWires
-from pressroom.pipelines.tools import Social, Tools, Watching
-from pressroom.store.database import Store
-from pressroom.store.workflows import WorkflowRow
+from pressroom.pipelines.tools import Destination, Social
+from pressroom.store.database import Store, Tx
 
-ToolsFor = Callable[[Scope], Tools]
+Opened = TypeVar("Opened", bound=AbstractAsyncContextManager[Any])
 
 
 class SystemClock:
     """This machine's time."""
 
     async def now(self) -> datetime:
-        """See Clock."""
         return datetime.now(UTC)
 
 
-def clock_of(workflow: Workflow) -> Clock:
-    """The clock that a workflow goes by: a mission's is its scheduler's. Raises ConfigurationError."""
-    if isinstance(workflow, Mission):
-        return MetricoolClock(connections.metricool_settings(workflow.connection))
-    return SystemClock()
+class Toolbox:
+    """The tools of one run, in one event loop. Opening one makes no request."""
+
+    def __init__(self, store: Store, run: Run, connections: Connections = OF_TASK) -> None:
+        self.store, self.run, self.connections = store, run, connections
+        self._stack = AsyncExitStack()
+        self._targets: dict[tuple[str, str], Target[Any]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def bound(self, scope: Scope) -> ItemTools:
+        """The tools of one item."""
+        return ItemTools(self, scope)
+
+    @cached_property
+    def text(self) -> TextEngine:
+        """The text model. Raises ConfigurationError, as do all the others."""
+        chosen = self.run.workflow.text
+        settings = self.connections.model(chosen.connection)
+        model = self._opened(OpenAIText(settings, chosen.model))
+        return TextEngine(model, self.store, text_price(settings, model.model), settings.limits)
+
+    @cached_property
+    def images(self) -> ImageEngine:
+        """The image provider."""
+        return ImageEngine(self._image_provider(), self.store)
+
+    @cached_property
+    def media(self) -> MediaStore:
+        """Where pictures are kept."""
+        return media_store(self.connections.media_root(), self.connections.media_public_url())
+
+    @cached_property
+    def similarity(self) -> Similarity:
+        """The embeddings."""
+        return WordLlamaSimilarity()
+
+    @cached_property
+    def metricool(self) -> Metricool:
+        """A mission's scheduler, which also reads its metrics."""
+        return self._opened(Metricool(self.connections.metricool(self.run.mission.connection)))
+
+    @cached_property
+    def publications(self) -> PublicationLedger:
+        """A mission's publications, through its scheduler."""
+        return PublicationLedger(self.store, self.metricool, self.run.mission.connection)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The clock that the workflow goes by: a mission's is its scheduler's."""
+        if isinstance(self.run.workflow, Mission):
+            return MetricoolClock(self.connections.metricool(self.run.workflow.connection))
+        return SystemClock()
+
+    @cached_property
+    def http(self) -> SafeHttp:
+        """For addresses that a flow names: the author asks for a private host, the operator permits it."""
+        permitted = set(self.connections.permitted(ALLOW_HOSTS))
+        allowed = [host for host in self.run.flow.allow_hosts if host in permitted]
+        return self._opened(SafeHttp(allow_hosts=allowed))
+
+    def target(self, to: Destination) -> Target[Any]:
+        """A target, opened once: one server's connection may serve several handlers."""
+        key = (to.to, to.connection_id)
+        if key not in self._targets:
+            fields = self.connections.fields(to.connection_id)
+            self._targets[key] = self._opened(handler_of(to.to).open(to.connection_id, fields))
+        return self._targets[key]
+
+    async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
+        """Send a signed webhook. Raises what went wrong with it."""
+        settings = NotifySettings.from_connection(connection, **self.connections.fields(connection))
+        await notify(settings, event, payload)
+
+    async def settle_publications(self) -> None:
+        """For a run's end: look for what the platforms may have; what stays open is for a person."""
+        if isinstance(self.run.workflow, Mission):
+            await settle_open(self.store, self.run, self.metricool)
+
+    def _opened(self, tool: Opened) -> Opened:
+        self._stack.push_async_exit(tool)
+        return tool
+
+    def _image_provider(self) -> PricedImages:
+        chosen = self.run.workflow.images
+        if chosen.provider == "card":
+            return CardImages()
+        settings = self.connections.model(chosen.connection)
+        if chosen.provider == "openai":
+            return self._opened(OpenAIImages(settings, chosen.model))
+        return self._opened(RunwareImages(settings, chosen.model))
 
 
-async def aclock_of(workflow: Workflow) -> Clock:
-    """``clock_of`` for the triggerer, where a blocking look-up would hold up every other trigger."""
-    if isinstance(workflow, Mission):
-        return MetricoolClock(await connections.ametricool_settings(workflow.connection))
-    return SystemClock()
+class ItemTools:
+    """The ``Tools`` and the ``Outside`` of one item: what they spend and publish belongs to ``scope``."""
 
+    def __init__(self, box: Toolbox, scope: Scope) -> None:
+        self._box, self._scope = box, scope
 
-@asynccontextmanager
-async def toolbox(store: Store, run: Run) -> AsyncIterator[ToolsFor]:
-    """Yields what binds the tools to an item. Raises ConfigurationError for a missing or wrong connection."""
-    workflow = run.workflow
-    async with AsyncExitStack() as stack:
-        settings = connections.model_settings(workflow.text.connection)
-        model = await stack.enter_async_context(OpenAIText(settings, workflow.text.model))
-        text = TextEngine(model, store, text_price(settings, model.model), settings.limits)
-        images = ImageEngine(await _image_provider(workflow.images, stack), store)
-        media = media_store(connections.media_root(), connections.media_public_url())
-        similarity = WordLlamaSimilarity()
-        social = None
-        if isinstance(workflow, Mission):
-            social = await _social(store, connections.metricool_settings(workflow.connection), stack)
+    @property
+    def account(self) -> Account:
+        return self._box.run.account
 
-        wires = None if isinstance(workflow, Mission) else RunWires(store, run, stack)
+    @property
+    def brand(self) -> BrandContext | None:
+        return self._box.run.brand
 
-        def tools_for(scope: Scope) -> Tools:
-            return Tools(
-                account=run.account,
-                workflow=workflow,
-                brand=run.brand,
-                text=text.bound(scope, workflow.text.temperature),
-                images=images.bound(scope),
-                media=media,
-                similarity=similarity,
-                connected=social(scope) if social else None,
-                wired=wires.bound(scope) if wires else None,
-            )
+    @property
+    def site(self) -> Site:
+        return self._box.run.site
 
-        yield tools_for
+    @property
+    def mission(self) -> Mission:
+        return self._box.run.mission
 
+    @property
+    def flow(self) -> Flow:
+        return self._box.run.flow
 
-@asynccontextmanager
-async def watching_tools(
-    store: Store, row: WorkflowRow, run: Run
-) -> AsyncIterator[tuple[Callable[[Scope], Watching], Clock]]:
-    """What a polling stage needs, and no more: the triggerer loads no model. Also the clock."""
-    if not isinstance(row.workflow, Mission):
-        raise TypeError(f"{row.workflow.kind} {row.workflow.slug} has nothing to watch")
-    settings = await connections.ametricool_settings(row.workflow.connection)
-    async with AsyncExitStack() as stack:
-        social = await _social(store, settings, stack)
-        yield (
-            lambda scope: Watching(run.account, row.workflow, run.brand, social(scope)),
-            MetricoolClock(settings),
+    @property
+    def run_id(self) -> int:
+        return self._box.run.id
+
+    @property
+    def text(self) -> BoundText:
+        return self._box.text.bound(self._scope, self._box.run.workflow.text.temperature)
+
+    @property
+    def images(self) -> BoundImages:
+        return self._box.images.bound(self._scope)
+
+    @property
+    def media(self) -> MediaStore:
+        return self._box.media
+
+    @property
+    def similarity(self) -> Similarity:
+        return self._box.similarity
+
+    @property
+    def social(self) -> Social:
+        box = self._box
+        return Social(box.metricool, box.metricool, box.clock, box.publications.bound(self._scope))
+
+    @property
+    def outside(self) -> ItemTools:
+        return self
+
+    def condition(self, text: str) -> Condition:
+        return read_condition(text)
+
+    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
+        files = partial(file_source, permitted=self._box.connections.permitted(FILE_ROOTS))
+        return await fetch(source, self._box.http, files, known)
+
+    def target(self, to: Destination) -> Target[Any]:
+        return self._box.target(to)
+
+    async def publish(
+        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
+    ) -> Publication:
+        return await publish_piece(
+            self._box.store, self._scope, self.target(to), content, content_hash, piece, update=update
         )
 
+    async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
+        await self._box.notify(connection, event, payload)
 
-@asynccontextmanager
-async def undoing_tools(store: Store, run: Run) -> AsyncIterator[Watching]:
-    """What undoing needs: no model, so that a run can be rolled back that failed for the lack of one."""
-    async with AsyncExitStack() as stack:
-        social = None
-        if isinstance(run.workflow, Mission):
-            bind = await _social(store, connections.metricool_settings(run.workflow.connection), stack)
-            social = bind(Scope(run.account_id, run.workflow_id, run.id, "rollback", "all"))
-        yield Watching(run.account, run.workflow, run.brand, social)
+    async def known(self, ids: Sequence[str]) -> Collection[str]:
+        def look(tx: Tx) -> list[str]:
+            return tx.values("flow_claimed", flow=self._scope.workflow_id, ids=list(ids))
 
-
-async def settle_publications(store: Store, run: Run) -> None:
-    """At a run's end: what the platforms may have is looked for; what stays open is for a person."""
-    if not isinstance(run.workflow, Mission):
-        return
-    settings = connections.metricool_settings(run.workflow.connection)
-    async with Metricool(settings) as metricool:
-        await settle_open(store, run, metricool)
-
-
-async def _social(
-    store: Store, settings: MetricoolSettings, stack: AsyncExitStack
-) -> Callable[[Scope], Social]:
-    metricool = await stack.enter_async_context(Metricool(settings))
-    clock = MetricoolClock(settings)
-    ledger = PublicationLedger(store, metricool, settings.connection)
-    return lambda scope: Social(metricool, metricool, clock, ledger.bound(scope))
-
-
-async def _image_provider(images: ImageSettings, stack: AsyncExitStack) -> PricedImages:
-    if images.provider == "card":
-        return CardImages()
-    settings = connections.model_settings(images.connection)
-    if images.provider == "openai":
-        return await stack.enter_async_context(OpenAIImages(settings, images.model))
-    return await stack.enter_async_context(RunwareImages(settings, images.model))
+        return await self._box.store.run(self._scope.account_id, look)

@@ -37,7 +37,7 @@ class TextAnswer(Answer):
 
 async def process(step: AiStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
     """One or two calls. Raises what ``generate`` and ``choose`` raise."""
-    prompt = _prompt(step, item.variables(tools), tools)
+    prompt = _prompt(step, item.variables(tools.run_id, tools.flow), tools)
     packets: list[tuple[str, Mapping[str, Any]]] = []
     label = ""
     if step.output:
@@ -87,7 +87,7 @@ def _tools(step: AiStep, position: int, tools: Tools) -> dict[str, Tool[Any]]:
     """Publish step → its handler as a tool. What an item says can add none: they come from the definition."""
     found = {}
     for publish in tools.flow.visible(position):
-        target = tools.wires.target(publish)
+        target = tools.outside.target(publish)
         found[publish.name] = Tool(f"publish_{publish.name}", target.description, target.arguments)
     return found
 

@@ -10,7 +10,6 @@ from typing import Any
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.flows import GO_TO, AnyStep, Flow
 from pressroom.domain.run import Run
-from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 
@@ -52,13 +51,13 @@ class FlowItem:
     step: int
     packets: Sequence[Packet]
 
-    def variables(self, tools: Tools) -> dict[str, Any]:
-        """What conditions and templates of the flow may speak of."""
+    def variables(self, run_id: int, flow: Flow) -> dict[str, Any]:
+        """What conditions and templates of the flow may use."""
         return {
             "item": dict(self.source),
             "packets": [{"step": one.step, "kind": one.kind, "data": dict(one.data)} for one in self.packets],
             "results": self._results(),
-            "run": {"id": tools.wires.run_id, "flow": tools.flow.slug},
+            "run": {"id": run_id, "flow": flow.slug},
         }
 
     def _results(self) -> dict[str, dict[str, Any]]:

@@ -17,13 +17,13 @@ from pressroom.pipelines.tools import Tools
 
 async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:
     """More material for an item that is on its way."""
-    found = await tools.wires.fetch(step.source, nothing_known)
+    found = await tools.outside.fetch(step.source, nothing_known)
     return Outcome([("source", one.to_data()) for one in found], label=counted(len(found), "source"))
 
 
 async def media(step: MediaStep, item: FlowItem, tools: Tools) -> Outcome:
     """A picture, drawn and stored. Storing is by content hash, so doing it twice stores one file."""
-    variables = item.variables(tools)
+    variables = item.variables(tools.run_id, tools.flow)
     prompt = clip(render_source(step.prompt, variables, where=f"the prompt of {step.name}"), 1000)
     alt = clip(render_source(step.alt, variables, where=f"alt of {step.name}"), 300)
     settings = tools.flow.images
@@ -49,15 +49,16 @@ async def ping(step: PingStep, item: FlowItem, tools: Tools) -> Outcome:
     """Tell somebody. Whatever becomes of it, the item goes on; what went wrong is on record."""
     payload = {
         "flow": tools.flow.slug,
-        "run": tools.wires.run_id,
+        "run": tools.run_id,
         "step": step.name,
         "item": {"id": item.id, "source_id": item.source_id, "title": item.source.get("title")},
         "url": item.source.get("url"),
         "published": [dict(one.data) for one in item.packets if one.kind == "published"],
     }
     try:
-        message = render_source(step.message, item.variables(tools), where=f"the message of {step.name}")
-        await tools.wires.tell(step.connection, "ping", {**payload, "message": message})
+        variables = item.variables(tools.run_id, tools.flow)
+        message = render_source(step.message, variables, where=f"the message of {step.name}")
+        await tools.outside.notify(step.connection, "ping", {**payload, "message": message})
     except PressroomError as error:
         return Outcome([("note", {"not_delivered": str(error)})], label=f"not delivered: {error}")
     return Outcome([("note", {"delivered": step.connection})], label=f"told {step.connection}")
@@ -65,9 +66,9 @@ async def ping(step: PingStep, item: FlowItem, tools: Tools) -> Outcome:
 
 async def route(step: RouteStep, item: FlowItem, tools: Tools) -> Outcome:
     """The first rule that holds says where to go on."""
-    variables = item.variables(tools)
+    variables = item.variables(tools.run_id, tools.flow)
     for rule in step.rules:
-        if tools.wires.condition(rule.when).holds(variables):
+        if tools.outside.condition(rule.when).holds(variables):
             return _to(rule.to, rule.when)
     return _to(step.otherwise, "otherwise")
 

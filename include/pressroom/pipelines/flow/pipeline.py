@@ -66,7 +66,7 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
     async def process(run: Run, tools: Tools) -> Sequence[SourceItem]:
         if fetch is None:
             return [_from_trigger(run)]
-        return await tools.wires.fetch(fetch.source, tools.wires.known)
+        return await tools.outside.fetch(fetch.source, tools.outside.known)
 
     def save(tx: Tx, run: Run, _: Run, found: Sequence[SourceItem]) -> Saved:
         first = 1 if fetch is not None else 0
@@ -170,7 +170,8 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
 
 async def run_step(step: AnyStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
     """What the step makes of the item; passed over when its condition does not hold."""
-    if step.when is not None and not tools.wires.condition(step.when).holds(item.variables(tools)):
+    variables = item.variables(tools.run_id, tools.flow)
+    if step.when is not None and not tools.outside.condition(step.when).holds(variables):
         return Outcome([("note", {"passed_over": step.when})], label=f"passed over: not {step.when}")
     match step:
         case AiStep():

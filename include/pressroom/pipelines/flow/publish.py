@@ -26,7 +26,7 @@ _TITLES = ("title", "headline", "name")
 
 async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
     """Publish. Where an AI step could have asked and did not, it is passed over; that none could is wrong."""
-    target = tools.wires.target(step)
+    target = tools.outside.target(step)
     if step.mode == "auto":
         arguments = target.from_content(content_of(item, tools.flow.language))
     else:
@@ -39,7 +39,7 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     pictures = [await _picture(data, tools) for data in drawn]
     content = content_key(item, turn(step, position, tools.flow))
     piece: Piece[Any] = Piece(key_of(content, step), arguments, pictures)
-    publication = await tools.wires.publish(step, content, hash_of(arguments, pictures), piece)
+    publication = await tools.outside.publish(step, content, hash_of(arguments, pictures), piece)
     data = {
         "target": publication.target,
         "external_id": publication.external_id,

@@ -16,7 +16,7 @@ from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state
 from pressroom.pipelines.mission.results.kpis import Result
 from pressroom.pipelines.mission.results.snapshot import snapshot
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
-from pressroom.pipelines.tools import Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 NAME = "analytics"
@@ -91,7 +91,7 @@ def _mature(mission: Mission) -> timedelta:
     return timedelta(hours=mission.measuring.mature_hours)
 
 
-async def process(watch: Watch, tools: Watching) -> Look:
+async def process(watch: Watch, tools: Tools) -> Look:
     """Look: which posts are out by now, and what they reached. Raises what its two ports raise."""
     social = tools.social
     now = await social.clock.now()
@@ -229,7 +229,7 @@ def _report(tx: Tx, run: Run, watch: Watch, fates: Sequence[Fate], *, last: bool
     )  # fmt: skip
 
 
-async def poll(store: Store, run: Run, tools: Watching) -> datetime | None:
+async def poll(store: Store, run: Run, tools: Tools) -> datetime | None:
     """One look, and when the next one is due; None: it was the last.
 
     What a look brings is written in one transaction, so whoever dies before it has changed nothing, and
@@ -260,7 +260,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     return {**rows[0]["output"], "status": rows[0]["status"], "at": rows[0]["at"].isoformat()}
 
 
-async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """The cycle counts as not measured. What was read stays: it is what people saw."""
 
     def open_again(tx: Tx) -> Undone:

@@ -18,7 +18,7 @@ from pressroom.pipelines.mission.writing.answers import Slot
 from pressroom.pipelines.mission.writing.composing import Composed, Words, content_hash
 from pressroom.pipelines.mission.writing.post import Post, write
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
-from pressroom.pipelines.tools import Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 NAME = "content"
@@ -120,7 +120,7 @@ def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """Archive what is not out, and free its slots; what is out is listed, and stays."""
 
     def archive(tx: Tx) -> Undone:

@@ -20,7 +20,7 @@ from pressroom.pipelines.mission.calendar.planning import planned_count
 from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
 from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
-from pressroom.pipelines.tools import Tools, Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 NAME = "intake"
@@ -168,7 +168,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     return None if cycle is None else {**cycle.context, "cycle": cycle.number}
 
 
-async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """Withdraw the cycle: its number, and the mission's start if it was the first, are free again."""
 
     def withdraw(tx: Tx) -> Undone:

@@ -21,7 +21,7 @@ from pressroom.pipelines.mission.learning.changes import Change, weights_in_forc
 from pressroom.pipelines.mission.learning.learn import Levels, describe, learn
 from pressroom.pipelines.mission.results.kpis import Result
 from pressroom.pipelines.stage import Key, Saved, Skip, Stage, Undone
-from pressroom.pipelines.tools import Tools, Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 NAME = "optimize"
@@ -232,7 +232,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     }
 
 
-async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """Forget the cycle's insights and changes: the weights before them are in force again."""
 
     def forget(tx: Tx) -> Undone:

@@ -21,7 +21,7 @@ from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.learning.changes import proven_topics, weights_in_force
 from pressroom.pipelines.mission.writing.themes import Brief, Pillar, pillars_and_tone, topics_for
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
-from pressroom.pipelines.tools import Tools, Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 NAME = "strategy"
@@ -159,7 +159,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     }
 
 
-async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """Withdraw the calendar; the cycle has no strategy any more."""
 
     def withdraw(tx: Tx) -> Undone:

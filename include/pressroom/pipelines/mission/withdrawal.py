@@ -15,7 +15,7 @@ from pressroom.domain.publishing import PublicationStatus, from_sent
 from pressroom.domain.run import Run
 from pressroom.domain.social import Receipt, Scheduler
 from pressroom.pipelines.stage import Undone
-from pressroom.pipelines.tools import Watching
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Outstanding:
     platform: str
 
 
-async def undo(store: Store, run: Run, tools: Watching) -> Undone:
+async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """Take back what is not out yet; what is out is listed, and not touched.
 
     What was taken back is on record even when the rest could not be: the next time goes on from there.

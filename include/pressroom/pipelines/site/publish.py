@@ -72,14 +72,14 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
         raise PermanentError("the article has changed since it was approved: review it again")
     to, site = item.target, tools.site
     try:
-        target = tools.wires.target(to)
+        target = tools.outside.target(to)
         made = target.from_content(_content(item.article, site)).model_dump(mode="json")
         arguments = arguments_of(target, {**made, **to.settings}, to.name)
         most = target.limits.pictures
         shown = item.images if most is None else item.images[:most]
         pieces = [await _picture(image, tools) for image in shown]
         piece: Piece[Any] = Piece(key_of(item, site), arguments, pieces)
-        return await tools.wires.publish(to, item.content, item.digest, piece, update=True)
+        return await tools.outside.publish(to, item.content, item.digest, piece, update=True)
     except ConfigurationError as error:
         # It would end the batch, and with it the other targets.
         raise PermanentError(f"{to.name}: {error}") from error
