@@ -25,8 +25,8 @@ run-flow: setup ## Run the example flow over a stored feed, with its gate answer
 up: setup ## Start everything, print address, user and password, stay until Ctrl-C
 	@$(BIN)/python -m pressroom_dev up
 
-test: setup ## Run all tests
-	@$(BIN)/python -m pytest -q
+test: setup ## Run all tests, two at a time
+	@$(BIN)/python -m pytest -q -n 2
 
 lint: setup ## Check style, layering and types
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""For all tests: where nothing may be left out (PRESSROOM_NO_SKIPS=1), a skipped test is a failed one."""
+"""For all tests: what runs side by side (``pytest -n 2``), and that nothing is skipped (PRESSROOM_NO_SKIPS=1)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+ACCEPTANCE = "tests/acceptance"
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
 
 
@@ -36,3 +38,19 @@ def _failed(report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = f"not allowed with PRESSROOM_NO_SKIPS=1: {reason}"
     return report
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """A process gets one file after the other. All that needs an Airflow is one group, so that one runs."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return ACCEPTANCE if file.startswith(ACCEPTANCE) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
+    """Divide the tests into groups."""
+    # In the order of collection: what goes through Airflow takes longest, and comes first.
+    config.option.loadscopereorder = False
+    return Groups(config, log)

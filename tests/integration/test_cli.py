@@ -254,11 +254,6 @@ OF_A_SITE = (
 
 
 @pytest.mark.parametrize("command", OF_A_SITE)
-def test_error_behaviors_missing_site(garden: Invoke, command: str) -> None:
-    garden(command, code=2)
-
-
-@pytest.mark.parametrize("command", OF_A_SITE)
 def test_error_behaviors_no_such_site(garden: Invoke, command: str) -> None:
     (line,) = garden(command, "gardn", code=1).stderr.splitlines()
     assert line == "error: there is no site, mission or flow 'gardn'. Did you mean 'garden'?"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 import pytest
@@ -14,8 +13,6 @@ from pressroom.definitions.loading import read_text
 from pressroom.domain.errors import (
     ConfigurationError,
     DefinitionError,
-    InvalidAnswer,
-    InvalidMission,
     PermanentError,
     TransientError,
 )
@@ -121,9 +118,3 @@ async def test_authentication_failures_are_permanent() -> None:
 def test_missing_required_data_is_permanent() -> None:
     with pytest.raises(PermanentError, match="blog_id"):
         MetricoolSettings.from_connection("social", password="token", extra={"user_id": 1})
-
-
-@pytest.mark.parametrize("error", [InvalidAnswer, InvalidMission])
-def test_validation_errors_are_permanent(error: type[Any]) -> None:
-    assert issubclass(error, PermanentError)
-    assert not issubclass(error, TransientError)

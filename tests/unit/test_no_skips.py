@@ -1,4 +1,4 @@
-"""PRESSROOM_NO_SKIPS=1 turns every skip into a failure."""
+"""PRESSROOM_NO_SKIPS=1 turns every skip into a failure, in one process and in several."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def test_fails_as_expected(): assert False
 MODULE = 'import pytest\npytest.skip("not here", allow_module_level=True)\n'
 
 
+@pytest.mark.parametrize("processes", [(), ("-p", "xdist", "-n", "2", "--dist", "loadgroup")])
 @pytest.mark.parametrize(
     ("setting", "code", "summary"),
     [
@@ -35,15 +36,17 @@ MODULE = 'import pytest\npytest.skip("not here", allow_module_level=True)\n'
     ],
 )
 def test_a_skip_fails_where_nothing_may_be_skipped(
-    tmp_path: Path, setting: str, code: int, summary: str
+    tmp_path: Path, setting: str, code: int, summary: str, processes: tuple[str, ...]
 ) -> None:
     shutil.copy(CONFTEST, tmp_path)
     (tmp_path / "test_a.py").write_text(TESTS)
     (tmp_path / "test_b.py").write_text(MODULE)
+    # None of the plugins that are installed: to load them takes longer than the tests.
+    alone = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--continue-on-collection-errors"],
+        [sys.executable, "-m", "pytest", *processes, "-q", "--continue-on-collection-errors"],
         cwd=tmp_path,
-        env={**os.environ, "PRESSROOM_NO_SKIPS": setting, "PYTEST_ADDOPTS": ""},
+        env={**os.environ, **alone, "PRESSROOM_NO_SKIPS": setting},
         capture_output=True,
         text=True,
         check=False,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import time
 from time import perf_counter
 
 import pytest
 
-from pressroom.domain.platforms import Draft, as_of, fits, hashtags_in, length_of, meaning, rules, violations
+from pressroom.domain.platforms import Draft, fits, hashtags_in, length_of, meaning, rules, violations
 from pressroom.domain.social import Platform
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"
@@ -35,10 +35,6 @@ def test_every_platform_has_rules_that_agree_with_each_other(platform: Platform)
     assert len(own.times) >= 6
     assert len({time.fromisoformat(one) for one in own.times}) == len(own.times)
     assert violations(post(platform)) == []
-
-
-def test_the_rules_are_dated() -> None:
-    assert as_of() > date(2026, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +109,12 @@ def test_a_text_that_could_never_fit_costs_no_time() -> None:
     assert length_of(Platform.TWITTER, "a." * 20_000) == 40_000
     assert length_of(Platform.TWITTER, "字" * 20_000 + ".") == 40_001
     assert perf_counter() - before < 5
+
+
+def test_x_takes_emojis_of_many_characters_up_to_its_limit() -> None:
+    assert len(FAMILY * 140) > 900
+    assert fits(Platform.TWITTER, FAMILY * 140)
+    assert not fits(Platform.TWITTER, f"{FAMILY * 140}x")
 
 
 def test_bluesky_bounds_the_bytes_as_well() -> None:

@@ -6,7 +6,6 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -21,6 +20,9 @@ HASHTAG = regex.compile(r"(?<![\w&/#])#(?=\w*\p{L})\w+")
 
 LONGEST_PARSED = 600
 """Characters in which URLs are looked for: the time it takes grows with the square of the length and more."""
+
+LIGHTEST = 0.2
+"""Least weight of a character: the longest emoji that Unicode recommends has ten, and X counts two for it."""
 
 _EMOJI = regex.compile(r"[\p{Emoji_Presentation}\p{Extended_Pictographic}\U0001F1E6-\U0001F1FF\u20E3\uFE0F]")
 
@@ -91,12 +93,6 @@ def rules(platform: Platform) -> PlatformRules:
     return PlatformRules(**values)
 
 
-def as_of() -> date:
-    """The day on which the rules were gathered."""
-    day: date = _table()["as_of"]
-    return day
-
-
 def meaning(kind: str) -> str:
     """What a format asks for, in words. Raises KeyError."""
     told: str = _table()["formats"][kind]
@@ -127,9 +123,13 @@ def _weighted(text: str) -> int:
 def fits(platform: Platform, text: str, most: int | None = None) -> bool:
     """Whether a part of a post is short enough. ``most``: a stricter limit than the network's."""
     own = rules(platform)
+    limit = own.text if most is None else most
     if own.bytes is not None and len(text.encode()) > own.bytes:
         return False
-    return length_of(platform, text) <= (own.text if most is None else most)
+    # Weighing takes the time of every character, and whatever looks for the place to cut asks often.
+    if own.counting == "weighted" and len(text) * LIGHTEST > limit:
+        return False
+    return length_of(platform, text) <= limit
 
 
 def hashtags_in(text: str) -> list[str]:
