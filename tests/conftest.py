@@ -1,4 +1,4 @@
-"""For all tests: what runs side by side (``pytest -n 2``), and that nothing is skipped (PRESSROOM_NO_SKIPS=1)."""
+"""For all tests: what runs side by side (``pytest -n 2``), and what a skip is (PRESSROOM_NO_SKIPS=1)."""
 
 from __future__ import annotations
 
