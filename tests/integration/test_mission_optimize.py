@@ -67,7 +67,7 @@ def output(world: ResultsWorld, run: Run) -> dict[str, Any]:
     return dict(found)
 
 
-def changes(world: ResultsWorld) -> list[parameters.Change]:
+def changes(world: ResultsWorld) -> list[parameters.StrategyChange]:
     with world.store.transaction(world.account_id) as tx:
         return parameters.changes(tx, world.mission_id)
 

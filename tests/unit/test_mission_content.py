@@ -13,9 +13,9 @@ from pressroom.domain.errors import ConfigurationError, InvalidAnswer
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import Draft, hashtags_in, length_of, rules, violations
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.writing.answers import Slot, answer_type, shape_of, tone_type
+from pressroom.pipelines.mission.writing.answers import SlotToWrite, answer_type, shape_of, tone_type
 from pressroom.pipelines.mission.writing.exclusions import excluded
-from pressroom.pipelines.mission.writing.post import Post, write
+from pressroom.pipelines.mission.writing.post import WrittenPost, write
 from pressroom.testing import FakeImages, FakeText, MemoryMedia, tools
 
 GOOD: dict[str, Any] = {
@@ -48,7 +48,7 @@ def slot(
     kind: str | None = None,
     own: BrandContext | None = None,
     **changes: Any,
-) -> Slot:
+) -> SlotToWrite:
     choices = {
         "format": kind or rules(platform).formats[0], "pillar": "Thought Leadership", "length": "short",
         "hashtags": "many", "visual": "without", **changes.pop("choices", {}),
@@ -60,7 +60,7 @@ def slot(
         "tone": "dry",
         **changes,
     }
-    return Slot(5, platform, choices, pillar_tag="#ThoughtLeadership", brand=own, **facts)
+    return SlotToWrite(5, platform, choices, pillar_tag="#ThoughtLeadership", brand=own, **facts)
 
 
 def mission(**fields: Any) -> Mission:
@@ -70,12 +70,12 @@ def mission(**fields: Any) -> Mission:
 
 def written(
     script: dict[str, Any] | FakeText,
-    given: Slot | None = None,
+    given: SlotToWrite | None = None,
     *,
     images: FakeImages | None = None,
     media: MemoryMedia | None = None,
     **fields: Any,
-) -> Post:
+) -> WrittenPost:
     text = script if isinstance(script, FakeText) else FakeText(script)
     collected = tools(site=mission(**fields), text=text, images=images, media=media)
     return asyncio.run(write(given or slot(), collected))
@@ -85,7 +85,7 @@ def names(text: FakeText) -> list[str]:
     return [prompt.name for prompt in text.prompts]
 
 
-def fit(post: Post, picture: bool = False) -> bool:
+def fit(post: WrittenPost, picture: bool = False) -> bool:
     made = post.composed
     title = made.options.get("title", "")
     return not violations(Draft(made.platform, made.format, made.parts, title, int(picture)))
@@ -267,7 +267,7 @@ def test_a_disclosure_leaves_every_platforms_post_fit(platform: Platform) -> Non
 RUBRIC = ["Is it plain?", "Is it kind?"]
 
 
-def judged(*said: Sequence[bool]) -> tuple[Post, FakeText]:
+def judged(*said: Sequence[bool]) -> tuple[WrittenPost, FakeText]:
     text = FakeText({
         "post": answer(), "post_repair": answer(texts=["A kinder text about APIs."]),
         "tone_check": [{"answers": list(each)} for each in said],

@@ -14,7 +14,7 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import intake
 from pressroom.pipelines.mission.cycle import MissionState
-from pressroom.pipelines.mission.intake import Brief
+from pressroom.pipelines.mission.intake import IntakeBrief
 from pressroom.testing import connected, tools
 
 NOW = datetime(2024, 1, 15, 8, tzinfo=UTC)  # a Monday
@@ -33,12 +33,14 @@ def brief(
     planned_until: datetime | None = None,
     cycles: int = 0,
     spent: str = "0",
-) -> Brief:
+) -> IntakeBrief:
     state = MissionState(started_at, None, None, Decimal(spent), cycles, planned_until)
-    return Brief(7, 3, state, 2)
+    return IntakeBrief(7, 3, state, 2)
 
 
-async def context(given: Mission, state: Brief, missing: dict[Platform, str] | None = None) -> intake.Context:
+async def context(
+    given: Mission, state: IntakeBrief, missing: dict[Platform, str] | None = None
+) -> intake.Context:
     return await intake.process(state, tools(site=given, social=connected(NOW, missing)))
 
 
@@ -110,7 +112,7 @@ async def test_a_window_without_a_day_to_post_on_is_refused() -> None:
 # The window of a cycle ---------------------------------------------------------------------------------
 
 
-def window(given: Mission, state: Brief, now: datetime = NOW) -> tuple[datetime, datetime, datetime]:
+def window(given: Mission, state: IntakeBrief, now: datetime = NOW) -> tuple[datetime, datetime, datetime]:
     return intake.window(given, state.state, now)
 
 

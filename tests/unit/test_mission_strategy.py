@@ -19,7 +19,7 @@ from pressroom.pipelines.mission.cycle import Cycle
 from pressroom.pipelines.mission.strategy import Strategy, process
 from pressroom.pipelines.mission.writing.exclusions import excluded
 from pressroom.pipelines.mission.writing.strategy_answers import Pillars, hashtag, shares, topics_type
-from pressroom.pipelines.mission.writing.themes import Brief
+from pressroom.pipelines.mission.writing.themes import StrategyBrief
 from pressroom.pipelines.tools import Tools
 from pressroom.testing import FakeText, connected, tools
 
@@ -45,21 +45,23 @@ def topics(*named: tuple[int, str]) -> dict[str, Any]:
 
 def brief(
     brand: BrandContext | None = None, days: int = 7, earlier: dict[str, Any] | None = None, **facts: Any
-) -> Brief:
+) -> StrategyBrief:
     body = brand.model_dump(mode="json") if brand else None
     context = {"earliest_slot": START.isoformat()}
     cycle = Cycle(
         7, 1, 3, START, START + timedelta(days=days), START + timedelta(days=days), context, body, None, None,
         None, None,
     )  # fmt: skip
-    return Brief(cycle, facts.get("weights", {}), earlier, facts.get("used", []), facts.get("proven", []))
+    return StrategyBrief(
+        cycle, facts.get("weights", {}), earlier, facts.get("used", []), facts.get("proven", [])
+    )
 
 
 def collaborators(text: FakeText, **fields: Any) -> Tools:
     return tools(site=mission(**fields), text=text, social=connected(START))
 
 
-def plan(text: FakeText, given: Brief | None = None, **fields: Any) -> Strategy:
+def plan(text: FakeText, given: StrategyBrief | None = None, **fields: Any) -> Strategy:
     return asyncio.run(process(given or brief(), collaborators(text, **fields)))
 
 

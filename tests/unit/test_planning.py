@@ -20,7 +20,7 @@ from pressroom.pipelines.mission.calendar.local_time import instant
 from pressroom.pipelines.mission.calendar.placing import largest_remainders
 from pressroom.pipelines.mission.calendar.planning import (
     Plan,
-    Usual,
+    PlatformChoices,
     excluded,
     levels_of,
     plan_calendar,
@@ -329,10 +329,10 @@ def mission(**constraints: Any) -> Mission:
     )
 
 
-def usual(platform: Platform) -> Usual:
+def usual(platform: Platform) -> PlatformChoices:
     if platform == Platform.INSTAGRAM:
-        return Usual(("11:00",), ("single",), visual=("with",))
-    return Usual(("09:00", "15:00"), ("single", "thread"))
+        return PlatformChoices(("11:00",), ("single",), visual=("with",))
+    return PlatformChoices(("09:00", "15:00"), ("single", "thread"))
 
 
 def test_levels_come_from_the_platform_and_the_mission() -> None:

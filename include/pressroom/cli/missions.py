@@ -17,7 +17,7 @@ from pressroom.domain.text import to_json
 from pressroom.engine.runs import reports
 
 if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
-    from pressroom.pipelines.mission.learning.changes import Change
+    from pressroom.pipelines.mission.learning.changes import StrategyChange
 
 Mission = Annotated[str, typer.Argument(help="the mission's slug", metavar="MISSION")]
 
@@ -212,7 +212,7 @@ def settle(
     typer.echo(f"publication {publication}: {outcome}")
 
 
-def _state(change: Change) -> str:
+def _state(change: StrategyChange) -> str:
     if change.reverted:
         return f"reverted by {change.reverted_by}"
     return "in force" if change.in_force else "replaced by a later one"

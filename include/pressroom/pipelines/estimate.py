@@ -1,4 +1,4 @@
-"""What a run is expected to need."""
+"""The credits that a run is expected to need."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 ESTIMATE_BUFFER = Decimal("1.2")
-"""What is available must cover an estimate this many times before work begins. For credits and for cents."""
+"""How many times the available credits or cents must cover an estimate before work begins."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected credits, and expected items, per stage."""
+    """Expected credits and items by stage."""
 
     credits: Mapping[str, Decimal]
     items: Mapping[str, int]

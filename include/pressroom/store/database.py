@@ -1,8 +1,8 @@
 """Connections, transactions and named statements. Everything that talks to Postgres goes through here.
 
 ``sql/*.sql`` holds the statements, each under a line ``-- name: …`` and a comment that says what it returns
-or changes. A statement on tenant data uses ``%(account)s``. A transaction fills it in with the account that it
-was opened for; ``SYSTEM`` (no account) makes such statements match nothing.
+or changes. A statement on tenant data uses ``%(account)s``. A transaction fills it in with the account that
+it was opened for; ``SYSTEM`` (no account) makes such statements match nothing.
 """
 
 from __future__ import annotations

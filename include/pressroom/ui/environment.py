@@ -1,4 +1,4 @@
-"""How the pages are made: templates beside this file, everything in them escaped."""
+"""The environment of the page templates, which are beside this file. Everything in them is escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def environment() -> Environment:
-    """A new one, for its caller to add filters to. A name that a template misspells is an error."""
+    """A new environment, to which the caller can add filters. An unknown name in a template is an error."""
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -30,8 +30,8 @@ _SUFFIX = {
 
 
 @dataclass(frozen=True)
-class Article:
-    """An article with what its keywords and its cluster say about it."""
+class PreviewedArticle:
+    """An article with its keywords and its cluster."""
 
     id: int
     title: str
@@ -63,7 +63,7 @@ class StoredImage:
 
 
 @dataclass(frozen=True)
-class Picture:
+class PagePicture:
     """An image as a page shows it: ``src`` is relative to the preview's folder."""
 
     src: str
@@ -73,15 +73,15 @@ class Picture:
 
 
 def write_preview(tx: Tx, site: int, folder: Path) -> Path:
-    """Write ``index.html``, a page per article and the images into ``folder``; the index's path comes back.
+    """Write ``index.html``, a page per article and the images into ``folder``. Returns the index's path.
 
-    Covers the articles of one site of the transaction's account; an image whose file is gone is left out.
+    Covers the articles of one site of the transaction's account. An image without its file is left out.
     Raises PermanentError for an unknown site, TransientError when the folder cannot be written.
     """
     rows = tx.rows("preview_site", site=site)
     if not rows:
         raise PermanentError(f"there is no site {site} in this account")
-    articles = tx.all("preview_articles", Article, site=site)
+    articles = tx.all("preview_articles", PreviewedArticle, site=site)
     images = tx.all("preview_images", StoredImage, site=site)
     try:
         return _write(rows[0], articles, images, folder)
@@ -92,9 +92,15 @@ def write_preview(tx: Tx, site: int, folder: Path) -> Path:
 
 
 def article_page(
-    site: Mapping[str, Any], article: Article, pictures: Mapping[int, Picture], *, index: str | None
+    site: Mapping[str, Any],
+    article: PreviewedArticle,
+    pictures: Mapping[int, PagePicture],
+    *,
+    index: str | None,
 ) -> str:
-    """An article as a page of its own. ``pictures``: by position; ``index``: where the page of all is."""
+    """An article as a page of its own. ``pictures``: by position. ``index``: the address of the index
+    page.
+    """
     pages = _pages()
     figure = pages.get_template("preview_figure.html.j2")
     inside = [Markup(figure.render(picture=pictures[n])) for n in sorted(pictures) if n]  # noqa: S704  # our template
@@ -123,10 +129,10 @@ def _pages() -> Environment:
 
 
 def _write(
-    site: Mapping[str, Any], articles: Sequence[Article], images: Sequence[StoredImage], folder: Path
+    site: Mapping[str, Any], articles: Sequence[PreviewedArticle], images: Sequence[StoredImage], folder: Path
 ) -> Path:
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    pictures: dict[int, dict[int, Picture]] = {}
+    pictures: dict[int, dict[int, PagePicture]] = {}
     for image in images:
         picture = _copy(image, folder)
         if picture is not None:
@@ -151,7 +157,7 @@ def _write(
     return index
 
 
-def _copy(image: StoredImage, folder: Path) -> Picture | None:
+def _copy(image: StoredImage, folder: Path) -> PagePicture | None:
     from upath import UPath  # any storage that media may live in; slow to import, and only needed here
 
     name = re.sub(r"[^\w.-]", "_", image.media_url.rsplit("/", 1)[-1])
@@ -164,4 +170,4 @@ def _copy(image: StoredImage, folder: Path) -> Picture | None:
     except (OSError, ValueError, ImportError):
         return None
     target.write_bytes(data)
-    return Picture(f"images/{name}", image.alt, image.width, image.height)
+    return PagePicture(f"images/{name}", image.alt, image.width, image.height)

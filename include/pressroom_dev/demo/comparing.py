@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pressroom.pipelines.mission.learning.changes import Change, changes
+from pressroom.pipelines.mission.learning.changes import StrategyChange, changes
 from pressroom.store.database import Tx
 
 
@@ -27,7 +27,7 @@ class Comparison:
     numbers: tuple[int, int]
     before: float
     after: float
-    changes: list[Change]
+    changes: list[StrategyChange]
     shares: list[Share]
 
 

@@ -25,7 +25,7 @@ from pressroom_dev.demo.fast_forward import FastForward
 from pressroom_dev.demo.start import Root, say_who_wrote, services_at
 
 if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
-    from pressroom.pipelines.mission.learning.changes import Change
+    from pressroom.pipelines.mission.learning.changes import StrategyChange
     from pressroom_dev.demo.comparing import Share
 
 EXAMPLE_MISSION = "better-mornings"
@@ -116,7 +116,7 @@ def _summary(
     console.print(f"Read them: [bold]file://{page.absolute()}[/]", soft_wrap=True)
 
 
-def _changes_table(changes: Sequence[Change]) -> Table:
+def _changes_table(changes: Sequence[StrategyChange]) -> Table:
     table = Table(
         title="\nWhat the first cycle taught: weights (1 = no preference)",
         title_justify="left",

@@ -1,4 +1,6 @@
-"""Published posts → numbers: what is out, what it reached, how the KPIs stand. One look at every poll."""
+"""Published posts → metrics: which posts are public, what they reached, how the KPIs stand. One look a
+poll.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,12 @@ from pressroom.store.database import Store, Tx
 NAME = "analytics"
 
 EDGE = timedelta(hours=1)
-"""How far a post may come out from its time: time windows asked for are so much wider on both sides."""
+"""How far a post may appear from its time: requested time windows are wider by this on both sides."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A publication that may still have news. ``own``: of this cycle, and not of the one before."""
+    """A publication that is still read. ``own``: of this cycle, not of the one before."""
 
     id: int
     status: str
@@ -40,7 +42,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Watch:
-    """What one look is for."""
+    """The cycle and the publications that one look reads."""
 
     cycle: Cycle
     publications: Sequence[Watched]
@@ -48,7 +50,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look saw, at which time by the mission's clock."""
+    """What one look saw. ``at``: its time by the mission's clock."""
 
     at: datetime
     receipts: Mapping[str, Receipt]
@@ -57,8 +59,8 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What became of an accepted publication: confirmed or failed."""
+class PublicationOutcome:
+    """The final status of an accepted publication: confirmed or failed."""
 
     watched: Watched
     status: str
@@ -73,7 +75,7 @@ def pending(tx: Tx, run: Run) -> Sequence[Key]:
 
 
 def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Watch]:
-    """The cycle with its publications, while it is not measured."""
+    """The cycle with its publications, unless it is measured by now."""
     cycle = find_cycle(tx, run)
     if cycle is None or cycle.id not in keys or cycle.measured_at is not None:
         return []
@@ -92,25 +94,29 @@ def _mature(mission: Mission) -> timedelta:
 
 
 async def process(watch: Watch, tools: Tools) -> Look:
-    """Look: which posts are out by now, and what they reached. Raises what its two ports raise."""
+    """Read which posts are public by now, and what they reached. Raises what the two ports raise."""
     social = tools.social
     now = await social.clock.now()
-    due = [one for one in watch.publications if one.external_id is not None and one.scheduled_for <= now]
-    open_ones = [one.scheduled_for for one in due if one.status == "accepted"]
+    due = [
+        publication
+        for publication in watch.publications
+        if publication.external_id is not None and publication.scheduled_for <= now
+    ]
+    open_ones = [publication.scheduled_for for publication in due if publication.status == "accepted"]
     receipts: Mapping[str, Receipt] = {}
     if open_ones:
         receipts = await social.scheduler.status(min(open_ones) - EDGE, now + EDGE)
     measured = {}
-    for platform in sorted({Platform(one.platform) for one in due}):
-        since = min(one.scheduled_for for one in due if one.platform == platform)
+    for platform in sorted({Platform(publication.platform) for publication in due}):
+        since = min(publication.scheduled_for for publication in due if publication.platform == platform)
         measured[platform] = await social.analytics.posts(platform, since - EDGE, now)
     return Look(now, receipts, measured, social.scheduler.simulated)
 
 
 def save(tx: Tx, run: Run, watch: Watch, look: Look) -> Saved:
-    """Everything that one look brings. Raises AlreadyDone when the last look was taken before."""
+    """Save the results of one look. Raises AlreadyDone when the cycle is measured already."""
     cycle = watch.cycle
-    # Two triggerers may look at the same time: the second waits here, and finds what the first has written.
+    # Two triggerers may look at the same time: the second waits here, and reads what the first has written.
     locked = tx.rows("cycle_lock", cycle=cycle.id)
     if not locked or locked[0]["measured_at"] is not None:
         raise AlreadyDone(f"cycle {cycle.number} is measured already")
@@ -130,25 +136,29 @@ def save(tx: Tx, run: Run, watch: Watch, look: Look) -> Saved:
 
 
 def next_due(watch: Watch, look: Look, mission: Mission) -> datetime | None:
-    """When to look next: after the interval, at the latest when the cycle closes. None: it was the last look.
+    """When to look next: after the interval, at the latest when the cycle closes. None after the last look.
 
-    A cycle of which nothing is out, and nothing can come out any more, is not waited for.
+    A cycle without publications has no second look.
     """
     closes = watch.cycle.closes_at
-    if look.at >= closes or not any(one.own for one in watch.publications):
+    if look.at >= closes or not any(publication.own for publication in watch.publications):
         return None
     return min(look.at + timedelta(minutes=mission.measuring.poll_minutes), closes)
 
 
 def _slot_of(cycle: Cycle, at: datetime, mission: Mission) -> datetime:
-    """The time of the poll that a look belongs to: looks within one interval are one snapshot."""
+    """The time of a look's snapshot: looks within one interval share one."""
     every = timedelta(minutes=mission.measuring.poll_minutes)
     return min(cycle.starts_at + (at - cycle.starts_at) // every * every, cycle.closes_at)
 
 
 def _matched(watch: Watch, look: Look) -> dict[int, Measured]:
-    """Readings by post. One that belongs to no publication of the mission is somebody else's post."""
-    posts = {(one.platform, one.external_id): one.post for one in watch.publications if one.external_id}
+    """Readings by post. A reading without a publication of the mission is of another post of the account."""
+    posts = {
+        (publication.platform, publication.external_id): publication.post
+        for publication in watch.publications
+        if publication.external_id
+    }
     return {
         posts[platform, reading.external_id]: reading
         for platform, readings in look.measured.items()
@@ -157,22 +167,24 @@ def _matched(watch: Watch, look: Look) -> dict[int, Measured]:
     }
 
 
-def _fates(watch: Watch, look: Look, seen: Mapping[int, Measured]) -> list[Fate]:
+def _fates(watch: Watch, look: Look, seen: Mapping[int, Measured]) -> list[PublicationOutcome]:
     fates = []
-    for one in watch.publications:
-        if one.status != "accepted" or one.external_id is None:
+    for publication in watch.publications:
+        if publication.status != "accepted" or publication.external_id is None:
             continue
-        receipt = look.receipts.get(one.external_id)
+        receipt = look.receipts.get(publication.external_id)
         if receipt is not None and receipt.delivery is Delivery.FAILED:
-            fates.append(Fate(one, "failed", detail=receipt.detail or "the platform refused it"))
+            fates.append(
+                PublicationOutcome(publication, "failed", detail=receipt.detail or "the platform refused it")
+            )
         elif receipt is not None and receipt.delivery is Delivery.PUBLISHED:
-            fates.append(Fate(one, "confirmed", public_url=receipt.public_url))
-        elif one.post in seen:  # whatever the scheduler says or no longer says: people have seen it
-            fates.append(Fate(one, "confirmed"))
+            fates.append(PublicationOutcome(publication, "confirmed", public_url=receipt.public_url))
+        elif publication.post in seen:  # a measured post is public, whatever the scheduler says
+            fates.append(PublicationOutcome(publication, "confirmed"))
     return fates
 
 
-def _confirm(tx: Tx, fates: Sequence[Fate], at: datetime) -> None:
+def _confirm(tx: Tx, fates: Sequence[PublicationOutcome], at: datetime) -> None:
     if fates:
         tx.run(
             "confirm_publications", at=at, ids=[fate.watched.id for fate in fates],
@@ -186,12 +198,12 @@ def _store(tx: Tx, run: Run, seen: Mapping[int, Measured], at: datetime) -> None
         readings = list(seen.values())
         tx.run(
             "post_metrics_upsert", mission=run.mission_id, hour=_hour(at), posts=list(seen),
-            platforms=[str(one.platform) for one in readings],
-            published=[one.published_at for one in readings],
-            impressions=[one.impressions for one in readings],
-            engagements=[one.engagements for one in readings],
-            link_clicks=[one.link_clicks for one in readings],
-            new_followers=[one.new_followers for one in readings],
+            platforms=[str(reading.platform) for reading in readings],
+            published=[reading.published_at for reading in readings],
+            impressions=[reading.impressions for reading in readings],
+            engagements=[reading.engagements for reading in readings],
+            link_clicks=[reading.link_clicks for reading in readings],
+            new_followers=[reading.new_followers for reading in readings],
         )  # fmt: skip
 
 
@@ -205,35 +217,35 @@ def _snapshot(tx: Tx, run: Run, watch: Watch, look: Look) -> dict[str, Any]:
     began = state_of(tx, run).started_at or watch.cycle.starts_at
     facts = snapshot(watch.cycle, run.mission, began=began, at=look.at, latest=latest, mature=mature)
     facts["simulated"] = look.simulated
-    if not any(one.own for one in watch.publications):
+    if not any(publication.own for publication in watch.publications):
         facts["note"] = "Nothing of this cycle was published: there is nothing to measure"
     return facts
 
 
-def _report(tx: Tx, run: Run, watch: Watch, fates: Sequence[Fate], *, last: bool) -> None:
-    """A line for the log when something happened; a look that brought nothing new is not worth one."""
-    nothing = not any(one.own for one in watch.publications)
+def _report(tx: Tx, run: Run, watch: Watch, fates: Sequence[PublicationOutcome], *, last: bool) -> None:
+    """Write an event when something happened; a look without news writes none."""
+    nothing = not any(publication.own for publication in watch.publications)
     failed = [fate for fate in fates if fate.status == "failed"]
     out = len(fates) - len(failed)
-    told = ["nothing was published in this cycle: there is nothing to measure"] if nothing and last else []
-    told += [f"{counted(out, 'post')} seen in public"] if out else []
-    told += [f"{counted(len(failed), 'post')} failed at the platform: {failed[0].detail}"] if failed else []
-    if not told and not last:
+    parts = ["nothing was published in this cycle: there is nothing to measure"] if nothing and last else []
+    parts += [f"{counted(out, 'post')} seen in public"] if out else []
+    parts += [f"{counted(len(failed), 'post')} failed at the platform: {failed[0].detail}"] if failed else []
+    if not parts and not last:
         return
     if last and not nothing:
-        told.append(f"cycle {watch.cycle.number} is measured")
+        parts.append(f"cycle {watch.cycle.number} is measured")
     tx.run(
         "insert_event", run=run.id, stage=NAME, kind="analytics_polled",
-        level="warning" if failed else "info", message=f"Analytics: {'; '.join(told)}"[:2000],
+        level="warning" if failed else "info", message=f"Analytics: {'; '.join(parts)}"[:2000],
         data={"confirmed": out, "failed": [fate.watched.post for fate in failed], "last": last},
     )  # fmt: skip
 
 
 async def poll(store: Store, run: Run, tools: Tools) -> datetime | None:
-    """One look, and when the next one is due; None: it was the last.
+    """Take one look. Returns when the next one is due; None after the last.
 
-    What a look brings is written in one transaction, so whoever dies before it has changed nothing, and
-    whoever looks again at the same time writes the same rows. Raises PermanentError without a cycle.
+    A look is saved in one transaction: a crash before it changes nothing, and a second look at the same time
+    writes the same rows. Raises PermanentError without a cycle.
     """
     watch = await store.run(run.account_id, _watch, run)
     if watch is None:
@@ -261,7 +273,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
-    """The cycle counts as not measured. What was read stays: it is what people saw."""
+    """Set the cycle to not measured. The readings stay: they are facts."""
 
     def open_again(tx: Tx) -> Undone:
         cycle = find_cycle(tx, run)

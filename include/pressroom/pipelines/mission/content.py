@@ -1,5 +1,5 @@
-"""Slots → posts: written, illustrated, checked against the platform's rules and the brand's, and kept for
-review or approved.
+"""Slots → posts: written, illustrated, checked against the rules of platform and brand, then approved or kept
+for review.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import quoted
 from pressroom.pipelines.mission.cycle import cycle_of, find_cycle
-from pressroom.pipelines.mission.writing.answers import Slot
+from pressroom.pipelines.mission.writing.answers import SlotToWrite
 from pressroom.pipelines.mission.writing.composing import Composed, Words, content_hash
-from pressroom.pipelines.mission.writing.post import Post, write
+from pressroom.pipelines.mission.writing.post import WrittenPost, write
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -30,8 +30,8 @@ def pending(tx: Tx, run: Run) -> Sequence[Key]:
     return ids
 
 
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Slot]:
-    """Those of them that still are."""
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[SlotToWrite]:
+    """The slots of these that still wait."""
     waiting = tx.values("slots_waiting", run=run.id, mission=run.mission_id, ids=list(keys))
     if not waiting:
         return []
@@ -39,7 +39,7 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Slot]:
     strategy = cycle.strategy or {}
     tags = {pillar["name"]: pillar["hashtag"] for pillar in strategy.get("content_pillars", [])}
     return [
-        Slot(
+        SlotToWrite(
             row["id"], Platform(row["platform"]), row["choices"], row["topic"], row["angle"], row["turn"],
             strategy.get("tone_guidelines", ""), tags.get(row["choices"].get("pillar"), ""),
             cycle.brand_context, row["revision"], row["guidance"],
@@ -48,14 +48,14 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Slot]:
     ]  # fmt: skip
 
 
-def save(tx: Tx, run: Run, slot: Slot, output: Post) -> Saved:
-    """The post, approved or waiting for review; a second version stays a draft. The slot is written."""
+def save(tx: Tx, run: Run, slot: SlotToWrite, output: WrittenPost) -> Saved:
+    """Save the post, approved or for review, and set the slot to written. A second version is a draft."""
     if not tx.run("slot_written", mission=run.mission_id, slot=slot.id):
         raise AlreadyDone(f"slot {slot.id} no longer waits to be written")
     review = run.mission.constraints.require_approval or bool(output.doubts)
     _insert(tx, slot, output, output.words, output.composed, "pending_review" if review else "approved")
     if output.alternative is not None:
-        # Never published by itself: a person who likes it better chooses it (review.choose).
+        # It is published only when a person chooses it (review.choose).
         _insert(tx, slot, output, *output.alternative, "draft")
     return Saved(
         created=1,
@@ -64,7 +64,9 @@ def save(tx: Tx, run: Run, slot: Slot, output: Post) -> Saved:
     )
 
 
-def _insert(tx: Tx, slot: Slot, post: Post, words: Words, composed: Composed, status: str) -> None:
+def _insert(
+    tx: Tx, slot: SlotToWrite, post: WrittenPost, words: Words, composed: Composed, status: str
+) -> None:
     picture = post.picture
     url, alt = (picture.url, picture.alt) if picture else (None, "")
     digest = content_hash(composed.platform, composed.format, composed.parts, composed.options, url, alt)
@@ -86,7 +88,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     cycle = find_cycle(tx, run)
     if cycle is None or cycle.strategy is None:
         return None
-    # A draft is the version of a slot that was not chosen.
+    # A draft is the version of a slot that nobody chose.
     items = [_item(row) for row in tx.rows("posts_of_cycle", cycle=cycle.id) if row["status"] != "draft"]
     return {
         "content_items": items,
@@ -121,7 +123,7 @@ def _item(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
-    """Archive what is not out, and free its slots; what is out is listed, and stays."""
+    """Archive posts that no target has, and free their slots. The other posts stay and are listed."""
 
     def archive(tx: Tx) -> Undone:
         cycle = find_cycle(tx, run)
@@ -136,7 +138,7 @@ async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     return await store.run(run.account_id, archive)
 
 
-STAGE: Stage[Slot, Post] = Stage(
+STAGE: Stage[SlotToWrite, WrittenPost] = Stage(
     name=NAME,
     title="Calendar → content",
     pending=pending,

@@ -1,4 +1,4 @@
-"""A mission's cycle, as its stages share it."""
+"""A mission's cycle, which its stages share."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pressroom.store.database import Tx
 
 @dataclass(frozen=True)
 class Cycle:
-    """What one run plans, publishes and measures. Times are aware; ``closes_at``: until when it is measured.
+    """What one run plans, publishes and measures. Times are aware. ``closes_at``: when measuring ends.
 
-    ``context``: intake's execution context; ``strategy`` and ``parameters``: None until the strategy is made.
+    ``context``: intake's execution context. ``strategy`` and ``parameters``: None before the strategy stage.
     """
 
     id: int
@@ -36,13 +36,13 @@ class Cycle:
 
     @property
     def brand_context(self) -> BrandContext | None:
-        """The brand context as it was when the run began: a change of it in mid-run changes nothing."""
+        """The brand context as it was when the run began: later changes do not affect the run."""
         return None if self.brand is None else BrandContext.model_validate(self.brand)
 
 
 @dataclass(frozen=True)
 class MissionState:
-    """Where a mission stands. ``cycles``: how many it had; ``spent_cents``: what providers took so far."""
+    """A mission's state. ``cycles``: how many it had. ``spent_cents``: what providers charged so far."""
 
     started_at: datetime | None
     completed_at: datetime | None
@@ -53,21 +53,21 @@ class MissionState:
 
 
 def find_cycle(tx: Tx, run: Run) -> Cycle | None:
-    """The run's cycle, None before intake (or after a rollback)."""
+    """The run's cycle. None before intake and after a rollback."""
     return tx.maybe("cycle_of_run", Cycle, run=run.id)
 
 
 def cycle_of(tx: Tx, run: Run) -> Cycle:
     """The run's cycle. Raises PermanentError before intake."""
-    found = find_cycle(tx, run)
-    if found is None:
+    cycle = find_cycle(tx, run)
+    if cycle is None:
         raise PermanentError("this run has no cycle: clear it from intake on")
-    return found
+    return cycle
 
 
 def state_of(tx: Tx, run: Run) -> MissionState:
     """The mission's state."""
-    found = tx.maybe("mission_state", MissionState, mission=run.mission_id)
-    if found is None:
+    state = tx.maybe("mission_state", MissionState, mission=run.mission_id)
+    if state is None:
         raise PermanentError(f"there is no mission {run.mission_id}")
-    return found
+    return state

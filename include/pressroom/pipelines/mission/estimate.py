@@ -1,4 +1,4 @@
-"""How many posts a cycle has, and what a run over it costs in credits."""
+"""The number of posts of a cycle, and the credits that a run of it costs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SATURDAY = 5
 
 
 def planned_posts(mission: Mission, start: datetime, end: datetime) -> int:
-    """Posts that belong between two aware times: ``posts_per_day`` for each local day to post on.
+    """The posts between two aware times: ``posts_per_day`` for each local day that the cadence permits.
 
-    The days begin with the local day of ``start``. How many there are goes by elapsed time, to the nearest
-    whole day and at least one, so that a day of 23 or 25 hours is a day. A window that is none has no posts.
+    The days begin with the local day of ``start``. Their number is the elapsed time in days, rounded and at
+    least one, so that a day of 23 or 25 hours is one day. An empty window has no posts.
     """
     if start >= end:
         return 0
@@ -33,9 +33,9 @@ def planned_posts(mission: Mission, start: datetime, end: datetime) -> int:
 
 
 def estimate(posts: int, mission: Mission, account: Account, *, calendar: bool = True) -> Estimate:
-    """Credits of a cycle of so many posts. ``calendar``: whether its strategy is still to be made.
+    """Credits of a cycle of ``posts`` posts. ``calendar``: whether its strategy is still to be made.
 
-    Every stage has an entry; those that cost nothing too.
+    Every stage has an entry, also stages without a charge.
     """
     charges = account.charges
     free = Decimal(0)
@@ -60,7 +60,7 @@ def estimate(posts: int, mission: Mission, account: Account, *, calendar: bool =
 
 
 def estimate_run(tx: Tx, run: Run) -> Estimate:
-    """The estimate of what is left of a run: of its cycle, or of the cycle that it will plan."""
+    """The estimate of the work that is left in a run: of its cycle, or of the cycle that it will plan."""
     cycle = find_cycle(tx, run)
     if cycle is None:
         return estimate(_posts_of_next_cycle(tx, run), run.mission, run.account)
@@ -72,7 +72,7 @@ def estimate_run(tx: Tx, run: Run) -> Estimate:
 
 
 def _posts_of_next_cycle(tx: Tx, run: Run) -> int:
-    """As many as the cycle has when it follows the last one without a gap: the most that it can have."""
+    """The posts of a cycle that follows the last one without a gap: the most that it can have."""
     state = state_of(tx, run)
     began = state.started_at or run.mission.starts_at or datetime.now(UTC)
     start = max(began, state.planned_until or began)

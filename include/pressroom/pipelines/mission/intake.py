@@ -1,4 +1,4 @@
-"""Mission → cycle: can it run, on what, with what money, from when to when."""
+"""Mission → cycle: whether it can run, on which platforms, at what cost, from when to when."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from pressroom.store.database import Store, Tx
 NAME = "intake"
 
 PROMPT_TOKENS, ANSWER_TOKENS = 1200, 500
-"""What one call for a post takes, on the high side: for the estimate only."""
+"""Tokens of one call for a post, rounded up, for the estimate."""
 
 STRATEGY_CALLS = 3
 
 
 @dataclass(frozen=True)
-class Brief:
-    """The mission as it stands when the run begins."""
+class IntakeBrief:
+    """The mission's state when the run begins."""
 
     mission_id: int
     run_id: int
@@ -43,7 +43,7 @@ class Brief:
 
 @dataclass(frozen=True)
 class Context:
-    """A cycle to be. Times are aware, in UTC; ``closes_at``: until when it is measured."""
+    """A cycle before it is saved. Times are aware, in UTC. ``closes_at``: when measuring ends."""
 
     number: int
     starts_at: datetime
@@ -57,15 +57,15 @@ def pending(tx: Tx, run: Run) -> Sequence[Key]:
     return [] if find_cycle(tx, run) else [run.id]
 
 
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Brief]:
-    """The mission, while the run has no cycle."""
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[IntakeBrief]:
+    """The mission, unless the run has a cycle by now."""
     if find_cycle(tx, run) or run.id not in keys:
         return []
     brand = tx.value("brand_of_mission", mission=run.mission_id)
-    return [Brief(run.mission_id, run.id, state_of(tx, run), brand)]
+    return [IntakeBrief(run.mission_id, run.id, state_of(tx, run), brand)]
 
 
-async def process(brief: Brief, tools: Tools) -> Context:
+async def process(brief: IntakeBrief, tools: Tools) -> Context:
     """Check and plan.
 
     Raises InvalidMission, which names the field: a budget that does not cover the estimate is one of its
@@ -75,7 +75,7 @@ async def process(brief: Brief, tools: Tools) -> Context:
     now = await tools.social.clock.now()
     start, end, closes = window(mission, brief.state, now)
     earliest = earliest_slot(start, now)
-    # How many there are does not depend on the pillars, which strategy decides on.
+    # The number does not depend on the pillars, which the strategy stage decides.
     posts = planned_count(plan_of(mission, start, end, {"any": 1.0}, earliest))
     if posts == 0:
         raise InvalidMission(
@@ -107,10 +107,10 @@ async def process(brief: Brief, tools: Tools) -> Context:
 
 
 def window(mission: Mission, state: MissionState, now: datetime) -> tuple[datetime, datetime, datetime]:
-    """(start, end, until when to measure) of the next cycle.
+    """(start, end, end of measuring) of the next cycle.
 
-    Cycles follow one another without a gap and end at a local midnight; a cycle that comes late starts now.
-    The last one is cut off at the mission's end, and measured until its last post is old enough to count.
+    Cycles follow each other without a gap and end at a local midnight. A late cycle starts now. The last
+    cycle ends with the mission, and is measured until its last post is old enough to count.
     """
     began = state.started_at or mission.starts_at or now
     start = max(began, state.planned_until or began, now)
@@ -125,15 +125,15 @@ def window(mission: Mission, state: MissionState, now: datetime) -> tuple[dateti
 
 
 def last_day(end: datetime, zone: ZoneInfo) -> date:
-    """The local day on which a window ends: the one before, when it ends at midnight."""
+    """The local day on which a window ends; the day before when it ends at midnight."""
     return (end.astimezone(zone) - timedelta(microseconds=1)).date()
 
 
 async def _platforms_are_ready(mission: Mission, tools: Tools) -> None:
     missing = await tools.social.scheduler.check(mission.platforms)
     if missing:
-        told = "; ".join(f"{platform}: {why}" for platform, why in sorted(missing.items()))
-        raise ConfigurationError(f"platforms: {told} (connection {mission.connection})")
+        reasons = "; ".join(f"{platform}: {why}" for platform, why in sorted(missing.items()))
+        raise ConfigurationError(f"platforms: {reasons} (connection {mission.connection})")
 
 
 def _budget_covers(mission: Mission, state: MissionState, posts: int, tools: Tools) -> Decimal:
@@ -149,7 +149,7 @@ def _budget_covers(mission: Mission, state: MissionState, posts: int, tools: Too
     return cents
 
 
-def save(tx: Tx, run: Run, brief: Brief, output: Context) -> Saved:
+def save(tx: Tx, run: Run, brief: IntakeBrief, output: Context) -> Saved:
     """The cycle, with the brand context as it is now."""
     tx.run("mission_started", mission=run.mission_id, at=output.starts_at)
     brand = None if run.brand is None else dump(run.brand)
@@ -169,7 +169,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
-    """Withdraw the cycle: its number, and the mission's start if it was the first, are free again."""
+    """Withdraw the cycle. Its number becomes free, and with the first cycle the mission's start."""
 
     def withdraw(tx: Tx) -> Undone:
         withdrawn = tx.run("cycle_withdraw", run=run.id)
@@ -179,7 +179,7 @@ async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     return await store.run(run.account_id, withdraw)
 
 
-STAGE: Stage[Brief, Context] = Stage(
+STAGE: Stage[IntakeBrief, Context] = Stage(
     name=NAME,
     title="Intake",
     pending=pending,

@@ -1,4 +1,4 @@
-"""Measured cycle → what did better, and the weights that the next cycle's strategy goes by. No AI call."""
+"""Measured cycle → findings, and the weights of the next cycle's strategy. No AI call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pressroom.domain.text import counted
 from pressroom.pipelines.mission.cycle import Cycle, find_cycle
 from pressroom.pipelines.mission.learning import advice
 from pressroom.pipelines.mission.learning.advice import Update
-from pressroom.pipelines.mission.learning.changes import Change, weights_in_force
+from pressroom.pipelines.mission.learning.changes import StrategyChange, weights_in_force
 from pressroom.pipelines.mission.learning.learn import Levels, describe, learn
 from pressroom.pipelines.mission.results.kpis import Result
 from pressroom.pipelines.stage import Key, Saved, Skip, Stage, Undone
@@ -31,7 +31,7 @@ DEFAULT_METRIC: Metric = "engagements"
 
 @dataclass(frozen=True)
 class Lesson:
-    """What there is to learn from. ``previous``: the weights in force; ``metric``: what shall get better."""
+    """The input of learning. ``previous``: the weights in force; ``metric``: the metric to improve."""
 
     cycle: Cycle
     observations: Sequence[Observation]
@@ -49,7 +49,7 @@ def pending(tx: Tx, run: Run) -> Sequence[Key] | Skip:
 
 
 def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Lesson]:
-    """All mature posts of the mission, whatever their cycle, with what their slots had decided."""
+    """The mature posts of all cycles of the mission, with their slots' choices."""
     cycle = find_cycle(tx, run)
     if cycle is None or cycle.id not in keys or cycle.measured_at is None or cycle.optimized_at is not None:
         return []
@@ -83,35 +83,35 @@ def _observations(tx: Tx, run: Run) -> list[Observation]:
 
 
 def _levels(tx: Tx, run: Run) -> Levels:
-    """What slots can choose from: the days and times that the mission names, and what slots had so far."""
+    """The levels that slots choose from: the mission's days and times, and all levels that slots had."""
     constraints = run.mission.constraints
-    given = {
+    named = {
         "weekday": WEEKDAYS[:5] if constraints.cadence == "weekdays" else WEEKDAYS,
-        "time": [f"{one:%H:%M}" for one in sorted(set(constraints.posting_times))],
+        "time": [f"{posting_time:%H:%M}" for posting_time in sorted(set(constraints.posting_times))],
     }
     had: dict[Platform, dict[str, list[str]]] = {platform: {} for platform in run.mission.platforms}
     for row in tx.rows("levels_of_slots", mission=run.mission_id):
         had.setdefault(Platform(row["platform"]), {})[row["factor"]] = row["levels"]
     return {
         platform: {
-            factor: tuple(dict.fromkeys([*given.get(factor, ()), *factors.get(factor, ())]))
-            for factor in [*given, *(factor for factor in factors if factor not in given)]
+            factor: tuple(dict.fromkeys([*named.get(factor, ()), *factors.get(factor, ())]))
+            for factor in [*named, *(factor for factor in factors if factor not in named)]
         }
         for platform, factors in had.items()
     }
 
 
 def fixed_factors(constraints: Constraints) -> frozenset[str]:
-    """Factors that weights cannot move.
+    """Factors that have no weights.
 
-    Topics are not drawn by weight: strategy is told which did best. With as many posts every day, the day is
-    no choice either.
+    Topics are not drawn by weight: the strategy prompt lists the best ones. A cadence with the same number of
+    posts every day leaves no choice of the day.
     """
     return frozenset({"topic"} if constraints.cadence == "flexible" else {"topic", "weekday"})
 
 
 async def process(lesson: Lesson, tools: Tools) -> Learned:
-    """Learn, in a thread of its own: the statistics take seconds."""
+    """Learn, in a thread, because the statistics take seconds."""
     return await asyncio.to_thread(
         learn,
         lesson.observations,
@@ -125,14 +125,14 @@ async def process(lesson: Lesson, tools: Tools) -> Learned:
 
 
 def save(tx: Tx, run: Run, lesson: Lesson, learned: Learned) -> Saved:
-    """Insights, changes with their evidence, and the output. Raises AlreadyDone when the cycle is optimized.
+    """Save insights, changes with their evidence, and the output. Raises AlreadyDone when it was done before.
 
-    With learning switched off, what was found is kept and nothing changes.
+    With learning switched off, insights are saved and no weight changes.
     """
     cycle = lesson.cycle
     if not tx.run("cycle_optimized", cycle=cycle.id):
         raise AlreadyDone(f"cycle {cycle.number} is optimized already")
-    found = [
+    insights = [
         {
             "type": "timing" if finding.factor in TIMING else "content",
             "platform": str(finding.platform),
@@ -148,15 +148,17 @@ def save(tx: Tx, run: Run, lesson: Lesson, learned: Learned) -> Saved:
     enabled = run.mission.learning.enabled
     updates = advice.updates(lesson.previous, learned) if enabled else []
     of_mission = {"mission": run.mission_id, "cycle": cycle.id}
-    tx.many("insight_insert", [{**of_mission, **insight} for insight in found])
+    tx.many("insight_insert", [{**of_mission, **insight} for insight in insights])
     tx.many("strategy_change_insert", [{**of_mission, **_row(update, lesson, learned)} for update in updates])
-    tx.run("optimization_insert", cycle=cycle.id, output=_public(lesson, learned, found, updates, on=enabled))
-    told = f"{counted(len(found), 'insight')}, {counted(len(updates), 'change')} of the strategy"
-    return Saved(created=len(updates), label=f"cycle {cycle.number}: {told}")
+    tx.run(
+        "optimization_insert", cycle=cycle.id, output=_public(lesson, learned, insights, updates, on=enabled)
+    )
+    counts = f"{counted(len(insights), 'insight')}, {counted(len(updates), 'change')} of the strategy"
+    return Saved(created=len(updates), label=f"cycle {cycle.number}: {counts}")
 
 
 def _row(update: Update, lesson: Lesson, learned: Learned) -> dict[str, Any]:
-    posts = sum(1 for one in lesson.observations if one.platform == update.platform)
+    posts = sum(1 for observation in lesson.observations if observation.platform == update.platform)
     return {
         "platform": str(update.platform),
         "factor": update.factor,
@@ -186,7 +188,7 @@ def _row(update: Update, lesson: Lesson, learned: Learned) -> dict[str, Any]:
 def _public(
     lesson: Lesson,
     learned: Learned,
-    found: Sequence[Mapping[str, Any]],
+    insights: Sequence[Mapping[str, Any]],
     updates: Sequence[Update],
     *,
     on: bool,
@@ -195,7 +197,7 @@ def _public(
         lesson.observations, learned, {update.platform for update in updates}, lesson.metric
     )
     return {
-        "insights": [dict(insight) for insight in found],
+        "insights": [dict(insight) for insight in insights],
         "strategy_updates": advice.strategy_updates(updates),
         "predicted_improvement": {lesson.metric: advice.percent(ratio)} if updates else {},
         "recommendations": advice.recommendations(learned, on=on),
@@ -208,12 +210,12 @@ def _public(
 
 
 def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
-    """What was stored, and every change as it stands now: in force, replaced or reverted."""
+    """The stored output, and every change with its present state: in force, replaced or reverted."""
     cycle = find_cycle(tx, run)
     stored: Mapping[str, Any] | None = tx.value("optimization", cycle=cycle.id) if cycle else None
     if cycle is None or stored is None:
         return None
-    rows = tx.all("strategy_changes", Change, mission=run.mission_id, change=None, cycle=cycle.id)
+    rows = tx.all("strategy_changes", StrategyChange, mission=run.mission_id, change=None, cycle=cycle.id)
     return {
         **stored,
         "changes": [
@@ -233,7 +235,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
-    """Forget the cycle's insights and changes: the weights before them are in force again."""
+    """Delete the cycle's insights and changes: the weights before them are in force again."""
 
     def forget(tx: Tx) -> Undone:
         cycle = find_cycle(tx, run)

@@ -1,5 +1,5 @@
-"""People's part: approve, reject, edit and choose posts. An approval is for the content that was seen, and
-for no other.
+"""Reviewing posts: approve, reject, edit, choose. An approval is only for the version that the reviewer
+saw.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ class ReviewedPost:
 
 
 def list_posts(tx: Tx, mission_id: int, status: str | None = None) -> list[ReviewedPost]:
-    """Posts by time; archived ones only when asked for."""
+    """Posts by time. Archived posts are included only with ``status`` "archived"."""
     return tx.all("posts_listed", ReviewedPost, mission=mission_id, status=status, post=None)
 
 
 def get_post(tx: Tx, mission_id: int, post_id: int) -> ReviewedPost:
-    """One post. Raises PermanentError when the mission has no such one."""
-    found = tx.maybe("posts_listed", ReviewedPost, mission=mission_id, status=None, post=post_id)
-    if found is None:
+    """One post. Raises PermanentError when the mission does not have it."""
+    post = tx.maybe("posts_listed", ReviewedPost, mission=mission_id, status=None, post=post_id)
+    if post is None:
         raise PermanentError(f"this mission has no post {post_id}")
-    return found
+    return post
 
 
 def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> None:
-    """Approve what has that hash. Raises RunConflict when the post has changed since, or was decided."""
+    """Approve the version with this hash. Raises RunConflict when the post changed since, or was decided."""
     if not tx.run("post_approve", mission=mission_id, post=post_id, content_hash=seen_hash, by=by):
         post = get_post(tx, mission_id, post_id)
         changed = post.content_hash != seen_hash
@@ -62,7 +62,7 @@ def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> N
 
 
 def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
-    """Reject, with a reason. Raises RunConflict when it is out already, or was decided."""
+    """Reject, with a reason. Raises RunConflict when a target has the post already, or it was decided."""
     note = f"rejected by {by}: {reason}"
     if not tx.run("post_reject", mission=mission_id, post=post_id, reason=note):
         post = get_post(tx, mission_id, post_id)
@@ -72,11 +72,11 @@ def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
 def edit(
     tx: Tx, mission_id: int, post_id: int, parts: Sequence[str], by: str, *, seen_hash: str | None = None
 ) -> ReviewedPost:
-    """Other texts, checked like the model's; the post waits for review again (a draft stays one).
+    """Replace the texts, checked like the model's. The post waits for review again; a draft stays a draft.
 
-    ``seen_hash``: of what the editor saw; None: whatever it is. Raises PermanentError, naming what is wrong,
-    when the texts cannot be published; RunConflict when the post has changed since, is out already, or is
-    about to be.
+    ``seen_hash``: the version that the editor saw; None accepts any. Raises PermanentError, naming what is
+    wrong, when the texts cannot be published; RunConflict when the post changed since, or a target has it or
+    may have it.
     """
     post = get_post(tx, mission_id, post_id)
     if seen_hash is not None and seen_hash != post.content_hash:
@@ -99,9 +99,9 @@ def edit(
 
 
 def choose(tx: Tx, mission_id: int, post_id: int, by: str) -> ReviewedPost:
-    """Put a slot's second version in the first one's place: it waits for review, and the other is a draft.
+    """Use a slot's second version instead of the first: it waits for review, and the first becomes a draft.
 
-    Raises RunConflict when it is no draft, or the other version is out already or about to be.
+    Raises RunConflict when the post is not a draft, or a target has or may have the other version.
     """
     post = get_post(tx, mission_id, post_id)
     if not tx.run("post_choose", mission=mission_id, post=post_id, note=f"chosen by {by}"):
@@ -117,7 +117,7 @@ def _stale(post_id: int) -> RunConflict:
 
 
 def _wrong(tx: Tx, mission_id: int, post: ReviewedPost, texts: Sequence[str]) -> list[str]:
-    """What keeps these texts from being published, by the platform's, the brand's and the mission's rules."""
+    """The reasons, by the rules of platform, brand and mission, why these texts cannot be published."""
     [facts] = tx.rows("post_rules", mission=mission_id, post=post.id)
     mission = Mission.model_validate(facts["definition"])
     brand = None if facts["brand"] is None else BrandContext.model_validate(facts["brand"])

@@ -1,4 +1,4 @@
-"""Cycle → strategy and calendar: the model supplies words, everything that counts is computed."""
+"""Cycle → strategy and calendar. The model supplies words; numbers and times are computed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pressroom.pipelines.mission.calendar.planning import plan_calendar
 from pressroom.pipelines.mission.calendar.plans import plan_of
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.learning.changes import proven_topics, weights_in_force
-from pressroom.pipelines.mission.writing.themes import Brief, Pillar, pillars_and_tone, topics_for
+from pressroom.pipelines.mission.writing.themes import Pillar, StrategyBrief, pillars_and_tone, topics_for
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -27,12 +27,12 @@ from pressroom.store.database import Store, Tx
 NAME = "strategy"
 
 SHOWN = 12
-"""Earlier and proven topics that a prompt lists."""
+"""The most earlier topics, and the most proven topics, in a prompt."""
 
 
 @dataclass(frozen=True)
 class PlannedSlot:
-    """A slot with something to say."""
+    """A slot with its topic."""
 
     slot: Slot
     topic: str
@@ -41,7 +41,7 @@ class PlannedSlot:
 
 @dataclass(frozen=True)
 class Strategy:
-    """What one cycle goes by."""
+    """The strategy of one cycle."""
 
     pillars: Sequence[Pillar]
     tone: str
@@ -55,14 +55,14 @@ def pending(tx: Tx, run: Run) -> Sequence[Key]:
     return [cycle.id] if cycle is not None and cycle.strategy is None else []
 
 
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Brief]:
-    """The cycle, while it has none."""
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[StrategyBrief]:
+    """The cycle, unless it has a strategy by now."""
     cycle = find_cycle(tx, run)
     if cycle is None or cycle.id not in keys or cycle.strategy is not None:
         return []
     weights = weights_in_force(tx, run.mission_id) if run.mission.learning.enabled else {}
     return [
-        Brief(
+        StrategyBrief(
             cycle,
             weights,
             tx.value("earlier_strategy", mission=run.mission_id, number=cycle.number),
@@ -72,21 +72,21 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Brief]:
     ]
 
 
-async def process(brief: Brief, tools: Tools) -> Strategy:
+async def process(brief: StrategyBrief, tools: Tools) -> Strategy:
     """One or two AI calls, whatever the number of slots. Raises what ``generate`` raises."""
     mission = tools.mission
     pillars, tone = await pillars_and_tone(brief, tools)
     now = await tools.social.clock.now()
-    # Intake counted the slots from this time on; only a strategy that comes much later has fewer.
+    # Intake counted the slots from this time on. Only a strategy made much later has fewer.
     earliest = max(datetime.fromisoformat(brief.cycle.context["earliest_slot"]), now + NOTICE)
     plan = plan_of(
         mission,
         brief.cycle.starts_at,
         brief.cycle.ends_at,
-        {one.name: one.weight for one in pillars},
+        {pillar.name: pillar.weight for pillar in pillars},
         earliest,
     )
-    # The cycle's own number, so that a strategy made again (after a crash) has the same calendar.
+    # Seeded by the cycle's id: a strategy made again after a crash has the same calendar.
     slots = plan_calendar(plan, brief.weights, seed=brief.cycle.id)
     needed = Counter(slot.choices["pillar"] for slot in slots)
     topics = await topics_for(brief, pillars, needed, tone, tools)
@@ -100,11 +100,11 @@ async def process(brief: Brief, tools: Tools) -> Strategy:
     return Strategy(pillars, tone, planned, brief.weights)
 
 
-def save(tx: Tx, run: Run, brief: Brief, output: Strategy) -> Saved:
+def save(tx: Tx, run: Run, brief: StrategyBrief, output: Strategy) -> Saved:
     """The strategy, the weights it was made with, and its calendar."""
     mix: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in output.slots:
-        mix[one.slot.platform.value][one.slot.choices["format"]] += 1
+    for slot in output.slots:
+        mix[slot.slot.platform.value][slot.slot.choices["format"]] += 1
     strategy = {
         "content_pillars": [vars(pillar) for pillar in output.pillars],
         "content_mix": {platform: dict(formats) for platform, formats in mix.items()},
@@ -117,11 +117,11 @@ def save(tx: Tx, run: Run, brief: Brief, output: Strategy) -> Saved:
         "slot_insert",
         [
             {
-                "mission": run.mission_id, "cycle": brief.cycle.id, "at": one.slot.at,
-                "platform": one.slot.platform.value, "choices": dict(one.slot.choices),
-                "explores": one.slot.explores, "topic": one.topic, "angle": one.angle,
+                "mission": run.mission_id, "cycle": brief.cycle.id, "at": slot.slot.at,
+                "platform": slot.slot.platform.value, "choices": dict(slot.slot.choices),
+                "explores": slot.slot.explores, "topic": slot.topic, "angle": slot.angle,
             }
-            for one in output.slots
+            for slot in output.slots
         ],
     )  # fmt: skip
     return Saved(
@@ -131,7 +131,7 @@ def save(tx: Tx, run: Run, brief: Brief, output: Strategy) -> Saved:
 
 
 def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
-    """content_pillars, content_calendar by local date, tone_guidelines; cycle and content_mix beside them."""
+    """content_pillars, content_calendar by local date, tone_guidelines, cycle, content_mix."""
     cycle = find_cycle(tx, run)
     if cycle is None or cycle.strategy is None:
         return None
@@ -151,7 +151,8 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     return {
         "cycle": cycle.number,
         "content_pillars": [
-            {"name": one["name"], "weight": one["weight"]} for one in cycle.strategy["content_pillars"]
+            {"name": pillar["name"], "weight": pillar["weight"]}
+            for pillar in cycle.strategy["content_pillars"]
         ],
         "content_calendar": [{"date": day, "slots": slots} for day, slots in days.items()],
         "content_mix": cycle.strategy["content_mix"],
@@ -160,7 +161,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
-    """Withdraw the calendar; the cycle has no strategy any more."""
+    """Withdraw the calendar and clear the cycle's strategy."""
 
     def withdraw(tx: Tx) -> Undone:
         cycle = find_cycle(tx, run)
@@ -173,7 +174,7 @@ async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     return await store.run(run.account_id, withdraw)
 
 
-STAGE: Stage[Brief, Strategy] = Stage(
+STAGE: Stage[StrategyBrief, Strategy] = Stage(
     name=NAME,
     title="Strategy and calendar",
     pending=pending,

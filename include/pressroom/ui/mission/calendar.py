@@ -1,4 +1,4 @@
-"""A cycle's calendar and its results, as a page shows them. Pure functions."""
+"""A cycle's calendar and results for the report's page. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PUBLICATION = {
     "unknown": "unknown",
     "withdrawn": "taken back",
 }
-"""What a publication's status means for its post; while it is planned, the post's own status stands."""
+"""The label of a post by its publication's status. A planned publication shows the post's own status."""
 
 _TONES = {
     "published": "good",
@@ -31,15 +31,15 @@ _TONES = {
     "being sent": "doubt",
     "pending review": "doubt",
 }
-"""How a status is coloured; every other one has no colour."""
+"""The colour of a label; all others have none."""
 
 MOST_DAYS = 70
-"""Days up to which a cycle shows its empty ones too, so that a column is one weekday."""
+"""A cycle of at most so many days shows its empty days too, so that each column is one weekday."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What became of a post, in one word or two, and the colour that goes with it."""
+    """What became of a post, in one or two words, with its colour."""
 
     label: str
 
@@ -50,7 +50,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Post:
+class PostEntry:
     """A post in its slot. ``mark``: top or under when it stands out, otherwise ''."""
 
     row: PostRow
@@ -64,7 +64,7 @@ class Post:
 
     @property
     def page(self) -> str:
-        """The name of its page."""
+        """The file name of its page."""
         return f"post-{self.row.id}.html"
 
     @property
@@ -75,21 +75,21 @@ class Post:
 
 @dataclass(frozen=True)
 class Entry:
-    """A slot of a day with its posts: none before it is written, two when there are variants."""
+    """A slot of a day with its posts: none before it is written, two with variants."""
 
     slot: SlotRow
     at: datetime
-    posts: Sequence[Post]
+    posts: Sequence[PostEntry]
 
     @property
     def standing(self) -> Standing:
-        """Of a slot without a post."""
+        """The label of a slot without a post."""
         return Standing("failed" if self.slot.error else "not written yet")
 
 
 @dataclass(frozen=True)
 class Day:
-    """A local date."""
+    """A local date with its slots."""
 
     date: date
     entries: Sequence[Entry]
@@ -97,7 +97,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Calendar:
-    """A cycle's days. ``last``: its last local date; ``counts``: how many posts stand how, most first."""
+    """A cycle's days. ``last``: its last local date. ``counts``: posts by label, the most frequent first."""
 
     cycle: CycleRow
     first: date
@@ -110,14 +110,14 @@ class Calendar:
     planned: str
 
     @property
-    def posts(self) -> list[Post]:
+    def posts(self) -> list[PostEntry]:
         """Every post, by time."""
         return [post for day in self.days for entry in day.entries for post in entry.posts]
 
 
 @dataclass(frozen=True)
 class CycleResult:
-    """What a cycle's posts reached. ``final``: its last look was taken."""
+    """What a cycle's posts reached. ``final``: the cycle is measured."""
 
     cycle: CycleRow
     totals: Totals
@@ -125,12 +125,12 @@ class CycleResult:
 
     @property
     def each(self) -> float | None:
-        """Engagements a post; None before any is measured."""
+        """Engagements a post. None before a post is measured."""
         return self.totals.engagements / self.totals.posts if self.totals.posts else None
 
 
 def standing(post: PostRow, publications: Sequence[PublicationRow]) -> Standing:
-    """What became of a post: what its latest publication says, if anything is under way."""
+    """What became of a post, by its latest publication, or else by its own status."""
     latest = publications[-1].status if publications else ""
     return Standing(_PUBLICATION.get(latest) or post.status.replace("_", " "))
 
@@ -160,7 +160,9 @@ def _calendar(facts: Facts, cycle: CycleRow) -> Calendar:
         days[at.date()].append(Entry(slot, at, posts))
     entries = [entry for of_day in days.values() for entry in of_day]
     counts = Counter(
-        one for entry in entries for one in [post.standing for post in entry.posts] or [entry.standing]
+        standing
+        for entry in entries
+        for standing in [post.standing for post in entry.posts] or [entry.standing]
     )
     first = facts.local(cycle.starts_at).date()
     last = facts.local(cycle.ends_at - timedelta(microseconds=1)).date()
@@ -177,9 +179,9 @@ def _calendar(facts: Facts, cycle: CycleRow) -> Calendar:
     )
 
 
-def _post(facts: Facts, cycle: CycleRow, slot: SlotRow, row: PostRow, marks: Mapping[str, str]) -> Post:
+def _post(facts: Facts, cycle: CycleRow, slot: SlotRow, row: PostRow, marks: Mapping[str, str]) -> PostEntry:
     publications = facts.publications.get(row.id, [])
-    return Post(
+    return PostEntry(
         row=row,
         slot=slot,
         cycle=cycle,
@@ -192,14 +194,16 @@ def _post(facts: Facts, cycle: CycleRow, slot: SlotRow, row: PostRow, marks: Map
 
 
 def _marks(cycle: CycleRow) -> dict[str, str]:
-    """Public ids of the posts that stand out, by the latest snapshot."""
+    """The posts that stand out in the latest snapshot: public id → "top" or "under"."""
     seen = cycle.snapshot or {}
     under = dict.fromkeys(_words(seen.get("underperformers")), "under")
     return under | dict.fromkeys(_words(seen.get("top_performers")), "top")
 
 
 def _dates(first: date, last: date, used: Sequence[date]) -> list[date]:
-    """The dates to show: all of a short cycle, those with slots of a long one; a late slot's in any case."""
+    """The dates to show: all dates of a short cycle, those with slots of a long one. Late slots are
+    included.
+    """
     start, end = min([first, *used]), max([last, *used])
     number = (end - start).days + 1
     return [start + timedelta(days=day) for day in range(number)] if number <= MOST_DAYS else list(used)
@@ -207,20 +211,20 @@ def _dates(first: date, last: date, used: Sequence[date]) -> list[date]:
 
 def _pillars(strategy: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and share, in percent."""
-    found = []
+    pillars = []
     for pillar in strategy.get("content_pillars") or []:
         weight = pillar.get("weight")
         share = f"{100 * weight:.0f} %" if isinstance(weight, (int, float)) else ""
-        found.append((str(pillar.get("name", "")), share))
-    return found
+        pillars.append((str(pillar.get("name", "")), share))
+    return pillars
 
 
 def _planned(context: Mapping[str, Any]) -> str:
-    """How many posts intake planned, when it said so."""
+    """The number of posts that intake planned; '' when it is not recorded."""
     execution = context.get("execution_context")
     planned = execution.get("total_posts_planned") if isinstance(execution, Mapping) else None
     return f"{planned:,}" if isinstance(planned, int) else ""
 
 
 def _words(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list) else []
+    return [str(word) for word in value] if isinstance(value, list) else []

@@ -1,4 +1,6 @@
-"""What a cycle taught, what that changed, and what the next calendar did with it. Pure functions."""
+"""A cycle's findings, the changes they led to, and the next calendar's share of each level. Pure
+functions.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pressroom.domain.strategy import WEEKDAYS
-from pressroom.pipelines.mission.learning.changes import Change, Insight
+from pressroom.pipelines.mission.learning.changes import Insight, StrategyChange
 from pressroom.ui.mission.facts import CycleRow, Facts, SlotRow
 
 _LABELS = {
     "posts": "Posts it rests on",
     "others": "Posts without the level",
     "n": "Posts it rests on",
-    "metric": "What shall get better",
+    "metric": "Metric to improve",
     "compared": "Comparisons made",
     "expected_ratio": "Expected ratio, new weights to old",
     "ratio": "Ratio to the other levels",
@@ -25,17 +27,18 @@ _LABELS = {
     "p_value": "Corrected p-value",
     "method": "Method",
 }
-"""Keys of the evidence as people read them, in this order; any other key comes after them, as it is."""
+"""Labels of the evidence's keys, in order. Other keys follow unchanged."""
 
 _REPEATED = {"findings", "previous", "posterior"}
-"""What the evidence repeats of the insights and of the change itself."""
+"""Keys of the evidence that repeat the insights or the change itself."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a factor: its weights, and its share (0 to 1) of the slots of a cycle and of the next one.
+    """One level of a factor: its weights, and its share (0 to 1) of the slots of a cycle and of the next
+    cycle.
 
-    None: not known. ``weight_bars`` and ``share_bars``: before and after as lengths, 0 to 100.
+    None: unknown. ``weight_bars`` and ``share_bars``: before and after as lengths, 0 to 100.
     """
 
     name: str
@@ -49,9 +52,9 @@ class Level:
 
 @dataclass(frozen=True)
 class Shift:
-    """A change of the strategy beside what it rests on. ``par``: where weight 1 is on the bars, 0 to 100."""
+    """A change of the strategy with its evidence. ``par``: the place of weight 1 on the bars, 0 to 100."""
 
-    change: Change
+    change: StrategyChange
     levels: Sequence[Level]
     par: float
     insights: Sequence[Insight]
@@ -59,18 +62,18 @@ class Shift:
 
     @property
     def state(self) -> str:
-        """Whether strategy goes by it now."""
+        """reverted, in force, or replaced by a later change."""
         if self.change.reverted:
             return "reverted"
         return "in force" if self.change.in_force else "replaced by a later change"
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What was learned after one cycle. ``waiting``: why there is nothing yet, '' when it was optimized.
+class CycleLesson:
+    """What was learned after one cycle. ``waiting``: why there is nothing yet; '' when it was optimized.
 
-    ``next``: the cycle that was planned with it, None while there is none; ``others``: insights that changed
-    no weight; ``too_little``: platform → why nothing was learned there.
+    ``next``: the cycle that was planned with it; None before it is planned. ``others``: insights that changed
+    no weight. ``too_little``: platform → why nothing was learned there.
     """
 
     cycle: CycleRow
@@ -85,28 +88,28 @@ class Lesson:
     learning: bool
 
 
-def lessons(facts: Facts) -> list[Lesson]:
+def lessons(facts: Facts) -> list[CycleLesson]:
     """One for every cycle, the latest first."""
     by_number = {cycle.number: cycle for cycle in facts.cycles}
     return [_lesson(facts, cycle, by_number.get(cycle.number + 1)) for cycle in facts.cycles]
 
 
-def _lesson(facts: Facts, cycle: CycleRow, following: CycleRow | None) -> Lesson:
-    insights = [one for one in facts.insights if one.cycle_id == cycle.id]
-    changes = [one for one in facts.changes if one.cycle_id == cycle.id]
+def _lesson(facts: Facts, cycle: CycleRow, following: CycleRow | None) -> CycleLesson:
+    insights = [insight for insight in facts.insights if insight.cycle_id == cycle.id]
+    changes = [change for change in facts.changes if change.cycle_id == cycle.id]
     slots = facts.slots.get(cycle.id, [])
     later = facts.slots.get(following.id, []) if following else []
     shifts = [_shift(change, insights, slots, later) for change in sorted(changes, key=_order)]
-    used = {id(one) for shift in shifts for one in shift.insights}
+    used = {id(insight) for shift in shifts for insight in shift.insights}
     made = cycle.optimization or {}
-    return Lesson(
+    return CycleLesson(
         cycle=cycle,
         next=following if later else None,
         waiting=_waiting(facts, cycle),
         shifts=shifts,
-        others=[one for one in insights if id(one) not in used],
+        others=[insight for insight in insights if id(insight) not in used],
         too_little={str(name): text(why) for name, why in _mapping(made.get("too_little_data")).items()},
-        advice=[text(one) for one in _sequence(made.get("recommendations"))],
+        advice=[text(sentence) for sentence in _sequence(made.get("recommendations"))],
         predicted=[
             (str(name), text(value)) for name, value in _mapping(made.get("predicted_improvement")).items()
         ],
@@ -126,12 +129,12 @@ def _waiting(facts: Facts, cycle: CycleRow) -> str:
     return "Measured, and not evaluated yet."
 
 
-def _order(change: Change) -> tuple[str, int]:
+def _order(change: StrategyChange) -> tuple[str, int]:
     return (change.platform, change.id)
 
 
 def _shift(
-    change: Change, insights: Sequence[Insight], slots: Sequence[SlotRow], later: Sequence[SlotRow]
+    change: StrategyChange, insights: Sequence[Insight], slots: Sequence[SlotRow], later: Sequence[SlotRow]
 ) -> Shift:
     share = shares(slots, change.platform, change.factor)
     next_share = shares(later, change.platform, change.factor)
@@ -151,15 +154,19 @@ def _shift(
         )
         for name in _sorted(change.factor, names, after)
     ]
-    own = [one for one in insights if (one.platform, one.factor) == (change.platform, change.factor)]
-    # What a finding says stands beside the change; only findings that no insight tells are shown from here.
-    told = _REPEATED if own or not change.evidence.get("findings") else _REPEATED - {"findings"}
-    evidence = {key: value for key, value in change.evidence.items() if key not in told}
+    own = [
+        insight
+        for insight in insights
+        if (insight.platform, insight.factor) == (change.platform, change.factor)
+    ]
+    # Insights are shown beside the change, so the evidence's findings are shown only when it has no insight.
+    repeated = _REPEATED if own or not change.evidence.get("findings") else _REPEATED - {"findings"}
+    evidence = {key: value for key, value in change.evidence.items() if key not in repeated}
     return Shift(change, levels, _length(1.0, most), own, described(evidence))
 
 
 def shares(slots: Sequence[SlotRow], platform: str, factor: str) -> dict[str, float]:
-    """Level → share of the platform's slots that have it; empty without slots."""
+    """Level → its share of the platform's slots; empty without slots."""
     chosen = [
         str(slot.choices[factor]) for slot in slots if slot.platform == platform and factor in slot.choices
     ]
@@ -167,22 +174,22 @@ def shares(slots: Sequence[SlotRow], platform: str, factor: str) -> dict[str, fl
 
 
 def _weights(stored: Mapping[str, Any], names: Collection[str]) -> dict[str, float]:
-    """Level → weight, without those that cannot be drawn. A level that is missing has no preference."""
-    found = {name: stored.get(name, 1.0) for name in names}
+    """Level → weight, without invalid weights. A missing level has weight 1."""
+    weights = {name: stored.get(name, 1.0) for name in names}
     return {
         name: float(weight)
-        for name, weight in found.items()
+        for name, weight in weights.items()
         if isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0
     }
 
 
 def _length(value: float | None, most: float) -> float:
-    """A bar's length in percent of the longest one."""
+    """A bar's length in percent of the longest bar."""
     return round(100 * (value or 0.0) / most, 1)
 
 
 def _sorted(factor: str, names: Collection[str], after: Mapping[str, float]) -> list[str]:
-    """Days and times in their own order; other levels by their weight, the heaviest first."""
+    """Days and times in their order; other levels by weight, the heaviest first."""
     if factor == "weekday":
         return sorted(names, key=lambda name: (WEEKDAYS.index(name) if name in WEEKDAYS else 7, name))
     if factor == "time":
@@ -212,11 +219,12 @@ def text(value: Any) -> str:
             return f"{value:,}"
         case Mapping():
             return (
-                ", ".join(f"{str(key).replace('_', ' ')} {text(one)}" for key, one in value.items()) or "none"
+                ", ".join(f"{str(key).replace('_', ' ')} {text(item)}" for key, item in value.items())
+                or "none"
             )
         case list() | tuple():
-            separator = "; " if any(isinstance(one, (Mapping, list)) for one in value) else ", "
-            return separator.join(text(one) for one in value) or "none"
+            separator = "; " if any(isinstance(item, (Mapping, list)) for item in value) else ", "
+            return separator.join(text(item) for item in value) or "none"
         case _:
             return str(value)
 

@@ -1,4 +1,4 @@
-"""Where the marks of a small chart go: one mark a cycle. Pure geometry; the template draws it."""
+"""The geometry of a small chart with one mark a cycle. The template draws it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 20, 26
 
 LABELS = 12
-"""Marks up to which each has its value and its name written beside it."""
+"""A chart of at most so many marks writes the value and the name beside each."""
 
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value, None where there is none. ``open``: it is not final yet."""
+    """A value, None when it is missing. ``open``: it is not final yet."""
 
     name: str
     value: float | None
@@ -26,7 +26,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point's place in the drawing: its middle, and how far above the bottom. Units of the view box."""
+    """A point's place in the drawing: its middle and its height. Units of the view box."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
-    """A grid line or a name, with its text."""
+    """A grid line or the name of a mark, with its text."""
 
     at: float
     text: str
@@ -58,7 +58,7 @@ class Chart:
 
 
 def chart(points: Sequence[Point], *, decimals: int = 0, unit: str = "") -> Chart:
-    """Lay points out from left to right, from zero to a round number above the largest."""
+    """Lay points out from left to right, on a scale from zero to a round number above the largest."""
     top = _round_up(max([point.value for point in points if point.value is not None], default=0.0))
     step = (WIDTH - LEFT - RIGHT) / max(1, len(points))
     scale = (HEIGHT - TOP - BOTTOM) / top
@@ -86,7 +86,7 @@ def chart(points: Sequence[Point], *, decimals: int = 0, unit: str = "") -> Char
 
 
 def _round_up(value: float) -> float:
-    """A round number that is not smaller; 1 for nothing."""
+    """A round number that is at least ``value``; 1 for zero."""
     if value <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(value))
@@ -94,5 +94,5 @@ def _round_up(value: float) -> float:
 
 
 def _places(top: float) -> int:
-    """Decimals that the largest grid value and half of it need."""
+    """The decimals that the largest grid value and half of it need."""
     return next((places for places in range(6) if round(top / 2, places) == top / 2), 6)

@@ -1,4 +1,4 @@
-"""What a mission's report is made of, as it is stored."""
+"""The stored rows that a mission's report is made of."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.missions import Mission
-from pressroom.pipelines.mission.learning.changes import Change, Insight, changes, insights
+from pressroom.pipelines.mission.learning.changes import Insight, StrategyChange, changes, insights
 from pressroom.pipelines.mission.results.kpis import Result
 from pressroom.store.database import Tx
 
 
 @dataclass(frozen=True)
 class MissionRow:
-    """A mission. ``spent_cents``: what providers took so far."""
+    """A mission. ``spent_cents``: what providers charged so far."""
 
     id: int
     status: str
@@ -32,7 +32,7 @@ class MissionRow:
 
 @dataclass(frozen=True)
 class CycleRow:
-    """A cycle with its latest snapshot and with what optimize made of it; None: there is none yet."""
+    """A cycle with its latest snapshot and optimize's output; each None before it exists."""
 
     id: int
     number: int
@@ -51,7 +51,7 @@ class CycleRow:
 
 @dataclass(frozen=True)
 class SlotRow:
-    """A place in the calendar. ``error``: why it could not be written, '' when nothing went wrong."""
+    """A slot of the calendar. ``error``: why its post could not be written; '' without an error."""
 
     id: int
     cycle_id: int
@@ -67,7 +67,7 @@ class SlotRow:
 
 @dataclass(frozen=True)
 class PostRow:
-    """A post. ``approved_as_is``: what was approved is what it says now; None: it was not approved."""
+    """A post. ``approved_as_is``: the approval is for the present version; None: not approved."""
 
     id: int
     slot_id: int
@@ -113,7 +113,7 @@ class PublicationRow:
 
 @dataclass(frozen=True)
 class RollbackRow:
-    """A run that was undone. ``cycle``: the number that its cycle had, None when it never had one."""
+    """A run that was rolled back. ``cycle``: the number of its cycle; None when it had no cycle."""
 
     run: str
     error_message: str | None
@@ -124,8 +124,8 @@ class RollbackRow:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything about one mission. ``cycles``: the latest first; the mappings are by the id of what they
-    name: slots by cycle, posts by slot, publications and results by post.
+    """Everything about one mission. ``cycles``: the latest first. Slots are by cycle id, posts by slot id,
+    publications and results by post id.
     """
 
     row: MissionRow
@@ -135,23 +135,25 @@ class Facts:
     posts: Mapping[int, Sequence[PostRow]]
     publications: Mapping[int, Sequence[PublicationRow]]
     results: Mapping[int, Result]
-    changes: Sequence[Change]
+    changes: Sequence[StrategyChange]
     insights: Sequence[Insight]
     rollbacks: Sequence[RollbackRow]
     models: Sequence[str]
 
     @property
     def zone(self) -> ZoneInfo:
-        """In which its times are read."""
+        """The mission's time zone."""
         return ZoneInfo(self.mission.constraints.timezone)
 
     def local(self, at: datetime) -> datetime:
-        """A moment as the mission's clocks show it."""
+        """A moment in the mission's time zone."""
         return at.astimezone(self.zone)
 
 
 def read(tx: Tx, mission_id: int) -> Facts:
-    """Everything about a mission of the transaction's account. Raises PermanentError when there is none."""
+    """Everything about a mission of the transaction's account. Raises PermanentError when it does not
+    exist.
+    """
     row = tx.maybe("page_mission", MissionRow, mission=mission_id)
     if row is None:
         raise PermanentError(f"there is no mission {mission_id} in this account")

@@ -31,10 +31,10 @@ _KPI_TONES = {"met": "good", "on_track": "calm", "at_risk": "doubt", "behind": "
 
 
 def write_mission_page(tx: Tx, mission_id: int, folder: Path, *, simulated: bool) -> Path:
-    """Write ``index.html``, a page per post and the pictures into ``folder``; the index's path comes back.
+    """Write ``index.html``, a page per post and the pictures into ``folder``. Returns the index's path.
 
     Covers one mission of the transaction's account, without what was rolled back or archived. ``simulated``:
-    everything was posted to a simulator, and the pages say so. A picture whose file is gone is left out.
+    everything was posted to a simulator, and the pages say so. A picture without its file is left out.
     Raises PermanentError for an unknown mission, TransientError when the folder cannot be written.
     """
     facts = read(tx, mission_id)
@@ -47,7 +47,7 @@ def write_mission_page(tx: Tx, mission_id: int, folder: Path, *, simulated: bool
 
 
 def post_page(mission: Mission, row: PostRow, *, at: datetime, topic: str, picture: str | None) -> str:
-    """A post as a page of its own, as it would be published ``at`` that time. ``picture``: its URL."""
+    """A post as a page of its own, as it would be published at ``at``. ``picture``: its URL."""
     return (
         _environment()
         .get_template("content_post.html.j2")
@@ -110,8 +110,8 @@ def _write(facts: Facts, folder: Path, *, simulated: bool) -> Path:
 
 
 def _copy(post: PostRow, folder: Path) -> str | None:
-    """A post's picture beside the pages; None when there is none, or it is not in the media store."""
-    # What is on the web already is not fetched: it is named on the page instead.
+    """Copy a post's picture beside the pages. None without a picture, or when the media store lacks it."""
+    # A picture on the web is not fetched: the page names its address instead.
     if post.media_url is None or post.media_url.startswith(("http://", "https://")):
         return None
     from upath import UPath  # any storage that media may live in; slow to import, and only needed here
@@ -126,18 +126,18 @@ def _copy(post: PostRow, folder: Path) -> str | None:
 
 
 def _window(facts: Facts) -> str:
-    """From when to when it runs."""
+    """The mission's first and last day, in words."""
     mission = facts.mission
     start = facts.row.started_at or mission.starts_at
     if start is None:
         return f"{mission.duration_days} days from the first run on"
-    # The end is a moment at which nothing is posted any more: a midnight belongs to the day before it.
+    # Nothing is posted at the end itself: an end at midnight belongs to the day before.
     end = facts.local(mission.ends(start)) - timedelta(microseconds=1)
     return span(facts.local(start).date(), end.date())
 
 
 def _spent(facts: Facts) -> tuple[str, float | None]:
-    """What providers took of the budget, in words and in percent; None without a budget."""
+    """What providers charged of the budget, in words and in percent; None without a budget."""
     spent, budget = facts.row.spent_cents, facts.mission.total_cents
     if budget is None:
         return f"{cents(spent)}, no budget set", None
@@ -148,23 +148,23 @@ def _spent(facts: Facts) -> tuple[str, float | None]:
 def _charts(reached: Sequence[CycleResult]) -> Mapping[str, Chart]:
     def points(values: Sequence[float | None]) -> list[Point]:
         pairs = zip(reached, values, strict=True)
-        return [Point(str(one.cycle.number), value, open=not one.final) for one, value in pairs]
+        return [Point(str(result.cycle.number), value, open=not result.final) for result, value in pairs]
 
-    rates = [one.totals.engagement_rate for one in reached]
-    sums = [float(one.totals.engagements) if one.totals.posts else None for one in reached]
+    rates = [result.totals.engagement_rate for result in reached]
+    sums = [float(result.totals.engagements) if result.totals.posts else None for result in reached]
     return {"rate": chart(points(rates), decimals=2, unit=" %"), "sum": chart(points(sums))}
 
 
 def _kpis(facts: Facts) -> list[dict[str, str]]:
-    """Every KPI as the latest snapshot has it; as it was defined when there is no snapshot yet."""
-    found: list[Mapping[str, Any]] = []
+    """Every KPI from the latest snapshot, or from the definition before the first snapshot."""
+    stored: list[Mapping[str, Any]] = []
     for cycle in facts.cycles:
         if cycle.snapshot is not None:
-            found = [one for one in cycle.snapshot.get("kpi_status") or [] if isinstance(one, Mapping)]
+            stored = [kpi for kpi in cycle.snapshot.get("kpi_status") or [] if isinstance(kpi, Mapping)]
             break
     else:
-        found = [kpi.model_dump(mode="python") for kpi in facts.mission.kpis]
-    return [_kpi(one) for one in found]
+        stored = [kpi.model_dump(mode="python") for kpi in facts.mission.kpis]
+    return [_kpi(kpi) for kpi in stored]
 
 
 def _kpi(stored: Mapping[str, Any]) -> dict[str, str]:
@@ -186,24 +186,24 @@ def _kpi(stored: Mapping[str, Any]) -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """A number without a decimal point that it does not need; anything else as it is."""
+    """A whole number without its decimal point; anything else unchanged."""
     if isinstance(value, Decimal):
         value = float(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def confidence(value: float) -> str:
-    """A probability in percent, rounded down: what is not certain never reads 100 %."""
+    """A probability in percent, rounded down: only certainty reads 100 %."""
     return f"{math.floor(1000 * value + 1e-9) / 10:g} %"
 
 
 def cents(value: Decimal) -> str:
-    """An amount, to a hundredth of a cent, without idle zeros."""
+    """An amount of cents with two decimals, or none for a whole number."""
     return f"{f'{value:,.2f}'.removesuffix('.00')} cents"
 
 
 def span(first: date, last: date) -> str:
-    """Two dates as briefly as can be: ``9–15 Mar 2026``."""
+    """Two dates in the shortest form: ``9–15 Mar 2026``."""
     if first == last:
         return f"{last.day} {last:%b %Y}"
     if (first.year, first.month) == (last.year, last.month):
@@ -223,22 +223,22 @@ def number(value: int) -> str:
 
 
 def decimal(value: float | None, places: int = 2) -> str:
-    """``1,234.50``; a dash for nothing."""
+    """``1,234.50``; a dash for None."""
     return "–" if value is None else f"{value:,.{places}f}"
 
 
 def percent(share: float | None) -> str:
-    """A share of 0 to 1: ``25 %``; a dash for nothing."""
+    """A share of 0 to 1 as ``25 %``; a dash for None."""
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def words(name: str) -> str:
-    """An identifier as it is read."""
+    """An identifier with spaces instead of underscores."""
     return name.replace("_", " ")
 
 
 def web_address(url: str) -> bool:
-    """Whether a browser may be sent there."""
+    """Whether the text is an http(s) address that a page can link to."""
     return re.match(r"https?://[^\s]+$", url) is not None
 
 
@@ -246,7 +246,7 @@ def web_address(url: str) -> bool:
 def _environment() -> Environment:
     made = environment()
     filters = (confidence, decimal, moment, number, percent, text, words)
-    made.filters |= {one.__name__: one for one in filters}
+    made.filters |= {function.__name__: function for function in filters}
     made.tests["web_address"] = web_address
     made.globals["span"] = span
     return made

@@ -12,7 +12,7 @@ from pressroom.pipelines.answers import sanitize
 from pressroom.store.database import Tx
 from pressroom.ui.mission.facts import PostRow
 from pressroom.ui.mission.page import post_page
-from pressroom.ui.site import Article, Picture, article_page
+from pressroom.ui.site import PagePicture, PreviewedArticle, article_page
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -38,8 +38,8 @@ def _article(tx: Tx, number: int, base: str) -> str:
     for image in tx.rows("content_images", content=number):
         if image["media_url"]:
             url = image_url(base, content_id("article", number), image["position"], image["media_url"])
-            pictures[image["position"]] = Picture(url, image["alt"], image["width"], image["height"])
-    return article_page(site, Article(**_only(Article, row)), pictures, index=None)
+            pictures[image["position"]] = PagePicture(url, image["alt"], image["width"], image["height"])
+    return article_page(site, PreviewedArticle(**_only(PreviewedArticle, row)), pictures, index=None)
 
 
 def _post(tx: Tx, number: int, base: str) -> str:

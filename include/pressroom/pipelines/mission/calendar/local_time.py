@@ -1,4 +1,4 @@
-"""Local times and the instants they stand for, daylight saving time included; new times for late posts."""
+"""Local times as instants in UTC, daylight saving time included; new times for late posts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pressroom.domain.strategy import WEEKDAYS
 
 NOTICE = timedelta(minutes=10)
-"""A post that is given a new time gets one at least so far ahead."""
+"""The least time between now and the new time of a late post."""
 
 _SATURDAY = 5
 
@@ -17,14 +17,14 @@ _SATURDAY = 5
 def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """The moment, in UTC, at which the clocks of the zone show this time.
 
-    A time that the clocks skip moves forward by what they skip (02:30 becomes 03:30); of one that they show
-    twice, it is the first.
+    A time that the clocks skip moves forward by what they skip (02:30 becomes 03:30). A time that they show
+    twice means its first moment.
     """
     return datetime.combine(day, at.replace(fold=0), tzinfo=zone).astimezone(UTC)
 
 
 def clock(level: str) -> time:
-    """The time that a level of the factor ``time`` ("HH:MM") stands for."""
+    """The time of day of a level of the factor ``time`` ("HH:MM")."""
     return time.fromisoformat(level)
 
 
@@ -34,7 +34,7 @@ def weekday_of(day: date) -> str:
 
 
 def dates(start: datetime, end: datetime, zone: ZoneInfo, *, working_days: bool = False) -> Iterator[date]:
-    """Every local date that the window touches; Monday to Friday only, if asked."""
+    """Every local date that the window touches. ``working_days``: Monday to Friday only."""
     day, last = start.astimezone(zone).date(), end.astimezone(zone).date()
     while day <= last:
         if not working_days or day.weekday() < _SATURDAY:
@@ -52,14 +52,14 @@ def replan(
     end: datetime,
     working_days: bool = False,
 ) -> datetime | None:
-    """A new time, in UTC, for a post whose time has passed; None when there is none before ``end``.
+    """A new time, in UTC, for a post whose time has passed. None when no time is left before ``end``.
 
-    It is the first of the local ``times`` ("HH:MM") that comes after ``at``, at least ten minutes after
-    ``now``, that is not ``taken`` (by a post of the same platform) and lies before ``end``.
+    It is the first of the local ``times`` ("HH:MM") that is later than ``at``, at least ten minutes after
+    ``now``, before ``end``, and not ``taken`` by a post of the same platform.
     """
     zone = ZoneInfo(timezone)
     earliest = max(at, now + NOTICE)
-    used = {one.astimezone(UTC) for one in taken}
+    used = {moment.astimezone(UTC) for moment in taken}
     for day in dates(earliest, end, zone, working_days=working_days):
         for moment in sorted(instant(day, clock(level), zone) for level in times):
             if moment >= earliest and moment > at and moment < end and moment not in used:

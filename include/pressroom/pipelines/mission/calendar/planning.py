@@ -1,22 +1,22 @@
-"""The shape of an editorial calendar: how many slots, when, where, and what each of them decides.
+"""An editorial calendar: how many slots, when, where, and what each of them decides.
 
-No model has a say in this. ``plan_calendar`` turns a plan and the weights that were learned into slots:
+No model takes part. ``plan_calendar`` turns a plan and the learned weights into slots:
 
-* **How many**: ``posts_per_day`` for every local day of the window that the cadence permits. Where only a
-  part of a day's times lies in the window (it starts at noon, or ``earliest`` has cut it), that part counts:
-  what is planned is posts_per_day × the days' shares that are left, rounded, and at least one.
+* **How many**: ``posts_per_day`` for every local day of the window that the cadence permits. A day counts by
+  the share of its times that lies in the window (which may start at noon, or at ``earliest``). The number is
+  posts_per_day × the sum of these shares, rounded, and at least one.
 * **Platforms** take turns: their shares differ by one at most, unless a platform has no time left.
 * **Days**: ``daily`` and ``weekdays`` give every whole day the same number. ``flexible`` shares a platform's
   posts out by its weekday weights: at most twice posts_per_day on one day, and no day without a post while
   another has two.
-* **Times**: drawn by weight, each once a day and platform. When a day needs more posts than there are times,
-  further ones follow within the hour.
+* **Times**: drawn by weight, each once a day and platform. When a day needs more posts than it has times,
+  more follow within the hour.
 * **Pillars**: shares of base weight × learned weight, turned into numbers by largest remainder. No pillar
   falls below a quarter of its base share.
 * **Everything else**: each level gets its share of the slots by weight, rounded up or down by chance.
 
-The learner's weights are each level's probability of being the best: to draw by them is Thompson sampling.
-**Exploration** comes on top: a stated share of the slots takes the level of one factor from all levels alike.
+The learned weights are each level's probability of being the best: to draw by them is Thompson sampling.
+**Exploration** comes on top: a stated share of the slots draws one factor from all its levels alike.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import FACTORS, WEEKDAYS, Slot, Weights
 from pressroom.pipelines.mission.calendar.local_time import replan
-from pressroom.pipelines.mission.calendar.openings import Openings, openings
-from pressroom.pipelines.mission.calendar.placing import Placed, largest_remainders, place
+from pressroom.pipelines.mission.calendar.open_times import OpenTimes, find_open_times
+from pressroom.pipelines.mission.calendar.placing import PlacedSlot, largest_remainders, place
 from pressroom.pipelines.mission.writing.exclusions import excluded
 
 __all__ = [
     "Levels",
     "Plan",
-    "Usual",
+    "PlatformChoices",
     "excluded",
     "levels_of",
     "plan_calendar",
@@ -54,21 +54,21 @@ Levels = Mapping[Platform, Mapping[str, Sequence[str]]]
 """platform → factor → the levels to choose from, in order."""
 
 PILLAR_FLOOR = 0.25
-"""What a pillar keeps of its base share, however badly it does."""
+"""The part of its base share that a pillar always keeps."""
 
 EXPLORE_FROM = 5
-"""Calendars of so many slots have at least one that explores."""
+"""A calendar with this many slots has at least one that explores."""
 
 _DRAWN = ("format", "length", "hashtags", "visual")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a calendar has to keep to.
+    """The constraints of a calendar.
 
-    ``start``, ``end``: the cycle's window, aware, the end not in it. ``posts_per_day``: over all platforms.
-    ``levels``: see ``levels_of``. ``pillar_weights``: pillar → base share; they sum to 1.
-    ``exploration_share``: of the slots, 0 for none. ``earliest``: aware; there is no slot before it.
+    ``start``, ``end``: the cycle's window, aware, without its end. ``posts_per_day``: over all platforms.
+    ``levels``: from ``levels_of``. ``pillar_weights``: pillar → base share; they sum to 1.
+    ``exploration_share``: of the slots, 0 to 1. ``earliest``: the earliest time of a slot, aware.
     """
 
     start: datetime
@@ -84,13 +84,15 @@ class Plan:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone in which days and times are meant."""
+        """The time zone of days and times."""
         return ZoneInfo(self.timezone)
 
 
 @dataclass(frozen=True)
-class Usual:
-    """What a platform's posts choose from. ``times``: local, "HH:MM", unless the mission names its own."""
+class PlatformChoices:
+    """The levels that a platform's posts choose from. ``times``: local, "HH:MM", unless the mission has
+    some.
+    """
 
     times: Sequence[str]
     formats: Sequence[str]
@@ -99,21 +101,23 @@ class Usual:
     visual: Sequence[str] = ("with", "without")
 
 
-def levels_of(mission: Mission, pillars: Sequence[str], usual: Callable[[Platform], Usual]) -> Levels:
+def levels_of(
+    mission: Mission, pillars: Sequence[str], usual: Callable[[Platform], PlatformChoices]
+) -> Levels:
     """The levels of every factor but ``topic``, for each of the mission's platforms."""
-    own = [f"{one:%H:%M}" for one in sorted(set(mission.constraints.posting_times))]
+    own = [f"{posting_time:%H:%M}" for posting_time in sorted(set(mission.constraints.posting_times))]
     days = WEEKDAYS[:5] if mission.constraints.cadence == "weekdays" else WEEKDAYS
 
     def of(platform: Platform) -> Mapping[str, Sequence[str]]:
-        one = usual(platform)
+        choices = usual(platform)
         return {
             "weekday": days,
-            "time": tuple(own or one.times),
-            "format": tuple(one.formats),
+            "time": tuple(own or choices.times),
+            "format": tuple(choices.formats),
             "pillar": tuple(pillars),
-            "length": tuple(one.lengths),
-            "hashtags": tuple(one.hashtags),
-            "visual": tuple(one.visual),
+            "length": tuple(choices.lengths),
+            "hashtags": tuple(choices.hashtags),
+            "visual": tuple(choices.visual),
         }
 
     return {platform: of(platform) for platform in mission.platforms}
@@ -142,20 +146,22 @@ def plan_calendar(plan: Plan, weights: Weights, seed: int) -> list[Slot]:
     choices = _contents(plan, placed, explores, weights, dice)
     slots = [
         Slot(
-            at=one.at,
-            day=one.at.astimezone(plan.zone).date(),
-            time=one.at.astimezone(plan.zone).time(),
-            platform=one.platform,
-            choices={factor: level for factor in FACTORS if (level := {**one.choices, **chosen}.get(factor))},
+            at=spot.at,
+            day=spot.at.astimezone(plan.zone).date(),
+            time=spot.at.astimezone(plan.zone).time(),
+            platform=spot.platform,
+            choices={
+                factor: level for factor in FACTORS if (level := {**spot.choices, **chosen}.get(factor))
+            },
             explores=explored,
         )
-        for one, chosen, explored in zip(placed, choices, explores, strict=True)
+        for spot, chosen, explored in zip(placed, choices, explores, strict=True)
     ]
     return sorted(slots, key=lambda slot: (slot.at, slot.platform))
 
 
-def _openings(plan: Plan) -> Openings:
-    return openings(
+def _openings(plan: Plan) -> OpenTimes:
+    return find_open_times(
         max(plan.start, plan.earliest),
         plan.end,
         plan.zone,
@@ -164,11 +170,11 @@ def _openings(plan: Plan) -> Openings:
     )
 
 
-def _count(plan: Plan, open_times: Openings) -> int:
+def _count(plan: Plan, open_times: OpenTimes) -> int:
     exact = plan.posts_per_day * sum(open_times.share(day) for day in open_times.days)
     if exact <= 0:
         return 0
-    return min(max(1, math.floor(exact + 0.5)), open_times.room)
+    return min(max(1, math.floor(exact + 0.5)), open_times.capacity)
 
 
 def _no_room(plan: Plan) -> Exception:
@@ -185,21 +191,23 @@ def _from_the_start(plan: Plan) -> Plan:
 
 
 def _exploring(plan: Plan, platforms: Sequence[Platform], dice: np.random.Generator) -> list[str | None]:
-    """For each slot the factor that it explores. The factors take turns, in an order drawn anew each time."""
+    """The factor that each slot explores, or None. Factors take turns, in an order drawn for each
+    calendar.
+    """
     count = len(platforms)
     number = math.floor(plan.exploration_share * count + 0.5)
     if plan.exploration_share > 0 and count >= EXPLORE_FROM:
         number = max(1, number)
-    found: list[str | None] = [None] * count
+    explored: list[str | None] = [None] * count
     turns = [str(factor) for factor in dice.permutation([factor for factor in FACTORS if factor != "topic"])]
     for index in dice.choice(count, size=min(number, count), replace=False):
         free = _free_factors(plan, platforms[index])
         factor = next((factor for factor in turns if factor in free), None)
         if factor is not None:
-            found[index] = factor
+            explored[index] = factor
             turns.remove(factor)
             turns.append(factor)
-    return found
+    return explored
 
 
 def _free_factors(plan: Plan, platform: Platform) -> set[str]:
@@ -211,15 +219,15 @@ def _free_factors(plan: Plan, platform: Platform) -> set[str]:
 
 def _contents(
     plan: Plan,
-    placed: Sequence[Placed],
+    placed: Sequence[PlacedSlot],
     explores: Sequence[str | None],
     weights: Weights,
     dice: np.random.Generator,
 ) -> list[dict[str, str]]:
-    """What each slot decides besides its place."""
+    """Each slot's levels of all factors but weekday and time."""
     chosen: list[dict[str, str]] = [{} for _ in placed]
     for platform in plan.platforms:
-        own = [index for index, one in enumerate(placed) if one.platform == platform]
+        own = [index for index, spot in enumerate(placed) if spot.platform == platform]
         among = {**plan.levels[platform], "pillar": list(plan.pillar_weights)}
         for factor in ("pillar", *_DRAWN):
             levels = among.get(factor, ())
@@ -243,14 +251,14 @@ def _contents(
 
 
 def _pillar_shares(base: Sequence[float], learned: Sequence[float]) -> list[float]:
-    """Shares that sum to 1, none below the floor."""
-    wished = [one * weight for one, weight in zip(base, learned, strict=True)]
+    """Shares that sum to 1, each at least PILLAR_FLOOR of its base."""
+    wished = [share * weight for share, weight in zip(base, learned, strict=True)]
     total = sum(wished)
     if total <= 0:
         wished, total = list(base), sum(base)
     return [
-        PILLAR_FLOOR * one / sum(base) + (1 - PILLAR_FLOOR) * wish / total
-        for one, wish in zip(base, wished, strict=True)
+        PILLAR_FLOOR * share / sum(base) + (1 - PILLAR_FLOOR) * wish / total
+        for share, wish in zip(base, wished, strict=True)
     ]
 
 

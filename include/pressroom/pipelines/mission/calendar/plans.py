@@ -8,21 +8,21 @@ from datetime import datetime, timedelta
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import rules
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.calendar.planning import Plan, Usual, levels_of
+from pressroom.pipelines.mission.calendar.planning import Plan, PlatformChoices, levels_of
 
 LEAD = timedelta(minutes=30)
-"""From now to the first slot at least: writing and scheduling come before it."""
+"""The least time from now to the first slot: writing and scheduling come before it."""
 
 
 def earliest_slot(start: datetime, now: datetime) -> datetime:
-    """Before which a cycle that starts then has no slot. Aware times."""
+    """The earliest time of a slot in a cycle that begins at ``start``. Aware times."""
     return max(start, now + LEAD)
 
 
-def usual(platform: Platform) -> Usual:
-    """What a platform's posts choose from, by its rules."""
+def choices_of(platform: Platform) -> PlatformChoices:
+    """The levels that the platform's rules permit."""
     own = rules(platform)
-    return Usual(
+    return PlatformChoices(
         times=own.times,
         formats=own.formats,
         hashtags=("few", "many") if own.many > own.few else ("few",),
@@ -40,7 +40,7 @@ def plan_of(
         timezone=mission.constraints.timezone,
         platforms=mission.platforms,
         posts_per_day=mission.constraints.posts_per_day,
-        levels=levels_of(mission, list(pillars), usual),
+        levels=levels_of(mission, list(pillars), choices_of),
         pillar_weights=dict(pillars),
         exploration_share=mission.learning.exploration_share,
         earliest=earliest,

@@ -1,4 +1,4 @@
-"""What was learned, as people and the next strategy read it: actions, updates, advice. Pure functions."""
+"""Findings as actions, changes of weights and sentences of advice. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NOTICEABLE = 0.05
 """A factor's weights change when one of its levels moves by more than this."""
 
 SUREST = 0.9999
-"""Confidence that is never exceeded: however small a p-value, nothing is certain."""
+"""The highest confidence that is reported: nothing is certain, however small its p-value."""
 
 _BARE = {"weekday", "time", "format", "pillar", "topic"}
-"""Factors whose levels say by themselves what they are; "few" or "with" do not."""
+"""Factors whose levels are clear without the factor's name. "few" and "with" are not."""
 
 _ADVICE = {
     "weekday": "Post {more} on {level} on {platform}",
@@ -51,8 +51,8 @@ class Update:
 
 
 def updates(previous: Weights, learned: Learned) -> list[Update]:
-    """What changes noticeably between two sets of weights; nothing on platforms with too little data."""
-    found = []
+    """The noticeable changes between two sets of weights. Platforms with too little data have none."""
+    changed = []
     for platform in sorted(set(previous) | set(learned.weights)):
         if platform in learned.too_little:
             continue
@@ -67,12 +67,12 @@ def updates(previous: Weights, learned: Learned) -> list[Update]:
                 {level: round(after.get(level, 1.0), 4) for level in levels},
             )
             if update.moved():
-                found.append(update)
-    return found
+                changed.append(update)
+    return changed
 
 
 def strategy_updates(changed: Sequence[Update]) -> dict[str, dict[str, float]]:
-    """The levels that moved, with their new weights, in the three groups in which a strategy shows them."""
+    """The levels that moved, with their new weights, in the three groups of a strategy's output."""
     timing: dict[str, float] = {}
     content: dict[str, float] = {}
     pillars: dict[str, float] = {}
@@ -95,7 +95,7 @@ def named(factor: str, level: str) -> str:
 
 
 def action(finding: Finding) -> str:
-    """What follows from a finding: ``shift_schedule``, ``increase_…`` or ``reduce_…``."""
+    """The action for a finding: ``shift_schedule``, ``increase_…`` or ``reduce_…``."""
     if finding.factor in TIMING:
         return "shift_schedule"
     return f"{'increase' if finding.ratio > 1 else 'reduce'}_{named(finding.factor, finding.level)}"
@@ -107,7 +107,7 @@ def confidence(finding: Finding) -> float:
 
 
 def evidence(finding: Finding, learned: Learned) -> dict[str, Any]:
-    """What a finding rests on."""
+    """The numbers behind a finding."""
     return {
         "ratio": round(finding.ratio, 3),
         "low": round(finding.low, 3),
@@ -121,14 +121,14 @@ def evidence(finding: Finding, learned: Learned) -> dict[str, Any]:
 
 
 def recommendations(learned: Learned, *, on: bool) -> list[str]:
-    """Sentences. ``on``: whether the mission lets what was learned change anything."""
-    told = [_advice(finding) for finding in learned.findings]
-    told += [f"Nothing changes on {platform}: {why}" for platform, why in learned.too_little.items()]
+    """Sentences of advice. ``on``: whether the mission's weights may change."""
+    sentences = [_advice(finding) for finding in learned.findings]
+    sentences += [f"Nothing changes on {platform}: {why}" for platform, why in learned.too_little.items()]
     if not on:
-        told.append("Learning is switched off for this mission: nothing was changed")
+        sentences.append("Learning is switched off for this mission: nothing was changed")
     elif not learned.findings and not learned.too_little:
-        told.append("No choice did better or worse than chance explains: keep trying what is planned")
-    return told
+        sentences.append("No choice did better or worse than chance explains: keep trying what is planned")
+    return sentences
 
 
 def _advice(finding: Finding) -> str:
@@ -141,14 +141,14 @@ def _advice(finding: Finding) -> str:
 def improvement(
     observations: Sequence[Observation], learned: Learned, platforms: Collection[Platform], metric: Metric
 ) -> float:
-    """Expected ratio of the metric over all platforms, when the weights of ``platforms`` change.
+    """Expected ratio of the metric over all platforms after the weights of ``platforms`` changed.
 
     Each platform counts by its share of the metric so far; for a rate, by its share of the engagements.
     """
     counted_by = "engagements" if metric == "engagement_rate" else metric
-    share: dict[Platform, float] = dict.fromkeys({one.platform for one in observations}, 0.0)
-    for one in observations:
-        share[one.platform] += max(0, getattr(one, counted_by))
+    share: dict[Platform, float] = dict.fromkeys({observation.platform for observation in observations}, 0.0)
+    for observation in observations:
+        share[observation.platform] += max(0, getattr(observation, counted_by))
     total = sum(share.values())
     if not total:
         return 1.0

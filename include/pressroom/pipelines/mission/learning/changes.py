@@ -1,4 +1,4 @@
-"""Strategy parameters: what is preferred now, why, and how to take a change back."""
+"""Strategy parameters: the weights in force, the changes behind them, and reverting a change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pressroom.store.database import Tx
 
 
 @dataclass(frozen=True)
-class Change:
+class StrategyChange:
     """A change of the weights of one factor on one platform, as a cycle's optimize made it.
 
-    ``before`` and ``after``: level → weight. ``in_force``: strategy goes by it now, as the latest one of its
-    platform and factor that was not reverted.
+    ``before`` and ``after``: level → weight. ``in_force``: it is the latest change of its platform and factor
+    that was not reverted.
     """
 
     id: int
@@ -37,13 +37,13 @@ class Change:
 
     @property
     def reverted(self) -> bool:
-        """Whether it was taken back."""
+        """Whether somebody reverted it."""
         return self.reverted_at is not None
 
 
 @dataclass(frozen=True)
 class Insight:
-    """What a cycle's optimize found. ``confidence``: 1 − corrected p-value."""
+    """A finding of a cycle's optimize. ``confidence``: 1 − corrected p-value."""
 
     id: int
     cycle_id: int
@@ -60,7 +60,7 @@ class Insight:
 
 
 def weights_in_force(tx: Tx, mission_id: int) -> Weights:
-    """What strategy goes by now. A platform or factor without a change is not in it: no preference."""
+    """The weights in force. A platform or factor without a change is missing: it has no preference."""
     weights: dict[Platform, dict[str, Mapping[str, float]]] = {}
     for row in tx.rows("weights_in_force", mission=mission_id):
         weights.setdefault(Platform(row["platform"]), {})[row["factor"]] = row["after"]
@@ -68,10 +68,10 @@ def weights_in_force(tx: Tx, mission_id: int) -> Weights:
 
 
 def proven_topics(tx: Tx, mission_id: int, limit: int) -> list[str]:
-    """Topics whose posts did best when they were old enough to count, best first.
+    """The topics whose posts did best at the age from which posts count, best first.
 
-    Engagements are compared to the average of the same platform, so that a topic does not win by the platform
-    it was posted on. Topics without such a post are not in it.
+    Engagements are compared with the average of the same platform, so that no topic wins by its platform.
+    Topics without a post of that age are left out.
     """
     mission = Mission.model_validate(tx.value("mission_definition", mission=mission_id))
     mature = timedelta(hours=mission.measuring.mature_hours)
@@ -79,30 +79,30 @@ def proven_topics(tx: Tx, mission_id: int, limit: int) -> list[str]:
     return topics
 
 
-def changes(tx: Tx, mission_id: int) -> list[Change]:
-    """Every change of the mission's strategy, latest first, reverted ones included."""
-    return tx.all("strategy_changes", Change, mission=mission_id, change=None, cycle=None)
+def changes(tx: Tx, mission_id: int) -> list[StrategyChange]:
+    """Every change of the mission's strategy, latest first, also reverted ones."""
+    return tx.all("strategy_changes", StrategyChange, mission=mission_id, change=None, cycle=None)
 
 
 def insights(tx: Tx, mission_id: int) -> list[Insight]:
-    """Everything that was found out, latest cycle first."""
+    """The mission's insights, latest cycle first."""
     return tx.all("insights", Insight, mission=mission_id)
 
 
-def revert(tx: Tx, mission_id: int, change_id: int, by: str) -> Change:
-    """Take a change back, for good: the weights before it are in force again, unless a later change stands.
+def revert(tx: Tx, mission_id: int, change_id: int, by: str) -> StrategyChange:
+    """Revert a change: the weights before it are in force again, unless a later change stands.
 
-    Returns the change as it is now. The next cycle's results may lead to the same again: with new evidence,
-    under a new id. Raises PermanentError when the mission has no such change,
-    RunConflict when it is reverted already.
+    Returns the change as it is now. The next cycle's results may lead to the same change, with new evidence
+    and a new id. Raises PermanentError when the mission has no such change, RunConflict when it is reverted
+    already.
     """
     done = tx.run("strategy_change_revert", mission=mission_id, change=change_id, by=by)
-    found = tx.maybe("strategy_changes", Change, mission=mission_id, change=change_id, cycle=None)
-    if found is None:
+    change = tx.maybe("strategy_changes", StrategyChange, mission=mission_id, change=change_id, cycle=None)
+    if change is None:
         raise PermanentError(f"this mission has no strategy change {change_id}")
     if not done:
         raise RunConflict(
-            f"strategy change {change_id} was reverted already, at {found.reverted_at:%Y-%m-%d %H:%M} UTC"
-            f" by {found.reverted_by}"
+            f"strategy change {change_id} was reverted already, at {change.reverted_at:%Y-%m-%d %H:%M} UTC"
+            f" by {change.reverted_by}"
         )
-    return found
+    return change

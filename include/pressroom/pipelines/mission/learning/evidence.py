@@ -1,14 +1,14 @@
 """Which levels did better or worse than the others of their factor, tested and corrected.
 
-For each platform one ordinary least squares regression of the response on all choices at once, so that a
-level is compared all else being equal. Standard errors are the classical ones, with Student's t: the response
-is a logarithm, whose spread is much the same at every level, and the residuals of all posts estimate it
-together. Errors that are robust to unequal spread (HC3) would estimate it from the three or four posts of a
-level alone, and far out in the tails, where a corrected p-value is decided, find what is not there.
+Each platform has one ordinary least squares regression of the response on all choices at once, so that a
+level is compared all else being equal. Standard errors are classical, with Student's t: the response is a
+logarithm with much the same spread at every level, so the residuals of all posts estimate it together. Robust
+errors (HC3) would estimate it from the three or four posts of one level, and report false findings in the far
+tails, where a corrected p-value is decided.
 
-Posts are not allotted by a fair coin: a bandit gives fewer to what did badly at first, bad luck included,
-which then never evens out. In simulations without any preferences this nearly doubles the false findings of
-a long mission, so every corrected p-value is doubled.
+Posts are not allotted by a fair coin: a bandit gives fewer posts to a level that had bad luck at first, and
+that luck never evens out. In simulations without any preferences this nearly doubles the false findings of a
+long mission, so every corrected p-value is doubled.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import numpy as np
 
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Finding
-from pressroom.pipelines.mission.learning.posterior import Array, Row
+from pressroom.pipelines.mission.learning.posterior import Array, Sample
 
 LEAST_POSTS = 3
-"""A level is compared when so many posts have it, and as many do not."""
+"""A level is compared when this many posts have it, and this many do not."""
 
 LEAST_FREEDOM = 8
-"""Posts more than coefficients that a regression needs before its errors mean anything."""
+"""How many more posts than coefficients a regression needs for its errors to mean anything."""
 
 ADAPTIVE = 2.0
-"""What a corrected p-value is multiplied by, because the posts were allotted in view of earlier results."""
+"""The factor on corrected p-values: posts are allotted by earlier results."""
 
 _REST = ""
-"""Stands for all topics with too few posts to be told apart."""
+"""The level of all topics that have too few posts of their own."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +42,33 @@ class _Column:
     level: str
 
 
-def compare(rows: Sequence[Row]) -> list[Finding]:
+def compare(rows: Sequence[Sample]) -> list[Finding]:
     """Every comparison that the posts permit, over all platforms, p-values corrected (Holm, then doubled).
 
-    Levels whose effect cannot be told from that of other choices, and platforms with too few posts for their
-    number of choices, are left out. Of a factor with two levels, one comparison is made: that of the better.
+    Left out are levels whose effect cannot be separated from other choices, and platforms with too few posts
+    for their number of choices. A factor with two levels has one comparison: that of the better level.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for platform in sorted({row.platform for row in rows}):
         own = [row for row in rows if row.platform == platform]
-        found += _regress(platform, own, without="topic", only=None)
-        # A topic belongs to a pillar: with both in one regression neither could be told from the other.
-        found += _regress(platform, _frequent_topics(own), without="pillar", only="topic")
-    return _corrected(found)
+        findings += _regress(platform, own, without="topic", only=None)
+        # A topic belongs to a pillar: one regression could not separate their effects.
+        findings += _regress(platform, _frequent_topics(own), without="pillar", only="topic")
+    return _corrected(findings)
 
 
-def _corrected(found: Sequence[Finding]) -> list[Finding]:
-    corrected = holm([one.p_value for one in found])
+def _corrected(findings: Sequence[Finding]) -> list[Finding]:
+    corrected = holm([finding.p_value for finding in findings])
     return [
-        replace(one, p_value=min(1.0, ADAPTIVE * value)) for one, value in zip(found, corrected, strict=True)
+        replace(finding, p_value=min(1.0, ADAPTIVE * value))
+        for finding, value in zip(findings, corrected, strict=True)
     ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down correction, in the order given.
 
-    statsmodels has it too, at the price of a full garbage collection a call.
+    statsmodels has it too, but runs a full garbage collection in each call.
     """
     corrected, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -76,7 +77,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _frequent_topics(rows: Sequence[Row]) -> list[Row]:
+def _frequent_topics(rows: Sequence[Sample]) -> list[Sample]:
     counts = Counter(row.choices.get("topic") for row in rows)
     return [
         replace(row, choices={**row.choices, "topic": topic if counts[topic] >= LEAST_POSTS else _REST})
@@ -85,15 +86,15 @@ def _frequent_topics(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _regress(platform: Platform, rows: Sequence[Row], *, without: str, only: str | None) -> list[Finding]:
+def _regress(platform: Platform, rows: Sequence[Sample], *, without: str, only: str | None) -> list[Finding]:
     """The comparisons within the factors of one platform, p-values uncorrected."""
     columns = _columns(rows, without)
-    targets = [one for one in columns if only in (None, one.factor) and one.level != _REST]
+    targets = [column for column in columns if only in (None, column.factor) and column.level != _REST]
     if not targets:
         return []
     design = np.column_stack(
         [np.ones(len(rows))]
-        + [[float(row.choices.get(one.factor) == one.level) for row in rows] for one in columns]
+        + [[float(row.choices.get(column.factor) == column.level) for row in rows] for column in columns]
     )
     basis = _row_space(design)
     response = np.array([row.response for row in rows])
@@ -122,18 +123,18 @@ def _tested(
 ) -> list[Finding]:
     from statsmodels.regression.linear_model import OLS
 
-    # In the basis of its rows the design has full rank, and every estimable contrast stays what it was.
+    # In the basis of its rows the design has full rank, and every estimable contrast keeps its value.
     fit = OLS(response, design @ basis.T).fit()
     if fit.scale < 1e-12:
-        # Not a trace of noise: posts that all reached the same, from which nothing follows.
+        # No noise at all: the posts all reached the same, and nothing follows from that.
         return []
     result = fit.t_test(contrasts @ basis.T)
     low, high = result.conf_int(alpha=0.05).T
     effects, p_values = np.atleast_1d(result.effect), np.atleast_1d(result.pvalue)
     posts = design.sum(axis=0)
-    found = []
+    findings = []
     for index, target in enumerate(tested):
-        found.append(
+        findings.append(
             Finding(
                 platform,
                 target.factor,
@@ -146,44 +147,44 @@ def _tested(
                 p_value=float(p_values[index]),
             )
         )
-    return _one_of_two(found, tested)
+    return _one_of_two(findings, tested)
 
 
-def _one_of_two(found: Sequence[Finding], tested: Sequence[_Column]) -> list[Finding]:
-    """Without the mirror images: of a factor with two levels, the better one against the worse."""
-    sizes = Counter(one.factor for one in tested)
+def _one_of_two(findings: Sequence[Finding], tested: Sequence[_Column]) -> list[Finding]:
+    """Drop mirror images: a factor with two levels keeps the better level against the worse."""
+    sizes = Counter(column.factor for column in tested)
     kept = []
-    for one in found:
-        twin = sizes[one.factor] == 2 and any(
-            other is not one and other.factor == one.factor and other.posts == one.others
-            and other.others == one.posts and (other.ratio, one.level) > (one.ratio, other.level)
-            for other in found
+    for finding in findings:
+        twin = sizes[finding.factor] == 2 and any(
+            other is not finding and other.factor == finding.factor and other.posts == finding.others
+            and other.others == finding.posts and (other.ratio, finding.level) > (finding.ratio, other.level)
+            for other in findings
         )  # fmt: skip
         if not twin:
-            kept.append(one)
+            kept.append(finding)
     return kept
 
 
-def _columns(rows: Sequence[Row], without: str) -> list[_Column]:
-    """Every level that was seen, factor by factor."""
+def _columns(rows: Sequence[Sample], without: str) -> list[_Column]:
+    """Every level that posts had, by factor."""
     seen: Mapping[_Column, None] = {
         _Column(factor, level): None
         for row in rows
         for factor, level in row.choices.items()
         if factor != without
     }
-    return sorted(seen, key=lambda one: (one.factor, one.level))
+    return sorted(seen, key=lambda column: (column.factor, column.level))
 
 
 def _contrast(target: _Column, columns: Sequence[_Column], posts: Array) -> Array | None:
-    """The level against the others of its factor, each as often as it occurs. None with too few posts."""
-    mine = columns.index(target)
-    others = [i for i, one in enumerate(columns) if one.factor == target.factor and i != mine]
+    """The level against the others of its factor, weighted by their posts. None with too few posts."""
+    place = columns.index(target)
+    others = [i for i, column in enumerate(columns) if column.factor == target.factor and i != place]
     number = float(posts[others].sum())
-    if posts[mine] < LEAST_POSTS or number < LEAST_POSTS:
+    if posts[place] < LEAST_POSTS or number < LEAST_POSTS:
         return None
     contrast: Array = np.zeros(len(columns) + 1)
-    contrast[1 + mine] = 1
+    contrast[1 + place] = 1
     contrast[[1 + i for i in others]] = -posts[others] / number
     return contrast
 
@@ -191,5 +192,5 @@ def _contrast(target: _Column, columns: Sequence[_Column], posts: Array) -> Arra
 def _row_space(design: Array) -> Array:
     """An orthonormal basis of the design's rows, one a row."""
     _, values, rows = np.linalg.svd(design, full_matrices=False)
-    found: Array = rows[values > 1e-9 * values[0]]
-    return found
+    basis: Array = rows[values > 1e-9 * values[0]]
+    return basis

@@ -1,15 +1,14 @@
-"""Results → weights for the next cycle, and the findings that stand up to a test.
+"""Results → weights for the next cycle, and the findings that pass a test.
 
-Two questions, two methods. *What to do next* is a bandit's question: the weights are Thompson sampling by
-probability matching, from the posterior of a Bayesian regression (``posterior``). A level's weight is the
-probability that it is the best of its factor, times the number of levels: 1 for all while nothing is known,
-and the more on one level the surer it is. *What is known* is a statistician's: the findings are what a
-regression with corrected p-values calls significant (``evidence``). So weights move early and gently, while a
-finding is stated only when it is one.
+Two questions have two methods. *What to do next*: the weights are Thompson sampling by probability matching,
+from the posterior of a Bayesian regression (``posterior``). A level's weight is the probability that it is
+the best of its factor, times the number of levels: 1 for all while nothing is known, and higher the surer it
+is. *What is known*: the findings are what a regression with corrected p-values calls significant
+(``evidence``). So weights move early and gently, while a finding is reported only when it is significant.
 
-Two factors are not like that, because their best level cannot have all posts. A time has one post a day, so
-the next best gets a part. And the more posts a day has, the worse are the times that are left for them: a day
-gets posts in proportion to a power of what it is believed to reach, so that days are shifted to, not emptied.
+Two factors differ, because their best level cannot have all posts. A time has one post a day, so the next
+best gets a part. And the more posts a day has, the worse are the times left for them: a day gets posts in
+proportion to a power of what it is believed to reach, so that no day is emptied.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from pressroom.domain.social import Platform
 from pressroom.domain.strategy import FACTORS, Finding, Learned, Observation, Weights
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.learning.evidence import ADAPTIVE, LEAST_POSTS, compare
-from pressroom.pipelines.mission.learning.posterior import Array, Posterior, Row, posterior
+from pressroom.pipelines.mission.learning.posterior import Array, Posterior, Sample, posterior
 
 DRAWS = 4000
-"""Draws from the posterior. A probability is off by 0.8 % at most, at one standard error."""
+"""Draws from the posterior. A probability's standard error is at most 0.8 %."""
 
 FLOOR = 0.02
-"""No weight is lower: whatever was learned, a level can come back."""
+"""The least weight: a level that did badly can still come back."""
 
 NEXT_BEST = 0.05
-"""What the next best time gets, of what the best one gets: a day with several posts needs a second."""
+"""The next best time's share of the best time's posts: a day with several posts needs a second time."""
 
 DAY_POWER = 3.0
-"""A day that reaches 1.26 times as much gets twice the posts."""
+"""The power of a day's expected result: a day that reaches 1.26 times as much gets twice the posts."""
 
 _SMALL = 0.5
-"""Added to counts before the logarithm, so that none has none."""
+"""Added to counts before the logarithm, because 0 has no logarithm."""
 
 _NAMES: Mapping[Metric, str] = {
     "engagements": "engagements",
@@ -65,13 +64,13 @@ def learn(
     seed: int,
     fixed: Collection[str] = (),
 ) -> Learned:
-    """What all mature posts so far teach. The same arguments give the same answer.
+    """Weights and findings from all mature posts so far. The same arguments give the same result.
 
-    ``previous``: the weights in force, kept where a platform has fewer than ``minimum_posts``. ``alpha``: the
-    probability of any false finding at all. ``fixed``: factors that no weight can move, such as the weekday
-    of a mission that posts daily; they get none.
+    ``previous``: the weights in force, kept on platforms with fewer than ``minimum_posts``. ``alpha``: the
+    probability of any false finding. ``fixed``: factors without weights, such as the weekday of a mission
+    that posts daily.
     """
-    posts = Counter(one.platform for one in observations)
+    posts = Counter(observation.platform for observation in observations)
     platforms = sorted({*levels, *posts, *previous})
     enough = [platform for platform in platforms if posts[platform] >= minimum_posts]
     too_little = {
@@ -80,9 +79,9 @@ def learn(
         if platform not in enough
     }
     rows = [
-        Row(one.platform, one.choices, _response(one, metric))
-        for one in observations
-        if one.platform in enough
+        Sample(observation.platform, observation.choices, _response(observation, metric))
+        for observation in observations
+        if observation.platform in enough
     ]
     weights = {platform: previous[platform] for platform in platforms if platform in previous}
     improvement: dict[Platform, float] = {}
@@ -99,8 +98,8 @@ def learn(
     return Learned(
         weights=weights,
         findings=sorted(
-            (one for one in tested if one.p_value < alpha),
-            key=lambda one: (one.p_value, one.platform, one.factor, one.level),
+            (finding for finding in tested if finding.p_value < alpha),
+            key=lambda finding: (finding.p_value, finding.platform, finding.factor, finding.level),
         ),
         compared=len(tested),
         method=(
@@ -134,17 +133,19 @@ def describe(finding: Finding, metric: Metric = "engagements") -> str:
     )
 
 
-def _response(one: Observation, metric: Metric) -> float:
-    """The logarithm that is explained."""
+def _response(observation: Observation, metric: Metric) -> float:
+    """The logarithm of the metric: the response of the regression."""
     if metric == "engagement_rate":
-        return math.log((max(0, one.engagements) + _SMALL) / (max(0, one.impressions) + 2 * _SMALL))
-    return math.log(max(0, getattr(one, metric)) + _SMALL)
+        return math.log(
+            (max(0, observation.engagements) + _SMALL) / (max(0, observation.impressions) + 2 * _SMALL)
+        )
+    return math.log(max(0, getattr(observation, metric)) + _SMALL)
 
 
 def _known(
-    platform: Platform, rows: Sequence[Row], levels: Mapping[str, Sequence[str]]
+    platform: Platform, rows: Sequence[Sample], levels: Mapping[str, Sequence[str]]
 ) -> dict[str, Sequence[str]]:
-    """The levels that get a weight: those to choose from, and the topics with enough posts."""
+    """The levels that get a weight: those that slots choose from, and topics with enough posts."""
     topics = Counter(row.choices.get("topic", "") for row in rows if row.platform == platform)
     frequent = sorted(topic for topic, number in topics.items() if topic and number >= LEAST_POSTS)
     among = {**levels, "topic": frequent}
@@ -153,32 +154,32 @@ def _known(
     }
 
 
-def _with_retired(known: Levels, rows: Sequence[Row]) -> Levels:
-    """With the levels that posts had and slots no longer have: they explain those posts."""
-    found = {p: {f: dict.fromkeys(among) for f, among in factors.items()} for p, factors in known.items()}
+def _with_retired(known: Levels, rows: Sequence[Sample]) -> Levels:
+    """The levels, and those that earlier posts had and slots no longer have: they explain those posts."""
+    extended = {p: {f: dict.fromkeys(among) for f, among in factors.items()} for p, factors in known.items()}
     for row in rows:
         for factor, level in row.choices.items():
             if factor != "topic":
-                found[row.platform].setdefault(factor, {})[level] = None
-    return {p: {f: tuple(among) for f, among in factors.items()} for p, factors in found.items()}
+                extended[row.platform].setdefault(factor, {})[level] = None
+    return {p: {f: tuple(among) for f, among in factors.items()} for p, factors in extended.items()}
 
 
 def _weights(factor: str, levels: Sequence[str], beliefs: Posterior, platform: Platform) -> dict[str, float]:
-    """Weights that average 1, none below the floor."""
+    """Weights that average 1, each at least FLOOR."""
     effects = beliefs.effects(platform, factor, levels)
     matched = _shares(factor, effects).mean(axis=0) * len(levels)
-    return {level: float(FLOOR + (1 - FLOOR) * one) for level, one in zip(levels, matched, strict=True)}
+    return {level: float(FLOOR + (1 - FLOOR) * share) for level, share in zip(levels, matched, strict=True)}
 
 
 def _shares(factor: str, effects: Array) -> Array:
-    """For each draw, what every level would get if its effects were the true ones. Rows sum to 1."""
+    """For each draw, every level's share of the posts if these effects were true. Rows sum to 1."""
     if factor == "weekday":
-        found: Array = np.exp(DAY_POWER * (effects - effects.max(axis=1, keepdims=True)))
+        shares: Array = np.exp(DAY_POWER * (effects - effects.max(axis=1, keepdims=True)))
     else:
         ranks = np.argsort(np.argsort(-effects, axis=1), axis=1)
-        found = (NEXT_BEST if factor == "time" else 0.0) ** ranks.astype(float)
-    found /= found.sum(axis=1, keepdims=True)
-    return found
+        shares = (NEXT_BEST if factor == "time" else 0.0) ** ranks.astype(float)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _improvement(
@@ -189,7 +190,7 @@ def _improvement(
 ) -> float:
     """Expected ratio of the metric under the new weights to that under the old, over the posterior.
 
-    Topics are left out: no slot draws one by weight.
+    Topics are left out, because slots do not draw them by weight.
     """
     ratio: Array = np.ones(len(beliefs.draws))
     for factor, weights in new.items():

@@ -1,10 +1,10 @@
-"""What the posts so far make believable about every level: a Bayesian regression over all platforms.
+"""The posterior of every level's effect: a Bayesian regression over all platforms.
 
 The response (a logarithm) is a platform's mean plus one effect for each choice. An effect has two parts: one
-that a level has everywhere, and one of its own on each platform, so that platforms learn from each other as
-far as they agree. All effects have a normal prior around 0, which keeps those with few posts small. How large
-effects are, and how large the noise, is estimated with them: both lie on a grid, weighed by how well they
-explain the data. A level that was never tried keeps the prior, so that it stays worth a try.
+that is the same on all platforms, and one for each platform, so that platforms learn from each other as far
+as they agree. All effects have a normal prior around 0, which keeps those with few posts small. The size of
+effects and of the noise is estimated too: both lie on a grid, weighted by how well they explain the data. A
+level that was never tried keeps the prior, so that it stays worth a try.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from pressroom.domain.social import Platform
 Array = npt.NDArray[np.float64]
 
 EFFECT_SIZES = (0.2, 0.3, 0.45)
-"""Standard deviations of the prior of an effect, in logarithms, that are considered, all alike beforehand.
+"""The considered standard deviations of an effect's prior, in logarithms, equally likely beforehand.
 
-None is so small that a first week's posts could not move anything: where nothing matters, that costs nothing.
+All are large enough for a first week's posts to move the weights.
 """
 
 NOISES = (0.15, 0.2, 0.27, 0.36, 0.48, 0.64, 0.85, 1.15, 1.5)
-"""Standard deviations of the noise that are considered."""
+"""The considered standard deviations of the noise."""
 
 SHARED = 0.3
-"""The part of an effect's prior variance that a level has in common on all platforms."""
+"""The part of an effect's prior variance that is common to all platforms."""
 
 _MEAN_SD = 10.0
-"""Prior standard deviation of a platform's mean, in those of an effect. The response is centred before."""
+"""Prior standard deviation of a platform's mean, in units of an effect's. The response is centred first."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A post: what it chose, and the logarithm of what it reached."""
+class Sample:
+    """A post: its levels, and the logarithm of its metric."""
 
     platform: Platform
     choices: Mapping[str, str]
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws of the effects. ``draws``: one row a draw, one column a coefficient."""
+    """Draws of the effects. ``draws``: a row for each draw, a column for each coefficient."""
 
     draws: Array
     _columns: Mapping[tuple[Platform | None, str, str], int]
@@ -55,19 +55,19 @@ class Posterior:
         """Draws of the effect of each level on a platform, shaped draws × levels."""
         own = [self._columns[platform, factor, level] for level in levels]
         shared = [self._columns[None, factor, level] for level in levels]
-        found: Array = self.draws[:, own] + self.draws[:, shared]
-        return found
+        effects: Array = self.draws[:, own] + self.draws[:, shared]
+        return effects
 
 
 def posterior(
-    rows: Sequence[Row],
+    rows: Sequence[Sample],
     levels: Mapping[Platform, Mapping[str, Sequence[str]]],
     draws: int,
     dice: np.random.Generator,
 ) -> Posterior:
     """Draws from the joint posterior of all effects. ``levels``: those with a coefficient, seen or not.
 
-    Choices of a level that is not among them count towards the noise.
+    All other levels count as noise.
     """
     columns = _columns(levels)
     scales = np.array([_scale(key) for key in columns])
@@ -79,19 +79,19 @@ def posterior(
                 design[index, columns[row.platform, factor, level]] = 1
                 design[index, columns[None, factor, level]] = 1
     scaled = design * scales
-    # In the eigenvectors of the Gram matrix every coefficient has a variance of its own, for any prior.
+    # In the basis of the Gram matrix's eigenvectors the coefficients are independent, for any prior.
     values, vectors = np.linalg.eigh(scaled.T @ scaled)
     values = np.maximum(values, 0.0)
     projected = vectors.T @ (scaled.T @ _centred(rows))
     likely = _likely(values, projected, rows)
-    found = []
+    blocks = []
     counts = dice.multinomial(draws, [weight for *_, weight in likely])
     for (effect, noise, _), count in zip(likely, counts, strict=True):
         if count:
             variance = 1 / (values / noise**2 + 1 / effect**2)
             mean = variance * projected / noise**2
-            found.append(mean + np.sqrt(variance) * dice.standard_normal((count, len(columns))))
-    return Posterior(np.concatenate(found) @ vectors.T * scales, columns)
+            blocks.append(mean + np.sqrt(variance) * dice.standard_normal((count, len(columns))))
+    return Posterior(np.concatenate(blocks) @ vectors.T * scales, columns)
 
 
 def _columns(
@@ -114,7 +114,7 @@ def _scale(key: tuple[Platform | None, str, str]) -> float:
     return float(np.sqrt(SHARED if platform is None else 1 - SHARED))
 
 
-def _centred(rows: Sequence[Row]) -> Array:
+def _centred(rows: Sequence[Sample]) -> Array:
     """Responses less their platform's mean."""
     responses = np.array([row.response for row in rows])
     for platform in {row.platform for row in rows}:
@@ -123,7 +123,7 @@ def _centred(rows: Sequence[Row]) -> Array:
     return responses
 
 
-def _likely(values: Array, projected: Array, rows: Sequence[Row]) -> list[tuple[float, float, float]]:
+def _likely(values: Array, projected: Array, rows: Sequence[Sample]) -> list[tuple[float, float, float]]:
     """Every pair of effect size and noise, with its probability given the data."""
     response = _centred(rows)
     used = values > 1e-9 * max(1.0, float(values.max(initial=0.0)))

@@ -1,7 +1,6 @@
-"""What the numbers say: totals, KPIs against their targets, trends, and which posts stand out. All pure.
+"""Totals, KPIs against their targets, trends, and the posts that stand out. Pure functions.
 
-A post is mature when it is old enough to be compared; young posts count in totals, but nothing is judged
-by them.
+A post is mature when it is old enough to be compared. Young posts count in totals only.
 """
 
 from __future__ import annotations
@@ -20,24 +19,24 @@ METRICS: Sequence[Metric] = get_args(Metric)
 RATE: Metric = "engagement_rate"
 
 ON_TRACK, AT_RISK = 0.95, 0.75
-"""Share of what is due from which a KPI is on track, and at risk; below that it is behind."""
+"""The shares of what is due from which a KPI is on track and at risk. Below, it is behind."""
 
 TREND_POSTS = 10
-"""Mature posts that a trend needs, half of them in each half of the time."""
+"""The mature posts that a trend needs, half of them in each half of the time."""
 
 TREND_ALPHA = 0.01
-"""Chance of calling what is steady a trend: 0.01 for each of the five metrics, 0.05 for all of them."""
+"""The probability of a false trend: 0.01 for each of the five metrics, 0.05 for all of them."""
 
 COMPARED_POSTS = 5
-"""Mature posts of a platform without which none of them is called a top performer or an underperformer."""
+"""The mature posts that a platform needs before any of them is a top performer or an underperformer."""
 
 STANDING_OUT = 0.1
-"""Share of the posts that is named at each end."""
+"""The share of posts that is listed at each end."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one post reached by one reading. Counts; ``cycle``: the id of the cycle that planned it."""
+    """The metrics of one post at one reading. ``cycle``: the id of the cycle that planned it."""
 
     post: int
     cycle: int
@@ -65,12 +64,12 @@ class Totals:
         return 100 * self.engagements / self.impressions if self.impressions else None
 
     def value(self, metric: Metric) -> float | None:
-        """The metric's total, or the rate."""
-        found: float | None = getattr(self, metric)
-        return found
+        """The metric's total, or the engagement rate."""
+        value: float | None = getattr(self, metric)
+        return value
 
     def public(self) -> dict[str, Any]:
-        """Under the names that a snapshot has for them; the rate in percent, 0 while nobody saw anything."""
+        """The totals under their names in a snapshot. The rate is in percent, 0 without impressions."""
         return {
             "total_impressions": self.impressions,
             "total_engagements": self.engagements,
@@ -81,7 +80,7 @@ class Totals:
 
 
 def totals(results: Iterable[Result]) -> Totals:
-    """The sums over some posts."""
+    """The sums over the posts."""
     rows = list(results)
     return Totals(
         posts=len(rows),
@@ -93,15 +92,15 @@ def totals(results: Iterable[Result]) -> Totals:
 
 
 def of_platforms(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """The posts of each platform, platforms by name."""
-    found: dict[str, list[Result]] = defaultdict(list)
+    """The posts by platform, platforms in order of their names."""
+    by_platform: dict[str, list[Result]] = defaultdict(list)
     for result in results:
-        found[result.platform].append(result)
-    return {str(platform): found[platform] for platform in sorted(found)}
+        by_platform[result.platform].append(result)
+    return {str(platform): by_platform[platform] for platform in sorted(by_platform)}
 
 
 def elapsed_share(start: datetime, end: datetime, now: datetime) -> float:
-    """How much of the time from ``start`` to ``end`` is over, 0 to 1."""
+    """The share of the time from ``start`` to ``end`` that is over, 0 to 1."""
     return min(1.0, max(0.0, (now - start) / (end - start)))
 
 
@@ -110,8 +109,8 @@ def kpi_status(
 ) -> list[dict[str, Any]]:
     """Every KPI's standing. ``results``: the mission's; ``mature``: those old enough; ``elapsed``: 0 to 1.
 
-    A total is due pro rata: at half of the mission's time, half of the target. A rate is due as it is.
-    While no post of the KPI's platforms is mature nothing is due: the KPI is on track, with what there is.
+    A total is due pro rata: half of the target at half of the mission's time. A rate is due in full. Nothing
+    is due while no post of the KPI's platforms is mature: the KPI is on track.
     """
     return [_standing(kpi, _on(kpi, results), posts=len(_on(kpi, mature)), elapsed=elapsed) for kpi in kpis]
 
@@ -136,7 +135,7 @@ def _standing(kpi: Kpi, results: Sequence[Result], *, posts: int, elapsed: float
 
 
 def status_of(metric: Metric, current: float, target: float, due: float, elapsed: float) -> str:
-    """met, on_track, at_risk or behind. A total stays met; a rate is only at the mission's end."""
+    """met, on_track, at_risk or behind. A rate can be met only at the mission's end; a total stays met."""
     if current >= target and (metric != RATE or elapsed >= 1):
         return "met"
     if current >= ON_TRACK * due:
@@ -147,9 +146,9 @@ def status_of(metric: Metric, current: float, target: float, due: float, elapsed
 def trends(mature: Sequence[Result]) -> dict[str, Any]:
     """Per metric: the later half of the mature posts against the earlier half.
 
-    ``ratio`` compares the halves, each against what posts of the same platforms reach on average, so that a
-    different mix of platforms is no trend. Rising or falling is said only when a Mann-Whitney test of the
-    posts finds it unlikely to be chance (TREND_ALPHA).
+    ``ratio`` compares the halves, each relative to the average of the same platforms, so that a different mix
+    of platforms makes no trend. The direction is rising or falling only when a Mann-Whitney test finds it
+    unlikely to be chance (TREND_ALPHA).
     """
     rows = sorted(mature, key=lambda row: (row.published_at, row.post))
     if len(rows) < TREND_POSTS:
@@ -168,7 +167,7 @@ def _trend(metric: Metric, rows: Sequence[Result], middle: int) -> dict[str, Any
         _divided(sum(reached[middle:]), sum(usual[middle:])),
         _divided(sum(reached[:middle]), sum(usual[:middle])),
     )
-    single = [_divided(one, expected) or 0.0 for one, expected in zip(reached, usual, strict=True)]
+    single = [_divided(number, expected) or 0.0 for number, expected in zip(reached, usual, strict=True)]
     p_value = _chance(single[:middle], single[middle:])
     direction = "steady"
     if ratio is not None and ratio != 1 and p_value < TREND_ALPHA:
@@ -181,14 +180,14 @@ def _trend(metric: Metric, rows: Sequence[Result], middle: int) -> dict[str, Any
     }
 
 
-def _chance(one: Sequence[float], other: Sequence[float]) -> float:
-    """How likely a difference like that between two samples is by chance."""
-    if len({*one, *other}) == 1:
+def _chance(sample: Sequence[float], other: Sequence[float]) -> float:
+    """The probability of such a difference between two samples by chance."""
+    if len({*sample, *other}) == 1:
         return 1.0
-    # Imported where it is needed: whoever parses a DAG shall not wait for it.
+    # Imported here, because parsing a DAG must not wait for it.
     from scipy.stats import mannwhitneyu
 
-    return float(mannwhitneyu(one, other).pvalue)
+    return float(mannwhitneyu(sample, other).pvalue)
 
 
 def _reached(metric: Metric, row: Result) -> float:
@@ -196,7 +195,7 @@ def _reached(metric: Metric, row: Result) -> float:
 
 
 def _base(metric: Metric, row: Result) -> float:
-    """What the metric counts by: a rate by impressions, the others by posts."""
+    """The metric's denominator: impressions for a rate, posts for the others."""
     return float(row.impressions) if metric == RATE else 1.0
 
 
@@ -206,16 +205,16 @@ def _average(metric: Metric, rows: Sequence[Result]) -> float:
     )
 
 
-def _divided(one: float | None, other: float | None) -> float | None:
-    return one / other if one is not None and other else None
+def _divided(number: float | None, other: float | None) -> float | None:
+    return number / other if number is not None and other else None
 
 
 def standing_out(mature: Sequence[Result]) -> tuple[list[str], list[str]]:
     """(top performers, underperformers): public ids, the most outstanding first.
 
-    A post's engagement rate is compared with the median of its platform; a platform with fewer than
-    COMPARED_POSTS mature posts, or a median of 0, has no say. The tenth of the posts at each end is named, at
-    least one; but none that is not on that side of its median.
+    A post's engagement rate is compared with the median of its platform. Platforms with fewer than
+    COMPARED_POSTS mature posts, or with a median of 0, are left out. Each list has a tenth of the posts, at
+    least one, and only posts on its side of the median.
     """
     scored = sorted(_scores(mature), key=lambda pair: (-pair[0], pair[1]))
     most = max(1, int(len(scored) * STANDING_OUT))
@@ -235,5 +234,5 @@ def _scores(mature: Sequence[Result]) -> list[tuple[float, int]]:
 
 
 def _number(value: float) -> float | int:
-    """Whole numbers without a decimal point, as counts are read."""
+    """Whole numbers without a decimal point."""
     return int(value) if value == int(value) else value

@@ -29,10 +29,10 @@ def snapshot(
     latest: Sequence[Result],
     mature: Sequence[Result],
 ) -> dict[str, Any]:
-    """What is known at a time, in the public form. Totals are the cycle's, KPIs the whole mission's.
+    """The snapshot at a time, in its public form. Totals are of the cycle, KPIs of the whole mission.
 
-    ``began``: when the mission did. ``latest``: its posts, by their last reading; ``mature``: those
-    old enough to count, by their first reading at that age.
+    ``began``: when the mission began. ``latest``: its posts by their last reading. ``mature``: the posts that
+    are old enough to count, by their first reading at that age.
     """
     own = [result for result in latest if result.cycle == cycle.id]
     own_mature = [result for result in mature if result.cycle == cycle.id]

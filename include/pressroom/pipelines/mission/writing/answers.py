@@ -1,4 +1,4 @@
-"""What the model is asked for a post: how much of what, by the slot's choices and its platform's rules."""
+"""The answer type of a post: what the model is asked for, by the slot's choices and its platform's rules."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pressroom.domain.social import Platform
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
 
 SEVERAL = 3
-"""Texts that are asked for when a slot is a thread or an article."""
+"""The number of texts of a thread or an article."""
 
 PARAGRAPH_CHARS = 400
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A planned slot, and what its cycle goes by. ``turn``: which post of the mission on its topic it is.
+class SlotToWrite:
+    """A slot that waits for its post, with its cycle's tone and brand.
 
-    ``revision`` and ``guidance``: as in ``render``.
+    ``turn``: which post of the mission on its topic it is. ``revision``, ``guidance``: as in ``render``.
     """
 
     id: int
@@ -47,8 +47,8 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What is asked for: ``texts`` of ``chars`` characters each. ``picture``: whether there is to be one."""
+class PostShape:
+    """What the model is asked for: ``texts`` of ``chars`` characters each, and whether the rest is wanted."""
 
     texts: int
     chars: int
@@ -59,7 +59,7 @@ class Shape:
 
     @property
     def tokens(self) -> int:
-        """A token limit that an answer of this shape stays below."""
+        """The token limit for an answer of this shape."""
         return tokens_for((self.chars + 80) * (self.texts + int(self.alternative)) + 500)
 
 
@@ -71,7 +71,7 @@ class PostAnswer(Answer):
     cta: str
     hashtags: list[str]
     confidence: int = 50
-    # In the schema only where they are asked for: see answer_type.
+    # answer_type adds these to the schema when they are wanted.
     mentions: SkipJsonSchema[list[str]] = Field(default_factory=list)
     picture: SkipJsonSchema[str] = ""
     alternative: SkipJsonSchema[str] = ""
@@ -83,11 +83,11 @@ class ToneAnswer(Answer):
     answers: list[bool]
 
 
-def shape_of(slot: Slot, *, mentions: bool = False, alternative: bool = False) -> Shape:
-    """What a slot's choices and its platform ask for."""
+def shape_of(slot: SlotToWrite, *, mentions: bool = False, alternative: bool = False) -> PostShape:
+    """The shape of a slot's post, by its choices and its platform's rules."""
     own = rules(slot.platform)
     chars = own.long if slot.choices.get("length") == "long" else own.short
-    return Shape(
+    return PostShape(
         texts=SEVERAL if slot.format in ("thread", "article") else 1,
         chars=min(2 * chars // 3, PARAGRAPH_CHARS) if slot.format == "article" else chars,
         hashtags=own.many if slot.choices.get("hashtags") == "many" else own.few,
@@ -98,8 +98,8 @@ def shape_of(slot: Slot, *, mentions: bool = False, alternative: bool = False) -
 
 
 @lru_cache(maxsize=128)
-def answer_type(shape: Shape) -> type[PostAnswer]:
-    """The answer for a post of this shape. What is not asked for is not in its schema."""
+def answer_type(shape: PostShape) -> type[PostAnswer]:
+    """The answer type for a post of this shape. Its schema has only what is wanted."""
     text: Any = Annotated[str, Chars(shape.chars, 20)]
     wanted: dict[str, Any] = {
         "headline": Annotated[str, Chars(80, 5)],
@@ -121,7 +121,7 @@ def answer_type(shape: Shape) -> type[PostAnswer]:
 
 @lru_cache(maxsize=16)
 def tone_type(questions: int) -> type[ToneAnswer]:
-    """The answer to so many questions."""
+    """The answer type for this number of questions."""
     form: type[ToneAnswer] = create_model(
         "ToneAnswer",
         __base__=ToneAnswer,

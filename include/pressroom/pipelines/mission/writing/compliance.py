@@ -1,4 +1,4 @@
-"""Whether a post may go out: the platform's rules, and what the brand and the mission rule out."""
+"""Whether a post may be published: the rules of the platform, the brand and the mission."""
 
 from __future__ import annotations
 
@@ -15,27 +15,39 @@ _NUMBER = re.compile(r"^\d+/\d+ ")
 
 
 def forbidden(text: str, excluded_topics: Sequence[str], brand: BrandContext | None) -> list[str]:
-    """What the text touches of what it must not, a line each."""
-    found = []
+    """The excluded topics, banned words and competitors that the text mentions, a line each."""
+    reasons = []
     topic = excluded(text, excluded_topics)
     if topic is not None:
-        found.append(f"it touches the excluded topic {topic!r}")
+        reasons.append(f"it touches the excluded topic {topic!r}")
     if brand is not None:
-        found += [f"it uses the banned word {one!r}" for one in brand.banned_words if excluded(text, [one])]
-        found += [f"it names the competitor {one!r}" for one in brand.competitors if excluded(text, [one])]
-    return found
+        reasons += [
+            f"it uses the banned word {banned_word!r}"
+            for banned_word in brand.banned_words
+            if excluded(text, [banned_word])
+        ]
+        reasons += [
+            f"it names the competitor {competitor!r}"
+            for competitor in brand.competitors
+            if excluded(text, [competitor])
+        ]
+    return reasons
 
 
 def carries(text: str, needed: str) -> bool:
-    """Whether a text has another one in it, whatever its case. Whole words: "#ad" is not in "#adventure"."""
+    """Whether a text contains ``needed`` as whole words, in any case: "#ad" is not in "#adventure"."""
     before = r"(?<!\w)" if needed[:1].isalnum() else ""
     after = r"(?!\w)" if needed[-1:].isalnum() else ""
     return re.search(f"{before}{re.escape(needed.casefold())}{after}", text.casefold()) is not None
 
 
 def lacking(text: str, brand: BrandContext | None) -> list[str]:
-    """The brand's disclosures that a text does not carry."""
-    return [one.strip() for one in brand.disclosures if not carries(text, one.strip())] if brand else []
+    """The brand's disclosures that the text does not contain."""
+    return (
+        [disclosure.strip() for disclosure in brand.disclosures if not carries(text, disclosure.strip())]
+        if brand
+        else []
+    )
 
 
 def problems(
@@ -46,20 +58,20 @@ def problems(
     brand: BrandContext | None,
     excluded_topics: Sequence[str],
 ) -> list[str]:
-    """Everything that keeps a post from being published, a line each; empty when nothing does.
+    """Everything that keeps a post from being published, a line each.
 
-    ``media``: how many pictures; ``alt``: what is told about them.
+    ``media``: the number of pictures; ``alt``: their alternative text.
     """
     draft = Draft(post.platform, post.format, post.parts, post.options.get("title", ""), media, alt)
-    found = [violation.detail for violation in violations(draft)]
+    reasons = [violation.detail for violation in violations(draft)]
     text = "\n".join(post.parts)
-    found += forbidden("\n".join([text, *post.options.values(), alt]), excluded_topics, brand)
-    found += [f"it lacks the disclosure {one!r}" for one in lacking(text, brand)]
-    return found
+    reasons += forbidden("\n".join([text, *post.options.values(), alt]), excluded_topics, brand)
+    reasons += [f"it lacks the disclosure {disclosure!r}" for disclosure in lacking(text, brand)]
+    return reasons
 
 
 def silent(post: Composed) -> list[str]:
-    """The parts that say nothing, as a model's may: punctuation and hashtags. A line each."""
+    """The parts without a word, only punctuation and hashtags: models write such. A line each."""
     return [
         f"part {number} says nothing" if len(post.parts) > 1 else "it says nothing but hashtags"
         for number, part in enumerate(post.parts, start=1)

@@ -1,6 +1,4 @@
-"""Words → a post as it will be published. Deterministic: what is merely too long is cut here, with no model's
-help.
-"""
+"""Words → a post as it will be published. Deterministic: a text that is too long is cut without a model."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ HEADLINE_CHARS = 100
 CTA_CHARS = 120
 HASHTAG_CHARS = 40
 LEAST_TEXT = 60
-"""Characters of text that hashtags must leave room for."""
+"""The characters of text that hashtags must leave."""
 
 _HANDLE = re.compile(r"(?<![\w@./])@(\w(?:[\w.-]{0,48}\w)?)")
 _LAST_TAGS = regex.compile(r"(?:\s*(?<![\w&/#])#(?=\w*\p{L})\w+)+\s*$")
@@ -49,7 +47,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Composed:
-    """A post as it would go out. ``options``: what one platform alone knows."""
+    """A post as it will be published. ``options``: settings of one platform, such as a title."""
 
     platform: Platform
     format: str
@@ -60,14 +58,14 @@ class Composed:
 
 
 def links_in(texts: Collection[str]) -> set[str]:
-    """Every address in some texts."""
+    """Every web address in the texts."""
     return {link for text in texts for link in _LINK.findall(text)}
 
 
 def handles_in(texts: Collection[str]) -> list[str]:
-    """Every @name of some texts, each once."""
-    found = {name.casefold(): f"@{name}" for text in texts for name in _HANDLE.findall(text)}
-    return list(found.values())
+    """Every @name in the texts, each once."""
+    handles = {name.casefold(): f"@{name}" for text in texts for name in _HANDLE.findall(text)}
+    return list(handles.values())
 
 
 def clean(
@@ -80,16 +78,16 @@ def clean(
     handles: Sequence[str] = (),
     links: Collection[str] = (),
 ) -> Words:
-    """Plain text, without hashtags and numbering of the model's own: those are put where they belong.
+    """Plain text, without the model's hashtags and numbering in it: ``compose`` puts them in their places.
 
-    ``handles`` and ``links``: the @names and addresses that it was told. Of its own it can only invent some:
-    an invented address goes, and the @ of a name that would be a stranger's.
+    ``handles`` and ``links``: the @names and addresses that the prompt contained. All others are invented:
+    an address is removed, and so is the @ of a name, which could be a stranger's.
     """
     tags = [tag for text in hashtags if (tag := _tag(text))]
     known = {name.casefold(): name for name in handles}
     named = [known.get(f"@{plain(text).lstrip('@').casefold()}") for text in mentions]
     numbers = [_NUMBERED.match(text) for text in texts]
-    if len(texts) > 1 and all(found and int(found[1]) == at for at, found in enumerate(numbers, start=1)):
+    if len(texts) > 1 and all(number and int(number[1]) == at for at, number in enumerate(numbers, start=1)):
         texts = [_NUMBERED.sub("", text) for text in texts]
     bodies = [_once(_bare(text, known, links)) for text in texts]
     return Words(
@@ -102,28 +100,28 @@ def clean(
 
 
 def _tag(text: str) -> str:
-    """A word as a hashtag; '' for what is none: an address, a number, a sentence."""
-    told = _ITEM.sub("", plain(text).lstrip("#"))
-    tag = "" if _LINK.search(told) else hashtag(told)
+    """A text as a hashtag; '' for an address, a number or a sentence."""
+    word = _ITEM.sub("", plain(text).lstrip("#"))
+    tag = "" if _LINK.search(word) else hashtag(word)
     digits = sum(char.isdigit() for char in tag)
     return tag if len(tag) <= HASHTAG_CHARS and 3 * digits < len(tag) else ""
 
 
 def _bare(text: str, handles: Mapping[str, str], links: Collection[str]) -> str:
-    """One line: hashtags at the end go, those within it become words; so do the names of strangers."""
-    told = _LINK.sub(lambda link: link[0] if link[0] in links else "", _LAST_TAGS.sub("", plain(text)))
-    told = HASHTAG.sub(lambda tag: str(tag[0])[1:], told)
-    told = _HANDLE.sub(lambda name: handles.get(name[0].casefold(), name[1]), told)
-    return plain(told if _NEXT_ITEM.search(told) else _ITEM.sub("", told))
+    """One line: hashtags at the end are removed; hashtags and strangers' names inside it become words."""
+    line = _LINK.sub(lambda link: link[0] if link[0] in links else "", _LAST_TAGS.sub("", plain(text)))
+    line = HASHTAG.sub(lambda tag: str(tag[0])[1:], line)
+    line = _HANDLE.sub(lambda name: handles.get(name[0].casefold(), name[1]), line)
+    return plain(line if _NEXT_ITEM.search(line) else _ITEM.sub("", line))
 
 
 def _once(text: str) -> str:
     """The text with each of its sentences once: small models repeat themselves."""
-    ends = [0, *(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
-    found: dict[str, str] = {}
+    ends = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
+    sentences: dict[str, str] = {}
     for start, end in pairwise(ends):
-        found.setdefault(text[start:end].strip().casefold(), text[start:end])
-    return "".join(found.values()).strip()
+        sentences.setdefault(text[start:end].strip().casefold(), text[start:end])
+    return "".join(sentences.values()).strip()
 
 
 def compose(
@@ -138,9 +136,8 @@ def compose(
     """The post for one platform: text, call to action, disclosures, mentions, hashtags, in this order.
 
     The pillar's hashtag comes first, so that a series can be found. ``disclosures``: those that the words
-    lack; they are never cut, and where the platform takes few hashtags, those among them take the place of
-    others. A thread's parts are numbered. Its disclosures stand in the first part, where reading begins; call
-    to action, mentions and hashtags in the last.
+    lack. They are never cut; hashtags among them count towards the platform's limit. A thread's parts are
+    numbered: the disclosures are in the first part, call to action, mentions and hashtags in the last.
     """
     own = rules(platform)
     texts = _texts(words, kind, own)
@@ -148,16 +145,18 @@ def compose(
     if threaded:
         texts = [f"{number}/{len(texts)} {text}" for number, text in enumerate(texts, start=1)]
     first = _joined("\n\n", texts[:1])
-    told = " ".join(disclosures)
+    disclosed = " ".join(disclosures)
     parts = [
-        with_tail(first, told if threaded else "", platform),
+        with_tail(first, disclosed if threaded else "", platform),
         *(fit(text, platform) for text in texts[1:-1]),
     ]
     said = " ".join([*texts, words.cta]).casefold()
     extras = " ".join(name for name in words.mentions if name.casefold() not in said)
-    tags = _tags(words, own, pillar_tag, many=many_hashtags, others=0 if threaded else len(hashtags_in(told)))
+    tags = _tags(
+        words, own, pillar_tag, many=many_hashtags, others=0 if threaded else len(hashtags_in(disclosed))
+    )
     ending, tags = _ending(
-        texts[-1] if texts else "", words.cta, [extras] if threaded else [told, extras], tags, platform
+        texts[-1] if texts else "", words.cta, [extras] if threaded else [disclosed, extras], tags, platform
     )
     options = {"title": clip(words.headline, own.title)} if own.title is not None and words.headline else {}
     return Composed(platform, kind, [*parts, ending] if threaded else [ending], tags, words.mentions, options)
@@ -177,8 +176,8 @@ def _texts(words: Words, kind: str, own: PlatformRules) -> list[str]:
 
 
 def _halves(texts: list[str]) -> list[str]:
-    """A single text as a thread of two, where it has two sentences."""
-    ends = [found.end() for text in texts for found in _SENTENCE_END.finditer(text)]
+    """A text of several sentences as a thread of two parts."""
+    ends = [match.end() for text in texts for match in _SENTENCE_END.finditer(text)]
     if not ends:
         return texts
     middle = min(ends, key=lambda end: abs(end - len(texts[0]) // 2))
@@ -196,8 +195,8 @@ def _tags(words: Words, own: PlatformRules, pillar_tag: str, *, many: bool, othe
 def _ending(
     text: str, cta: str, extras: Sequence[str], tags: Sequence[str], platform: Platform
 ) -> tuple[str, list[str]]:
-    """The last part, and the hashtags in it. Where not all of it fits, the call to action goes first, then
-    sentences of the text; hashtags only where they would leave hardly any text.
+    """The last part, and the hashtags in it. When it is too long, the call to action is dropped first, then
+    sentences of the text; hashtags only when they would leave hardly any text.
     """
     for number in range(len(tags), -1, -1):
         kept = list(tags[:number])
@@ -212,24 +211,24 @@ def _ending(
 
 
 def with_tail(text: str, tail: str, platform: Platform) -> str:
-    """The text with something after it that is never cut."""
+    """The text, cut to fit, with a tail that is never cut."""
     rest = f"\n\n{tail}" if tail else ""
     return f"{fit(text, platform, rest)}{rest}".strip()
 
 
 def permitted(text: str, forbidden: Callable[[str], bool]) -> str:
-    """The text without the sentences that are forbidden."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    """The text without its forbidden sentences."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     starts = [0, *ends]
     sentences = [text[start:end].strip() for start, end in zip(starts, [*ends, len(text)], strict=True)]
     return " ".join(sentence for sentence in sentences if sentence and not forbidden(sentence))
 
 
 def fit(text: str, platform: Platform, rest: str = "") -> str:
-    """The text so that it fits into one part, with ``rest`` behind it.
+    """The text, cut so that it fits into one part with ``rest`` after it.
 
-    Whole sentences while a good part of it is left, else cut between words; between characters where there
-    are no words, as in Chinese. '' when not even that fits.
+    It is cut after a sentence when a good part of it is left, else between words, or between characters in
+    scripts without spaces. '' when nothing of it fits.
     """
     if fits(platform, f"{text}{rest}"):
         return text
@@ -241,9 +240,9 @@ def fit(text: str, platform: Platform, rest: str = "") -> str:
         at = bisect_left(ends, 1, key=lambda end: int(not fits(platform, f"{cut(end)}{rest}")))
         return cut(ends[at - 1]) if at else ""
 
-    sentences = longest([found.end() for found in _SENTENCE_END.finditer(text)], "")
-    words = longest([found.start() for found in _SPACE.finditer(text) if found.start()], "\u2026")
-    characters = longest([found.end() for found in regex.finditer(r"\X", text)], "\u2026")
+    sentences = longest([match.end() for match in _SENTENCE_END.finditer(text)], "")
+    words = longest([match.start() for match in _SPACE.finditer(text) if match.start()], "\u2026")
+    characters = longest([match.end() for match in regex.finditer(r"\X", text)], "\u2026")
     if len(words) * 2 < len(characters):
         words = characters
     return sentences if len(sentences) * 3 >= len(words) else words
@@ -261,6 +260,6 @@ def content_hash(
     media_url: str | None,
     media_alt: str = "",
 ) -> str:
-    """SHA-256 over everything that would be published: what an approval is bound to."""
+    """SHA-256 over everything that will be published. An approval is for one such hash."""
     facts = [platform, kind, list(parts), dict(sorted(options.items())), media_url, media_alt]
     return hashlib.sha256(to_json(facts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which of the topics that a mission leaves out a text touches."""
+"""Whether a text mentions a topic that the mission excludes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pressroom.domain.text import normalize
 
 _SHORT = 4
-"""Words below this length are compared as they are: the s of "gas" or "iOS" marks no plural."""
+"""Shorter words are compared as they are: the s of "gas" or "iOS" marks no plural."""
 
 
 def excluded(text: str, topics: Sequence[str]) -> str | None:
-    """The first of the topics that the text mentions, as it was given; None when it mentions none.
+    """The first of the topics that the text mentions. None when it mentions no topic.
 
-    Words count, not parts of words: "art" is not in "party". Case, punctuation and a regular English plural
-    make no difference, and a topic of several words is found in a hashtag too (#GunControl). Scripts that
-    are written without spaces have no word boundaries: there any occurrence counts.
+    Whole words count: "art" is not in "party". Case, punctuation and a regular English plural make no
+    difference. A topic of several words is also found in a hashtag (#GunControl). In scripts without spaces
+    any occurrence counts.
     """
     plain = _plain(text)
     words = [_singular(word) for word in plain.split()]
@@ -24,7 +24,7 @@ def excluded(text: str, topics: Sequence[str]) -> str | None:
     for topic in topics:
         wanted = _plain(topic)
         if not wanted:
-            # Nothing but symbols: all that can be compared is the writing itself.
+            # A topic of symbols only is compared character by character.
             if topic.strip() and topic.strip().casefold() in text.casefold():
                 return topic
         elif any(unicodedata.category(char) == "Lo" for char in wanted):
@@ -32,7 +32,7 @@ def excluded(text: str, topics: Sequence[str]) -> str | None:
                 return topic
         else:
             parts = [_singular(word) for word in wanted.split()]
-            # The whole, and the topic written as one word.
+            # The words in a row, or the topic written as one word.
             if f" {' '.join(parts)} " in running or (len(parts) > 1 and _joined(wanted) in words):
                 return topic
     return None

@@ -1,4 +1,4 @@
-"""One slot → one post: what the model is asked, what is made of its answer, and when it is asked again."""
+"""One slot → one post: the prompt, the post made of the answer, and a second try when it breaks a rule."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pressroom.domain.social import Platform
 from pressroom.pipelines.answers import clip, says_something, tokens_for, whole_sentences
 from pressroom.pipelines.mission.writing.answers import (
     PostAnswer,
-    Shape,
-    Slot,
+    PostShape,
+    SlotToWrite,
     answer_type,
     shape_of,
     tone_type,
@@ -36,11 +36,11 @@ from pressroom.pipelines.tools import Tools
 SOURCES, SOURCE_CHARS = 3, 1500
 
 FEWEST_LETTERS = 30
-"""What a text must have left after something was cut out of it."""
+"""The letters that a text must keep after forbidden sentences were removed."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class StoredPicture:
     """A stored picture."""
 
     url: str
@@ -49,16 +49,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Post:
-    """A finished post. ``doubts``: why a person should look at it, '' when nobody has to.
+class WrittenPost:
+    """A finished post. ``doubts``: why a person should review it; '' when nobody needs to.
 
-    ``adaptations``: platform → the same message in that platform's form. ``alternative``: a second version,
-    for a person to choose. ``confidence``: the model's own, 0 to 1.
+    ``adaptations``: platform → the same message in that platform's form. ``alternative``: a second version
+    that a person can choose. ``confidence``: the model's, 0 to 1.
     """
 
     composed: Composed
     words: Words
-    picture: Picture | None
+    picture: StoredPicture | None
     confidence: float
     model: str
     doubts: str = ""
@@ -68,7 +68,7 @@ class Post:
 
 @dataclass(frozen=True)
 class _Version:
-    """A post as it came of one answer. ``wrong``: why it cannot be published."""
+    """The post made of one answer. ``wrong``: why it cannot be published."""
 
     answer: PostAnswer
     words: Words
@@ -76,12 +76,12 @@ class _Version:
     wrong: Sequence[str]
 
 
-async def write(slot: Slot, tools: Tools) -> Post:
-    """One AI call, and a second one when the first post breaks a rule or the rubric says no to it.
+async def write(slot: SlotToWrite, tools: Tools) -> WrittenPost:
+    """One AI call, and a second one when the first post breaks a rule or fails the brand's tone rubric.
 
-    The rubric is asked in a call of its own, where the brand has one. A post that it still says no to has
-    ``doubts``. Raises InvalidAnswer, naming what is wrong, when both posts break a rule; and what
-    ``generate``, ``draw`` and ``put`` raise.
+    The rubric is checked in a call of its own. A post that fails it twice has ``doubts``. Raises
+    InvalidAnswer, naming what is wrong, when both posts break a rule; and what ``generate``, ``draw`` and
+    ``put`` raise.
     """
     mission = tools.mission
     handles = handles_in(_own_texts(slot, tools))  # nobody else may be mentioned
@@ -92,8 +92,8 @@ async def write(slot: Slot, tools: Tools) -> Post:
     version = _version(slot, answer, handles, tools)
     doubts = "" if version.wrong else await _tone(slot, version.composed, tools)
     if version.wrong or doubts:
-        told = {"problems": version.wrong or [doubts], "before": list(version.composed.parts)}
-        repair = _prompt("post_repair", slot, tools, shape.tokens, **facts, **told)
+        reasons = {"problems": version.wrong or [doubts], "before": list(version.composed.parts)}
+        repair = _prompt("post_repair", slot, tools, shape.tokens, **facts, **reasons)
         second = _version(slot, await tools.text.generate(repair, form), handles, tools)
         if second.wrong and version.wrong:
             second = _without_the_forbidden(slot, second, tools)
@@ -102,7 +102,7 @@ async def write(slot: Slot, tools: Tools) -> Post:
         elif version.wrong:
             wrong = "; ".join(second.wrong)
             raise InvalidAnswer(f"the {slot.format} for {slot.platform} cannot be published: {wrong}")
-    return Post(
+    return WrittenPost(
         composed=version.composed,
         words=version.words,
         picture=await _picture(slot, version, tools) if shape.picture else None,
@@ -114,19 +114,22 @@ async def write(slot: Slot, tools: Tools) -> Post:
     )
 
 
-def _own_texts(slot: Slot, tools: Tools) -> list[str]:
-    """What the mission and the brand say themselves."""
+def _own_texts(slot: SlotToWrite, tools: Tools) -> list[str]:
+    """The texts of the mission and the brand."""
     mission, brand = tools.mission, slot.brand
     own = [mission.description, *mission.objectives, *(source.text for source in mission.sources)]
     return [*own, *([brand.voice, *brand.dos, *brand.examples, *brand.disclosures] if brand else [])]
 
 
-def _links(slot: Slot, tools: Tools) -> set[str]:
-    """The addresses that a post may hold."""
-    return {*links_in(_own_texts(slot, tools)), *(one.url for one in tools.mission.sources if one.url)}
+def _links(slot: SlotToWrite, tools: Tools) -> set[str]:
+    """The web addresses that a post may contain."""
+    return {
+        *links_in(_own_texts(slot, tools)),
+        *(source.url for source in tools.mission.sources if source.url),
+    }
 
 
-def _facts(slot: Slot, shape: Shape, handles: Sequence[str], tools: Tools) -> dict[str, Any]:
+def _facts(slot: SlotToWrite, shape: PostShape, handles: Sequence[str], tools: Tools) -> dict[str, Any]:
     """The variables of the prompts for a post."""
     mission, brand = tools.mission, slot.brand
     return {
@@ -146,20 +149,22 @@ def _facts(slot: Slot, shape: Shape, handles: Sequence[str], tools: Tools) -> di
         "style": brand.visual_style if brand else "",
         "excluded": mission.constraints.excluded_topics,
         "banned": brand.banned_words if brand else [],
-        "sources": [clip(f"{one.title}: {one.text}", SOURCE_CHARS) for one in mission.sources[:SOURCES]],
+        "sources": [
+            clip(f"{source.title}: {source.text}", SOURCE_CHARS) for source in mission.sources[:SOURCES]
+        ],
         "revision": slot.revision,
         "guidance": slot.guidance,
     }
 
 
-def _prompt(name: str, slot: Slot, tools: Tools, tokens: int, **variables: Any) -> Prompt:
+def _prompt(name: str, slot: SlotToWrite, tools: Tools, tokens: int, **variables: Any) -> Prompt:
     return render(
         name, account=tools.account, workflow=tools.mission, brand=slot.brand, max_tokens=tokens, **variables
     )
 
 
-def _version(slot: Slot, answer: PostAnswer, handles: Sequence[str], tools: Tools) -> _Version:
-    """The post that an answer makes, and what is wrong with it."""
+def _version(slot: SlotToWrite, answer: PostAnswer, handles: Sequence[str], tools: Tools) -> _Version:
+    """The post made of an answer, and what is wrong with it."""
     shape = shape_of(slot)
     texts = [whole_sentences(text, shape.chars) for text in answer.texts]
     words = clean(
@@ -167,16 +172,16 @@ def _version(slot: Slot, answer: PostAnswer, handles: Sequence[str], tools: Tool
         links=_links(slot, tools),
     )  # fmt: skip
     if not says_something(words.headline, 3) or _forbidden(words.headline, slot, tools):
-        words = replace(words, headline=clip(slot.topic, 100))  # the calendar has none that is forbidden
+        words = replace(words, headline=clip(slot.topic, 100))  # no topic of the calendar is forbidden
     composed = _compose(slot, words, slot.platform, slot.format)
     wrong = _wrong(slot, composed, tools)
-    # A call to action alone, or hashtags, would pass for a text.
+    # The checks would accept a post with only a call to action or hashtags.
     return _Version(answer, words, composed, wrong if words.texts or wrong else ["it says nothing"])
 
 
-def _without_the_forbidden(slot: Slot, version: _Version, tools: Tools) -> _Version:
-    """What two answers could not leave out is cut, sentence by sentence; the version as it was when too
-    little is left to be a post.
+def _without_the_forbidden(slot: SlotToWrite, version: _Version, tools: Tools) -> _Version:
+    """Remove forbidden sentences that both answers kept. Returns the version unchanged when too little text
+    would remain.
     """
     words = version.words
     kept = [permitted(text, lambda sentence: bool(_forbidden(sentence, slot, tools))) for text in words.texts]
@@ -192,7 +197,7 @@ def _without_the_forbidden(slot: Slot, version: _Version, tools: Tools) -> _Vers
     return _Version(version.answer, clean_words, composed, _wrong(slot, composed, tools))
 
 
-def _compose(slot: Slot, words: Words, platform: Platform, kind: str) -> Composed:
+def _compose(slot: SlotToWrite, words: Words, platform: Platform, kind: str) -> Composed:
     """The post, with every disclosure."""
 
     def made(disclosures: Sequence[str]) -> Composed:
@@ -202,41 +207,50 @@ def _compose(slot: Slot, words: Words, platform: Platform, kind: str) -> Compose
         )  # fmt: skip
 
     composed = made(lacking("\n".join([*words.texts, words.cta]), slot.brand))
-    # One that the words carried may have been cut off with them.
+    # A disclosure inside the text may have been cut off with it.
     lost = lacking("\n".join(composed.parts), slot.brand)
-    return made([one.strip() for one in slot.brand.disclosures]) if lost and slot.brand else composed
+    return (
+        made([disclosure.strip() for disclosure in slot.brand.disclosures])
+        if lost and slot.brand
+        else composed
+    )
 
 
-def _wrong(slot: Slot, composed: Composed, tools: Tools, *, pictures: int | None = None) -> list[str]:
-    """What is wrong with a post. ``pictures``: how many it has; None: as many as its slot."""
+def _wrong(slot: SlotToWrite, composed: Composed, tools: Tools, *, pictures: int | None = None) -> list[str]:
+    """What is wrong with a post. ``pictures``: their number; None: what its slot asks for."""
     media = int(shape_of(slot).picture) if pictures is None else pictures
     excluded = tools.mission.constraints.excluded_topics
     return [*problems(composed, media=media, brand=slot.brand, excluded_topics=excluded), *silent(composed)]
 
 
-def _forbidden(text: str, slot: Slot, tools: Tools) -> list[str]:
+def _forbidden(text: str, slot: SlotToWrite, tools: Tools) -> list[str]:
     return forbidden(text, tools.mission.constraints.excluded_topics, slot.brand)
 
 
-async def _tone(slot: Slot, composed: Composed, tools: Tools) -> str:
-    """What the brand's rubric has against the post; '' when nothing, or when there is no rubric."""
+async def _tone(slot: SlotToWrite, composed: Composed, tools: Tools) -> str:
+    """Why the post fails the brand's tone rubric; '' when it passes or the brand has no rubric."""
     rubric = list(slot.brand.tone_rubric) if slot.brand else []
     if not rubric:
         return ""
     text = "\n\n".join(composed.parts)
     prompt = _prompt("tone_check", slot, tools, tokens_for(40 * len(rubric)), questions=rubric, text=text)
     answer = await tools.text.generate(replace(prompt, temperature=0.0), tone_type(len(rubric)))
-    said = [*answer.answers, *[False] * len(rubric)]  # what was not answered was not answered with yes
+    said = [*answer.answers, *[False] * len(rubric)]  # a question without an answer counts as no
     failed = [question for question, yes in zip(rubric, said, strict=False) if not yes]
     return f"the tone check says no to: {'; '.join(failed)}" if failed else ""
 
 
-async def _picture(slot: Slot, version: _Version, tools: Tools) -> Picture:
-    """Drawn and stored. Storing is by content hash, so doing it twice stores one file."""
+async def _picture(slot: SlotToWrite, version: _Version, tools: Tools) -> StoredPicture:
+    """Draw and store the post's picture. Files are named by content hash, so a repeat stores one file."""
     settings, brand = tools.mission.images, slot.brand
     candidates = [clip(version.answer.picture, 200), slot.topic, slot.choices.get("pillar", "")]
     shown = next(
-        (one for one in candidates if says_something(one, 4) and not _forbidden(one, slot, tools)), ""
+        (
+            candidate
+            for candidate in candidates
+            if says_something(candidate, 4) and not _forbidden(candidate, slot, tools)
+        ),
+        "",
     )
     style = brand.visual_style if brand else ""
     result = await tools.images.draw(
@@ -250,32 +264,32 @@ async def _picture(slot: Slot, version: _Version, tools: Tools) -> Picture:
         )
     )
     url = await asyncio.to_thread(tools.media.put, result.data, result.media_type)
-    return Picture(url, result.media_type, clip(shown, min(rules(slot.platform).alt, 300)))
+    return StoredPicture(url, result.media_type, clip(shown, min(rules(slot.platform).alt, 300)))
 
 
-def _adaptations(slot: Slot, words: Words, tools: Tools) -> dict[str, list[str]]:
-    """The same message in the form of the mission's other platforms, those that it can be put into.
+def _adaptations(slot: SlotToWrite, words: Words, tools: Tools) -> dict[str, list[str]]:
+    """The same message for the mission's other platforms, where their rules permit it.
 
-    Texts only: where a platform demands a picture, whoever uses the adaptation adds one.
+    Texts only: the user of an adaptation adds the picture that a platform demands.
     """
-    found = {}
+    adapted = {}
     for other in tools.mission.platforms:
         if other != slot.platform:
             composed = _compose(slot, words, other, rules(other).formats[0])
             if not _wrong(slot, composed, tools, pictures=1):
-                found[str(other)] = list(composed.parts)
-    return found
+                adapted[str(other)] = list(composed.parts)
+    return adapted
 
 
 def _alternative(
-    slot: Slot, version: _Version, handles: Sequence[str], tools: Tools
+    slot: SlotToWrite, version: _Version, handles: Sequence[str], tools: Tools
 ) -> tuple[Words, Composed] | None:
-    """The second version, when it is fit to be published. A thread's is a single post."""
+    """The second version, when it can be published. A thread's is a single post."""
     first = version.words
     text = whole_sentences(version.answer.alternative, shape_of(slot).chars)
     links = _links(slot, tools)
     words = clean(first.headline, [text], first.cta, first.hashtags, [], handles=handles, links=links)
     composed = _compose(slot, words, slot.platform, "post" if slot.format == "thread" else slot.format)
     same = list(composed.parts) == list(version.composed.parts)
-    unfit = same or not words.texts or _wrong(slot, composed, tools)
-    return None if unfit else (words, composed)
+    unusable = same or not words.texts or _wrong(slot, composed, tools)
+    return None if unusable else (words, composed)

@@ -1,4 +1,4 @@
-"""What the model is asked for a strategy: names and topics. Numbers in it are wishes, and put right here."""
+"""The answer types of a strategy: names, topics and weights. ``shares`` corrects the weights."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _WORDS = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Topic:
-    """Something to say, and from which side."""
+    """A topic with its angle."""
 
     topic: str
     angle: str
 
 
 class ProposedPillar(Answer):
-    """One pillar. ``weight``: 1 to 100, as the model sees it."""
+    """One pillar. ``weight``: 1 to 100."""
 
     name: Annotated[str, Chars(PILLAR_CHARS, 3)]
     weight: Annotated[int, Between(1, 100)]
 
 
 class Pillars(Answer):
-    """A mission's themes, and how it speaks."""
+    """A mission's pillars and its tone."""
 
     pillars: Annotated[list[ProposedPillar], Items(MOST_PILLARS, LEAST_PILLARS)]
     tone_guidelines: Annotated[str, Chars(TONE_CHARS, 10)]
@@ -59,8 +59,8 @@ class Topics(Answer):
 
 @lru_cache(maxsize=64)
 def topics_type(pillars: int, each: int) -> type[Topics]:
-    """The answer for so many topics on each of so many pillars."""
-    one = create_model(
+    """The answer type for ``each`` topics on each of ``pillars`` pillars."""
+    topic = create_model(
         "ProposedTopic",
         __base__=ProposedTopic,
         pillar=(Annotated[int, Between(1, pillars)], ...),
@@ -68,11 +68,13 @@ def topics_type(pillars: int, each: int) -> type[Topics]:
         angle=(Annotated[str, Chars(ANGLE_CHARS, 8)], ...),
     )
     number = pillars * each
-    return create_model("Topics", __base__=Topics, topics=(Annotated[list[one], Items(number, number)], ...))
+    return create_model(
+        "Topics", __base__=Topics, topics=(Annotated[list[topic], Items(number, number)], ...)
+    )
 
 
 def shares(wishes: Sequence[float]) -> list[float]:
-    """Weights in hundredths that sum to exactly 1, none of them 0, by largest remainder."""
+    """Shares in hundredths that sum to exactly 1, each at least 0.01, by largest remainder."""
     floors = [max(wish, 0.0) or 1.0 for wish in wishes]
     total = sum(floors)
     exact = [max(1.0, 100 * wish / total) for wish in floors]
@@ -86,7 +88,7 @@ def shares(wishes: Sequence[float]) -> list[float]:
 
 
 def hashtag(text: str) -> str:
-    """A text as one hashtag: #ThoughtLeadership. '' when it has no letters."""
+    """A text as one hashtag (#ThoughtLeadership); '' when it has no letters."""
     words = _WORDS.findall(text.replace("_", " "))
     joined = "".join(word[:1].upper() + word[1:] for word in words)
     return f"#{joined}" if any(char.isalpha() for char in joined) else ""

@@ -1,5 +1,5 @@
-"""What a cycle talks about: pillars, tone and topics. The model proposes words; what says nothing, or must
-not be said, is replaced by what the mission and the brand say.
+"""What a cycle talks about: pillars, tone and topics. The model proposes them; an empty or forbidden proposal
+is replaced by what the mission and the brand say.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from pressroom.pipelines.tools import Tools
 
 PILLARS_WANTED = 3
 TOPICS_PER_PILLAR = 8
-"""At most; a pillar's slots go through them in turn."""
+"""The most topics of a pillar. Its slots use them in turn."""
 
 TOPICS_IN_ALL = 24
-"""What one answer of a small model holds."""
+"""The most topics that a small model can list in one answer."""
 
 VARIETY = 2
-"""Topics that a pillar has at least, where there are so many to be had."""
+"""The least topics of a pillar, if enough are available."""
 
 
 @dataclass(frozen=True)
-class Brief:
+class StrategyBrief:
     """A cycle without a strategy, and what came before it.
 
-    ``weights``: what optimize left. ``earlier``: the last cycle's strategy, if there was one. ``used`` and
-    ``proven``: topics, latest and best first.
+    ``weights``: the weights in force. ``earlier``: the last cycle's strategy. ``used``: earlier topics, the
+    latest first. ``proven``: the topics whose posts did best, the best first.
     """
 
     cycle: Cycle
@@ -62,7 +62,7 @@ class Brief:
 
     @property
     def brand(self) -> BrandContext | None:
-        """As it was at intake."""
+        """The brand context as it was at intake."""
         return self.cycle.brand_context
 
 
@@ -75,17 +75,19 @@ class Pillar:
     hashtag: str
 
 
-async def pillars_and_tone(brief: Brief, tools: Tools) -> tuple[list[Pillar], str]:
-    """The mission's own pillars, or the earlier cycle's, or proposed ones; and the tone.
+async def pillars_and_tone(brief: StrategyBrief, tools: Tools) -> tuple[list[Pillar], str]:
+    """The pillars (the mission's own, the earlier cycle's, or proposed ones) and the tone.
 
-    Only a mission without pillars asks the model, and only once: its later cycles keep what it got. Raises
-    InvalidMission when one of the mission's own can have no posts.
+    Only a mission without pillars asks the model, and only for its first cycle: later ones keep the answer.
+    Raises InvalidMission when a pillar of the mission is forbidden by its own rules.
     """
     mission = tools.mission
     earlier = brief.earlier or {}
     made = earlier.get("tone_guidelines", "")
     kept = [
-        Pillar(**one) for one in earlier.get("content_pillars", []) if not _unfit(one["name"], brief, mission)
+        Pillar(**pillar)
+        for pillar in earlier.get("content_pillars", [])
+        if not _is_forbidden(pillar["name"], brief, mission)
     ]
     if mission.pillars:
         tone = mission.constraints.tone or made or _voice(brief)
@@ -93,17 +95,17 @@ async def pillars_and_tone(brief: Brief, tools: Tools) -> tuple[list[Pillar], st
             wrong = forbidden(name, mission.constraints.excluded_topics, brief.brand)
             if wrong:
                 raise InvalidMission(f"pillars: {name!r} can have no posts: {'; '.join(wrong)}")
-        if [normalize(one.name) for one in kept] == [normalize(name) for name in mission.pillars]:
+        if [normalize(pillar.name) for pillar in kept] == [normalize(name) for name in mission.pillars]:
             return kept, tone
         return _weighed(mission.pillars, [1] * len(mission.pillars)), tone
     if kept:
         tone = made or mission.constraints.tone or _voice(brief)
-        return _weighed([one.name for one in kept], [one.weight for one in kept]), tone
+        return _weighed([pillar.name for pillar in kept], [one.weight for one in kept]), tone
     return await _proposed(brief, tools)
 
 
-async def _proposed(brief: Brief, tools: Tools) -> tuple[list[Pillar], str]:
-    """Pillars and tone as the model proposes them; where it says nothing usable, what the mission says."""
+async def _proposed(brief: StrategyBrief, tools: Tools) -> tuple[list[Pillar], str]:
+    """Pillars and tone as the model proposes them; the mission's own words where the answer is unusable."""
     mission = tools.mission
     prompt = render(
         "strategy",
@@ -118,10 +120,12 @@ async def _proposed(brief: Brief, tools: Tools) -> tuple[list[Pillar], str]:
         count=PILLARS_WANTED,
     )
     answer = await tools.text.generate(prompt, Pillars)
-    wishes = {name: one.weight for one in answer.pillars for name in distinct([one.name], 1, PILLAR_CHARS)}
-    proposed = _fit_pillars([one.name for one in answer.pillars], brief, mission)[:MOST_PILLARS]
+    wishes = {
+        name: pillar.weight for pillar in answer.pillars for name in distinct([pillar.name], 1, PILLAR_CHARS)
+    }
+    proposed = _usable_pillars([pillar.name for pillar in answer.pillars], brief, mission)[:MOST_PILLARS]
     topics = list(brief.brand.topics) if brief.brand else []
-    spare = _fit_pillars([*proposed, *topics, *mission.objectives, mission.name], brief, mission)
+    spare = _usable_pillars([*proposed, *topics, *mission.objectives, mission.name], brief, mission)
     names = proposed if len(proposed) >= LEAST_PILLARS else spare[:LEAST_PILLARS]
     if not names:
         raise InvalidAnswer("no pillar was proposed that says something and touches nothing excluded")
@@ -132,7 +136,7 @@ async def _proposed(brief: Brief, tools: Tools) -> tuple[list[Pillar], str]:
     return _weighed(names, [wishes.get(name, usual) for name in names]), tone
 
 
-def _voice(brief: Brief) -> str:
+def _voice(brief: StrategyBrief) -> str:
     return (brief.brand.voice if brief.brand else "") or "clear and friendly"
 
 
@@ -140,24 +144,24 @@ def _weighed(names: Sequence[str], wishes: Sequence[float]) -> list[Pillar]:
     return [Pillar(name, weight, hashtag(name)) for name, weight in zip(names, shares(wishes), strict=True)]
 
 
-def _fit_pillars(names: Sequence[str], brief: Brief, mission: Mission) -> list[str]:
-    """Those that say something, each once, cleaned."""
-    found = distinct(list(names), len(names), PILLAR_CHARS)
-    return [name for name in found if says_something(name, 3) and not _unfit(name, brief, mission)]
+def _usable_pillars(names: Sequence[str], brief: StrategyBrief, mission: Mission) -> list[str]:
+    """The usable names, cleaned, each once."""
+    cleaned = distinct(list(names), len(names), PILLAR_CHARS)
+    return [name for name in cleaned if says_something(name, 3) and not _is_forbidden(name, brief, mission)]
 
 
-def _unfit(text: str, brief: Brief, mission: Mission) -> bool:
-    """Whether a text must be in no calendar: a post on it could never be published."""
+def _is_forbidden(text: str, brief: StrategyBrief, mission: Mission) -> bool:
+    """Whether the text is forbidden: a post on it could never be published."""
     return bool(forbidden(text, mission.constraints.excluded_topics, brief.brand))
 
 
 async def topics_for(
-    brief: Brief, pillars: Sequence[Pillar], needed: Counter[str], tone: str, tools: Tools
+    brief: StrategyBrief, pillars: Sequence[Pillar], needed: Counter[str], tone: str, tools: Tools
 ) -> Mapping[str, Sequence[Topic]]:
-    """Topics for each pillar, one at least; an excluded one never. ``needed``: slots by pillar.
+    """Topics for each pillar, at least one, never an excluded one. ``needed``: slots by pillar.
 
-    One AI call. What a pillar lacks is filled up from what others have too many of, from the brand's topics
-    and from the objectives.
+    One AI call. A pillar with too few topics gets the surplus of others, then the brand's topics and the
+    objectives.
     """
     mission = tools.mission
     each = min(TOPICS_PER_PILLAR, max(needed.values()), max(1, TOPICS_IN_ALL // len(pillars)))
@@ -177,46 +181,48 @@ async def topics_for(
         count=each,
     )
     answer: Topics = await tools.text.generate(prompt, topics_type(len(pillars), each))
-    found, left = _dealt(answer, pillars, each, brief, mission)
+    by_pillar, left = _dealt(answer, pillars, each, brief, mission)
     for pillar in pillars:
-        mine = found[pillar.name]
-        while left and len(mine) < min(each, needed[pillar.name]):
-            mine.append(left.popleft())
-        taken = {normalize(one.topic) for topics in found.values() for one in topics}
-        spare = [one for one in _spare(brief, mission) if normalize(one.topic) not in taken]
-        mine += spare[: max(0, min(VARIETY, needed[pillar.name]) - len(mine))]
-        if not mine:
-            mine.append(Topic(pillar.name, ""))
-    return found
+        own = by_pillar[pillar.name]
+        while left and len(own) < min(each, needed[pillar.name]):
+            own.append(left.popleft())
+        taken = {normalize(topic.topic) for topics in by_pillar.values() for topic in topics}
+        spare = [topic for topic in _spare(brief, mission) if normalize(topic.topic) not in taken]
+        own += spare[: max(0, min(VARIETY, needed[pillar.name]) - len(own))]
+        if not own:
+            own.append(Topic(pillar.name, ""))
+    return by_pillar
 
 
 def _dealt(
-    answer: Topics, pillars: Sequence[Pillar], each: int, brief: Brief, mission: Mission
+    answer: Topics, pillars: Sequence[Pillar], each: int, brief: StrategyBrief, mission: Mission
 ) -> tuple[dict[str, list[Topic]], deque[Topic]]:
-    """The usable topics by pillar, and those left over: too many for theirs, or for none that there is."""
-    found: dict[str, list[Topic]] = {pillar.name: [] for pillar in pillars}
+    """Usable topics by pillar, and the surplus: beyond a pillar's quota, or for an unknown pillar."""
+    by_pillar: dict[str, list[Topic]] = {pillar.name: [] for pillar in pillars}
     left: deque[Topic] = deque()
     taken: set[str] = set()
-    for one in answer.topics:
-        [text] = distinct([one.topic], 1, TOPIC_CHARS) or [""]
-        [angle] = distinct([one.angle], 1, ANGLE_CHARS) or [""]
+    for proposal in answer.topics:
+        [text] = distinct([proposal.topic], 1, TOPIC_CHARS) or [""]
+        [angle] = distinct([proposal.angle], 1, ANGLE_CHARS) or [""]
         topic = Topic(text, "" if normalize(angle) == normalize(text) else angle)
-        if not says_something(topic.topic, 3) or _unfit(f"{topic.topic}. {topic.angle}", brief, mission):
+        if not says_something(topic.topic, 3) or _is_forbidden(
+            f"{topic.topic}. {topic.angle}", brief, mission
+        ):
             continue
         if normalize(topic.topic) in taken:
             continue
         taken.add(normalize(topic.topic))
-        known = 1 <= one.pillar <= len(pillars)
-        mine = found[pillars[one.pillar - 1].name] if known else None
-        if mine is not None and len(mine) < each:
-            mine.append(topic)
+        known = 1 <= proposal.pillar <= len(pillars)
+        own = by_pillar[pillars[proposal.pillar - 1].name] if known else None
+        if own is not None and len(own) < each:
+            own.append(topic)
         else:
             left.append(topic)
-    return found, left
+    return by_pillar, left
 
 
-def _spare(brief: Brief, mission: Mission) -> list[Topic]:
-    """What there is to say when the model had nothing usable to say."""
-    told = [*(brief.brand.topics if brief.brand else []), *mission.objectives]
-    fit = [clip(one, TOPIC_CHARS) for one in told if says_something(one, 3)]
-    return [Topic(one, "") for one in fit if not _unfit(one, brief, mission)]
+def _spare(brief: StrategyBrief, mission: Mission) -> list[Topic]:
+    """Topics from the brand and the objectives, for when the model's are too few."""
+    texts = [*(brief.brand.topics if brief.brand else []), *mission.objectives]
+    fit = [clip(text, TOPIC_CHARS) for text in texts if says_something(text, 3)]
+    return [Topic(text, "") for text in fit if not _is_forbidden(text, brief, mission)]

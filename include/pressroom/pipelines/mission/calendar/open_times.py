@@ -1,4 +1,4 @@
-"""When posts can appear at all: the local days and times of a window."""
+"""When posts can appear: the local days and times of a window."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pressroom.domain.social import Platform
 from pressroom.pipelines.mission.calendar.local_time import clock, dates, instant
 
 _FURTHER = (0, 15, 30, 45, *(m for m in range(5, 60, 5) if m % 15), *(m for m in range(1, 60) if m % 5))
-"""Minutes after a time at which a further post can follow, when every time of the day is taken."""
+"""Minutes after a time at which another post can follow, when every time of the day is taken."""
 
 
 @dataclass(frozen=True)
-class Openings:
+class OpenTimes:
     """The times within a window.
 
     ``times``: platform → day → level of ``time`` → its instant, in UTC, for levels that lie in the window.
-    ``usual``: platform → how many times a whole day has. ``start`` and ``end`` bound the window, as ``zone``
-    does its days.
+    ``full_day``: platform → how many times a whole day has. ``start`` and ``end``: the window. ``zone``: the
+    time zone of its days.
     """
 
     times: Mapping[Platform, Mapping[date, Mapping[str, datetime]]]
-    usual: Mapping[Platform, int]
+    full_day: Mapping[Platform, int]
     start: datetime
     end: datetime
     zone: ZoneInfo
@@ -36,16 +36,16 @@ class Openings:
         return sorted({day for days in self.times.values() for day, levels in days.items() if levels})
 
     def share(self, day: date) -> float:
-        """What part of a day's times the window holds: 1 for a whole day. The average over the platforms."""
+        """The share of a day's times that lies in the window, averaged over the platforms. A whole day: 1."""
         parts = [self.share_of(platform, day) for platform in self.times]
         return sum(parts) / len(parts)
 
     def share_of(self, platform: Platform, day: date) -> float:
-        """The same for one platform."""
-        return len(self.times[platform].get(day, {})) / max(1, self.usual[platform])
+        """The share of a day's times of one platform that lies in the window."""
+        return len(self.times[platform].get(day, {})) / max(1, self.full_day[platform])
 
     def instants(self, platform: Platform, day: date, level: str) -> list[datetime]:
-        """The level's instant, then those within the hour after it, in the order of preference."""
+        """The level's instant, then the instants in the hour after it, the preferred ones first."""
         first = self.times[platform][day][level]
         return [
             moment
@@ -55,7 +55,7 @@ class Openings:
         ]
 
     @cached_property
-    def rooms(self) -> Mapping[tuple[Platform, date], int]:
+    def capacities(self) -> Mapping[tuple[Platform, date], int]:
         """How many posts a platform can take on a day."""
         return {
             (platform, day): len(
@@ -66,25 +66,25 @@ class Openings:
         }
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many posts the window can take."""
-        return sum(self.rooms.values())
+        return sum(self.capacities.values())
 
 
-def openings(
+def find_open_times(
     start: datetime,
     end: datetime,
     zone: ZoneInfo,
     levels: Mapping[Platform, Sequence[str]],
     *,
     working_days: bool = False,
-) -> Openings:
+) -> OpenTimes:
     """The times from ``start`` until before ``end``. ``levels``: each platform's local times ("HH:MM")."""
     days = list(dates(start, end, zone, working_days=working_days)) if start < end else []
 
     def of(level: str, day: date) -> datetime | None:
         moment = instant(day, clock(level), zone)
-        # A date that a zone skipped altogether has no times.
+        # A date that a zone skipped has no times.
         return moment if start <= moment < end and moment.astimezone(zone).date() == day else None
 
     times = {
@@ -93,4 +93,4 @@ def openings(
         }
         for platform, own in levels.items()
     }
-    return Openings(times, {platform: len(own) for platform, own in levels.items()}, start, end, zone)
+    return OpenTimes(times, {platform: len(own) for platform, own in levels.items()}, start, end, zone)
