@@ -45,9 +45,10 @@ DEFINITIONS = """
 """
 
 DAGS = """# airflow dag file
-from pressroom.orchestration.dags.workflows import SHARDS, workflow_dags
+from pressroom.domain.kinds import WORKFLOW_KINDS
+from pressroom.orchestration.dags.workflows import workflow_dags
 
-for shard in range(SHARDS["site"]):
+for shard in range(WORKFLOW_KINDS["site"].dag_files):
     globals().update(workflow_dags("site", shard))
 """
 

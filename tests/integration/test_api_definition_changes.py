@@ -10,6 +10,7 @@ import pytest
 from pressroom.api.resources.definitions import merged
 from pressroom.definitions import saving
 from pressroom.domain.definitions import Site
+from pressroom.domain.kinds import WORKFLOW_KINDS
 from pressroom.store.database import Store
 from tests.support.control_world import Control
 from tests.support.definition_bodies import BRAND, FLOW, KINDS, SITE, make, problems
@@ -107,7 +108,7 @@ async def test_two_patches_at_once_are_both_kept(control: Control) -> None:
 async def test_a_change_made_of_something_older_is_not_stored(control: Control, store: Store) -> None:
     made = await make(control, "/sites", SITE)
     with store.transaction(control.world.account_id) as tx:
-        before = saving.stored(tx, "site", id=made["id"])
+        before = saving.stored(tx, WORKFLOW_KINDS["site"], id=made["id"])
     assert before
     await control("PATCH", f"/sites/{made['id']}", json={"name": "Other"}, expect=200)
     site = Site.model_validate({**before.data, "language": "de"})

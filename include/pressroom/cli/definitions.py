@@ -20,25 +20,17 @@ from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Account, BrandContext, Site, dump
 from pressroom.domain.errors import ConfigurationError, DefinitionError, PermanentError, TransientError
 from pressroom.domain.flows import Flow
-from pressroom.domain.kinds import AnyDefinition
+from pressroom.domain.kinds import KINDS, AnyDefinition
 from pressroom.domain.missions import Mission
 from pressroom.domain.text import did_you_mean
 from pressroom.store import workflows as reading
 from pressroom.store.migrate import migrate as run_migrations
 
 KIND_NAMES = {
-    "account": "Account",
-    "accounts": "Account",
-    "brand": "BrandContext",
-    "brands": "BrandContext",
-    "brandcontext": "BrandContext",
-    "brandcontexts": "BrandContext",
-    "site": "Site",
-    "sites": "Site",
-    "mission": "Mission",
-    "missions": "Mission",
-    "flow": "Flow",
-    "flows": "Flow",
+    f"{spelling}{ending}": name
+    for name, kind in KINDS.items()
+    for spelling in (kind.word, name.lower())
+    for ending in ("", "s")
 }
 BAD_ROWS_SHOWN = 20
 

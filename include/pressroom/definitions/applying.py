@@ -8,15 +8,13 @@ from enum import StrEnum
 from typing import Any
 
 from pressroom.definitions.loading import Located
-from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
+from pressroom.domain.definitions import Account, BrandContext, Definition, dump
 from pressroom.domain.errors import DefinitionError
-from pressroom.domain.flows import Flow
-from pressroom.domain.kinds import AnyDefinition, Workflow
-from pressroom.domain.missions import Mission
+from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
 from pressroom.domain.text import did_you_mean, to_json
 from pressroom.engine.money import ledger
 from pressroom.store.database import Store, Tx
-from pressroom.store.workflows import KINDS, all_accounts, all_brands, all_workflows
+from pressroom.store.workflows import all_accounts, all_brands, all_workflows
 
 OPENING = "opening"
 
@@ -91,7 +89,9 @@ def read_current(tx: Tx) -> Current:
         account_ids={row.account.slug: row.account_id for row in accounts},
         brands={(brand.account, brand.slug): brand for brand in all_brands(tx)},
         workflows={
-            (kind, row.workflow.slug): row.workflow for kind in KINDS for row in all_workflows(tx, kind)
+            (kind, row.workflow.slug): row.workflow
+            for kind in WORKFLOW_KINDS
+            for row in all_workflows(tx, kind)
         },
         live=frozenset((row["kind"], row["slug"]) for row in tx.rows("live_workflows")),
     )
@@ -103,8 +103,8 @@ def plan(found: Sequence[Located], current: Current, *, prune: bool = False) -> 
     if problems:
         raise DefinitionError(problems)
     changes: list[Change] = []
-    for kind in (Account, BrandContext, Site, Mission, Flow):
-        changes += [_change(each.definition, current) for each in found if isinstance(each.definition, kind)]
+    for kind in KINDS:
+        changes += [_change(each.definition, current) for each in found if each.definition.kind == kind]
     if prune:
         changes += _prune(found, current)
     return changes
@@ -138,11 +138,11 @@ def _wrong_references(located: Located, found: Sequence[Located], current: Curre
 
 
 def _key(workflow: Workflow) -> tuple[str, str]:
-    return workflow.kind.lower(), workflow.slug
+    return word_of(workflow), workflow.slug
 
 
 def _taken(workflow: Workflow) -> str:
-    return f"the {workflow.kind.lower()} {workflow.slug!r} belongs to another account: choose another slug"
+    return f"the {word_of(workflow)} {workflow.slug!r} belongs to another account: choose another slug"
 
 
 def _brands(found: Sequence[Located]) -> list[BrandContext]:
@@ -184,15 +184,14 @@ def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
     declared_brands = {(brand.account, brand.slug) for brand in _brands(found)}
     for key, workflow in current.workflows.items():
         if workflow.account in mine and key not in declared and workflow.status == "active":
-            action, status = (
-                (Action.PAUSE, "paused") if isinstance(workflow, Mission) else (Action.DISABLE, "disabled")
-            )
+            status = KINDS[workflow.kind].retired
+            action = Action.PAUSE if status == "paused" else Action.DISABLE
             note = "its live run goes on to its end" if key in current.live else ""
             diff = ('- status: "active"', f'+ status: "{status}"')
             yield Change(action, workflow.kind, workflow.slug, workflow.account, diff, note)
     # A pruned workflow stays as a row, and so does what it refers to.
     users = {
-        (workflow.account, workflow.brand): f"{workflow.kind.lower()} {workflow.slug}"
+        (workflow.account, workflow.brand): f"{word_of(workflow)} {workflow.slug}"
         for workflow in {**current.workflows, **declared}.values()
         if workflow.brand
     }
@@ -238,16 +237,12 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> No
             account_ids[change.slug] = _write_account(tx, change.definition)
             continue
         own = tx.for_account(account_ids[change.account])
-        if isinstance(change.definition, BrandContext):
-            own.run("save_brand", slug=change.slug, definition=to_json(dump(change.definition)))
-        elif change.definition is not None:
-            write_workflow(own, change.definition)
-        elif change.action is Action.DISABLE:
-            own.run(f"disable_{change.kind.lower()}", slug=change.slug)
-        elif change.action is Action.PAUSE:
-            own.run("pause_mission", slug=change.slug)
-        else:
+        if change.definition is not None:
+            write(own, change.definition)
+        elif change.action is Action.DELETE:
             own.run("delete_brand", slug=change.slug)
+        else:
+            own.run(KINDS[change.kind].retire, slug=change.slug)
 
 
 def _write_account(tx: Tx, account: Account) -> int:
@@ -265,21 +260,22 @@ def _write_account(tx: Tx, account: Account) -> int:
     return account_id
 
 
-def write_workflow(own: Tx, workflow: Workflow) -> None:
-    """Store a site, mission or flow, in a transaction of its account. Raises SlugTaken."""
+def write(own: Tx, definition: BrandContext | Workflow) -> None:
+    """Store a brand context, site, mission or flow, in a transaction of its account. Raises SlugTaken."""
+    if isinstance(definition, BrandContext):
+        own.run("save_brand", slug=definition.slug, definition=to_json(dump(definition)))
+        return
+    workflow = definition
     kind, slug = _key(workflow)
     workflow_id = own.value("save_workflow", kind=kind, slug=slug)
     if workflow_id is None:
         raise SlugTaken([f"{workflow.kind} {slug}: slug: {_taken(workflow)}"])
     data = dump(workflow)
-    facts = {"slug": slug, "status": workflow.status, "brand": workflow.brand}
-    if isinstance(workflow, Mission):
-        own.run("save_mission", mission=workflow_id, definition=to_json(data), **facts)
-        return
-    if isinstance(workflow, Flow):
-        own.run("save_flow", flow=workflow_id, definition=to_json(data), **facts)
-        return
-    automation = data.pop("automation")
-    own.run("save_site", site=workflow_id, definition=to_json(data), **facts)
-    automation["batch_sizes"] = to_json(automation["batch_sizes"])
-    own.run("save_automation", site=workflow_id, **automation)
+    automation = data.pop("automation", None)  # a site's has a table of its own
+    own.run(
+        WORKFLOW_KINDS[kind].save, workflow=workflow_id, slug=slug, status=workflow.status,
+        brand=workflow.brand, definition=to_json(data),
+    )  # fmt: skip
+    if automation is not None:
+        automation["batch_sizes"] = to_json(automation["batch_sizes"])
+        own.run("save_automation", site=workflow_id, **automation)

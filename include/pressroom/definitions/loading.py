@@ -112,12 +112,11 @@ def _definition(node: yaml.Node, file: str) -> Located:
     if "kind" not in data:
         raise nodes.NodeError(nodes.line(node), f"kind: is missing. Valid: {', '.join(sorted(KINDS))}")
     kind = data["kind"]
-    model = KINDS.get(kind) if isinstance(kind, str) else None
-    if model is None:
+    if not isinstance(kind, str) or kind not in KINDS:
         where = nodes.line(nodes.find(node, ["kind"]))
         raise nodes.NodeError(where, f"kind: {kind!r} is not known{did_you_mean(kind, KINDS)}")
     name = f"{kind} {data.get('slug', '?')}"
-    definition, wrong = checking.check(model, data)
+    definition, wrong = checking.check(KINDS[kind].model, data)
     if definition is None:
         raise DefinitionError([f"{file}:{_located(node, data, name, one)}" for one in wrong])
     lines = {key.value: nodes.line(key) for key, _ in node.value}

@@ -75,7 +75,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked = json.load(sys.stdin)
-    _, wrong = check(KINDS[asked["kind"]], asked["definition"], most=asked["most"])
+    _, wrong = check(KINDS[asked["kind"]].model, asked["definition"], most=asked["most"])
     json.dump([[list(one.path), one.what, one.line] for one in wrong], sys.stdout)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pressroom.domain.definitions import Site
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
 from pressroom.pipelines.flow.pipeline import flow_pipeline
 from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.site import SITE
 from pressroom.pipelines.site.publish import SITE_PUBLISH
 from pressroom.pipelines.stage import Pipeline
-
-PIPELINES = {pipeline.name: pipeline for pipeline in (SITE, MISSION)}
-
 
 PUBLISH = "publish"
 """The part of a site that brings approved articles to its targets."""
@@ -37,9 +35,13 @@ def pipeline_of(workflow: Workflow, part: str = "") -> Pipeline:
     """The pipeline of a part of a workflow. A flow's is made of its own steps. Raises KeyError."""
     if part:
         return {("Site", PUBLISH): SITE_PUBLISH}[workflow.kind, part]
-    if isinstance(workflow, Flow):
-        return flow_pipeline(workflow)
-    return PIPELINES[workflow.kind.lower()]
+    match workflow:
+        case Site():
+            return SITE
+        case Mission():
+            return MISSION
+        case Flow():
+            return flow_pipeline(workflow)
 
 
 def task_of(pipeline: Pipeline, name: str) -> str:

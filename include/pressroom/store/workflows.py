@@ -9,19 +9,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.definitions import Account, Automation, BrandContext, Site
+from pressroom.domain.definitions import Account, Automation, BrandContext
 from pressroom.domain.errors import DefinitionError, PermanentError
-from pressroom.domain.flows import Flow
-from pressroom.domain.kinds import Workflow
-from pressroom.domain.missions import Mission
+from pressroom.domain.kinds import WORKFLOW_KINDS, Workflow, word_of
 from pressroom.domain.run import Run
 from pressroom.domain.text import did_you_mean
 from pressroom.store.database import Tx
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
-KINDS: dict[str, type[Workflow]] = {"site": Site, "mission": Mission, "flow": Flow}
-"""The kinds of workflow, as they begin the names of their DAGs."""
 
 Shard = tuple[int, int]
 """(number, of how many): a part of the workflows of a kind, the same ones for ever."""
@@ -41,7 +37,7 @@ class WorkflowRow:
     @property
     def name(self) -> str:
         """How people name it: ``site/acme-blog``."""
-        return f"{self.workflow.kind.lower()}/{self.workflow.slug}"
+        return f"{word_of(self.workflow)}/{self.workflow.slug}"
 
     def run(self, run_id: int = 0, params: dict[str, Any] | None = None) -> Run:
         """A run of it. Without an id: one that is not opened, for estimates."""
@@ -63,7 +59,7 @@ def split_dag_id(dag_id: str) -> tuple[str, str] | None:
     """(kind, slug) of a workflow's DAG, also of that of one of its parts; None for any other DAG."""
     kind, separator, rest = dag_id.partition("__")
     # A slug holds no underscore, so what follows one names a part.
-    return (kind, rest.partition("__")[0]) if separator and kind in KINDS else None
+    return (kind, rest.partition("__")[0]) if separator and kind in WORKFLOW_KINDS else None
 
 
 def active_workflows(
@@ -82,16 +78,14 @@ def active_workflows(
             return []
         slug = named[1]
     number, of = shard or (None, None)
-    rows = tx.rows(f"read_{kind}s", slug=slug, active_only=True, shard=number, shards=of)
-    return _workflows(rows, kind, strict=False)
+    return _workflows(tx, kind, strict=False, slug=slug, active_only=True, shard=number, shards=of)
 
 
 def all_workflows(tx: Tx, kind: str, slug: str | None = None) -> list[WorkflowRow]:
     """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction. Raises
     DefinitionError.
     """
-    rows = tx.rows(f"read_{kind}s", slug=slug, active_only=False, shard=None, shards=None)
-    return _workflows(rows, kind, strict=True)
+    return _workflows(tx, kind, strict=True, slug=slug, active_only=False, shard=None, shards=None)
 
 
 def workflow(tx: Tx, name: str) -> WorkflowRow:
@@ -100,18 +94,18 @@ def workflow(tx: Tx, name: str) -> WorkflowRow:
     Raises PermanentError, naming the nearest.
     """
     kind, _, slug = name.rpartition("/")
-    if kind and kind not in KINDS:
-        raise PermanentError(f"{kind!r} is no kind of workflow{did_you_mean(kind, KINDS)}")
-    found = [row for one in ([kind] if kind else KINDS) for row in all_workflows(tx, one, slug)]
-    if len(found) > 1:
-        names = " and ".join(f"{row.workflow.kind.lower()}/{slug}" for row in found)
-        raise PermanentError(f"{slug!r} is the name of {names}: say which")
-    if not found:
+    if kind and kind not in WORKFLOW_KINDS:
+        raise PermanentError(f"{kind!r} is not a kind of workflow{did_you_mean(kind, WORKFLOW_KINDS)}")
+    kinds = [kind] if kind else WORKFLOW_KINDS
+    rows = [row for kind_of_row in kinds for row in all_workflows(tx, kind_of_row, slug)]
+    if len(rows) > 1:
+        raise PermanentError(f"{slug!r} is the name of {' and '.join(row.name for row in rows)}: say which")
+    if not rows:
         known = {row["slug"] for row in tx.rows("workflow_slugs") if row["kind"] == (kind or row["kind"])}
         raise PermanentError(
             f"there is no {kind or 'site, mission or flow'} {slug!r}{did_you_mean(slug, known)}"
         )
-    return found[0]
+    return rows[0]
 
 
 def all_accounts(tx: Tx) -> list[AccountRow]:
@@ -124,10 +118,10 @@ def all_accounts(tx: Tx) -> list[AccountRow]:
 
 def account_by_slug(tx: Tx, slug: str) -> AccountRow:
     """One account. A SYSTEM transaction. Raises PermanentError, naming the nearest."""
-    found = {row.account.slug: row for row in all_accounts(tx)}
-    if slug not in found:
-        raise PermanentError(f"there is no account {slug!r}{did_you_mean(slug, found)}")
-    return found[slug]
+    accounts = {row.account.slug: row for row in all_accounts(tx)}
+    if slug not in accounts:
+        raise PermanentError(f"there is no account {slug!r}{did_you_mean(slug, accounts)}")
+    return accounts[slug]
 
 
 def all_brands(tx: Tx) -> list[BrandContext]:
@@ -135,24 +129,25 @@ def all_brands(tx: Tx) -> list[BrandContext]:
     return [parse(BrandContext, row["definition"], row["slug"]) for row in tx.rows("read_brands")]
 
 
-def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[WorkflowRow]:
+def _workflows(tx: Tx, word: str, *, strict: bool, **which: Any) -> list[WorkflowRow]:
     # Parsed once each: a thousand sites of one account would otherwise parse it a thousand times.
     accounts: dict[int, Account] = {}
     brands: dict[int, BrandContext] = {}
-    found = []
-    for row in rows:
+    kind = WORKFLOW_KINDS[word]
+    workflows = []
+    for row in tx.rows(kind.read, **which):
         try:
             account_id, brand_id = row["account_id"], row["brand_id"]
             if account_id not in accounts:
                 accounts[account_id] = parse(Account, row["account"], row["account_slug"])
             if brand_id is not None and brand_id not in brands:
                 brands[brand_id] = parse(BrandContext, row["brand"], str(brand_id))
-            found.append(
+            workflows.append(
                 WorkflowRow(
                     account_id,
                     row["workflow_id"],
                     accounts[account_id],
-                    parse(KINDS[kind], whole(row), row["slug"]),
+                    parse(kind.model, whole(row), row["slug"]),
                     None if brand_id is None else brands[brand_id],
                     row.get("completed_why"),
                 )
@@ -160,20 +155,20 @@ def _workflows(rows: list[dict[str, Any]], kind: str, *, strict: bool) -> list[W
         except DefinitionError as error:
             if strict:
                 raise
-            logger.error("%s %s is left out: %s", kind, row["slug"], error)  # noqa: TRY400  # it says it all
-    return found
+            logger.error("%s %s is left out: %s", word, row["slug"], error)  # noqa: TRY400  # it says it all
+    return workflows
 
 
 def whole(row: Mapping[str, Any]) -> dict[str, Any]:
     """A definition as stored, with what has columns of its own."""
-    found: dict[str, Any] = dict(row["definition"])
+    data: dict[str, Any] = dict(row["definition"])
     if row.get("status") is not None:
-        found["status"] = row["status"]
+        data["status"] = row["status"]
     automation = row.get("automation")  # the row of a site's automation_configs
     if automation is not None:
         columns = {**automation, "time": automation["scheduled_time"]}
-        found["automation"] = {name: columns[name] for name in Automation.model_fields}
-    return found
+        data["automation"] = {name: columns[name] for name in Automation.model_fields}
+    return data
 
 
 def parse(model: type[M], data: Mapping[str, Any], slug: str) -> M:

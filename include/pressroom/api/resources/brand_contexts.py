@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from pressroom.api.kit.access import ACCOUNT, BRAND, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem
-from pressroom.api.resources.definitions import Documented, Kind, MergePatch
+from pressroom.api.resources.definitions import Documented, MergePatch, Resource
 from pressroom.definitions import saving
 from pressroom.definitions.saving import Stored
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import BrandContext, Role
+from pressroom.domain.kinds import KINDS
 from pressroom.domain.public_ids import public_id
 
 router = APIRouter(prefix="/brand-contexts", tags=["brand contexts"])
@@ -47,7 +48,7 @@ def _view(there: Stored, brand: BrandContext) -> BrandView:
     )  # fmt: skip
 
 
-BRANDS = Kind(BrandContext, "/brand-contexts", public_ids.BRAND, _view)
+BRANDS = Resource(KINDS["BrandContext"], "/brand-contexts", public_ids.BRAND, _view)
 
 
 @router.get("")

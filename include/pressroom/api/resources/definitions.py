@@ -28,6 +28,7 @@ from pressroom.definitions.trial import check_bounded
 from pressroom.domain.definitions import BrandContext, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
+from pressroom.domain.kinds import Kind
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import public_id
 from pressroom.domain.text import shorten
@@ -84,28 +85,23 @@ MergePatch = Annotated[
 
 
 @dataclass(frozen=True)
-class Kind(Generic[D, V]):
-    """A kind of definition as its routes need it. ``show``: a row and its definition as an answer."""
+class Resource(Generic[D, V]):
+    """A kind of definition and its routes. ``show``: a row and its definition as an answer."""
 
-    model: type[D]
+    kind: Kind[D]
     path: str
     prefix: str | None
     show: Callable[[Stored, D], V]
 
-    @property
-    def name(self) -> str:
-        """As statements and the audit log have it."""
-        return saving.NAMES[self.model.model_fields["kind"].default]
-
-    def view(self, there: Stored, note: str | None = None) -> V:
-        """The answer for one. Raises DefinitionError for one that this version does not understand."""
-        shown = self.show(there, parse(self.model, there.data, there.slug))
+    def view(self, stored: Stored, note: str | None = None) -> V:
+        """The answer for a row. Raises DefinitionError when this version does not understand it."""
+        shown = self.show(stored, parse(self.kind.model, stored.data, stored.slug))
         return shown if note is None else shown.model_copy(update={"note": note})
 
     def page(self, scope: Scope, paging: Paging, status: str | None = None) -> Page[V]:
         """The account's definitions, latest first. One that cannot be read is left out, as the log says."""
         with scope.transaction() as tx:
-            rows = saving.listed(tx, self.name, status=status, before=paging.before, limit=paging.fetch)
+            rows = saving.listed(tx, self.kind, status=status, before=paging.before, limit=paging.fetch)
         found = paging.page(rows, self._readable, lambda row: [row.id])
         return Page(items=[one for one in found.items if one is not None], next_cursor=found.next_cursor)
 
@@ -116,19 +112,19 @@ class Kind(Generic[D, V]):
     def there(self, scope: Scope) -> Stored:
         """Its row."""
         with scope.transaction() as tx:
-            found = saving.stored(tx, self.name, id=scope.id)
+            found = saving.stored(tx, self.kind, id=scope.id)
         if found is None:
-            raise not_found(self.name)
+            raise not_found(self.kind.word)
         return found
 
     def create(self, scope: Scope, request: Request, response: Response, body: Mapping[str, Any]) -> V:
         """Store a new one, and answer with where it is."""
-        named = {"kind": self.model.model_fields["kind"].default, "account": scope.account}
+        named = {"kind": self.kind.model.model_fields["kind"].default, "account": scope.account}
         definition = self.checked(scope, {**named, **body})
         try:
             with scope.transaction() as tx:
                 made = saving.create(tx, definition)
-                scope.note(tx, f"{self.name}.create", f"{self.name}:{made.id}", slug=made.slug)
+                scope.note(tx, f"{self.kind.word}.create", f"{self.kind.word}:{made.id}", slug=made.slug)
         except SlugTaken as taken:
             detail = str(taken)
             raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
@@ -182,7 +178,12 @@ class Kind(Generic[D, V]):
                 with scope.transaction() as tx:
                     found, keys = saving.update(tx, definition, there.data)
                     if keys:
-                        scope.note(tx, f"{self.name}.{action}", f"{self.name}:{scope.id}", changed=list(keys))
+                        scope.note(
+                            tx,
+                            f"{self.kind.word}.{action}",
+                            f"{self.kind.word}:{scope.id}",
+                            changed=list(keys),
+                        )
                     if also is None:
                         return found
                     also(tx, there)
@@ -206,7 +207,7 @@ class Kind(Generic[D, V]):
             wrong.append(Wrong(("account",), f"must be {scope.account!r}: the account that the call is for"))
         definition = None
         if not wrong:
-            definition, wrong = check_bounded(self.model, data, most=MOST_PROBLEMS)
+            definition, wrong = check_bounded(self.kind.model, data, most=MOST_PROBLEMS)
         if definition is None:
             raise problem(wrong)
         return definition
@@ -215,7 +216,7 @@ class Kind(Generic[D, V]):
         try:
             return self.view(there)
         except DefinitionError as error:
-            logger.error("%s %s is left out: %s", self.name, there.slug, error)  # noqa: TRY400  # it says it all
+            logger.error("%s %s is left out: %s", self.kind.word, there.slug, error)  # noqa: TRY400  # it says it all
             return None
 
 

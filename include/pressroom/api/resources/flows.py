@@ -8,11 +8,12 @@ from fastapi import APIRouter, Body, Request, Response
 
 from pressroom.api.kit.access import ACCOUNT, FLOW, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
-from pressroom.api.resources.definitions import DefinitionView, Documented, Kind, MergePatch
+from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
 from pressroom.definitions.saving import Stored
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.flows import Flow
+from pressroom.domain.kinds import KINDS
 from pressroom.domain.public_ids import public_id
 
 router = APIRouter(prefix="/flows", tags=["flows"])
@@ -53,7 +54,7 @@ def _view(there: Stored, flow: Flow) -> FlowView:
     )  # fmt: skip
 
 
-FLOWS = Kind(Flow, "/flows", public_ids.FLOW, _view)
+FLOWS = Resource(KINDS["Flow"], "/flows", public_ids.FLOW, _view)
 
 
 @router.get("")

@@ -13,10 +13,11 @@ from pressroom.api.kit.access import ACCOUNT, MISSION, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem
 from pressroom.api.kit.views import Amount
-from pressroom.api.resources.definitions import DefinitionView, Documented, Kind, MergePatch
+from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
 from pressroom.definitions.saving import Stored
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
+from pressroom.domain.kinds import KINDS
 from pressroom.domain.missions import Mission, MissionStatus
 from pressroom.domain.public_ids import public_id
 from pressroom.store.database import Tx
@@ -64,7 +65,7 @@ def _view(there: Stored, mission: Mission) -> MissionView:
     )  # fmt: skip
 
 
-MISSIONS = Kind(Mission, "/missions", public_ids.MISSION, _view)
+MISSIONS = Resource(KINDS["Mission"], "/missions", public_ids.MISSION, _view)
 
 
 @router.get("")

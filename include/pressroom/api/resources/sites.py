@@ -8,9 +8,10 @@ from fastapi import APIRouter, Body, Request, Response
 
 from pressroom.api.kit.access import ACCOUNT, SITE, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
-from pressroom.api.resources.definitions import DefinitionView, Documented, Kind, MergePatch
+from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
 from pressroom.definitions.saving import Stored
 from pressroom.domain.definitions import Role, Site
+from pressroom.domain.kinds import KINDS
 
 router = APIRouter(prefix="/sites", tags=["sites"])
 
@@ -38,7 +39,7 @@ def _view(there: Stored, site: Site) -> SiteView:
     )  # fmt: skip
 
 
-SITES = Kind(Site, "/sites", None, _view)
+SITES = Resource(KINDS["Site"], "/sites", None, _view)
 
 
 @router.get("")

@@ -12,8 +12,9 @@ from typing import Any
 
 from pressroom.domain.definitions import Account, BrandContext, dump
 from pressroom.domain.errors import TransientError
+from pressroom.domain.kinds import KINDS
 from pressroom.store.database import Store
-from pressroom.store.workflows import KINDS, Shard, WorkflowRow, active_workflows, split_dag_id
+from pressroom.store.workflows import Shard, WorkflowRow, active_workflows, split_dag_id
 
 logger = logging.getLogger(__name__)
 VERSION = 2
@@ -103,7 +104,7 @@ def _row(entry: dict[str, Any]) -> WorkflowRow:
         int(entry["account_id"]),
         int(entry["workflow_id"]),
         Account.model_validate(entry["account"]),
-        KINDS[entry["workflow"]["kind"].lower()].model_validate(entry["workflow"]),
+        KINDS[entry["workflow"]["kind"]].model.model_validate(entry["workflow"]),
         None if brand is None else BrandContext.model_validate(brand),
         entry["over"],
     )

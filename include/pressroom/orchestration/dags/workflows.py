@@ -7,16 +7,12 @@ from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
 
+from pressroom.domain.kinds import WORKFLOW_KINDS
 from pressroom.orchestration.dags.build import build_dag
 from pressroom.orchestration.dags.snapshot import read_or_snapshot
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import dag_id_of, parts_of, pipeline_of
 from pressroom.store.workflows import split_dag_id
-
-SHARDS = {"site": 8, "mission": 1, "flow": 1}
-"""How many dag files the workflows of a kind are dealt out over. Some 500 definitions a file is what Airflow
-parses in good time, so this serves about 4,000 sites, 500 missions and 500 flows. To raise it, add dag files
-that pass the further numbers; each costs the dag processor a third of a second of CPU at every look."""
 
 READ_SECONDS = 3.0
 
@@ -36,7 +32,7 @@ def workflow_dags(kind: str, shard: int) -> dict[str, DAG]:
         kind,
         home / "pressroom-snapshots" / f"{kind}s-{shard}.json",
         dag_id=only,
-        shard=(shard, SHARDS[kind]),
+        shard=(shard, WORKFLOW_KINDS[kind].dag_files),
         timeout=READ_SECONDS,
     )
     return {

@@ -40,7 +40,7 @@ RETURNING id
 -- Inserts or updates a site.
 INSERT INTO sites (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
-    %(site)s, %(account)s, %(slug)s, %(status)s,
+    %(workflow)s, %(account)s, %(slug)s, %(status)s,
     (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
     %(definition)s::jsonb)
 ON CONFLICT (id) DO UPDATE
@@ -52,7 +52,7 @@ WHERE sites.account_id = %(account)s
 -- Inserts or updates a flow.
 INSERT INTO flows (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
-    %(flow)s, %(account)s, %(slug)s, %(status)s,
+    %(workflow)s, %(account)s, %(slug)s, %(status)s,
     (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
     %(definition)s::jsonb)
 ON CONFLICT (id) DO UPDATE
@@ -70,7 +70,7 @@ WHERE account_id = %(account)s AND slug = %(slug)s
 -- Inserts or updates a mission. An update reopens a completed mission; its next run decides again whether it is over.
 INSERT INTO missions (id, account_id, slug, status, brand_context_id, definition)
 VALUES (
-    %(mission)s, %(account)s, %(slug)s, %(status)s,
+    %(workflow)s, %(account)s, %(slug)s, %(status)s,
     (SELECT id FROM brand_contexts WHERE account_id = %(account)s AND slug = %(brand)s),
     %(definition)s::jsonb)
 ON CONFLICT (id) DO UPDATE
