@@ -162,7 +162,7 @@ def test_a_slug_of_another_account_is_refused(files: Files, store: Store) -> Non
 def test_a_failure_half_way_leaves_nothing(
     files: Files, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pressroom.definitions.applying.write_workflow", lambda *_: 1 / 0)
+    monkeypatch.setattr("pressroom.definitions.applying.write", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         files.apply(ACCOUNT, BRAND, SITE)
     with store.transaction() as tx:

@@ -79,20 +79,28 @@ def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -
 
 
 class FakeAirflow:
-    """Answers as Airflow's REST API does."""
+    """Answers as Airflow's REST API does. ``runs``: DAG run id → conf; ``ends``: called for each look at a
+    run; ``status``: of the answer to a trigger.
+    """
 
     def __init__(self) -> None:
-        self.triggered: list[object] = []
+        self.runs: dict[str, object] = {}
+        self.ends: Callable[[str], None] = lambda run: None
         self.state = "success"
+        self.status = 200
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path == "/auth/token":
             return httpx.Response(201, json={"access_token": "t"})
         if request.method == "POST" and path == "/api/v2/dags/site__garden/dagRuns":
-            self.triggered.append(json.loads(request.content)["conf"])
-            return httpx.Response(200, json={"dag_run_id": "manual__2"})
-        if path.endswith("/dagRuns/manual__2"):
+            body = json.loads(request.content)
+            if self.status != 200:
+                return httpx.Response(self.status, json={"detail": "no room"})
+            self.runs[body["dag_run_id"]] = body["conf"]
+            return httpx.Response(200, json={"dag_run_id": body["dag_run_id"]})
+        if "/dagRuns/" in path:
+            self.ends(path.rpartition("/")[2])
             return httpx.Response(200, json={"state": self.state})
         if path == "/api/v2/dags/site__garden":
             return httpx.Response(200, json={})
@@ -190,20 +198,66 @@ def test_credits(garden: Invoke) -> None:
     assert "Did you mean 'acme'" in garden("credits", "acmee", code=1).stderr
 
 
-def test_run_triggers_and_waits(garden: Invoke, airflow: FakeAirflow) -> None:
-    assert garden("run", "garden", "--articles", 3).output == "started site__garden manual__2\n"
-    assert garden("run", "garden", "--wait").output.endswith("garden: success\n")
-    assert airflow.triggered == [{"articles": 3}, {}]
-    airflow.state = "failed"
+def test_run_is_on_record_and_holds_the_lock_before_airflow_gets_it(
+    garden: Invoke, airflow: FakeAirflow
+) -> None:
+    started = garden("run", "garden", "--articles", 3).output
+    assert airflow.runs == {started.split()[-1]: {"articles": 3}}
+    assert started == f"started site__garden {started.split()[-1]}\n"
+    assert garden("history", "garden").output.splitlines()[1].split()[:3] == ["1", "running", "manual"]
+    assert "started by ann at 20" in garden("run", "garden", code=1).stderr
+    assert len(airflow.runs) == 1
+
+
+def test_run_waits_for_the_end(
+    garden: Invoke, airflow: FakeAirflow, database: psycopg.Connection[tuple[int]]
+) -> None:
+    def end(run: str) -> None:
+        database.execute("UPDATE runs SET status = %s WHERE dag_run_id = %s", (status, run))
+
+    airflow.ends, status = end, "completed"
+    assert garden("run", "garden", "--wait").output.endswith("garden: completed\n")
+    airflow.state = status = "failed"
     assert garden("run", "garden", "--wait", code=1).output.endswith("garden: failed\n")
+
+
+def test_a_run_that_airflow_refuses_is_over_and_says_why(garden: Invoke, airflow: FakeAirflow) -> None:
+    airflow.status = 400
+    assert "400: no room" in garden("run", "garden", code=1).stderr
+    history = garden("history", "garden").output
+    assert history.splitlines()[1].split()[:3] == ["1", "failed", "manual"]
+    assert "Airflow did not take it: " in history
+    airflow.status = 200
+    garden("run", "garden")  # the lock is free again
+
+
+def test_run_is_refused_without_the_credits(
+    garden: Invoke, airflow: FakeAirflow, database: psycopg.Connection[tuple[int]], tmp_path: Path
+) -> None:
+    (tmp_path / "k.csv").write_text("keyword\n" + "\n".join(f"keyword {number}" for number in range(10)))
+    garden("import", "keywords", "garden", tmp_path / "k.csv")
+    database.execute("UPDATE accounts SET balance = 0.01")
+    assert "credits (1.2 × the estimate of" in garden("run", "garden", code=1).stderr
+    assert airflow.runs == {}
+    assert garden("history", "garden").output.splitlines()[1:] == []
+
+
+def test_run_is_refused_while_the_site_is_disabled(garden: Invoke, airflow: FakeAirflow, files: Path) -> None:
+    text = "kind: Site\naccount: acme\nslug: shut\nname: Shut\nstatus: disabled\n"
+    (files / "c.yaml").write_text(text)
+    garden("apply", "-f", files)
+    what = "the site shut is disabled: set status: active and apply it, or activate it over the API"
+    assert garden("run", "shut", code=1).stderr == f"error: {what}\n"
+    assert airflow.runs == {}
 
 
 def test_run_is_refused_while_one_is_live(
     garden: Invoke, airflow: FakeAirflow, database: psycopg.Connection[tuple[int]]
 ) -> None:
     add_run(database)
-    assert "error: run 1 of garden is running, started by ann" in garden("run", "garden", code=1).stderr
-    assert airflow.triggered == []
+    said = garden("run", "garden", code=1).stderr
+    assert said.startswith("error: run 1 (manual__1) of this workflow is running, started by ann at ")
+    assert airflow.runs == {}
 
 
 def test_run_without_airflow_says_how_to_name_it(garden: Invoke) -> None:

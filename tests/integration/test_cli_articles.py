@@ -48,8 +48,8 @@ class FakeAirflow:
             self.events.append(json.loads(request.content))
             return httpx.Response(200, json={})
         if path == "/api/v2/dags/site__garden__publish/dagRuns":
-            self.triggered.append(path)
-            return httpx.Response(200, json={"dag_run_id": "manual__7"})
+            self.triggered.append(json.loads(request.content)["dag_run_id"])
+            return httpx.Response(200, json={"dag_run_id": self.triggered[-1]})
         if path == "/api/v2/dags/site__garden__publish":
             return httpx.Response(200, json={})
         return httpx.Response(404, json={"detail": "no"})
@@ -142,8 +142,9 @@ def test_editing_voids_the_approval(invoke: Invoke, ids: list[int], tmp_path: Pa
 
 
 def test_publish_starts_the_sites_second_dag(invoke: Invoke, airflow: FakeAirflow) -> None:
-    assert invoke("publish", "garden").output == "started site__garden__publish manual__7\n"
-    assert airflow.triggered == ["/api/v2/dags/site__garden__publish/dagRuns"]
+    output = invoke("publish", "garden").output
+    [run] = airflow.triggered
+    assert output == f"started site__garden__publish {run}\n"
     assert "shed has no targets" in invoke("publish", "shed", code=1).output
 
 

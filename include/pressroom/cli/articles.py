@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pressroom import settings
-from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import await_dag, open_site, read_file, show
-from pressroom.domain.errors import PermanentError, PressroomError, WorkflowOver
+from pressroom.cli.common import open_airflow, open_tx, open_workflow, read_file, show, start
+from pressroom.domain.errors import PermanentError, PressroomError
 from pressroom.domain.text import counted
 from pressroom.store.workflows import WorkflowRow
 
@@ -36,7 +34,7 @@ def articles(
     """List articles that have gone to review, oldest first."""
     from pressroom.pipelines.site import approval
 
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(site, "site") as (tx, row):
         found = approval.articles(tx, row.workflow_id, status)
     show(
         ["article", "title", "status", "words", "content", "approved by", "published", "note"],
@@ -60,7 +58,7 @@ def approve_article(
 
     if everything == bool(article):
         raise typer.BadParameter("name articles, or --all")
-    with open_site(site) as (store, row):
+    with open_workflow(site, "site") as (store, row):
         with store.transaction(row.account_id) as tx:
             waiting = {one.id: one for one in approval.articles(tx, row.workflow_id, "review")}
             chosen = list(waiting) if everything else article or []
@@ -80,7 +78,7 @@ def reject_article(
     """Reject an article that is not out yet."""
     from pressroom.pipelines.site import approval
 
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(site, "site") as (tx, row):
         approval.reject(tx, row.workflow_id, article, reason, getpass.getuser())
     typer.echo(f"article {article} rejected")
 
@@ -97,32 +95,26 @@ def edit_article(
     if title is None and html is None:
         raise typer.BadParameter("say what is to change: --title, --html or both")
     text = None if html is None else read_file(html)
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(site, "site") as (tx, row):
         approval.edit(tx, row.workflow_id, article, by=getpass.getuser(), title=title, html=text)
     typer.echo(f"article {article} edited: it waits for review")
 
 
 def publish(site: Site) -> None:
     """Start a run that brings approved articles to the site's targets."""
-    from pressroom.pipelines.registry import PUBLISH, dag_id_of
+    from pressroom.pipelines.registry import PUBLISH
 
-    with open_site(site) as (_, row):
-        if row.workflow.status != "active":
-            raise WorkflowOver(f"{site} is {row.workflow.status}: set status: active and apply it")
+    with open_workflow(site, "site") as (store, row):
         if not row.run().site.publish.targets:
             raise PermanentError(f"{site} has no targets: name some under publish: and apply it")
-        login = settings.airflow_login()
-        dag_id = dag_id_of(row.workflow, PUBLISH)
-        with AirflowApi(login.url, login.user, login.password) as api:
-            await_dag(api, dag_id)
-            typer.echo(f"started {dag_id} {api.trigger(dag_id)}")
+        with open_airflow() as (api, user):
+            start(api, user, store, row, {}, PUBLISH)
 
 
 def _announce(row: WorkflowRow) -> None:
     """Have the asset's event start a run. Without Airflow nothing is lost: the approval is on record."""
     try:
-        login = settings.airflow_login()
-        with AirflowApi(login.url, login.user, login.password) as api:
+        with open_airflow() as (api, _):
             api.asset_event(row.run().site.approved_asset)
     except PressroomError as error:
         typer.echo(f"not published yet, the site's next run does it: {error}", err=True)

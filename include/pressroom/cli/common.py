@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typer.core import TyperGroup
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.domain.errors import DefinitionError, PermanentError, PressroomError
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow, workflow
 
 DAG_APPEARS_SECONDS = 120.0
@@ -49,45 +50,66 @@ def open_store() -> Iterator[Store]:
 
 
 @contextmanager
-def open_workflow(name: str) -> Iterator[tuple[Store, WorkflowRow]]:
-    """The store and the site or mission. Raises PermanentError when there is no such workflow."""
+def open_workflow(name: str, kind: str = "") -> Iterator[tuple[Store, WorkflowRow]]:
+    """The store and the workflow of that slug, or ``kind/slug``. ``kind``: the only kind that will do.
+
+    Raises PermanentError when there is no such workflow.
+    """
     with open_store() as store:
         with store.transaction() as tx:
-            row = workflow(tx, name)
+            row = workflow(tx, f"{kind}/{name.removeprefix(f'{kind}/')}" if kind else name)
         yield store, row
 
 
 @contextmanager
-def open_site(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
-    """The store and the site. Raises PermanentError when there is no such site."""
-    with open_workflow(f"site/{slug.removeprefix('site/')}") as opened:
-        yield opened
+def open_tx(name: str, kind: str = "") -> Iterator[tuple[Tx, WorkflowRow]]:
+    """A transaction in the workflow's account, and the workflow. Raises as ``open_workflow``."""
+    with open_workflow(name, kind) as (store, row), store.transaction(row.account_id) as tx:
+        yield tx, row
 
 
 @contextmanager
-def open_mission(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
-    """The store and the mission. Raises PermanentError when there is no such mission."""
-    with open_workflow(f"mission/{slug.removeprefix('mission/')}") as opened:
-        yield opened
+def open_airflow() -> Iterator[tuple[AirflowApi, str]]:
+    """Airflow's REST API, and the user who calls it. Raises ConfigurationError when no address is set."""
+    login = settings.airflow_login()
+    with AirflowApi(login.url, login.user, login.password) as api:
+        yield api, login.user
 
 
-@contextmanager
-def open_flow(slug: str) -> Iterator[tuple[Store, WorkflowRow]]:
-    """The store and the flow. Raises PermanentError when there is no such flow."""
-    with open_workflow(f"flow/{slug.removeprefix('flow/')}") as opened:
-        yield opened
+def start(
+    api: AirflowApi, user: str, store: Store, row: WorkflowRow, params: Mapping[str, Any], part: str = ""
+) -> str:
+    """Start a run as the control API does: on record first, then handed to Airflow. Returns the DAG run's id.
+
+    Raises RunConflict, WorkflowOver or InsufficientCredits before Airflow is asked. A run that Airflow
+    refuses stays in the history with the reason.
+    """
+    from pressroom.engine.runs import starting
+    from pressroom.pipelines.registry import dag_id_of
+
+    dag_id, dag_run_id = dag_id_of(row.workflow, part), f"cli__{uuid.uuid4().hex}"
+    with store.transaction(row.account_id) as tx:
+        run = starting.begin(tx, row, dag_run_id=dag_run_id, owner=user, params=params, part=part)
+    try:
+        await_dag(api, dag_id)
+        api.trigger(dag_id, params, dag_run_id=dag_run_id)
+    except PressroomError as error:
+        with store.transaction(row.account_id) as tx:
+            starting.abandon(tx, run, error)
+        raise
+    typer.echo(f"started {dag_id} {dag_run_id}")
+    return dag_run_id
 
 
 def await_dag(api: AirflowApi, dag_id: str) -> None:
     """Wait until Airflow has built the DAG of a workflow that was just applied. Raises PermanentError."""
+    if api.dag_exists(dag_id):
+        return
+    typer.echo(f"waiting for Airflow to build {dag_id}", err=True)
     deadline = time.monotonic() + DAG_APPEARS_SECONDS
-    told = False
     while not api.dag_exists(dag_id):
         if time.monotonic() > deadline:
             raise PermanentError(f"Airflow has no DAG {dag_id}: look for import errors in its UI")
-        if not told:
-            typer.echo(f"waiting for Airflow to build {dag_id}", err=True)
-            told = True
         time.sleep(DAG_POLL_SECONDS)
 
 

@@ -13,8 +13,7 @@ import typer
 import yaml
 
 from pressroom import settings
-from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import open_site, open_store, show
+from pressroom.cli.common import open_airflow, open_store, open_tx, show
 from pressroom.definitions import applying, loading
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Account, BrandContext, Site, dump
@@ -117,8 +116,7 @@ def _missing_connections(found: Sequence[loading.Located]) -> Iterator[str]:
     if not needed:
         return
     try:
-        login = settings.airflow_login()
-        with AirflowApi(login.url, login.user, login.password) as api:
+        with open_airflow() as (api, _):
             missing = [name for name in needed if not api.connection_exists(name)]
     except (ConfigurationError, TransientError) as error:
         yield f"note: whether the flows' connections exist was not checked: {error}"
@@ -167,7 +165,7 @@ def keywords(
         data = file.read_bytes()
     except OSError as error:
         raise DefinitionError([f"{file}: cannot be read: {error.strerror}"]) from None
-    with open_site(site) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(site, "site") as (tx, row):
         report = import_keywords(tx, row.workflow_id, data, str(file))
     typer.echo(f"{report.added} added, {report.duplicates} duplicates skipped, {len(report.bad)} bad rows")
     if report.ignored_columns:

@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pressroom import settings
-from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import open_flow, show
+from pressroom.cli.common import open_airflow, open_tx, show
 from pressroom.domain.errors import PermanentError
 from pressroom.engine import gates as engine_gates
 
@@ -36,7 +34,7 @@ def items(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="how many")] = 50,
 ) -> None:
     """List what a flow has worked on, newest first."""
-    with open_flow(flow) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(flow, "flow") as (tx, row):
         found = tx.rows("flow_item_list", flow=row.workflow_id, run=run, limit=limit)
         names = [step.name for step in row.run().flow.steps]
     show(
@@ -54,7 +52,7 @@ def items(
 
 def packets(flow: Flow, item: Annotated[int, typer.Argument(help="the item's number")]) -> None:
     """Show everything that an item has gone through."""
-    with open_flow(flow) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(flow, "flow") as (tx, row):
         if item not in {
             one["id"] for one in tx.rows("flow_item_list", flow=row.workflow_id, run=None, limit=10**9)
         }:
@@ -70,7 +68,7 @@ def gates(
     flow: Flow, everything: Annotated[bool, typer.Option("--all", help="answered ones too")] = False
 ) -> None:
     """List what waits for an answer."""
-    with open_flow(flow) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(flow, "flow") as (tx, row):
         found = engine_gates.gates(tx, row.workflow_id, open_only=not everything)
     show(
         ["gate", "item", "step", "by", "what is asked", "until", "outcome", "answered by"],
@@ -88,7 +86,7 @@ def answer(
     text: Annotated[str, typer.Option(help="another text in place of the model's")] = "",
 ) -> None:
     """Answer a gate, as its link or Airflow's page would."""
-    with open_flow(flow) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(flow, "flow") as (tx, row):
         found = {one.id: one for one in engine_gates.gates(tx, row.workflow_id)}
         if gate not in found:
             raise PermanentError(f"gate {gate} of {flow} does not wait for an answer")
@@ -97,7 +95,6 @@ def answer(
             engine_gates.answer(tx, gate, decision.value, getpass.getuser(), data)
             typer.echo(f"gate {gate}: {decision}")
             return
-    login = settings.airflow_login()
-    with AirflowApi(login.url, login.user, login.password) as api:
+    with open_airflow() as (api, _):
         api.answer(dict(found[gate].task), decision.value.capitalize(), {"text": text})
     typer.echo(f"gate {gate}: {decision}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pressroom.cli.common import open_mission, open_workflow, read_file, show
+from pressroom.cli.common import open_tx, read_file, show
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.text import to_json
 from pressroom.engine.runs import reports
@@ -45,7 +45,7 @@ def output(
     """Print what each stage of a run made, as JSON."""
     from pressroom.pipelines.registry import pipeline_of_dag
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         chosen = reports.run_of(tx, row.workflow_id, run)
         if chosen is None:
             raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
@@ -62,7 +62,7 @@ def insights(mission: Mission) -> None:
     """Show what optimize found, and what it changed because of that."""
     from pressroom.pipelines.mission.learning import changes as parameters
 
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         found = parameters.insights(tx, row.workflow_id)
         changed = parameters.changes(tx, row.workflow_id)
     show(
@@ -90,7 +90,7 @@ def revert(
     """Take a change of the strategy back: the next cycle is planned without it."""
     from pressroom.pipelines.mission.learning import changes as parameters
 
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         done = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
     typer.echo(f"reverted: {done.factor} on {done.platform} is as it was before cycle {done.cycle}'s results")
 
@@ -102,7 +102,7 @@ def posts(
     """List posts, by the time at which they appear."""
     from pressroom.pipelines.mission import review
 
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         found = review.list_posts(tx, row.workflow_id, status)
     show(
         ["post", "appears", "platform", "status", "text", "note"],
@@ -121,7 +121,7 @@ def approve(
     """Approve posts as they are now; a later edit voids it."""
     from pressroom.pipelines.mission import review
 
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         waiting = {one.id: one for one in review.list_posts(tx, row.workflow_id, "pending_review")}
         chosen = list(waiting) if everything else post or []
         for number in chosen:
@@ -139,7 +139,7 @@ def reject(
     """Reject a post that waits for review."""
     from pressroom.pipelines.mission import review
 
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         review.reject(tx, row.workflow_id, post, reason, getpass.getuser())
     typer.echo(f"post {post} rejected")
 
@@ -153,7 +153,7 @@ def edit_post(
     from pressroom.pipelines.mission import review
 
     parts = re.split(r"^---$", read_file(text), flags=re.MULTILINE)
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         changed = review.edit(tx, row.workflow_id, post, parts, getpass.getuser())
     typer.echo(f"post {post} edited: it is {changed.status}")
 
@@ -164,7 +164,7 @@ def choose_post(
     """Put a post's second version in the first one's place: it waits for review then."""
     from pressroom.pipelines.mission import review
 
-    with open_mission(mission) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(mission, "mission") as (tx, row):
         review.choose(tx, row.workflow_id, post, getpass.getuser())
     typer.echo(f"post {post} chosen: it waits for review")
 
@@ -176,7 +176,7 @@ def publications(
     """List what was published where, and what became of it."""
     from pressroom.engine.publishing import ledger as publishing
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         found = publishing.publications(tx, row.workflow_id, status)
     show(
         ["publication", "content", "target", "status", "scheduled for", "id there", "attempts", "error"],
@@ -205,7 +205,7 @@ def settle(
     """Say what became of a publication that is unknown, after having looked at the target."""
     from pressroom.engine.publishing import ledger as publishing
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         publishing.settle(
             tx, row.workflow_id, publication, sent=outcome is Outcome.SENT, external_id=external_id
         )

@@ -11,8 +11,8 @@ import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import await_dag, clock, open_workflow, show
-from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
+from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start
+from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
 from pressroom.pipelines.estimate import ESTIMATE_BUFFER
 from pressroom.pipelines.stage import Pipeline
@@ -42,33 +42,17 @@ def run(
     ] = None,
 ) -> None:
     """Start a run of the workflow's pipeline. Refused while another one is live."""
-    with open_workflow(name) as (store, row):
-        if row.workflow.status != "active":
-            raise WorkflowOver(f"{name} is {row.workflow.status}: set status: active and apply it")
-        exclusive = _pipeline(row).exclusive
-        with store.transaction(row.account_id) as tx:
-            runs = reports.history(tx, row.workflow_id)
-            newest = next((each for each in runs if each.dag_id == row.workflow.dag_id), None)
-        if exclusive and newest and newest.live and not newest.lease_over:
-            raise RunConflict(
-                f"run {newest.id} of {name} is {newest.status}, started by {newest.owner} at"
-                f" {newest.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
-            )
-        login = settings.airflow_login()
-        with AirflowApi(login.url, login.user, login.password) as api:
-            dag_id = row.workflow.dag_id
-            await_dag(api, dag_id)
-            dag_run_id = api.trigger(dag_id, {} if articles is None else {"articles": articles})
-            typer.echo(f"started {dag_id} {dag_run_id}")
-            if wait:
-                _wait(api, store, row, dag_run_id)
+    with open_workflow(name) as (store, row), open_airflow() as (api, user):
+        dag_run_id = start(api, user, store, row, {} if articles is None else {"articles": articles})
+        if wait:
+            _wait(api, store, row, dag_run_id)
 
 
 def pause(name: Name) -> None:
     """Stop the live run after its current items; no worker is held meanwhile."""
     from pressroom.engine.runs import control
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         control.pause(tx, row.workflow_id)
     typer.echo(f"{name}: paused after the current items")
 
@@ -77,7 +61,7 @@ def resume(name: Name) -> None:
     """Let a paused run go on."""
     from pressroom.engine.runs import control
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         control.resume(tx, row.workflow_id)
     typer.echo(f"{name}: resumed")
 
@@ -86,14 +70,14 @@ def cancel(name: Name) -> None:
     """End the live run after its current items; the rest is skipped."""
     from pressroom.engine.runs import control
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         control.cancel(tx, row.workflow_id)
     typer.echo(f"{name}: cancelled after the current items")
 
 
 def status(name: Name) -> None:
     """Show the live run, else the last one, stage by stage."""
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         # It may be a run of a part of the workflow, which has stages of its own.
         chosen = reports.run_of(tx, row.workflow_id)
         found = None
@@ -126,7 +110,7 @@ def history(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many runs")] = reports.HISTORY_RUNS,
 ) -> None:
     """List the workflow's runs, newest first."""
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         found = reports.history(tx, row.workflow_id, limit)
     show(
         ["run", "status", "trigger", "started", "completed", "credits", "cents", "stage", "error"],
@@ -167,7 +151,7 @@ def logs(
 
 def estimate(name: Name) -> None:
     """Show the credits that a run started now would need, and whether the account has them."""
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         expected = _pipeline(row).estimate(tx, row.run())
         have = reports.balance(tx)
     show(
@@ -183,7 +167,7 @@ def estimate(name: Name) -> None:
 
 def overview(name: Name) -> None:
     """Show what waits in each stage."""
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         found = reports.overview(tx, row.workflow_id, _pipeline(row))
     show(["stage", "title", "pending", "failed"], [(s.name, s.title, s.pending, s.failed) for s in found])
 
@@ -195,7 +179,7 @@ def retry_failed(
     """Let items that failed for good be taken up by the next run."""
     from pressroom.domain.text import did_you_mean
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         names = [each.name for pipeline in _pipelines(row) for each in pipeline.stages]
         if stage is not None and stage not in names:
             raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, names)}")
@@ -211,7 +195,7 @@ def preview(
     from pressroom.ui.mission.page import write_mission_page
     from pressroom.ui.site import write_preview
 
-    with open_workflow(name) as (store, row), store.transaction(row.account_id) as tx:
+    with open_tx(name) as (tx, row):
         if row.workflow.kind == "Mission":
             path = write_mission_page(tx, row.workflow_id, out, simulated=settings.simulated())
         else:

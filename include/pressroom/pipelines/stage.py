@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
+from pressroom.domain.errors import WorkflowOver
+from pressroom.domain.kinds import word_of
 from pressroom.domain.run import Run
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.tools import Tools
@@ -102,6 +104,16 @@ class Stage(Generic[Item, Output]):
     output: Callable[[Tx, Run], Mapping[str, Any] | None] | None = None
     failed: Callable[[Tx, Run, Item, Exception], None] | None = None
     undo: Callable[[Store, Run, Tools], Awaitable[Undone]] | None = None
+
+
+def must_be_active(run: Run) -> None:
+    """Raises WorkflowOver for a workflow that takes no runs."""
+    workflow = run.workflow
+    if workflow.status != "active":
+        raise WorkflowOver(
+            f"the {word_of(workflow)} {workflow.slug} is {workflow.status}:"
+            " set status: active and apply it, or activate it over the API"
+        )
 
 
 def anyone_may_start(tx: Tx, run: Run, now: datetime) -> None:

@@ -85,7 +85,15 @@ def all_workflows(tx: Tx, kind: str, slug: str | None = None) -> list[WorkflowRo
     """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction. Raises
     DefinitionError.
     """
-    return _workflows(tx, kind, strict=True, slug=slug, active_only=False, shard=None, shards=None)
+    return _workflows(tx, kind, strict=True, slug=slug)
+
+
+def workflow_by_id(tx: Tx, kind: str, id: int) -> WorkflowRow:
+    """One workflow of a kind. The caller has checked whose it is. Raises PermanentError, DefinitionError."""
+    rows = _workflows(tx, kind, strict=True, id=id)
+    if not rows:
+        raise PermanentError(f"there is no {kind} {id}")
+    return rows[0]
 
 
 def workflow(tx: Tx, name: str) -> WorkflowRow:
@@ -135,7 +143,8 @@ def _workflows(tx: Tx, word: str, *, strict: bool, **which: Any) -> list[Workflo
     brands: dict[int, BrandContext] = {}
     kind = WORKFLOW_KINDS[word]
     workflows = []
-    for row in tx.rows(kind.read, **which):
+    everything = {"id": None, "slug": None, "active_only": False, "shard": None, "shards": None}
+    for row in tx.rows(kind.read, **everything | which):
         try:
             account_id, brand_id = row["account_id"], row["brand_id"]
             if account_id not in accounts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.routing import APIRoute
@@ -22,11 +22,13 @@ from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import row_id, row_number
 from pressroom.store.database import SYSTEM, Store, Tx
-from pressroom.store.workflows import WorkflowRow, workflow
+from pressroom.store.workflows import WorkflowRow, workflow_by_id
 
+P = ParamSpec("P")
+T = TypeVar("T")
 RANKS = {role: rank for rank, role in enumerate(Role)}
 
-Kind = Literal[
+SubjectKind = Literal[
     "site", "mission", "flow", "job", "article", "post", "publication", "keyword", "cluster", "idea",
     "insight", "brand", "item", "gate", "key", "account", "login",
 ]  # fmt: skip
@@ -34,27 +36,28 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Rule:
-    """What a route asks for. ``role`` None: only a login."""
+    """What a route demands. ``role`` None: only a login."""
 
     role: Role | None
-    kind: Kind
+    kind: SubjectKind
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a request is about. ``id`` None: a thing that cannot exist. For an account: ``slug``, if named."""
+class Subject:
+    """What a request is about. ``id`` None: no such id can exist. Of an account: ``slug``, if named."""
 
-    kind: Kind
+    kind: SubjectKind
     id: int | None = None
     slug: str | None = None
 
 
 @dataclass(frozen=True)
 class Owned:
-    """Whose something is. ``role``: the caller's membership."""
+    """The account and the workflow of a subject. ``role``: the caller's membership."""
 
     account_id: int
     workflow_id: int | None
+    workflow_kind: str | None
     account: str
     role: str | None
 
@@ -63,8 +66,8 @@ class Owned:
 class Scope:
     """A request's reach: one account, in which the caller has a role that suffices.
 
-    ``id``: the row that the request is about, of that ``kind``; ``workflow_id``: the workflow that it belongs
-    to.
+    ``id``: the row that the request is about, of that ``kind``; ``workflow_id``, ``workflow_kind``: the
+    workflow that it belongs to.
     """
 
     plane: ControlPlane
@@ -73,7 +76,8 @@ class Scope:
     account: str
     id: int
     workflow_id: int | None = None
-    kind: Kind = "account"
+    workflow_kind: str | None = None
+    kind: SubjectKind = "account"
 
     @property
     def store(self) -> Store:
@@ -86,6 +90,10 @@ class Scope:
         with self.store.transaction(self.account_id) as tx:
             yield tx
 
+    async def run(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """``work(tx, ...)`` in a transaction in the account, for async routes."""
+        return await self.store.run(self.account_id, work, *args, **kwargs)
+
     @contextmanager
     def changing(self, action: str, target: str, **details: Any) -> Iterator[Tx]:
         """A transaction that is on record in the audit log when it succeeds, and only then."""
@@ -97,28 +105,33 @@ class Scope:
         """Add a line to the audit log: who did what, to what."""
         tx.run("audit_insert", actor=self.caller.label, action=action, target=target, details=details)
 
-    def workflow(self, workflow_id: int | None = None) -> WorkflowRow:
-        """The definition of the workflow that the request is about."""
-        wanted = self.workflow_id if workflow_id is None else workflow_id
-        with self.store.transaction(self.account_id) as tx:
-            [named] = tx.rows("workflow_name", workflow=wanted)
-            return workflow(tx, f"{named['kind']}/{named['slug']}")
+    def workflow(self, tx: Tx) -> WorkflowRow:
+        """The workflow that the request is about. Raises Problem 404 when it is not about one."""
+        if self.workflow_id is None or self.workflow_kind is None:
+            raise not_found("workflow")
+        return workflow_by_id(tx, self.workflow_kind, self.workflow_id)
 
 
 # What a request is about ------------------------------------------------------------------------------
 
 
-def _numbered(kind: Kind, example: int = 12) -> Callable[..., Target]:
-    def locate(id: str = Path(description=f"the {kind}'s number", examples=[str(example)])) -> Target:
-        return Target(kind, row_number(id))
+SUBJECT_OF: dict[Callable[..., Subject], SubjectKind] = {}
+"""What each of the dependencies below reads from a request."""
 
+
+def _numbered(kind: SubjectKind) -> Callable[..., Subject]:
+    def locate(id: str = Path(description=f"the {kind}'s number", examples=["12"])) -> Subject:
+        return Subject(kind, row_number(id))
+
+    SUBJECT_OF[locate] = kind
     return locate
 
 
-def _prefixed(kind: Kind, prefix: str) -> Callable[..., Target]:
-    def locate(id: str = Path(description=f"the {kind}'s id", examples=[f"{prefix}_12"])) -> Target:
-        return Target(kind, row_id(prefix, id))
+def _prefixed(kind: SubjectKind, prefix: str) -> Callable[..., Subject]:
+    def locate(id: str = Path(description=f"the {kind}'s id", examples=[f"{prefix}_12"])) -> Subject:
+        return Subject(kind, row_id(prefix, id))
 
+    SUBJECT_OF[locate] = kind
     return locate
 
 
@@ -126,9 +139,9 @@ def _content(
     id: Annotated[
         str, Path(description="art_… for an article, cnt_… for a post", examples=["art_12", "cnt_12"])
     ],
-) -> Target:
+) -> Subject:
     article = row_id(public_ids.ARTICLE, id)
-    return Target("post", row_id(public_ids.CONTENT, id)) if article is None else Target("article", article)
+    return Subject("post", row_id(public_ids.CONTENT, id)) if article is None else Subject("article", article)
 
 
 def _account(
@@ -136,8 +149,8 @@ def _account(
         str | None,
         Query(max_length=60, description="the account's slug; can be left out by callers who have only one"),
     ] = None,
-) -> Target:
-    return Target("account", slug=account)
+) -> Subject:
+    return Subject("account", slug=account)
 
 
 SITE = _numbered("site")
@@ -155,33 +168,27 @@ GATE = _prefixed("gate", public_ids.GATE)
 KEY = _prefixed("key", public_ids.KEY)
 CONTENT = _content
 ACCOUNT = _account
-
-KIND_OF: dict[Callable[..., Target], Kind] = {
-    SITE: "site", KEYWORD: "keyword", CLUSTER: "cluster", IDEA: "idea", MISSION: "mission", FLOW: "flow",
-    BRAND: "brand", JOB: "job", PUBLICATION: "publication", INSIGHT: "insight", KEY: "key",
-    ITEM: "item", GATE: "gate",
-    CONTENT: "article", ACCOUNT: "account",
-}  # fmt: skip
+SUBJECT_OF |= {CONTENT: "article", ACCOUNT: "account"}
 
 
-def allowed(role: Role, locate: Callable[..., Target], kind: Kind | None = None) -> Any:
-    """The rule of a route, as its dependency: the Scope comes of it.
+def allowed(role: Role, locate: Callable[..., Subject], kind: SubjectKind | None = None) -> Any:
+    """The rule of a route, as the dependency that gives it its Scope.
 
     ``locate``: the dependency that reads from the request what it is about.
     """
-    rule = Rule(role, kind or KIND_OF[locate])
+    rule = Rule(role, kind or SUBJECT_OF[locate])
 
     def scope(
-        request: Request, caller: Caller = Depends(caller_of), target: Target = Depends(locate)
+        request: Request, caller: Caller = Depends(caller_of), subject: Subject = Depends(locate)
     ) -> Scope:
-        return enter(plane_of(request), caller, target, role)
+        return enter(plane_of(request), caller, subject, role)
 
     scope.rule = rule  # type: ignore[attr-defined]
     return Depends(scope)
 
 
 def signed_in() -> Any:
-    """The rule of a route that only asks for a login, as its dependency: the Caller comes of it."""
+    """The rule of a route that demands only a login, as the dependency that gives it the Caller."""
 
     async def login(request: Request) -> Caller:
         return await caller_of(request)
@@ -190,13 +197,13 @@ def signed_in() -> Any:
     return Depends(login)
 
 
-def enter(plane: ControlPlane, caller: Caller, target: Target, role: Role) -> Scope:
+def enter(plane: ControlPlane, caller: Caller, subject: Subject, role: Role) -> Scope:
     """The scope of a request. Raises Problem 404, or 403 when the role does not suffice."""
-    what = "content" if target.kind in ("article", "post") else target.kind
+    what = "content" if subject.kind in ("article", "post") else subject.kind
     with plane.store().transaction() as tx:
-        owned = _account_of(tx, caller, target) if target.kind == "account" else _owned(tx, caller, target)
-    if owned is None and target.kind == "account" and target.slug is None and role is Role.VIEWER:
-        return Scope(plane, caller, SYSTEM, "", 0)  # whoever has no account has empty lists
+        owned = _account_of(tx, caller, subject) if subject.kind == "account" else _owned(tx, caller, subject)
+    if owned is None and subject.kind == "account" and subject.slug is None and role is Role.VIEWER:
+        return Scope(plane, caller, SYSTEM, "", 0)  # a caller without an account has empty lists
     if owned is None:
         raise not_found(what)
     have = caller.role_in(owned.account_id, owned.role)
@@ -208,26 +215,27 @@ def enter(plane: ControlPlane, caller: Caller, target: Target, role: Role) -> Sc
             remedy="ask an owner of the account",
         )  # fmt: skip
     return Scope(
-        plane, caller, owned.account_id, owned.account, target.id or 0, owned.workflow_id, target.kind
-    )
+        plane, caller, owned.account_id, owned.account, subject.id or 0, owned.workflow_id,
+        owned.workflow_kind, subject.kind,
+    )  # fmt: skip
 
 
-def _owned(tx: Tx, caller: Caller, target: Target) -> Owned | None:
-    if target.id is None:
+def _owned(tx: Tx, caller: Caller, subject: Subject) -> Owned | None:
+    if subject.id is None:
         return None
-    return tx.maybe("owner_of", Owned, kind=target.kind, id=target.id, username=caller.username)
+    return tx.maybe("owner_of", Owned, kind=subject.kind, id=subject.id, username=caller.username)
 
 
-def _account_of(tx: Tx, caller: Caller, target: Target) -> Owned | None:
+def _account_of(tx: Tx, caller: Caller, subject: Subject) -> Owned | None:
     """The account that a list or a new thing is for: the one that is named, else the caller's only one."""
-    if target.slug is not None:
-        return tx.maybe("account_for", Owned, slug=target.slug, username=caller.username)
-    found = accounts_of(tx, caller, limit=2)
-    if len(found) > 1:
+    if subject.slug is not None:
+        return tx.maybe("account_for", Owned, slug=subject.slug, username=caller.username)
+    accounts = accounts_of(tx, caller, limit=2)
+    if len(accounts) > 1:
         raise Problem(
             400, "account: you have several: say which", remedy="add ?account=SLUG; GET accounts lists yours"
         )
-    return found[0] if found else None
+    return accounts[0] if accounts else None
 
 
 def accounts_of(tx: Tx, caller: Caller, *, limit: int | None = None) -> list[Owned]:
@@ -239,7 +247,7 @@ def accounts_of(tx: Tx, caller: Caller, *, limit: int | None = None) -> list[Own
     return tx.all("accounts_of_member", Owned, username=caller.username, limit=limit)
 
 
-# That no route is without one -------------------------------------------------------------------------
+# No route is without a rule -------------------------------------------------------------------------
 
 
 def rule_of(route: APIRoute) -> Rule | None:

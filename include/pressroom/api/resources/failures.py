@@ -97,12 +97,14 @@ def forgive_of_flow(body: ForgiveBody | None = None, scope: Scope = allowed(Role
 
 
 def _forgive(scope: Scope, body: ForgiveBody | None) -> Forgiven:
-    row = scope.workflow()
     stage = body.stage if body else None
-    names = [one.name for part in parts_of(row.workflow) for one in pipeline_of(row.workflow, part).stages]
-    if stage is not None and stage not in names:
-        raise invalid("body.stage", f"there is no stage {stage!r}{did_you_mean(stage, names)}")
-    with scope.changing("failures.forgive", row.name, stage=stage) as tx:
+    with scope.transaction() as tx:
+        row = scope.workflow(tx)
+        parts = [pipeline_of(row.workflow, part) for part in parts_of(row.workflow)]
+        names = [each.name for pipeline in parts for each in pipeline.stages]
+        if stage is not None and stage not in names:
+            raise invalid("body.stage", f"there is no stage {stage!r}{did_you_mean(stage, names)}")
+        scope.note(tx, "failures.forgive", row.name, stage=stage)
         return Forgiven(items=reports.forget_failures(tx, row.workflow_id, stage))
 
 

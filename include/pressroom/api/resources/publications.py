@@ -110,7 +110,7 @@ async def retry_publication(
     """Try it again: an article's in a run of its site's publish part, a post's in its mission's job."""
 
     async def work() -> Retried:
-        row = await run_in_threadpool(scope.workflow)
+        row = await scope.run(scope.workflow)
         again = await run_in_threadpool(prepare, row)
         if again.by_itself and again.run is not None:
             job, detail = again.run.id, "the job is about to begin, and takes it up"

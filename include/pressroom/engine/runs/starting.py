@@ -1,7 +1,8 @@
-"""Runs that somebody asks for: the lock is taken, and the run on record, before Airflow is asked to run it.
+"""Runs on request, from the API or the command line: on record, with the lock, before Airflow gets them.
 
-So whoever asks learns at once that another run holds the lock, or that credits are missing, and has a number
-to follow. Airflow's first task finds the run by its DAG run and goes on with it.
+So the caller learns at once that another run holds the lock, or that credits are missing, and has a number
+to follow. Airflow's first task finds the run by its DAG run and goes on with it. When Airflow refuses,
+``abandon`` undoes what ``begin``, ``begin_again`` or ``begin_rollback`` did.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from pressroom.domain.errors import PermanentError, RunConflict, WorkflowOver
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
 from pressroom.domain.text import did_you_mean
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.control import RunState
 from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag, task_of
-from pressroom.pipelines.stage import Pipeline
+from pressroom.pipelines.stage import Pipeline, must_be_active
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
@@ -34,22 +35,21 @@ def begin(
 ) -> RunState:
     """Open a run that Airflow is about to start. ``part``: as in ``pipeline_of``.
 
-    Raises RunConflict naming the lock's owner and since when, WorkflowOver or InsufficientCredits. Again for
-    the same DAG run, it gives the run that there is.
+    Raises RunConflict naming the lock's owner and since when, WorkflowOver or InsufficientCredits. A second
+    call for the same DAG run returns its live run.
     """
-    workflow, pipeline = row.workflow, pipeline_of(row.workflow, part)
-    dag_id = dag_id_of(workflow, part)
-    there = control.find(tx, dag_id, dag_run_id)
-    if there is not None and there.live:
-        return there
-    if workflow.status != "active":
-        raise WorkflowOver(f"{row.name} is {workflow.status}: activate it first")
-    # By this machine's clock. Whether it may run by its own, a mission's first task sees.
-    pipeline.admit(tx, row.run(params=dict(params)), datetime.now(UTC))
+    pipeline = pipeline_of(row.workflow, part)
+    dag_id = dag_id_of(row.workflow, part)
+    known = control.find(tx, dag_id, dag_run_id)
+    if known is not None and known.live:
+        return known
+    run = row.run(params=dict(params))
+    must_be_active(run)
+    # By this machine's clock. A mission's first task asks again, by the mission's own.
+    pipeline.admit(tx, run, datetime.now(UTC))
     return control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger="manual", owner=owner,
-        params=params, estimate=pipeline.estimate(tx, row.run(params=dict(params))).total,
-        exclusive=pipeline.exclusive,
+        params=params, estimate=pipeline.estimate(tx, run).total, exclusive=pipeline.exclusive,
     )  # fmt: skip
 
 
@@ -95,8 +95,8 @@ def stages_from(
     """A stage of a run and those after it."""
     names = [stage.name for stage in pipeline.stages]
     if from_stage is None:
-        found = reports.status(tx, row.workflow_id, pipeline, run.id)
-        states = {stage.name: stage for stage in found.stages} if found else {}
+        status = reports.status(tx, row.workflow_id, pipeline, run.id)
+        states = {stage.name: stage for stage in status.stages} if status else {}
         undone = (
             name for name in names
             if name not in states or states[name].failed or states[name].state != reports.JobState.COMPLETED
@@ -113,8 +113,13 @@ def first_task(row: WorkflowRow, run: RunState, stage: str) -> str:
     return task_of(pipeline, stage)
 
 
-def abandon(tx: Tx, run: RunState, why: str) -> None:
-    """Airflow did not take the run. ``run``: as it was before: what had ended has ended as it had."""
+def abandon(tx: Tx, run: RunState, error: PressroomError) -> None:
+    """Undo a start that Airflow refused. ``run``: the state before; a run that had ended gets its old status
+    back.
+    """
+    # What is wrong with the set-up is for the log of whoever asked Airflow, not for the run's.
+    known = isinstance(error, PermanentError) and not isinstance(error, ConfigurationError)
+    why = f"Airflow did not take it: {error if known else type(error).__name__}"
     if run.live:
         control.close_run(tx, run.id, failed=why)
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pressroom.domain.errors import WorkflowOver
 from pressroom.domain.flows import (
     AiStep,
     AnyStep,
@@ -22,7 +21,7 @@ from pressroom.domain.text import counted
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.flow import ai, others, publish
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
-from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage
+from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage, must_be_active
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
@@ -42,14 +41,9 @@ def flow_pipeline(flow: Flow) -> Pipeline:
         [opening, *(step_stage(flow, position) for position in rest)],
         estimate=lambda tx, run: Estimate({}, {}),
         waiting=lambda tx, flow_id: _waiting(tx, flow, flow_id),
-        admit=_admit,
+        admit=lambda tx, run, now: must_be_active(run),
         exclusive=False,
     )
-
-
-def _admit(tx: Tx, run: Run, now: object) -> None:
-    if run.flow.status != "active":
-        raise WorkflowOver(f"the flow {run.flow.slug} is {run.flow.status}: set status: active and apply it")
 
 
 def _waiting(tx: Tx, flow: Flow, flow_id: int) -> Mapping[str, int]:

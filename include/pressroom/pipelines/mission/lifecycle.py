@@ -7,6 +7,7 @@ from datetime import datetime
 from pressroom.domain.errors import WorkflowOver
 from pressroom.domain.run import Run
 from pressroom.pipelines.mission.cycle import MissionState, state_of
+from pressroom.pipelines.stage import must_be_active
 from pressroom.store.database import Tx
 
 
@@ -14,8 +15,7 @@ def admit(tx: Tx, run: Run, now: datetime) -> None:
     """Raises WorkflowOver for a mission that is not active, has not begun, or is over."""
     mission = run.mission
     state = state_of(tx, run)
-    if mission.status != "active":
-        raise WorkflowOver(f"the mission {mission.slug} is {mission.status}: set status: active and apply it")
+    must_be_active(run)
     why = state.completed_why or over(run, state, now)
     if why is not None:
         raise WorkflowOver(f"the mission {mission.slug} is completed: {why}")

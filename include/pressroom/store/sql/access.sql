@@ -3,7 +3,7 @@
 -- name: owner_of
 -- Returns the account, the workflow and the caller's role for one row of any kind; no row when it does not exist.
 -- `kind` selects one branch of the union; the others are not read.
-SELECT t.account_id, t.workflow_id, accounts.slug AS account, members.role
+SELECT t.account_id, t.workflow_id, workflows.kind AS workflow_kind, accounts.slug AS account, members.role
 FROM (
     SELECT account_id, id AS workflow_id FROM sites WHERE %(kind)s = 'site' AND id = %(id)s
     UNION ALL SELECT account_id, id FROM missions WHERE %(kind)s = 'mission' AND id = %(id)s
@@ -23,18 +23,19 @@ FROM (
     UNION ALL SELECT account_id, NULL FROM api_keys WHERE %(kind)s = 'key' AND id = %(id)s
 ) AS t
 JOIN accounts ON accounts.id = t.account_id
+LEFT JOIN workflows ON workflows.id = t.workflow_id
 LEFT JOIN members ON members.account_id = t.account_id AND members.username = %(username)s
 
 -- name: account_for
 -- Returns the account with this slug and the caller's role in it (null: no member).
-SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, members.role
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_kind, accounts.slug AS account, members.role
 FROM accounts
 LEFT JOIN members ON members.account_id = accounts.id AND members.username = %(username)s
 WHERE accounts.slug = %(slug)s
 
 -- name: accounts_of_member
 -- Returns the accounts that a user is a member of, with the role, by slug.
-SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, members.role
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_kind, accounts.slug AS account, members.role
 FROM members JOIN accounts ON accounts.id = members.account_id
 WHERE members.username = %(username)s
 ORDER BY accounts.slug COLLATE "C"
@@ -42,13 +43,13 @@ LIMIT %(limit)s
 
 -- name: accounts_of_admin
 -- Returns all accounts by slug, without a role: an administrator needs none.
-SELECT id AS account_id, NULL::bigint AS workflow_id, slug AS account, NULL AS role
+SELECT id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_kind, slug AS account, NULL AS role
 FROM accounts ORDER BY slug COLLATE "C"
 LIMIT %(limit)s
 
 -- name: account_of_key
 -- Returns the account that an API key belongs to.
-SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, accounts.slug AS account, NULL AS role
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_kind, accounts.slug AS account, NULL AS role
 FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id WHERE api_keys.id = %(key)s
 
 -- name: api_key_by_hash

@@ -61,7 +61,3 @@ DELETE FROM idempotency_keys WHERE account_id = %(account)s AND caller = %(calle
 -- name: idempotency_forget
 -- Deletes the account's idempotency keys older than `kept`.
 DELETE FROM idempotency_keys WHERE account_id = %(account)s AND at < now() - %(kept)s::interval
-
--- name: workflow_name
--- Returns a workflow's kind and slug.
-SELECT kind, slug FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s

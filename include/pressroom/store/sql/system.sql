@@ -34,7 +34,8 @@ JOIN workflows ON workflows.id = sites.id
 JOIN accounts ON accounts.id = sites.account_id
 LEFT JOIN brand_contexts ON brand_contexts.id = sites.brand_context_id
 LEFT JOIN automation_configs AS automation ON automation.site_id = sites.id
-WHERE (%(slug)s::text IS NULL OR sites.slug = %(slug)s)
+WHERE (%(id)s::bigint IS NULL OR sites.id = %(id)s)
+    AND (%(slug)s::text IS NULL OR sites.slug = %(slug)s)
     AND (NOT %(active_only)s::boolean OR sites.status = 'active' OR EXISTS (
         SELECT FROM runs WHERE runs.workflow_id = sites.id AND runs.status IN ('running', 'paused')))
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
@@ -52,7 +53,8 @@ FROM missions
 JOIN workflows ON workflows.id = missions.id
 JOIN accounts ON accounts.id = missions.account_id
 LEFT JOIN brand_contexts ON brand_contexts.id = missions.brand_context_id
-WHERE (%(slug)s::text IS NULL OR missions.slug = %(slug)s)
+WHERE (%(id)s::bigint IS NULL OR missions.id = %(id)s)
+    AND (%(slug)s::text IS NULL OR missions.slug = %(slug)s)
     AND (NOT %(active_only)s::boolean OR missions.status <> 'draft' OR EXISTS (
         SELECT FROM runs WHERE runs.workflow_id = missions.id AND runs.status IN ('running', 'paused')))
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
@@ -94,7 +96,8 @@ FROM flows
 JOIN workflows ON workflows.id = flows.id
 JOIN accounts ON accounts.id = flows.account_id
 LEFT JOIN brand_contexts ON brand_contexts.id = flows.brand_context_id
-WHERE (%(slug)s::text IS NULL OR flows.slug = %(slug)s)
+WHERE (%(id)s::bigint IS NULL OR flows.id = %(id)s)
+    AND (%(slug)s::text IS NULL OR flows.slug = %(slug)s)
     AND (NOT %(active_only)s::boolean OR flows.status = 'active' OR EXISTS (
         SELECT FROM runs WHERE runs.workflow_id = flows.id AND runs.status IN ('running', 'paused')))
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)

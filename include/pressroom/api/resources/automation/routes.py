@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, ValidationError
 
-from pressroom.api.kit.access import Scope, Target, allowed
+from pressroom.api.kit.access import Scope, Subject, allowed
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.paging import History, Page
 from pressroom.api.kit.problems import FieldProblem, Problem, not_found
@@ -31,10 +31,10 @@ from pressroom.api.resources.automation.models import (
     RunRow,
     Started,
 )
-from pressroom.api.resources.jobs.starting import start
+from pressroom.api.resources.jobs.starting import Action, start, steered
 from pressroom.api.resources.sites import SITES
 from pressroom.definitions.saving import Stored
-from pressroom.domain.definitions import Automation, Role, Site, dump
+from pressroom.domain.definitions import Automation, Role, dump
 from pressroom.domain.errors import InsufficientCredits, RunConflict
 from pressroom.domain.public_ids import JOB, public_id, row_id, row_number
 from pressroom.engine.runs import control, reports
@@ -42,6 +42,7 @@ from pressroom.engine.runs.control import RunState
 from pressroom.engine.runs.reports import JobFilter, JobState
 from pressroom.pipelines.registry import pipeline_of_dag
 from pressroom.pipelines.site import SITE
+from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow, parse
 
 router = APIRouter(prefix="/automation", tags=["automation"])
@@ -50,42 +51,44 @@ SiteQuery = Annotated[str | None, Query(description="the site's number", example
 RunQuery = Annotated[str | None, Query(description="the run's id", examples=["job_12"], max_length=100)]
 
 
-def _site(site_id: SiteQuery = None) -> Target:
-    """The site that is meant. Raises Problem 400 when it is not said."""
+def _site(site_id: SiteQuery = None) -> Subject:
+    """The site that the query names. Raises Problem 400 when it names none."""
     if not site_id:
         raise Problem(400, "site_id is missing", remedy="add ?site_id=NUMBER; GET sites lists them")
     if not (site_id.isascii() and site_id.isdigit()):
         raise Problem(400, "site_id is no number", remedy="add ?site_id=NUMBER; GET sites lists them")
-    return Target("site", row_number(site_id))
+    return Subject("site", row_number(site_id))
 
 
-def _run(run_id: RunQuery = None) -> Target:
-    """The run that is meant. Raises Problem 400 when it is not said."""
+def _run(run_id: RunQuery = None) -> Subject:
+    """The run that the query names. Raises Problem 400 when it names none."""
     if not run_id:
         raise Problem(400, "run_id is missing", remedy="add ?run_id=ID; GET automation/history lists them")
-    return Target("job", row_id(JOB, run_id))
+    return Subject("job", row_id(JOB, run_id))
 
 
 @router.get("/config")
 def config(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> ConfigView:
     """The site's automation: schedule, batch sizes, delays."""
-    return _config(scope, scope.workflow().run().site.automation)
+    with scope.transaction() as tx:
+        return _config(tx, scope, scope.workflow(tx).run().site.automation)
 
 
 @router.put("/update_config")
 def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "site")) -> ConfigView:
     """Change the site's automation, in place. Its DAG follows within half a minute."""
 
-    def change(there: Stored) -> dict[str, Any]:
+    def change(stored: Stored) -> dict[str, Any]:
         try:
-            before = parse(Automation, there.data["automation"], there.slug)
+            before = parse(Automation, stored.data["automation"], stored.slug)
             after = Automation.model_validate(body.merged(before))
         except ValidationError as error:
             raise _invalid_config(error) from None
-        return {**there.data, "automation": dump(after)}
+        return {**stored.data, "automation": dump(after)}
 
     stored = SITES.edit(scope, "configure", change)
-    return _config(scope, parse(Automation, stored.data["automation"], stored.slug))
+    with scope.transaction() as tx:
+        return _config(tx, scope, parse(Automation, stored.data["automation"], stored.slug))
 
 
 @router.post("/run_now", status_code=202, response_model=Started)
@@ -97,7 +100,7 @@ async def run_now(
     """Start a run now. Refused with 400 while another one holds the site's lock, or without the credits."""
 
     async def work() -> Started:
-        row = await run_in_threadpool(scope.workflow)
+        row = await scope.run(scope.workflow)
         params = body.model_dump(exclude_none=True) if body else {}
         try:
             state = await start(scope, row, params, idempotency.run_name(scope))
@@ -113,10 +116,7 @@ def current_run(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> CurrentRu
     """The run that is running or paused, with what its stages made; null when none is."""
     with scope.transaction() as tx:
         live = control.live_run(tx, scope.id)
-        if live is None:
-            return None
-    found = _status(scope, scope.workflow(), live.id)
-    return None if found is None else CurrentRun.with_results(found)
+        return None if live is None else _current(tx, scope.workflow(tx), live.id)
 
 
 @router.get("/pipeline_overview")
@@ -148,19 +148,17 @@ def current_processing(
         live = control.live_run(tx, scope.id)
         if run_id is not None and reports.run_of(tx, scope.id, row_id(JOB, run_id) or 0) is None:
             raise not_found("run")
-    if live is None or (run_id is not None and public_id(JOB, live.id) != run_id):
-        return None
-    found = _status(scope, scope.workflow(), live.id)
-    if found is None:
-        return None
-    with scope.transaction() as tx:
+        if live is None or (run_id is not None and public_id(JOB, live.id) != run_id):
+            return None
+        status = _status(tx, scope.workflow(tx), live.id)
         in_work = tx.all("items_in_work", InWork, run=live.id)
         done = tx.all("items_done_last", DoneLast, run=live.id)
-    now = next((stage for stage in found.stages if stage.name == found.run.current_stage), None)
+    run = status.run
+    now = next((stage for stage in status.stages if stage.name == run.current_stage), None)
     planned, processed = (max(now.planned, now.processed), now.processed) if now else (0, 0)
     return Processing(
-        run_id=public_id(JOB, live.id), state=found.run.state, title=now.title if now else None,
-        current_stage=NUMBERS.get(found.run.current_stage or ""), current_stage_name=found.run.current_stage,
+        run_id=public_id(JOB, live.id), state=run.state, title=now.title if now else None,
+        current_stage=NUMBERS.get(run.current_stage or ""), current_stage_name=run.current_stage,
         processed=processed, planned=planned, remaining=planned - processed,
         percent=round(100 * processed / planned, 1) if planned else 0.0, in_work=in_work, done_last=done,
     )  # fmt: skip
@@ -198,8 +196,8 @@ def history(
         workflow=scope.id, state=status, trigger=trigger_type, since=since, until=until, before=paging.before
     )
     with scope.transaction() as tx:
-        found = reports.jobs(tx, which, paging.fetch)
-    return paging.page(found, RunRow.of, lambda run: [run.id])
+        runs = reports.jobs(tx, which, paging.fetch)
+    return paging.page(runs, RunRow.of, lambda run: [run.id])
 
 
 @router.get("/logs")
@@ -208,18 +206,17 @@ def logs(
     scope: Scope = allowed(Role.VIEWER, _run, "job"),
 ) -> Logs:
     """The tail of a run's activity log."""
-    _row_of_run(scope)
+    _must_be_of_site(scope)
     with scope.transaction() as tx:
-        found = reports.log_tail(tx, scope.id, lines)
-    return Logs.model_validate({"run_id": public_id(JOB, scope.id), "lines": [vars(line) for line in found]})
+        tail = reports.log_tail(tx, scope.id, lines)
+    return Logs.model_validate({"run_id": public_id(JOB, scope.id), "lines": [vars(line) for line in tail]})
 
 
 @router.get("/estimate")
 def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView:
     """The credits that a run started now would need, and whether the account has them."""
-    row = scope.workflow()
     with scope.transaction() as tx:
-        expected = SITE.estimate(tx, row.run())
+        expected = SITE.estimate(tx, scope.workflow(tx).run())
         have = reports.balance(tx)
     return EstimateView(
         estimated_credits=expected.total, required_credits=expected.required, current_balance=have.balance,
@@ -231,9 +228,8 @@ def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView
 # What they share --------------------------------------------------------------------------------------
 
 
-def _config(scope: Scope, automation: Automation) -> ConfigView:
-    with scope.transaction() as tx:
-        rows = tx.rows("automation_config", site=scope.id)
+def _config(tx: Tx, scope: Scope, automation: Automation) -> ConfigView:
+    rows = tx.rows("automation_config", site=scope.id)
     last = rows[0]["last_run_at"] if rows else None
     return ConfigView.of(scope.id, automation, last, datetime.now(UTC))
 
@@ -247,12 +243,10 @@ def _invalid_config(error: ValidationError) -> Problem:
     return Problem(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors=errors)
 
 
-def _row_of_run(scope: Scope) -> WorkflowRow:
-    """The site that a run is of. Raises Problem 404 for the run of something else."""
-    row = scope.workflow()
-    if not isinstance(row.workflow, Site):
+def _must_be_of_site(scope: Scope) -> None:
+    """Raises Problem 404 for a run of something else than a site."""
+    if scope.workflow_kind != "site":
         raise not_found("run of a site")
-    return row
 
 
 def _started(state: RunState) -> Started:
@@ -262,19 +256,17 @@ def _started(state: RunState) -> Started:
     )  # fmt: skip
 
 
-def _status(scope: Scope, row: WorkflowRow, run_id: int) -> reports.RunStatus | None:
-    with scope.transaction() as tx:
-        chosen = reports.run_of(tx, row.workflow_id, run_id)
-        if chosen is None:
-            return None
-        return reports.status_of(tx, chosen, pipeline_of_dag(row.workflow, chosen.dag_id))
-
-
-def _steered(scope: Scope, action: Literal["pause", "resume", "cancel"]) -> CurrentRun:
-    row = _row_of_run(scope)
-    with scope.changing(f"job.{action}", public_id(JOB, scope.id)) as tx:
-        getattr(control, action)(tx, row.workflow_id, scope.id)
-    found = _status(scope, row, scope.id)
-    if found is None:
+def _status(tx: Tx, row: WorkflowRow, run_id: int) -> reports.RunStatus:
+    run = reports.run_of(tx, row.workflow_id, run_id)
+    if run is None:
         raise not_found("run")
-    return CurrentRun.with_results(found)
+    return reports.status_of(tx, run, pipeline_of_dag(row.workflow, run.dag_id))
+
+
+def _current(tx: Tx, row: WorkflowRow, run_id: int) -> CurrentRun:
+    return CurrentRun.with_results(_status(tx, row, run_id))
+
+
+def _steered(scope: Scope, action: Action) -> CurrentRun:
+    _must_be_of_site(scope)
+    return steered(scope, action, partial(_current, run_id=scope.id))

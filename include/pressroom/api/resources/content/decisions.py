@@ -21,6 +21,7 @@ from pressroom.pipelines.mission import review
 from pressroom.pipelines.site import approval
 from pressroom.pipelines.site import regeneration as article_regeneration
 from pressroom.store.database import Tx
+from pressroom.store.workflows import workflow_by_id
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +238,7 @@ async def approve_many(scope: Scope, items: Sequence[ApproveItem]) -> list[Appro
 async def announce(scope: Scope, site_id: int) -> Publishing | None:
     """Tell Airflow that the site has approved articles. The approval stands in any case."""
     try:
-        row = await run_in_threadpool(scope.workflow, site_id)
+        row = await scope.run(workflow_by_id, "site", site_id)
         site = row.run().site
         if not site.publish.targets:
             return None

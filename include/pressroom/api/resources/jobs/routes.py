@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
-from pressroom.api.kit.access import ACCOUNT, JOB, Scope, Target, allowed
+from pressroom.api.kit.access import ACCOUNT, JOB, Scope, Subject, allowed
 from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.paging import Page, Paged
@@ -25,7 +25,7 @@ from pressroom.api.resources.jobs.models import (
     RetryBody,
     WorkflowKind,
 )
-from pressroom.api.resources.jobs.starting import clear, start, start_again
+from pressroom.api.resources.jobs.starting import clear, start, start_again, steered
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import RunConflict
@@ -34,6 +34,7 @@ from pressroom.engine.runs import control, reports, starting
 from pressroom.engine.runs.reports import JobFilter, JobState
 from pressroom.engine.runs.starting import NoSuchStage
 from pressroom.pipelines.registry import pipeline_of_dag
+from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
 router = APIRouter(prefix="/pipeline/jobs", tags=["jobs"])
@@ -49,14 +50,14 @@ class JobLog(BaseModel):
     last: int
 
 
-def _of_body(body: JobBody) -> Target:
+def _of_body(body: JobBody) -> Subject:
     """The workflow that a new job is of."""
     if body.mission_id is not None:
-        return Target("mission", row_id(public_ids.MISSION, body.mission_id))
+        return Subject("mission", row_id(public_ids.MISSION, body.mission_id))
     if body.flow_id is not None:
-        return Target("flow", row_id(public_ids.FLOW, body.flow_id))
+        return Subject("flow", row_id(public_ids.FLOW, body.flow_id))
     number = body.site_id or 0
-    return Target("site", number if number <= LARGEST else None)
+    return Subject("site", number if number <= LARGEST else None)
 
 
 @router.post("", status_code=202, response_model=JobView)
@@ -66,9 +67,9 @@ async def create_job(
     """Run a site, mission or flow now. Refused with 409 while another run of it holds the lock."""
 
     async def work() -> JobView:
-        row = await run_in_threadpool(scope.workflow)
+        row = await scope.run(scope.workflow)
         state = await start(scope, row, body.params(), idempotency.run_name(scope))
-        return await run_in_threadpool(_view, scope, row, state.id)
+        return await scope.run(_view, row, state.id)
 
     return await idempotency.once(scope, 202, work)
 
@@ -92,14 +93,15 @@ def list_jobs(
         until=until, before=paging.before,
     )  # fmt: skip
     with scope.transaction() as tx:
-        found = reports.jobs(tx, which, paging.fetch)
-    return paging.page(found, JobRow.of, lambda job: [job.id])
+        jobs = reports.jobs(tx, which, paging.fetch)
+    return paging.page(jobs, JobRow.of, lambda job: [job.id])
 
 
 @router.get("/{id}")
 def get_job(scope: Scope = allowed(Role.VIEWER, JOB)) -> JobView:
     """A job with its progress and what each stage made."""
-    return _view(scope, scope.workflow(), scope.id)
+    with scope.transaction() as tx:
+        return _view(tx, scope.workflow(tx), scope.id)
 
 
 @router.get(
@@ -128,12 +130,12 @@ def get_logs(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )  # fmt: skip
     with scope.transaction() as tx:
-        found = reports.log_tail(tx, scope.id, lines, after)
+        tail = reports.log_tail(tx, scope.id, lines, after)
     log = JobLog.model_validate(
         {
             "id": public_id(public_ids.JOB, scope.id),
-            "lines": [vars(line) for line in found],
-            "last": found[-1].id if found else after or 0,
+            "lines": [vars(line) for line in tail],
+            "last": tail[-1].id if tail else after or 0,
         }
     )
     return Response(log.model_dump_json(), media_type="application/json")
@@ -146,7 +148,7 @@ async def retry_job(
     """Run a stage and what follows it again, in the same DAG run. What is done is not repeated."""
 
     async def work() -> Retried:
-        row, run = await run_in_threadpool(_row_and_run, scope)
+        row, run = await scope.run(_row_and_run, scope)
         try:
             stages = await start_again(scope, row, run, body.from_stage if body else None)
         except NoSuchStage as error:
@@ -159,19 +161,19 @@ async def retry_job(
 @router.post("/{id}/pause")
 def pause_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
     """Stop the job after its current items; no worker is held meanwhile."""
-    return _steered(scope, "pause")
+    return steered(scope, "pause", partial(_view, run_id=scope.id))
 
 
 @router.post("/{id}/resume")
 def resume_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
     """Let a paused job go on."""
-    return _steered(scope, "resume")
+    return steered(scope, "resume", partial(_view, run_id=scope.id))
 
 
 @router.post("/{id}/cancel")
 def cancel_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
     """End the job after its current items; what is finished stays."""
-    return _steered(scope, "cancel")
+    return steered(scope, "cancel", partial(_view, run_id=scope.id))
 
 
 @router.post("/{id}/rollback", status_code=202, response_model=Accepted)
@@ -181,8 +183,7 @@ async def roll_back_job(
     """Undo what a mission's job did, last stage first. What is out already stays, and is listed."""
 
     async def work() -> Accepted:
-        row, run = await run_in_threadpool(_row_and_run, scope)
-        await run_in_threadpool(_request_rollback, scope, row, run)
+        run = await scope.run(_request_rollback, scope)
         await clear(scope, run, starting.ROLLBACK_TASK)
         detail = "the rollback is under way: see the job's log, and its rollback when it is done"
         return Accepted(id=public_id(public_ids.JOB, run.id), detail=detail)
@@ -190,34 +191,26 @@ async def roll_back_job(
     return await idempotency.once(scope, 202, work)
 
 
-def _row_and_run(scope: Scope) -> tuple[WorkflowRow, control.RunState]:
-    with scope.transaction() as tx:
-        run = control.get(tx, scope.id)
-    return scope.workflow(), run
+def _row_and_run(tx: Tx, scope: Scope) -> tuple[WorkflowRow, control.RunState]:
+    return scope.workflow(tx), control.get(tx, scope.id)
 
 
-def _request_rollback(scope: Scope, row: WorkflowRow, run: control.RunState) -> None:
+def _request_rollback(tx: Tx, scope: Scope) -> control.RunState:
+    row, run = _row_and_run(tx, scope)
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     if all(stage.undo is None for stage in pipeline.stages):
-        raise RunConflict(f"runs of a {row.workflow.kind.lower()} cannot be rolled back: missions' can")
-    with scope.changing("job.rollback", public_id(public_ids.JOB, run.id)) as tx:
-        starting.begin_rollback(tx, row, run, scope.caller.name)
+        raise RunConflict(f"runs of a {scope.workflow_kind} cannot be rolled back: missions' can")
+    starting.begin_rollback(tx, row, run, scope.caller.name)
+    scope.note(tx, "job.rollback", public_id(public_ids.JOB, run.id))
+    return run
 
 
-def _steered(scope: Scope, action: Literal["pause", "resume", "cancel"]) -> JobView:
-    row = scope.workflow()
-    with scope.changing(f"job.{action}", public_id(public_ids.JOB, scope.id)) as tx:
-        getattr(control, action)(tx, row.workflow_id, scope.id)
-    return _view(scope, row, scope.id)
-
-
-def _view(scope: Scope, row: WorkflowRow, run_id: int) -> JobView:
-    with scope.transaction() as tx:
-        jobs = reports.jobs(tx, JobFilter(run=run_id), 1)
-        if not jobs:
-            raise not_found("job")
-        [job] = jobs
-        pipeline = pipeline_of_dag(row.workflow, job.dag_id)
-        found = reports.status_of(tx, job, pipeline)
-        outputs = reports.outputs(tx, row.run(run_id), pipeline, found)
-        return JobView.whole(job, found, outputs, tx.value("rollback_report", run=run_id))
+def _view(tx: Tx, row: WorkflowRow, run_id: int) -> JobView:
+    jobs = reports.jobs(tx, JobFilter(run=run_id), 1)
+    if not jobs:
+        raise not_found("job")
+    [job] = jobs
+    pipeline = pipeline_of_dag(row.workflow, job.dag_id)
+    status = reports.status_of(tx, job, pipeline)
+    outputs = reports.outputs(tx, row.run(run_id), pipeline, status)
+    return JobView.whole(job, status, outputs, tx.value("rollback_report", run=run_id))
