@@ -1,23 +1,26 @@
-"""What the routes on keywords, clusters and ideas share: filters, texts, and how one of them is changed."""
+"""What the routes on keywords, clusters and ideas share: filters, texts, and the resource itself."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
-from pydantic import AfterValidator
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel
 
-from pressroom.api.kit.access import Scope
+from pressroom.api.kit.access import Scope, Subject, allowed
+from pressroom.api.kit.paging import Page, Paging
 from pressroom.api.kit.problems import Problem, not_found
+from pressroom.domain.definitions import Role
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.public_ids import LARGEST
-from pressroom.domain.text import normalize
+from pressroom.domain.text import normalize, quoted
 from pressroom.store.database import Tx
 
-V = TypeVar("V")
+V = TypeVar("V", bound=BaseModel)
 
 ClusterFilter = Annotated[int | None, Query(ge=1, le=LARGEST, description="the cluster's number")]
 DisabledFilter = Annotated[
@@ -26,7 +29,7 @@ DisabledFilter = Annotated[
 
 
 def one_line(text: str) -> str:
-    """The text with single spaces. Raises ValueError when it holds what is no text."""
+    """The text with single spaces. Raises ValueError when it holds control characters."""
     line = " ".join(text.split())
     if any(unicodedata.category(character) == "Cc" for character in line):
         raise ValueError("holds control characters")
@@ -48,39 +51,138 @@ def _named(text: str) -> str:
 Line = AfterValidator(one_line)
 Filled = AfterValidator(_filled)
 Named = AfterValidator(_named)
-"""For what is told apart by its normalized form."""
+"""For a name: it has a normalized form, by which a site's items are told apart."""
 
 
 def check_site(tx: Tx, site: int | None) -> None:
-    """Raises Problem 404 for a site that the account has not."""
+    """Raises Problem 404 when the account has no such site."""
     if site is not None and tx.value("site_known", site=site) is None:
         raise not_found("site")
 
 
-def one(tx: Tx, statement: str, what: str, **params: Any) -> dict[str, Any]:
-    """The row of a statement that has one. Raises Problem 404."""
-    rows = tx.rows(statement, **params)
-    if not rows:
-        raise not_found(what)
-    return rows[0]
+@dataclass(frozen=True)
+class Items(Generic[V]):
+    """One kind of a site's items, with its statements.
 
-
-@contextmanager
-def told_apart(scope: Scope, taken: Callable[[Tx], Problem | None]) -> Iterator[None]:
-    """Around a change that the database refuses when another has the name: then ``taken`` says so.
-
-    Asked afterwards, since whoever asks before can still come second.
+    ``create``, ``name`` and ``named`` are of kinds that callers create: ``name`` is the field that tells a
+    site's items apart, ``named`` gives the id of the one with a normalized name. ``fixed``: the answer when
+    ``change`` finds a row that must stay as it is.
     """
-    try:
-        yield
-    except PermanentError:
+
+    word: str
+    view: type[V]
+    page: str
+    row: str
+    change: str
+    create: str = ""
+    name: str = ""
+    named: str = ""
+    fixed: Callable[[], Problem] | None = None
+
+    def show(self, row: Mapping[str, Any]) -> V:
+        """The answer for a row."""
+        return self.view.model_validate(row)
+
+    def list(self, scope: Scope, paging: Paging, site: int | None, **filters: Any) -> Page[V]:
+        """A page of the items, newest first."""
         with scope.transaction() as tx:
-            problem = taken(tx)
-        if problem is not None:
-            raise problem from None
-        raise
+            check_site(tx, site)
+            rows = tx.rows(self.page, before=paging.before, limit=paging.fetch, site=site, **filters)
+        return paging.page(rows, self.show, lambda row: [row["id"]])
 
+    def get(self, scope: Scope) -> V:
+        """The item that a request is about."""
+        with scope.transaction() as tx:
+            return self.show(self._row(tx, scope.id))
 
-def with_normalized(changes: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """The changes of a row, with the normalized form of its name when that is one of them."""
-    return {**changes, "normalized": normalize(changes[field])} if field in changes else dict(changes)
+    def add(
+        self,
+        scope: Scope,
+        site: int,
+        values: Mapping[str, Any],
+        otherwise: Callable[[], Problem] | None = None,
+    ) -> V:
+        """Create an item. Raises Problem 409 when its name is taken, else what ``otherwise`` builds."""
+        name = values[self.name]
+        with scope.transaction() as tx:
+            check_site(tx, site)
+            number = tx.value(self.create, site=site, **self._with_normalized(values))
+            if number is None:
+                if otherwise is None or self._id_of(tx, site, name) is not None:
+                    raise self._conflict(name)
+                raise otherwise()
+            scope.note(tx, f"{self.word}.create", f"{self.word}:{number}", **{self.name: name})
+            return self.show(self._row(tx, number))
+
+    def set(self, scope: Scope, action: str, changes: Mapping[str, Any]) -> V:
+        """Change the item that a request is about. Raises Problem 409: the name is taken, or it is fixed."""
+        subject = f"{self.word}:{scope.id}"
+        with (
+            self._name_conflict(scope, changes),
+            scope.changing(f"{self.word}.{action}", subject, **changes) as tx,
+        ):
+            rows = tx.rows(self.change, id=scope.id, changes=self._with_normalized(changes))
+            if not rows:
+                raise self.fixed() if self.fixed else not_found(self.word)
+            return self.show(rows[0])
+
+    def add_routes(
+        self, router: APIRouter, locate: Callable[..., Subject], *, disable: str, enable: str
+    ) -> None:
+        """The routes that all kinds have: get one, disable it, enable it. The texts describe them."""
+
+        def get(scope: Scope = allowed(Role.VIEWER, locate)) -> Any:
+            return self.get(scope)
+
+        def turn_off(scope: Scope = allowed(Role.EDITOR, locate)) -> Any:
+            return self.set(scope, "disable", {"disabled": True})
+
+        def turn_on(scope: Scope = allowed(Role.EDITOR, locate)) -> Any:
+            return self.set(scope, "enable", {"disabled": False})
+
+        for method, path, verb, endpoint, description in (
+            ("GET", "/{id}", "get", get, f"One {self.word}."),
+            ("POST", "/{id}/disable", "disable", turn_off, disable),
+            ("POST", "/{id}/enable", "enable", turn_on, enable),
+        ):
+            router.add_api_route(
+                path, endpoint, methods=[method], name=f"{verb}_{self.word}", description=description,
+                response_model=self.view,
+            )  # fmt: skip
+
+    def _row(self, tx: Tx, number: int) -> dict[str, Any]:
+        rows = tx.rows(self.row, id=number)
+        if not rows:
+            raise not_found(self.word)
+        return rows[0]
+
+    def _id_of(self, tx: Tx, site: int | None, name: str) -> int | None:
+        number: int | None = tx.value(self.named, site=site, normalized=normalize(name))
+        return number
+
+    def _conflict(self, name: str) -> Problem:
+        article = "an" if self.word[0] in "aeiou" else "a"
+        detail = f"{self.name}: the site has {article} {self.word} {quoted(name)} already"
+        return Problem(409, detail, remedy=f"choose another {self.name}")
+
+    @contextmanager
+    def _name_conflict(self, scope: Scope, changes: Mapping[str, Any]) -> Iterator[None]:
+        """Turn a unique violation into the Problem that names it.
+
+        Checked afterwards, because a check before is a race.
+        """
+        try:
+            yield
+        except PermanentError:
+            name = changes.get(self.name)
+            if name is None:
+                raise
+            with scope.transaction() as tx:
+                other = self._id_of(tx, scope.workflow_id, name)
+            if other in (None, scope.id):
+                raise
+            raise self._conflict(name) from None
+
+    def _with_normalized(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values, with the normalized form of the name when that is one of them."""
+        return {**values, "normalized": normalize(values[self.name])} if self.name in values else dict(values)

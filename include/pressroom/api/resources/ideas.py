@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, StringConstraints
@@ -11,23 +11,12 @@ from pydantic import BaseModel, Field, StringConstraints
 from pressroom.api.kit.access import ACCOUNT, IDEA, Scope, allowed
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import (
-    ClusterFilter,
-    DisabledFilter,
-    Filled,
-    Line,
-    Named,
-    check_site,
-    one,
-    told_apart,
-    with_normalized,
-)
+from pressroom.api.kit.items import ClusterFilter, DisabledFilter, Filled, Items, Line, Named
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem, invalid
 from pressroom.definitions.keywords_csv import LONGEST_KEYWORD
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import LARGEST
-from pressroom.domain.text import normalize, quoted
 from pressroom.pipelines.site.ideas import (
     ANGLE_CHARS,
     HEADING_CHARS,
@@ -36,7 +25,6 @@ from pressroom.pipelines.site.ideas import (
     TITLE_CHARS,
     Type,
 )
-from pressroom.store.database import Tx
 
 router = APIRouter(prefix="/ideas", tags=["ideas"])
 
@@ -87,6 +75,16 @@ class IdeaChanges(Body):
     disabled: bool = Field(default_factory=bool)
 
 
+IDEAS = Items(
+    "idea", IdeaView, page="ideas_page", row="idea_row", change="idea_change", create="idea_create",
+    name="title", named="idea_titled",
+    fixed=lambda: Problem(
+        409, "this idea is queued: a task is made of it, so it can no longer be changed",
+        remedy="edit or reject the article that comes of it",
+    ),
+)  # fmt: skip
+
+
 @router.get("")
 def list_ideas(
     paging: Paged,
@@ -97,81 +95,28 @@ def list_ideas(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[IdeaView]:
     """Ideas, newest first."""
-    with scope.transaction() as tx:
-        check_site(tx, site)
-        rows = tx.rows(
-            "ideas_page", before=paging.before, limit=paging.fetch, site=site, cluster=cluster_id,
-            status=status, disabled=disabled,
-        )  # fmt: skip
-    return paging.page(rows, _view, lambda row: [row["id"]])
+    return IDEAS.list(scope, paging, site, cluster=cluster_id, status=status, disabled=disabled)
 
 
 @router.post("", status_code=201)
 def create_idea(body: NewIdea, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> IdeaView:
     """Add an idea of one's own: the next run makes a task of it, and then an article."""
-    facts = body.model_dump(exclude={"site_id", "cluster_id"})
-    with scope.transaction() as tx:
-        check_site(tx, body.site_id)
-        number = tx.value(
-            "idea_create", site=body.site_id, cluster=body.cluster_id, **with_normalized(facts, "title")
-        )
-        if number is None and _titled(tx, body.site_id, body.title) is not None:
-            raise _conflict(body.title)
-        if number is None:
-            raise invalid("body.cluster_id", "is no cluster of this site", remedy="GET clusters lists them")
-        scope.note(tx, "idea.create", f"idea:{number}", title=body.title)
-        return _view(one(tx, "idea_row", "idea", id=number))
 
+    def other_cluster() -> Problem:
+        return invalid("body.cluster_id", "is no cluster of this site", remedy="GET clusters lists them")
 
-@router.get("/{id}")
-def get_idea(scope: Scope = allowed(Role.VIEWER, IDEA)) -> IdeaView:
-    """One idea."""
-    with scope.transaction() as tx:
-        return _view(one(tx, "idea_row", "idea", id=scope.id))
+    return IDEAS.add(scope, body.site_id, body.model_dump(exclude={"site_id"}), other_cluster)
 
 
 @router.patch("/{id}")
 def change_idea(body: IdeaChanges, scope: Scope = allowed(Role.EDITOR, IDEA)) -> IdeaView:
     """Edit an idea that is new, or disable it. Refused once it is queued: its task is made of it by then."""
-    return _change(scope, "idea.change", body.model_dump(exclude_unset=True))
+    return IDEAS.set(scope, "change", body.model_dump(exclude_unset=True))
 
 
-@router.post("/{id}/disable")
-def disable_idea(scope: Scope = allowed(Role.EDITOR, IDEA)) -> IdeaView:
-    """Leave a new idea out: no run makes a task of it."""
-    return _change(scope, "idea.disable", {"disabled": True})
-
-
-@router.post("/{id}/enable")
-def enable_idea(scope: Scope = allowed(Role.EDITOR, IDEA)) -> IdeaView:
-    """Take a new idea in again."""
-    return _change(scope, "idea.enable", {"disabled": False})
-
-
-def _change(scope: Scope, action: str, changes: dict[str, Any]) -> IdeaView:
-    def taken(tx: Tx) -> Problem | None:
-        if "title" not in changes or _titled(tx, scope.workflow_id, changes["title"]) in (None, scope.id):
-            return None
-        return _conflict(changes["title"])
-
-    with told_apart(scope, taken), scope.changing(action, f"idea:{scope.id}", **changes) as tx:
-        rows = tx.rows("idea_change", id=scope.id, changes=with_normalized(changes, "title"))
-        if not rows:
-            raise Problem(
-                409, "this idea is queued: a task is made of it, so it can no longer be changed",
-                remedy="edit or reject the article that comes of it",
-            )  # fmt: skip
-        return _view(rows[0])
-
-
-def _titled(tx: Tx, site: int | None, title: str) -> int | None:
-    found: int | None = tx.value("idea_titled", site=site, normalized=normalize(title))
-    return found
-
-
-def _conflict(title: str) -> Problem:
-    return Problem(409, f"title: the site has an idea {quoted(title)} already", remedy="choose another title")
-
-
-def _view(row: dict[str, Any]) -> IdeaView:
-    return IdeaView(**row)
+IDEAS.add_routes(
+    router,
+    IDEA,
+    disable="Leave a new idea out: no run makes a task of it.",
+    enable="Take a new idea in again.",
+)

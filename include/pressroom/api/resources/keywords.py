@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pressroom.api.kit.access import ACCOUNT, KEYWORD, Scope, allowed
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import ClusterFilter, DisabledFilter, check_site, one
+from pressroom.api.kit.items import ClusterFilter, DisabledFilter, Items, check_site
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid
 from pressroom.api.kit.views import Amount
@@ -101,6 +101,9 @@ class KeywordChanges(Body):
     disabled: bool = Field(default_factory=bool)
 
 
+KEYWORDS = Items("keyword", KeywordView, page="keywords_page", row="keyword_row", change="keyword_change")
+
+
 @router.get("")
 def list_keywords(
     paging: Paged,
@@ -115,13 +118,8 @@ def list_keywords(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[KeywordView]:
     """Keywords, newest first."""
-    with scope.transaction() as tx:
-        check_site(tx, site)
-        rows = tx.rows(
-            "keywords_page", before=paging.before, limit=paging.fetch, site=site, cluster=cluster_id,
-            status=status, disabled=disabled, q=None if q is None else normalize(q),
-        )  # fmt: skip
-    return paging.page(rows, _view, lambda row: [row["id"]])
+    part = None if q is None else normalize(q)
+    return KEYWORDS.list(scope, paging, site, cluster=cluster_id, status=status, disabled=disabled, q=part)
 
 
 @router.post("", status_code=201)
@@ -136,9 +134,9 @@ def add_keywords(body: NewKeywords, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
         check_site(tx, body.site_id)
         # In order, so that two requests for the same keywords do not wait for each other.
         added = tx.many("import_keyword", [{**rows[key], "site": body.site_id} for key in sorted(rows)])
-        found = tx.rows("keywords_named", site=body.site_id, normalized=list(rows))
+        rows_now = tx.rows("keywords_named", site=body.site_id, normalized=list(rows))
     duplicates = len(body.keywords) - added
-    return AddedKeywords(added=added, duplicates=duplicates, items=[_view(row) for row in found])
+    return AddedKeywords(added=added, duplicates=duplicates, items=[KEYWORDS.show(row) for row in rows_now])
 
 
 @router.post("/import", status_code=201, openapi_extra=CSV)
@@ -169,35 +167,15 @@ async def import_list(
     )
 
 
-@router.get("/{id}")
-def get_keyword(scope: Scope = allowed(Role.VIEWER, KEYWORD)) -> KeywordView:
-    """One keyword."""
-    with scope.transaction() as tx:
-        return _view(one(tx, "keyword_row", "keyword", id=scope.id))
-
-
 @router.patch("/{id}")
 def change_keyword(body: KeywordChanges, scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
     """Change what is known of a keyword, or disable it. Its text stays: another text is another keyword."""
-    return _change(scope, "keyword.change", body.model_dump(exclude_unset=True))
+    return KEYWORDS.set(scope, "change", body.model_dump(exclude_unset=True))
 
 
-@router.post("/{id}/disable")
-def disable_keyword(scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
-    """Leave a keyword out: it is not clustered, and no prompt names it."""
-    return _change(scope, "keyword.disable", {"disabled": True})
-
-
-@router.post("/{id}/enable")
-def enable_keyword(scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
-    """Take a keyword in again."""
-    return _change(scope, "keyword.enable", {"disabled": False})
-
-
-def _change(scope: Scope, action: str, changes: dict[str, Any]) -> KeywordView:
-    with scope.changing(action, f"keyword:{scope.id}", **changes) as tx:
-        return _view(one(tx, "keyword_change", "keyword", id=scope.id, changes=changes))
-
-
-def _view(row: dict[str, Any]) -> KeywordView:
-    return KeywordView(**row)
+KEYWORDS.add_routes(
+    router,
+    KEYWORD,
+    disable="Leave a keyword out: it is not clustered, and no prompt names it.",
+    enable="Take a keyword in again.",
+)

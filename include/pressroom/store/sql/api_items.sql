@@ -71,7 +71,7 @@ WHERE account_id = %(account)s AND id = %(id)s
 -- name: cluster_create
 -- Inserts a cluster. Returns its id; no row when the site has one of this name.
 INSERT INTO clusters (account_id, site_id, name, normalized, description)
-VALUES (%(account)s, %(site)s, %(label)s, %(normalized)s, %(description)s)
+VALUES (%(account)s, %(site)s, %(name)s, %(normalized)s, %(description)s)
 ON CONFLICT (site_id, normalized) DO NOTHING
 RETURNING id
 
@@ -82,6 +82,11 @@ SET (name, normalized, description, disabled) = (
     SELECT new.name, new.normalized, new.description, new.disabled
     FROM jsonb_populate_record(clusters, %(changes)s::jsonb) AS new)
 WHERE account_id = %(account)s AND id = %(id)s
+RETURNING id, site_id, name, description, status, disabled, created_at,
+    (SELECT count(*) FROM keywords
+     WHERE keywords.account_id = %(account)s AND keywords.cluster_id = clusters.id) AS keywords,
+    (SELECT count(*) FROM ideas
+     WHERE ideas.account_id = %(account)s AND ideas.cluster_id = clusters.id) AS ideas
 
 -- name: cluster_named
 -- Returns the id of the site's cluster with this normalized name.
@@ -111,7 +116,7 @@ WHERE account_id = %(account)s AND id = %(id)s
 INSERT INTO ideas (account_id, site_id, cluster_id, title, normalized, angle, type, target_keywords, outline)
 SELECT account_id, site_id, id, %(title)s, %(normalized)s, %(angle)s, %(type)s, %(target_keywords)s::text[],
     %(outline)s::text[]
-FROM clusters WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(cluster)s
+FROM clusters WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(cluster_id)s
 ON CONFLICT (site_id, normalized) DO NOTHING
 RETURNING id
 
