@@ -12,7 +12,7 @@ from pressroom.adapters.conditions.evaluate import compile as read_condition
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition
-from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication, PublicationStatus
 from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
 from pressroom.pipelines.tools import Destination
@@ -98,7 +98,7 @@ class FakeOutside:
         """The real thing: conditions reach nothing outside."""
         return read_condition(text)
 
-    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
+    async def fetch(self, source: FetchSettings, known: FindClaimed) -> Sequence[SourceItem]:
         """Those that are not known, as many as the cap allows."""
         over = set(await known([one.source_id for one in self.sources]))
         return [one for one in self.sources if one.source_id not in over][: source.cap]

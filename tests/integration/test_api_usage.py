@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.domain.model import Limits, Usage
+from pressroom.domain.model import RateLimits, Usage
 from pressroom.engine.money import ledger, usage
 from pressroom.engine.money.ledger import Caps, Scope
 from pressroom.engine.money.metering import Call, Meter
@@ -57,7 +57,7 @@ def insert(world: World, table: str, values: dict[str, Any]) -> int:
 
 
 def meter(world: World, model: str = "small", **limits: Any) -> Meter:
-    limiter = RateLimiter(world.store, "c", Limits(**limits))
+    limiter = RateLimiter(world.store, "c", RateLimits(**limits))
     return Meter(world.store, limiter, connection="c", model=model, kind="text")
 
 

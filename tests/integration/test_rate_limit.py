@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from pressroom.domain.errors import TransientError
-from pressroom.domain.model import Limits
+from pressroom.domain.model import RateLimits
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def limiter(store: Store) -> Callable[..., RateLimiter]:
     def make(connection: str = "text", **limits: object) -> RateLimiter:
-        return RateLimiter(store, connection, Limits(**limits))  # type: ignore[arg-type]
+        return RateLimiter(store, connection, RateLimits(**limits))  # type: ignore[arg-type]
 
     return make
 
 
 def test_unlimited_needs_no_database() -> None:
     with Store("postgresql://nobody@127.0.0.1:9/none") as nowhere:
-        free = RateLimiter(nowhere, "text", Limits())
+        free = RateLimiter(nowhere, "text", RateLimits())
         assert free.take(10_000) == 0
         asyncio.run(free.acquire(5))
         asyncio.run(free.penalize(60))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.http.stranger_answer import Fetched
-from pressroom.domain.packets import Known
+from pressroom.domain.packets import FindClaimed
 from tests.support.web_server import Web
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sources"
@@ -33,7 +33,7 @@ def reaching(web: Web) -> SafeHttp:
     return SafeHttp(resolve=resolve, allow_hosts={f"{HOST}:{web.port}", f"www.{HOST}:{web.port}"})
 
 
-def knowing(*ids: str) -> Known:
+def knowing(*ids: str) -> FindClaimed:
     """A flow that has taken up these."""
 
     async def known(asked: Sequence[str]) -> Collection[str]:

@@ -138,7 +138,7 @@ def test_a_thread_of_one_text_is_split_where_it_can_be() -> None:
     parts = composed(dataclasses.replace(WORDS, texts=["One thing. Another thing."]), kind="thread").parts
     assert [part.splitlines()[0] for part in parts] == ["1/2 One thing.", "2/2 Another thing. Try it."]
     single = composed(dataclasses.replace(WORDS, texts=["No end in sight"]), kind="thread")
-    assert problems(single, media=0, brand=None, excluded_topics=[]) == ["a thread has two parts at least"]
+    assert problems(single, media=0, brand=None, excluded_topics=[]) == ["a thread has at least two parts"]
 
 
 def test_a_thread_has_no_more_parts_than_the_platform_takes() -> None:

@@ -15,7 +15,7 @@ from pressroom.adapters.sources import registry as fetching
 from pressroom.adapters.sources.files import MOST_BYTES
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FileEntry, FilesFetch, FileSource
-from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.packets import FindClaimed, SourceItem
 from tests.support.sources import knowing
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Folder:
         return self.files[name][:most]
 
 
-async def fetched(folder: Folder, known: Known | None = None, **settings: Any) -> list[SourceItem]:
+async def fetched(folder: Folder, known: FindClaimed | None = None, **settings: Any) -> list[SourceItem]:
     source = FilesFetch(type="files", path="memory://x", **settings)
     return list(await fetch_files.fetch(source, folder, known or knowing()))
 

@@ -14,7 +14,7 @@ from pressroom.adapters.sources.sitemaps import read_sitemap
 from pressroom.adapters.sources.web import read_page
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WebFetch
-from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.packets import FindClaimed, SourceItem
 from tests.support.sources import HOST, answered, knowing, reaching, sample
 from tests.support.web_server import Reply, Web, serve
 
@@ -77,7 +77,7 @@ def test_hostile_pages_take_no_time(hostile: str) -> None:
     assert time.monotonic() - began < 20
 
 
-async def fetched(web: Web, path: str, known: Known | None = None, **settings: Any) -> list[SourceItem]:
+async def fetched(web: Web, path: str, known: FindClaimed | None = None, **settings: Any) -> list[SourceItem]:
     async with reaching(web) as http:
         source = WebFetch(type="web", url=web.url(path, HOST), **settings)
         return list(await fetch_web.fetch(source, http, known or knowing()))

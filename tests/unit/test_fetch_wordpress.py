@@ -13,7 +13,7 @@ import pytest
 from pressroom.adapters.sources import wordpress as fetch_wordpress
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WordpressFetch
-from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.packets import FindClaimed, SourceItem
 from tests.support.sources import HOST, knowing, reaching, sample
 from tests.support.web_server import Reply, Web, serve
 
@@ -67,7 +67,7 @@ def post(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-async def fetched(web: Web, known: Known | None = None, **settings: Any) -> list[SourceItem]:
+async def fetched(web: Web, known: FindClaimed | None = None, **settings: Any) -> list[SourceItem]:
     async with reaching(web) as http:
         source = WordpressFetch(type="wordpress", url=web.url("/blog/", HOST), **settings)
         return list(await fetch_wordpress.fetch(source, http, known or knowing()))

@@ -230,7 +230,7 @@ def test_an_address_that_nobody_named_is_left_out() -> None:
 def test_a_thread_that_is_none_is_written_again() -> None:
     text = FakeText({"post": answer(texts=["Just this", ".."]), "post_repair": answer()})
     post = written(text, slot(kind="thread"))
-    assert "a thread has two parts at least" in text.prompts[1].user
+    assert "a thread has at least two parts" in text.prompts[1].user
     assert len(post.composed.parts) == 3
 
 

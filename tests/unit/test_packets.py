@@ -20,7 +20,7 @@ from pressroom.domain.packets import (
     TITLE_CHARS,
     SourceItem,
     newest_first,
-    newest_unknown,
+    newest_unclaimed,
     source_item,
 )
 from tests.support.sources import knowing
@@ -205,14 +205,14 @@ def test_the_newest_come_first_and_ties_keep_their_order() -> None:
 async def test_what_is_over_the_cap_comes_the_next_time() -> None:
     feed = [dated(str(day), day) for day in range(7)]
     taken: list[str] = []
-    while batch := await newest_unknown(feed, 3, knowing(*taken)):
+    while batch := await newest_unclaimed(feed, 3, knowing(*taken)):
         taken += [item.source_id for item in batch]
     assert taken == ["6", "5", "4", "3", "2", "1", "0"]
 
 
 async def test_one_id_is_one_item_and_empty_ones_are_none() -> None:
     feed = [source_item("1", title="first"), source_item("1", title="again"), SourceItem("empty")]
-    assert [item.title for item in await newest_unknown(feed, 10, knowing())] == ["first"]
+    assert [item.title for item in await newest_unclaimed(feed, 10, knowing())] == ["first"]
 
 
 SETTINGS: TypeAdapter[FetchSettings] = TypeAdapter(FetchSettings)

@@ -1,5 +1,5 @@
-"""What users declare: accounts, brand contexts and sites; missions have a file of their own. Unknown keys are
-refused.
+"""What users declare: accounts, brand contexts and sites. Missions and flows have files of their own.
+Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Definition(BaseModel):
 
 
 class Role(StrEnum):
-    """What a member may do, each including the ones before it."""
+    """What a member may do. Each role includes the roles before it."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -77,14 +77,14 @@ class AccountCaps(Definition):
 
 
 class PromptOverride(Definition):
-    """Jinja2 sources that take a prompt's place; what is None stays ours."""
+    """Jinja2 templates that replace a prompt. None keeps the built-in template."""
 
     system: str | None = None
     user: str | None = None
 
 
 class Prompts(Definition):
-    """Prompts in place of ours, by their names. A site's win over its account's."""
+    """Replaced prompts, by name. A site's win over its account's."""
 
     clusters: PromptOverride = PromptOverride()
     ideas: PromptOverride = PromptOverride()
@@ -113,7 +113,7 @@ class Account(Definition):
 
 
 class BrandContext(Definition):
-    """Who speaks: handed to every prompt, and to the images."""
+    """The brand that speaks. Every prompt and every image gets it."""
 
     kind: Literal["BrandContext"] = "BrandContext"
     account: Slug
@@ -151,7 +151,7 @@ class BatchSizes(Definition):
 
 
 class Pace(Definition):
-    """How fast a workflow's stages are worked through."""
+    """How fast a workflow's stages work."""
 
     within_stage_delay: int = Field(default=0, ge=0, le=3600, description="seconds between batches")
     between_stage_delay: int = Field(default=0, ge=0, le=86400, description="seconds between stages")
@@ -229,7 +229,7 @@ class SiteTarget(Definition):
 
     @property
     def name(self) -> str:
-        """How the publication ledger names the target."""
+        """The target's name in the publication ledger."""
         return f"{self.connection_id}/{self.to}"
 
 
@@ -276,17 +276,17 @@ class Site(Definition):
 
     @property
     def approved_asset(self) -> str:
-        """The asset that has an event when articles were approved."""
+        """The asset that gets an event when articles are approved."""
         return f"pressroom://site/{self.slug}/approved"
 
     @property
     def pace(self) -> Pace:
-        """How its stages are worked through."""
+        """How fast its stages work."""
         return self.automation
 
     @property
     def total_cents(self) -> None:
-        """A site lives for ever, so nothing bounds what it costs in all."""
+        """None: a site has no end, and so no cap on its total cost."""
         return
 
 

@@ -1,19 +1,19 @@
-"""Every error Pressroom raises on purpose. The class decides what happens next, never the message.
+"""Every error that Pressroom raises on purpose. The class decides what happens next, never the message.
 
 ::
 
     PressroomError
     ├── TransientError            retried with back-off; ``retry_after`` seconds are honoured
-    │   └── UnknownOutcome        a call that may or may not have had its effect: look before sending again
+    │   └── UnknownOutcome        a call may or may not have had its effect: look before sending again
     └── PermanentError            retrying cannot help
-        ├── ConfigurationError    credentials, connections, models: dooms the whole batch, fails the task
+        ├── ConfigurationError    credentials, connections, models: fails the whole batch and the task
         │   ├── DefinitionError   a definition or an input file; names file, line, key
         │   └── InvalidMission    a mission cannot run as it is defined; names the field
-        ├── AlreadyDone           the item was finished by somebody else meanwhile: nothing is wrong
-        ├── RunConflict           another run of the workflow is live, or this one was taken over
-        │   └── WorkflowOver      it takes no runs: a draft, paused, or completed
-        ├── PastDate              the time something was to appear is over
-        ├── TimeTaken             another publication appears there at that time
+        ├── AlreadyDone           another worker finished the item: nothing is wrong
+        ├── RunConflict           another run of the workflow is live, or took this one over
+        │   └── WorkflowOver      the workflow takes no runs: a draft, paused, or completed
+        ├── PastDate              the planned time of a publication is over
+        ├── TimeTaken             another publication has the same time and target
         ├── BudgetError           no paid call may start: the run ends partial
         │   ├── InsufficientCredits
         │   └── CapReached
@@ -33,9 +33,9 @@ class PressroomError(Exception):
 
 
 class TransientError(PressroomError):
-    """Something outside failed in a way that may pass.
+    """Something outside failed, and may work later.
 
-    ``retry_after``: seconds the other side asked us to wait, when it said so.
+    ``retry_after``: the seconds that the other side asked us to wait, or None.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -44,7 +44,7 @@ class TransientError(PressroomError):
 
 
 class UnknownOutcome(TransientError):
-    """The other side may or may not have done what was asked: whoever tries again must look first."""
+    """The other side may or may not have done what was asked: a retry must look first."""
 
 
 class PermanentError(PressroomError):
@@ -52,11 +52,11 @@ class PermanentError(PressroomError):
 
 
 class ConfigurationError(PermanentError):
-    """The set-up is wrong, so every item would fail alike."""
+    """The set-up is wrong, so every item would fail in the same way."""
 
 
 class DefinitionError(ConfigurationError):
-    """A definition or input file is wrong. ``problems`` holds one line each, already located."""
+    """A definition or input file is wrong. ``problems``: one line each, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -64,7 +64,7 @@ class DefinitionError(ConfigurationError):
 
 
 class RunConflict(PermanentError):
-    """The workflow's lock is held by another run, or was taken from this one."""
+    """Another run holds the workflow's lock, or took it from this run."""
 
 
 class InvalidMission(ConfigurationError):
@@ -76,15 +76,15 @@ class WorkflowOver(RunConflict):
 
 
 class PastDate(PermanentError):
-    """The time at which something was to appear is over."""
+    """The planned time of a publication is over."""
 
 
 class TimeTaken(PermanentError):
-    """Another publication of the workflow appears there at that very time."""
+    """Another publication of the workflow has the same time and target."""
 
 
 class AlreadyDone(PermanentError):
-    """The item no longer waits: another worker was quicker, as after a lost heartbeat."""
+    """The item no longer waits: another worker finished it, for example after a lost heartbeat."""
 
 
 class BudgetError(PermanentError):
@@ -92,7 +92,7 @@ class BudgetError(PermanentError):
 
 
 class InsufficientCredits(BudgetError):
-    """The account's available credits do not cover what is asked. Units: credits."""
+    """The account's available credits do not cover the request."""
 
 
 class CapReached(BudgetError):

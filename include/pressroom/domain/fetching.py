@@ -1,4 +1,4 @@
-"""What a fetch step reads, and the port to places with files. One model per kind of source."""
+"""The settings of fetch steps, one model for each kind of source, and the port to folders of files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Term = Annotated[str, StringConstraints(pattern=r"^[^\s,/?#&]{1,100}$")]
 
 
 class Fetch(Definition):
-    """What all sources have."""
+    """The settings that all sources have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -67,7 +67,7 @@ class WordpressFetch(Fetch):
 
 
 class WebFetch(Fetch):
-    """One web page, or the pages that a sitemap lists. The main text is taken out of each."""
+    """One web page, or the pages that a sitemap lists: the main text of each."""
 
     type: Literal["web"]
     url: WebAddress
@@ -75,11 +75,11 @@ class WebFetch(Fetch):
         default=False, description="the address is that of a sitemap, or of an index of them"
     )
     contains: str = Field(default="", max_length=200, description="only the sitemap's URLs with this in them")
-    changes: bool = Field(default=False, description="take a page up again when its main text has changed")
+    changes: bool = Field(default=False, description="fetch a page again when its main text has changed")
 
 
 class FieldPaths(Definition):
-    """Where an entry of a JSON document has what an item needs. None: it does not have it."""
+    """Where an entry of a JSON document has the fields of an item. None: the entry does not have it."""
 
     id: DottedPath | None = Field(default="id", description="without it, the URL or the content is the id")
     title: DottedPath | None = "title"
@@ -103,7 +103,7 @@ class JsonFetch(Fetch):
     items: DottedPath | None = Field(default=None, description="where the list is; None: the document is it")
     fields: FieldPaths = FieldPaths()
     extra: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w{0,39}$")], DottedPath] = Field(
-        default_factory=dict, max_length=20, description="name → where; found under item.extra"
+        default_factory=dict, max_length=20, description="name → path; the values are in item.extra"
     )
 
 
@@ -118,7 +118,7 @@ class FilesFetch(Fetch):
     pattern: str = Field(
         default="*", min_length=1, max_length=200, description="of the names below the folder"
     )
-    changes: bool = Field(default=False, description="take a file up again when it was modified")
+    changes: bool = Field(default=False, description="fetch a file again when it was modified")
 
 
 FetchSettings = Annotated[
@@ -128,7 +128,7 @@ FetchSettings = Annotated[
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file of a folder. ``name``: relative to the folder, with ``/``. ``size``: bytes."""
+    """A file of a folder. ``name``: relative to the folder, with ``/``. ``size``: in bytes."""
 
     name: str
     size: int
@@ -144,10 +144,10 @@ class FileEntry:
 
 
 class FileSource(Protocol):
-    """A folder. Both methods may block, and raise our errors only."""
+    """A folder. Both methods may block, and raise only errors of ``domain.errors``."""
 
     def entries(self) -> Sequence[FileEntry]:
-        """The files below it, at any depth."""
+        """The files below the folder, at any depth."""
         ...
 
     def read(self, name: str, most: int) -> bytes:

@@ -1,4 +1,6 @@
-"""Flows: lists of steps that users compose, any type at any position, any number of times."""
+"""Flows: lists of steps that users compose. Any type of step can stand at any position, any number of
+times.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,11 @@ GO_TO = re.compile(r"^go to ([a-z][a-z0-9_]*)$")
 
 
 class Step(Definition):
-    """What all steps have. ``when``: a condition over item, packets and results; false: the step is passed
-    over.
+    """What all steps have. ``when``: a condition over item, packets and results; the step is skipped when it
+    is false.
 
-    ``on_failure``: what a failure of this step means for the item: ``stop`` (it failed), ``continue``,
-    ``skip_item`` (it ends as skipped), or ``go to STEP`` (a later one).
+    ``on_failure``: what happens to the item when this step fails: ``stop`` (it fails), ``continue``,
+    ``skip_item`` (it ends as skipped), or ``go to STEP`` (a later step).
     """
 
     name: StepName
@@ -46,7 +48,7 @@ class Step(Definition):
 
 
 class FetchStep(Step):
-    """Brings items in (as the first step), or more material for an item (anywhere else)."""
+    """As the first step: brings items in. Elsewhere: fetches more material for an item."""
 
     type: Literal["fetch"] = "fetch"
     source: FetchSettings
@@ -55,9 +57,9 @@ class FetchStep(Step):
 class AiStep(Step):
     """The model works on the item's packets. ``prompt``: a Jinja2 template over item, packets and results.
 
-    ``tools``: the publish steps whose handlers it may call: those next to it (``adjacent``), all of the
-    flow's, or those named. ``output``: field name → what it shall hold; what it answers beside tool calls.
-    Without tools and output it answers with a text.
+    ``tools``: the publish steps whose handlers it may call: the adjacent ones, all of the flow, or those
+    named. ``output``: field name → description of a field that the answer has beside tool calls. Without
+    tools and output it answers with a text.
     """
 
     type: Literal["ai"] = "ai"
@@ -70,7 +72,7 @@ class AiStep(Step):
 
 
 class PublishStep(Step):
-    """Publishes to a target, from an AI step's tool call; or, with ``mode: auto``, from the item's data."""
+    """Publishes to a target: by an AI step's tool call or, with ``mode: auto``, from the item's data."""
 
     type: Literal["publish"] = "publish"
     to: str = Field(description="the handler, such as wordpress")
@@ -87,15 +89,15 @@ class PublishStep(Step):
 
 
 class PingStep(Step):
-    """Sends a signed webhook and goes on, whatever becomes of it."""
+    """Sends a signed webhook. Its failure does not stop the item."""
 
     type: Literal["ping"] = "ping"
-    connection: ConnectionId = Field(description="URL and secret of whoever is told")
+    connection: ConnectionId = Field(description="URL and secret of the receiver")
     message: str = Field(default="", max_length=5_000, description="a Jinja2 template")
 
 
 class GateStep(Step):
-    """Parks the item until somebody, or the time, answers."""
+    """The item waits here for an answer, by a person, a webhook or the time."""
 
     type: Literal["gate"] = "gate"
     by: Literal["webhook", "approval", "time"]
@@ -105,8 +107,8 @@ class GateStep(Step):
     notify: ConnectionId | None = Field(default=None, description="who gets the links, as a signed webhook")
 
 
-class Rule(Definition):
-    """Where to go on when a condition holds."""
+class RouteRule(Definition):
+    """Where the item goes when a condition holds."""
 
     when: ConditionText
     to: str = Field(
@@ -115,10 +117,10 @@ class Rule(Definition):
 
 
 class RouteStep(Step):
-    """Chooses how the item goes on: the first rule that holds, else ``otherwise``."""
+    """Chooses the item's next step: by the first rule that holds, else ``otherwise``."""
 
     type: Literal["route"] = "route"
-    rules: list[Rule] = Field(min_length=1, max_length=20)
+    rules: list[RouteRule] = Field(min_length=1, max_length=20)
     otherwise: str = Field(default="next", pattern=r"^(next|end|skip|[a-z][a-z0-9_]*)$")
 
 
@@ -137,7 +139,7 @@ AnyStep = Annotated[
 
 
 class Trigger(Definition):
-    """What starts a run, beside a person: a schedule, an asset event, or an inbound webhook."""
+    """What starts a run besides a person: a schedule, an asset event, or an inbound webhook."""
 
     cron: str | None = None
     timezone: Timezone = "UTC"
@@ -182,12 +184,12 @@ class Flow(Definition):
 
     @property
     def pace(self) -> Pace:
-        """How its stages are worked through."""
+        """How fast its stages work."""
         return self.work
 
     @property
     def total_cents(self) -> None:
-        """A flow lives for ever, so nothing bounds what it costs in all."""
+        """None: a flow has no end, and so no cap on its total cost."""
         return
 
     def step(self, name: str) -> tuple[int, AnyStep]:
@@ -212,7 +214,7 @@ class Flow(Definition):
 
 
 CONDITION_VARIABLES = ("item", "packets", "results", "run")
-"""What a condition may speak of.
+"""The variables of a condition.
 
 ``item``: the fields of its source item; ``packets``: a list of {step, kind, data}, oldest first;
 ``results``: step name → that step's last result; ``run``: facts on the run.
@@ -220,15 +222,17 @@ CONDITION_VARIABLES = ("item", "packets", "results", "run")
 
 
 class Condition(Protocol):
-    """A condition that was read and found to be sound. Evaluating changes nothing, and may be repeated."""
+    """A valid condition. Evaluating it has no effect and can be repeated."""
 
     @property
     def text(self) -> str:
-        """As it was written."""
+        """The condition as its author wrote it."""
         ...
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
-        """Its value as JSON. Raises PermanentError: a key is missing, types do not fit, it took too long."""
+        """Its value as JSON. Raises PermanentError when a key is missing, types do not fit, or it takes
+        too long.
+        """
         ...
 
     def holds(self, variables: Mapping[str, Any]) -> bool:

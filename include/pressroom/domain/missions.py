@@ -28,7 +28,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 class Constraints(Definition):
-    """What the posts must keep to."""
+    """Rules for the posts."""
 
     tone: str = Field(default="", max_length=500)
     cadence: Literal["flexible", "daily", "weekdays"] = Field(
@@ -59,7 +59,7 @@ class Kpi(Definition):
 
 
 class Source(Definition):
-    """Material that posts may draw on."""
+    """Material that posts may use."""
 
     title: Line
     url: str = Field(default="", max_length=500, pattern=r"^(https?://\S+)?$")
@@ -76,7 +76,7 @@ class Measuring(Definition):
 
 
 class Learning(Definition):
-    """How results change what comes next."""
+    """How results change the next cycles."""
 
     enabled: bool = True
     exploration_share: float = Field(
@@ -99,7 +99,7 @@ class Visuals(ImageSettings):
 
 
 class Mission(Definition):
-    """A campaign. Its cycles are cut out of the time from ``starts_at`` to ``ends_at``."""
+    """A campaign. Its cycles divide the time from ``starts_at`` to ``ends_at``."""
 
     kind: Literal["Mission"] = "Mission"
     account: Slug
@@ -160,14 +160,14 @@ class Mission(Definition):
 
     @property
     def pace(self) -> Pace:
-        """How its stages are worked through."""
+        """How fast its stages work."""
         return self.work
 
     @property
     def total_cents(self) -> Decimal | None:
-        """What providers may cost over its whole life."""
+        """The cap on what providers may cost over the whole mission, in cents."""
         return self.constraints.budget_cents
 
     def ends(self, start: dt.datetime) -> dt.datetime:
-        """When it is over, given when it started."""
+        """The mission's end, when it starts at ``start``."""
         return self.ends_at or start + dt.timedelta(days=self.duration_days)

@@ -1,4 +1,4 @@
-"""The ports to text and image models: what the engine asks, what an adapter answers.
+"""The ports to text and image models: requests of the engine and answers of adapters.
 
 Adapters map every foreign object and error to the types here and in ``domain.errors``.
 """
@@ -26,7 +26,7 @@ class Message:
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A tool the model may call. ``schema``: JSON schema of its arguments."""
+    """A tool that the model may call. ``schema``: the JSON schema of its arguments."""
 
     name: str
     description: str
@@ -35,7 +35,7 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call the model asked for; ``arguments`` is the raw JSON text."""
+    """A tool call of the model. ``arguments``: the raw JSON text."""
 
     name: str
     arguments: str
@@ -43,7 +43,7 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One chat completion. ``schema``: JSON schema the answer must follow, if any."""
+    """One chat completion. ``schema``: the JSON schema of the answer, if any."""
 
     messages: Sequence[Message]
     schema_name: str = "answer"
@@ -80,7 +80,7 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True)
 class ModelReply:
-    """What came back. ``text`` may be empty when ``tool_calls`` is not."""
+    """The model's answer. ``text`` may be empty when ``tool_calls`` is not."""
 
     text: str
     finish: Finish
@@ -91,10 +91,11 @@ class ModelReply:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Per minute; None: unlimited. ``burst_seconds``: how much of the rate may be used at once after idling.
+class RateLimits:
+    """Limits per minute; None: unlimited. ``burst_seconds``: how much of the rate is available at once after
+    a pause.
 
-    ``max_wait`` seconds: a call whose turn is later than that is put off to a retry instead of sleeping here.
+    ``max_wait`` seconds: a call that would wait longer is left to a retry instead of sleeping.
     """
 
     requests_per_minute: int | None = None
@@ -104,7 +105,7 @@ class Limits:
 
     @property
     def rates(self) -> dict[str, int]:
-        """Unit → how many a minute; always in this order, so that two callers cannot deadlock."""
+        """Unit → limit per minute, always in this order, so that two callers cannot deadlock."""
         named = {"requests": self.requests_per_minute, "tokens": self.tokens_per_minute}
         return {unit: rate for unit, rate in named.items() if rate is not None}
 
@@ -124,7 +125,7 @@ class TextModel(Protocol):
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """One picture to make. Sizes in pixels; ``colors``: the brand's, as #rrggbb."""
+    """A picture to draw. Sizes in pixels. ``colors``: the brand's, as #rrggbb."""
 
     prompt: str
     title: str
@@ -147,7 +148,7 @@ class ImageResult:
 
 
 class ImageProvider(Protocol):
-    """Makes pictures. ``connection`` is the unit of the shared rate limit; '' means local and unlimited."""
+    """Draws pictures. ``connection`` is the unit of the shared rate limit; '' means local and unlimited."""
 
     connection: str
     model: str
@@ -163,17 +164,17 @@ class MediaStore(Protocol):
         ...
 
     def get(self, url: str) -> bytes:
-        """What is stored at a URL of ``put``. Raises PermanentError when it is not there, TransientError."""
+        """The bytes at a URL of ``put``. Raises PermanentError when they are missing, TransientError."""
         ...
 
     def public_url(self, url: str) -> str:
-        """The http(s) URL under which others find what is stored at ``url``. Raises ConfigurationError."""
+        """The public http(s) URL of what is stored at ``url``. Raises ConfigurationError."""
         ...
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a stage asks. ``max_tokens`` bounds the answer; ``temperature`` None: the site's."""
+    """A stage's prompt. ``max_tokens`` bounds the answer. ``temperature``: None for the workflow's."""
 
     name: str
     system: str
@@ -184,7 +185,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Tool(Generic[Answer]):
-    """Something the model may ask for. ``arguments``: the type that its arguments must have."""
+    """A tool that the model may choose. ``arguments``: the type of its arguments."""
 
     name: str
     description: str
@@ -193,16 +194,16 @@ class Tool(Generic[Answer]):
 
 @dataclass(frozen=True)
 class Choice:
-    """A tool the model asked for, with its validated arguments."""
+    """A tool that the model chose, with its validated arguments."""
 
     tool: str
     arguments: BaseModel
 
 
 class Text(Protocol):
-    """The AI engine as a stage sees it: bound to one item, so that what it spends is booked to that item.
+    """The AI engine as a stage sees it: bound to one item, to which its costs are booked.
 
-    ``generate`` raises TransientError, ConfigurationError, BudgetError, or the AnswerError that fits.
+    ``generate`` raises TransientError, ConfigurationError, BudgetError, or an AnswerError.
     """
 
     model: str
@@ -210,11 +211,13 @@ class Text(Protocol):
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer: ...
 
     async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
-        """The tools the model asks for, one or more, with validated arguments. Errors as ``generate``."""
+        """The tools that the model chooses, at least one, with validated arguments. Raises as
+        ``generate``.
+        """
         ...
 
     def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """What a call of that size costs, in cents."""
+        """The cost of a call of this size, in cents."""
         ...
 
 

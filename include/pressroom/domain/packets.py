@@ -1,4 +1,4 @@
-"""What a flow works on: the items of its sources, each bounded in every field before anybody reads it."""
+"""Source items, which flows work on. Every field is bounded before anything reads it."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ MOST_TAGS = 30
 MOST_IMAGES = 10
 EXTRA_CHARS = 4_000
 
-Known = Callable[[Sequence[str]], Awaitable[Collection[str]]]
-"""Which of these source ids a flow has taken up already. Asked before the cap counts."""
+FindClaimed = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+"""Returns which of these source ids the flow has claimed. Called before the cap is applied."""
 
 
-async def nothing_known(ids: Sequence[str]) -> Collection[str]:
-    """The answer of a flow that has not run yet."""
+async def nothing_claimed(ids: Sequence[str]) -> Collection[str]:
+    """``FindClaimed`` of a flow that has not run yet."""
     del ids
     return ()
 
 
 @dataclass(frozen=True)
 class SourceItem:
-    """One thing that a source holds. Made with ``source_item``; raises ValueError beyond the bounds above.
+    """One entry of a source. Made with ``source_item``; raises ValueError beyond the bounds above.
 
-    ``source_id``: the same at every fetch; ``html``: sanitised, '' when the source has none;
-    ``published_at``: aware, None when the source does not say; ``extra``: JSON, what else was asked for.
+    ``source_id``: the same at every fetch. ``html``: sanitised, '' when the source has none.
+    ``published_at``: aware, None when the source has no date. ``extra``: more fields, as JSON.
     """
 
     source_id: str
@@ -78,12 +78,12 @@ class SourceItem:
 
     @property
     def says_something(self) -> bool:
-        """Whether there is anything to work with."""
+        """Whether it has a title, a text or a URL."""
         return bool(self.title or self.text or self.url)
 
     def to_data(self) -> dict[str, Any]:
-        """The item as JSON, as rows, packets and expressions hold it; the time as ISO 8601."""
-        data = {one.name: getattr(self, one.name) for one in fields(self)}
+        """The item as JSON for rows, packets and conditions, with its time as ISO 8601."""
+        data = {member.name: getattr(self, member.name) for member in fields(self)}
         at = self.published_at
         return {
             **data,
@@ -95,7 +95,7 @@ class SourceItem:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> SourceItem:
-        """The item that ``to_data`` was of."""
+        """The item of a value of ``to_data``."""
         return cls(
             **{
                 **data,
@@ -120,9 +120,9 @@ def source_item(
     language: object = "",
     extra: Mapping[str, Any] | None = None,
 ) -> SourceItem:
-    """An item of what a source says, cut to the bounds. ``html`` is sanitised and within its bound already.
+    """An item, cut to the bounds. ``html`` is sanitised and within its bound already.
 
-    Without a ``source_id`` it gets one made of its content.
+    Without a ``source_id``, the id is a hash of the content.
     """
     url, title, text = web_url(url), clean_line(title, TITLE_CHARS), clean_text(text, TEXT_CHARS)
     return SourceItem(
@@ -141,18 +141,18 @@ def source_item(
 
 
 def stable_id(text: str) -> str:
-    """A source's own id for a thing, within bounds: what is too long becomes its hash. '' stays ''."""
+    """A source's id of an entry within bounds: a long id becomes its hash. '' stays ''."""
     line = " ".join(visible(text).split())
     return line if len(line) <= ID_CHARS else digest(line)
 
 
 def digest(*parts: str) -> str:
-    """An id made of content."""
+    """An id that is a hash of the content."""
     return "sha256:" + hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
 def newest_first(items: Iterable[SourceItem], cap: int) -> list[SourceItem]:
-    """The newest ``cap`` of the items. Those without a date come last; ties stay in the source's order."""
+    """The newest ``cap`` of the items. Items without a date come last; ties keep the source's order."""
 
     def age(item: SourceItem) -> tuple[bool, float]:
         at = item.published_at
@@ -161,16 +161,18 @@ def newest_first(items: Iterable[SourceItem], cap: int) -> list[SourceItem]:
     return sorted(items, key=age)[:cap]
 
 
-async def newest_unknown(items: Iterable[SourceItem], cap: int, known: Known) -> list[SourceItem]:
-    """The newest ``cap`` items that are not known yet; of several with one id the first.
+async def newest_unclaimed(
+    items: Iterable[SourceItem], cap: int, find_claimed: FindClaimed
+) -> list[SourceItem]:
+    """The newest ``cap`` items that are not claimed. Of several items with the same id, the first.
 
-    What is over the cap is not lost: once these are known, the next call gives the next ones.
+    Items over the cap are not lost: once these are claimed, the next call returns the next ones.
     """
     distinct: dict[str, SourceItem] = {}
     for item in items:
         if item.says_something:
             distinct.setdefault(item.source_id, item)
-    taken = set(await known(list(distinct))) if distinct else set()
+    taken = set(await find_claimed(list(distinct))) if distinct else set()
     return newest_first((item for key, item in distinct.items() if key not in taken), cap)
 
 
@@ -179,7 +181,7 @@ def _distinct(values: Iterable[str], most: int) -> tuple[str, ...]:
 
 
 def _extra(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """As many of the values, in their order, as fit the bound together."""
+    """The values in their order, as far as they fit the bound together."""
     kept: dict[str, Any] = {}
     for key, value in extra.items():
         wider = {**kept, clean_line(str(key), 100): bounded_json(value, EXTRA_CHARS)}

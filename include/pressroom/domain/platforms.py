@@ -1,4 +1,4 @@
-"""What each network accepts: dated data, and the checks by it."""
+"""The rules of each network, as dated data, and the checks of posts against them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from twitter_text import parse_tweet
 from pressroom.domain.social import Platform
 
 HASHTAG = regex.compile(r"(?<![\w&/#])#(?=\w*\p{L})\w+")
-"""A hashtag in a text: has a letter, so that "#1" is none, and is no part of a URL."""
+"""A hashtag in a text. It has a letter ("#1" is not a hashtag) and is not part of a URL."""
 
 LONGEST_PARSED = 600
-"""Characters in which URLs are looked for: the time it takes grows with the square of the length and more."""
+"""The longest text in which URLs are searched: the time grows faster than the square of the length."""
 
 LIGHTEST = 0.2
-"""Least weight of a character: the longest emoji that Unicode recommends has ten, and X counts two for it."""
+"""The least weight of a character: the longest emoji that Unicode recommends has ten, and X counts it as
+two.
+"""
 
 _EMOJI = regex.compile(r"[\p{Emoji_Presentation}\p{Extended_Pictographic}\U0001F1E6-\U0001F1FF\u20E3\uFE0F]")
 
 
 @dataclass(frozen=True)
 class PlatformRules:
-    """A network's rules. Lengths by its own ``counting``; None: no limit is known.
+    """A network's rules. Lengths by its own ``counting``. None: no known limit.
 
-    ``source``: where they were read. ``bytes``: of a text, in UTF-8. ``title`` and ``alt``: characters.
-    ``hashtags_most``: in one part. ``few`` and ``many``: hashtags of a post; ``short`` and ``long``:
-    characters to aim at; ``times``: local times to start from, "HH:MM".
+    ``source``: where the rules were read. ``bytes``: of a text, in UTF-8. ``title`` and ``alt``: characters.
+    ``hashtags_most``: in one part. ``few`` and ``many``: hashtags of a post. ``short`` and ``long``:
+    characters to aim at. ``times``: default posting times, local, "HH:MM".
     """
 
     name: str
@@ -62,7 +64,7 @@ Rule = Literal[
 
 @dataclass(frozen=True)
 class Violation:
-    """What a network would refuse. ``rule`` names it; ``detail`` says by how much."""
+    """A rule that a post breaks. ``detail`` says by how much."""
 
     rule: Rule
     detail: str
@@ -70,7 +72,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Draft:
-    """A post as it would be published. ``media``: how many pictures."""
+    """A post as it would be published. ``media``: the number of pictures."""
 
     platform: Platform
     format: str
@@ -89,18 +91,20 @@ def _table() -> Mapping[str, Any]:
 def rules(platform: Platform) -> PlatformRules:
     """The network's rules."""
     row: Mapping[str, Any] = _table()["platforms"][platform.value]
-    values: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in row.items()}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
+    }
     return PlatformRules(**values)
 
 
 def meaning(kind: str) -> str:
-    """What a format asks for, in words. Raises KeyError."""
-    told: str = _table()["formats"][kind]
-    return told
+    """The description of a format. Raises KeyError."""
+    words: str = _table()["formats"][kind]
+    return words
 
 
 def length_of(platform: Platform, text: str) -> int:
-    """How long the network takes a text to be."""
+    """The length of a text as the network counts it."""
     counting = rules(platform).counting
     if counting == "weighted":
         return _weighted(text)
@@ -110,13 +114,13 @@ def length_of(platform: Platform, text: str) -> int:
     seen = regex.findall(r"\X", composed)
     if counting == "graphemes":
         return len(seen)
-    return sum(len(one.encode()) if _EMOJI.search(one) else len(one) for one in seen)
+    return sum(len(sign.encode()) if _EMOJI.search(sign) else len(sign) for sign in seen)
 
 
 def _weighted(text: str) -> int:
-    """By the public rules; in texts so long that they can hardly fit, URLs count by their characters."""
+    """The length by X's public rules. In texts that are far too long, URLs count by their characters."""
     if len(text) > LONGEST_PARSED:
-        text = text.replace(".", "\u00b7")  # as long as a dot, and no URL is found
+        text = text.replace(".", "\u00b7")  # as long as a dot, and makes no URL
     return int(parse_tweet(text).weightedLength) if text else 0
 
 
@@ -126,7 +130,7 @@ def fits(platform: Platform, text: str, most: int | None = None) -> bool:
     limit = own.text if most is None else most
     if own.bytes is not None and len(text.encode()) > own.bytes:
         return False
-    # Weighing takes the time of every character, and whatever looks for the place to cut asks often.
+    # Weighing takes time for every character, and cutting a text weighs it often.
     if own.counting == "weighted" and len(text) * LIGHTEST > limit:
         return False
     return length_of(platform, text) <= limit
@@ -134,60 +138,60 @@ def fits(platform: Platform, text: str, most: int | None = None) -> bool:
 
 def hashtags_in(text: str) -> list[str]:
     """The hashtags of a text, in order."""
-    return [str(found) for found in HASHTAG.findall(text)]
+    return [str(match) for match in HASHTAG.findall(text)]
 
 
 def violations(draft: Draft) -> list[Violation]:
-    """Everything that the network would refuse about a post; empty when it is fit to go."""
+    """Every rule of the network that the post breaks."""
     own = rules(draft.platform)
     return [*_of_form(draft, own), *_of_parts(draft, own), *_of_media(draft, own)]
 
 
 def _of_form(draft: Draft, own: PlatformRules) -> list[Violation]:
-    found: list[Violation] = []
+    wrong: list[Violation] = []
     if draft.format not in own.formats:
-        found.append(Violation("format", f"{own.name} has no {draft.format}"))
+        wrong.append(Violation("format", f"{own.name} has no {draft.format}"))
     number = len(draft.parts)
     if not number:
-        found.append(Violation("empty", "there is no text"))
+        wrong.append(Violation("empty", "there is no text"))
     if draft.format == "thread" and number == 1:
-        found.append(Violation("thread", "a thread has two parts at least"))
+        wrong.append(Violation("thread", "a thread has at least two parts"))
     most = own.thread_parts if draft.format == "thread" else 1
     if number > most:
-        found.append(Violation("thread", f"{number} parts, and {own.name} takes {most} for a {draft.format}"))
+        wrong.append(Violation("thread", f"{number} parts, and {own.name} takes {most} for a {draft.format}"))
     if own.title is not None and len(draft.title) > own.title:
         over = len(draft.title) - own.title
-        found.append(Violation("title", f"the title is {over} longer than the {own.title} of {own.name}"))
-    return found
+        wrong.append(Violation("title", f"the title is {over} longer than the {own.title} of {own.name}"))
+    return wrong
 
 
 def _of_parts(draft: Draft, own: PlatformRules) -> list[Violation]:
-    found: list[Violation] = []
+    wrong: list[Violation] = []
     for number, part in enumerate(draft.parts, start=1):
         where = f"part {number}" if len(draft.parts) > 1 else "the text"
         if not part.strip():
-            found.append(Violation("empty", f"{where} is empty"))
+            wrong.append(Violation("empty", f"{where} is empty"))
         over = length_of(draft.platform, part) - own.text
         if over > 0:
-            found.append(Violation("text", f"{where} is {over} longer than the {own.text} of {own.name}"))
+            wrong.append(Violation("text", f"{where} is {over} longer than the {own.text} of {own.name}"))
         if own.bytes is not None and len(part.encode()) > own.bytes:
-            found.append(Violation("text", f"{where} has more than the {own.bytes} bytes of {own.name}"))
+            wrong.append(Violation("text", f"{where} has more than the {own.bytes} bytes of {own.name}"))
         tags = len(hashtags_in(part))
         if own.hashtags_most is not None and tags > own.hashtags_most:
-            told = f"{where} has {tags} hashtags, and {own.name} takes {own.hashtags_most}"
-            found.append(Violation("hashtags", told))
-    return found
+            detail = f"{where} has {tags} hashtags, and {own.name} takes {own.hashtags_most}"
+            wrong.append(Violation("hashtags", detail))
+    return wrong
 
 
 def _of_media(draft: Draft, own: PlatformRules) -> list[Violation]:
-    found: list[Violation] = []
+    wrong: list[Violation] = []
     if own.media_required and not draft.media:
-        found.append(Violation("media_required", f"{own.name} takes no post without a picture"))
+        wrong.append(Violation("media_required", f"{own.name} takes no post without a picture"))
     if draft.media > own.media_most:
-        told = f"{draft.media} pictures, and {own.name} takes {own.media_most}"
-        found.append(Violation("media_most", told))
+        detail = f"{draft.media} pictures, and {own.name} takes {own.media_most}"
+        wrong.append(Violation("media_most", detail))
     over = len(draft.alt) - own.alt
     if over > 0:
-        told = f"the picture's description is {over} longer than the {own.alt} of {own.name}"
-        found.append(Violation("alt", told))
-    return found
+        detail = f"the picture's description is {over} longer than the {own.alt} of {own.name}"
+        wrong.append(Violation("alt", detail))
+    return wrong

@@ -1,4 +1,4 @@
-"""What a model call costs, by the dated table ``prices.toml``. Every amount is in US cents."""
+"""The price of a model call, by the dated table ``prices.toml``. Every amount is in US cents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 from pressroom.domain.model import Usage
 
 MILLION = Decimal(1_000_000)
-# As fine as the ledger keeps cents.
+# The precision of cents in the ledger.
 FINEST = Decimal("0.000001")
 
-# What may follow a family's name in a model's full name: its date or "latest". Anything else names another
-# model, with another price.
+# What may follow a family's name in a model's name: a date or "latest". Anything else is another model, with
+# another price.
 _VERSION = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{4,8}|-latest|-chat-latest)?")
 
 
@@ -32,7 +32,7 @@ class TextPrice:
     output: Decimal
 
     def cents(self, usage: Usage) -> Decimal:
-        """The cost of these tokens; the cached ones are among the prompt's."""
+        """The cost of these tokens. Cached tokens are part of the prompt's."""
         cached = min(usage.cached_tokens, usage.prompt_tokens)
         total = (
             (usage.prompt_tokens - cached) * self.input
@@ -51,12 +51,12 @@ class ImagePrice:
     each: Mapping[str, Decimal] = field(default_factory=dict)
 
     def cents(self, *, input_tokens: int, output_tokens: int) -> Decimal:
-        """The cost of one answer that came with its token counts."""
+        """The cost of an answer that reports its tokens."""
         total = input_tokens * self.input + output_tokens * self.output
         return (total / MILLION).quantize(FINEST, ROUND_HALF_UP)
 
     def picture(self, quality: str, size: str) -> Decimal:
-        """One picture's price: of its quality and size, else the dearest of its quality, else the dearest."""
+        """One picture's price: by quality and size, else the highest of its quality, else the highest."""
         exact = self.each.get(f"{quality} {size}")
         if exact is not None:
             return exact
@@ -82,12 +82,12 @@ class PriceTable:
         self._image = [_dated(row) for row in image]
 
     def text(self, model: str, on: date) -> TextPrice | None:
-        """The price of a text model on that day; None when it is not listed."""
+        """The price of a text model on that day. None when it is not listed."""
         entry = _in_force(self._text, model, on)
         return TextPrice(**{name: Decimal(cents) for name, cents in entry.values.items()}) if entry else None
 
     def image(self, model: str, on: date) -> ImagePrice | None:
-        """The price of an image model on that day; None when it is not listed."""
+        """The price of an image model on that day. None when it is not listed."""
         entry = _in_force(self._image, model, on)
         if entry is None:
             return None
@@ -110,7 +110,9 @@ def _dated(row: Mapping[str, Any]) -> _Dated:
 
 
 def _in_force(entries: Sequence[_Dated], model: str, on: date) -> _Dated | None:
-    """The entry with the longest name that the model's begins with, the newest of those that hold already."""
+    """The entry whose name is the longest beginning of the model's name; of its versions, the one in
+    force.
+    """
     fitting = [
         entry
         for entry in entries

@@ -1,4 +1,4 @@
-"""Ids as others see them: a prefix that says what it is, and the row's number."""
+"""Public ids: a prefix for the kind, and the row's number."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def public_id(prefix: str, number: int) -> str:
     return f"{prefix}_{number}"
 
 
-def row_number(given: str) -> int | None:
-    """12 for ``12``; None for what no row can have."""
-    number = int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0
+def row_number(text: str) -> int | None:
+    """12 for ``12``. None for a text that cannot be a row's number."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     return number if 0 < number <= LARGEST else None
 
 
-def row_id(prefix: str, given: str) -> int | None:
-    """12 for ``msn_12``; None for what is no id of that kind."""
-    match = _ID.fullmatch(given)
+def row_id(prefix: str, text: str) -> int | None:
+    """12 for ``msn_12``. None for a text that is not an id of this kind."""
+    match = _ID.fullmatch(text)
     return row_number(match[2]) if match and match[1] == prefix else None

@@ -14,7 +14,7 @@ from pressroom.domain.missions import Mission
 
 @dataclass(frozen=True)
 class OfWorkflow:
-    """What has a workflow, and gives it out as the kind that a pipeline expects."""
+    """Base of types with a workflow. ``site``, ``mission`` and ``flow`` give it its type."""
 
     account: Account
     workflow: Workflow
@@ -44,7 +44,7 @@ class OfWorkflow:
 
 @dataclass(frozen=True)
 class Run(OfWorkflow):
-    """One execution of a workflow's pipeline, with the definitions it works by."""
+    """One execution of a workflow's pipeline, with its definitions."""
 
     id: int
     account_id: int
@@ -53,16 +53,16 @@ class Run(OfWorkflow):
 
     @property
     def site_id(self) -> int:
-        """The workflow's id, under the name that a site's statements have for it."""
+        """The workflow's id, as ``site`` in the statements of sites."""
         return self.workflow_id
 
     @property
     def mission_id(self) -> int:
-        """The workflow's id, under the name that a mission's statements have for it."""
+        """The workflow's id, as ``mission`` in the statements of missions."""
         return self.workflow_id
 
     @property
     def articles(self) -> int | None:
-        """Articles this run may write; None: all that wait."""
+        """The most articles that this run writes. None: all that wait."""
         asked: int | None = self.params.get("articles")
         return asked or self.site.automation.articles_per_run

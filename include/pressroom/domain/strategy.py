@@ -1,7 +1,7 @@
-"""The vocabulary of planning and learning: what a slot decides, what was observed, what is preferred.
+"""The types of planning and learning: slots, observations, weights, findings.
 
-A slot decides one level for each factor. What optimize learns are weights on those levels; what strategy
-plans with are the same weights. Both sides, the benchmark and the simulator's tests share these types.
+A slot has one level of each factor. Optimize learns weights on the levels, and strategy plans with them. The
+benchmark and the simulator's tests share these types.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pressroom.domain.social import Platform
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FACTORS = ("weekday", "time", "format", "pillar", "topic", "length", "hashtags", "visual")
-"""Everything a slot decides, in the order in which it is decided. ``time``: local, "HH:MM"; ``length``: short
-or long; ``hashtags``: few or many; ``visual``: with or without."""
+"""Everything that a slot decides, in order. ``time``: local, "HH:MM"; ``length``: short or long;
+``hashtags``: few or many; ``visual``: with or without."""
 
 TIMING = frozenset({"weekday", "time"})
 """Factors whose findings are of type timing; the others are of type content."""
 
 Weights = Mapping[Platform, Mapping[str, Mapping[str, float]]]
-"""platform → factor → level → relative weight. 1 means no preference, and so does a level that is missing."""
+"""platform → factor → level → relative weight. 1 means no preference; a missing level has weight 1."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the editorial calendar. ``at`` is aware, in UTC; ``day`` and ``time`` are local.
+    """A slot of the editorial calendar. ``at`` is aware, in UTC; ``day`` and ``time`` are local.
 
-    ``choices``: factor → level, every factor but ``topic``. ``explores``: the factor that was drawn without
-    regard to what was learned, None when none was.
+    ``choices``: factor → level, for every factor but ``topic``. ``explores``: the factor whose level was
+    drawn without weights, or None.
     """
 
     at: datetime
@@ -42,7 +42,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Observation:
-    """A post that is old enough to count: what it was, and what it reached (counts)."""
+    """A post that is old enough to count: its levels and its metrics."""
 
     post: int
     platform: Platform
@@ -79,12 +79,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a set of observations teaches.
+    """What was learned from a set of observations.
 
-    ``weights``: the new ones; those of platforms with too little data stay as they were. ``findings``: those
-    that passed the test. ``compared``: how many comparisons were made. ``method``: the test, in words.
-    ``too_little``: platform → why nothing was learned there. ``improvement``: platform → expected ratio of
-    the metric under the new weights to that under the old ones.
+    ``weights``: the new weights; platforms with too little data keep the old ones. ``findings``: those that
+    passed the test. ``compared``: the number of comparisons. ``method``: the test, in words. ``too_little``:
+    platform → why nothing was learned there. ``improvement``: platform → expected ratio of the metric under
+    the new weights to that under the old ones.
     """
 
     weights: Weights

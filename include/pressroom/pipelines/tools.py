@@ -11,7 +11,7 @@ from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
-from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication, Publisher
 from pressroom.domain.social import Analytics, Clock, Scheduler
 from pressroom.domain.targets import Piece, Target
@@ -48,7 +48,7 @@ class Outside(Protocol):
         """Reads a condition. Raises DefinitionError."""
         ...
 
-    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
+    async def fetch(self, source: FetchSettings, known: FindClaimed) -> Sequence[SourceItem]:
         """The newest items that are not known. Raises TransientError or PermanentError."""
         ...
 

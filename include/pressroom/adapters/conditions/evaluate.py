@@ -1,16 +1,16 @@
-"""The conditions of flows: ``compile`` reads one in CEL, ``CelCondition.evaluate`` gives its value.
+"""The conditions of flows: ``compile`` reads a condition in CEL, ``CelCondition.evaluate`` gives its value.
 
 * ``item.tags.exists(t, t == 'news') && size(item.images) > 0``, ``results.seo.score >= 0.7``,
   ``packets.exists(p, p.kind == 'published' && p.step == 'blog')``, ``timestamp(item.published_at) > …``
-* A key that is not there is an error that names it; ``has(results.seo)`` asks. ``has`` is false wherever the
-  path breaks off. A key with null is there.
-* ``&&`` and ``||`` stop when they are decided; an error on one side does not count when the other decides.
+* A missing key is an error that names it; ``has(results.seo)`` tests for it. ``has`` is false wherever the
+  path breaks off. A key with null exists.
+* ``&&`` and ``||`` stop when they are decided. An error on one side does not count when the other decides.
 * Kinds never mix: ``1 == '1'`` is false, ``1 < '1'`` an error. Whole numbers and fractions do mix.
 
-Data never becomes code. An expression has no way to anything of Python's, and cannot run long: its length,
-depth, steps, time and the sizes of what it makes are bounded, and its patterns are RE2's.
+Data never becomes code. An expression reaches nothing of Python and cannot run long: its length, depth,
+steps, time and the sizes of its values are bounded, and its patterns are RE2's.
 
-The grammar is that of ``celpy``; its evaluator is not used. That one has no bounds, formats texts with ``%``,
+The grammar is that of ``celpy``. Its evaluator is not used: it has no bounds, formats texts with ``%``,
 repeats them with ``*``, and takes an error in ``filter`` or ``exists_one`` for true.
 """
 
@@ -33,7 +33,7 @@ from pressroom.adapters.conditions.syntax import (
     place,
     read,
 )
-from pressroom.adapters.conditions.values import Unfit, kind, plain
+from pressroom.adapters.conditions.values import ConditionError, kind, plain
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.outside import clean_line
 from pressroom.domain.text import did_you_mean, shorten
@@ -48,13 +48,13 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-class _Spent(Exception):
-    """The expression took more than it may."""
+class _LimitExceeded(Exception):
+    """The expression used up its steps or its time."""
 
 
 @dataclass(frozen=True)
 class CelCondition:
-    """A condition that was read. Made with ``compile``."""
+    """A valid condition. Made with ``compile``."""
 
     text: str
     _tree: Node = field(repr=False, compare=False)
@@ -63,9 +63,9 @@ class CelCondition:
         """Its value: JSON, a time or a duration. Raises PermanentError."""
         try:
             return _Evaluation(variables).value(self._tree)
-        except Unfit as error:
+        except ConditionError as error:
             raise PermanentError(f"the condition {self.text!r} has no value: {error}") from None
-        except _Spent:
+        except _LimitExceeded:
             raise PermanentError(f"the condition {self.text!r} takes too long on this item") from None
         except RecursionError:
             raise PermanentError(f"the condition {self.text!r} is nested too deeply") from None
@@ -86,7 +86,7 @@ def compile(text: str) -> CelCondition:
 
 
 class _Evaluation:
-    """One walk over the tree. Every node costs a step; work on long values costs more."""
+    """One walk over the tree. Every node costs a step; long values cost more."""
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self._names = dict(variables)
@@ -105,7 +105,7 @@ class _Evaluation:
             "member_dot_arg": self._method,
             "ident_arg": self._call,
             "ident": self._ident,
-            "list_lit": lambda tree: [self.value(one) for one in arguments(tree)],
+            "list_lit": lambda tree: [self.value(argument) for argument in arguments(tree)],
             "literal": lambda tree: literal(name_of(tree)),
         }
 
@@ -117,10 +117,10 @@ class _Evaluation:
     def _spend(self, steps: int) -> None:
         self._steps -= steps
         if self._steps < 0 or time.monotonic() > self._until:
-            raise _Spent
+            raise _LimitExceeded
 
     def _spend_on(self, *used: Any) -> None:
-        self._spend(sum(len(one) // 1000 for one in used if isinstance(one, (str, list, dict))))
+        self._spend(sum(len(value) // 1000 for value in used if isinstance(value, (str, list, dict))))
 
     def _choice(self, tree: Node) -> Any:
         condition, yes, no = parts(tree)
@@ -133,7 +133,7 @@ class _Evaluation:
     def _bool(self, tree: Node, symbol: str) -> bool:
         value = self.value(tree)
         if not isinstance(value, bool):
-            raise Unfit(f"{symbol} needs true or false, not {kind(value)}")
+            raise ConditionError(f"{symbol} needs true or false, not {kind(value)}")
         return value
 
     def _binary(self, tree: Node) -> Any:
@@ -158,7 +158,7 @@ class _Evaluation:
     def _ident(self, tree: Node) -> Any:
         name = str(name_of(tree))
         if name not in self._names:
-            raise Unfit(f"{name!r} is not known at this point")
+            raise ConditionError(f"{name!r} is not known at this point")
         return plain(self._names[name])
 
     def _member(self, tree: Node) -> Any:
@@ -171,7 +171,7 @@ class _Evaluation:
         holder, key = self.value(target), self.value(index)
         if isinstance(holder, list):
             if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < len(holder):
-                raise Unfit(
+                raise ConditionError(
                     f"{_shown(target)} has {len(holder)} entries, and none at {shorten(str(key), 40)!r}"
                 )
             return plain(holder[key])
@@ -179,11 +179,13 @@ class _Evaluation:
 
     def _key(self, holder: Any, key: Any, shown: str, at: str) -> Any:
         if not isinstance(holder, dict):
-            raise Unfit(f"{shown} is {kind(holder)} and has no {shorten(str(key), 40)!r} ({at})")
+            raise ConditionError(f"{shown} is {kind(holder)} and has no {shorten(str(key), 40)!r} ({at})")
         if not isinstance(key, str) or key not in holder:
             name = shorten(str(key), 40)
-            near = did_you_mean(name, [clean_line(str(one), 40) for one in list(holder)[:50]])
-            raise Unfit(f"{shown} has no {name!r} ({at}); has({shown}.{name}) asks whether it does{near}")
+            near = did_you_mean(name, [clean_line(str(known), 40) for known in list(holder)[:50]])
+            raise ConditionError(
+                f"{shown} has no {name!r} ({at}); has({shown}.{name}) asks whether it does{near}"
+            )
         return plain(holder[key])
 
     def _call(self, tree: Node) -> Any:
@@ -191,7 +193,7 @@ class _Evaluation:
         if name == "has":
             try:
                 self.value(argument)
-            except Unfit:
+            except ConditionError:
                 return False
             return True
         return values.FUNCTIONS[name](self.value(argument))
@@ -200,26 +202,26 @@ class _Evaluation:
         name, target = str(name_of(tree)), self.value(parts(tree)[0])
         if name in MACROS:
             return self._macro(name, target, tree)
-        given = [self.value(argument) for argument in arguments(tree)]
-        self._spend_on(target, *given)
+        args = [self.value(argument) for argument in arguments(tree)]
+        self._spend_on(target, *args)
         if name == "size":
             return values.size(target)
         if name in values.TIME_PARTS:
-            return values.part_of_time(name, target, *given)
-        if not isinstance(target, str) or not all(isinstance(one, str) for one in given):
-            wrong = next((one for one in (target, *given) if not isinstance(one, str)), None)
+            return values.part_of_time(name, target, *args)
+        if not isinstance(target, str) or not all(isinstance(value, str) for value in args):
+            wrong = next((value for value in (target, *args) if not isinstance(value, str)), None)
             hint = (
                 "; for a list write value in list" if name == "contains" and isinstance(wrong, list) else ""
             )
-            raise Unfit(f"{name}() is for texts, not for {kind(wrong)}{hint}")
-        return values.TEXT_METHODS[name](target, *given) if given else values.PLAIN_METHODS[name](target)
+            raise ConditionError(f"{name}() is for texts, not for {kind(wrong)}{hint}")
+        return values.TEXT_METHODS[name](target, *args) if args else values.PLAIN_METHODS[name](target)
 
     def _macro(self, name: str, target: Any, tree: Node) -> Any:
         if not isinstance(target, (list, dict)):
-            raise Unfit(f"{name}() goes over a list, not {kind(target)}")
+            raise ConditionError(f"{name}() goes over a list, not {kind(target)}")
         variable, body = arguments(tree)
         own = str(name_of(core(variable)))
-        entries = [plain(one) for one in target]
+        entries = [plain(entry) for entry in target]
 
         def each(entry: Any) -> Any:
             self._names[own] = entry
@@ -238,13 +240,13 @@ class _Evaluation:
 
     @staticmethod
     def _any(entries: Iterable[Any], each: Callable[[Any], Any], *, decides: bool) -> bool:
-        """``||``, ``&&``, ``exists`` and ``all``: an entry that decides makes others' errors irrelevant."""
-        failed: Unfit | None = None
+        """``||``, ``&&``, ``exists`` and ``all``: when one entry decides, errors of others do not count."""
+        failed: ConditionError | None = None
         for entry in entries:
             try:
                 if bool(each(entry)) is decides:
                     return decides
-            except Unfit as error:
+            except ConditionError as error:
                 failed = failed or error
         if failed is not None:
             raise failed
@@ -252,7 +254,7 @@ class _Evaluation:
 
 
 def _shown(tree: Node) -> str:
-    """The path that a value was found under, for messages."""
+    """The path of a value, for messages."""
     tree = core(tree)
     if tree.data == "ident":
         return str(name_of(tree))

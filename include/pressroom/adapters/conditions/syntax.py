@@ -1,7 +1,7 @@
-"""Reads a condition and finds everything wrong with it that can be known before it is used.
+"""Reads a condition and finds every error that can be known before it is used.
 
-The language is CEL; ``celpy`` has its grammar. Left out is what conditions do not need: maps, bytes, unsigned
-numbers, messages, types. What is left is bounded in length and depth.
+The language is CEL, with the grammar of ``celpy``. Conditions need no maps, bytes, unsigned numbers, messages
+or types, so these are refused. Length and depth are bounded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FUNCTIONS = {*values.FUNCTIONS, "has"}
 _DEEPEST_BRACKETS = 20
 _DEEPEST_TREE = 80
 _DEEPEST_MACROS = 2
-# Rules that only pass on their one child.
+# Rules with one child and no meaning of their own.
 _WRAPPERS = {
     "expr", "conditionalor", "conditionaland", "relation", "addition", "multiplication", "unary", "member",
     "primary", "paren_expr",
@@ -57,10 +57,10 @@ def read(text: str) -> Node:
     try:
         tree: Node = _parser().parse(text)
     except CELParseError as error:
-        # The grammar's error for the end of the text names the last word before it.
+        # At the end of the text, the grammar's error names the last word before it.
         ended = getattr(getattr(error.__context__, "token", None), "type", "") == "$END"
         raise _wrong_syntax(text, None if ended else error.line, error.column) from None
-    except Exception:  # noqa: BLE001  the grammar's own faults are no reason to fall
+    except Exception:  # noqa: BLE001  a bug of the grammar must not crash the caller
         raise DefinitionError([f"the condition {text!r} cannot be read"]) from None
     if _depth(tree) > _DEEPEST_TREE:
         raise _wrong(text, 1, 1, "it has too many parts: split it over several steps or rules")
@@ -69,7 +69,7 @@ def read(text: str) -> Node:
 
 
 def core(tree: Node) -> Node:
-    """The node that something is really made of, without the rules around it that add nothing."""
+    """The node inside the wrapping rules, which add nothing."""
     while tree.data in _WRAPPERS and len(tree.children) == 1 and isinstance(tree.children[0], Tree):
         tree = tree.children[0]
     return tree
@@ -91,7 +91,7 @@ def arguments(tree: Node) -> list[Node]:
 
 
 def literal(token: Token) -> Any:
-    """The value of a literal. Raises ValueError when it has none here."""
+    """The value of a literal. Raises ValueError for literals that are not supported."""
     if token.type == "INT_LIT":
         number = int(token, 16 if "0x" in token.lower() else 10)
         if not -(2**63) <= number < 2**63:
@@ -109,7 +109,7 @@ def literal(token: Token) -> Any:
 
 
 def place(line: int | None, column: int | None) -> str:
-    """Where something is, in words."""
+    """A place in a condition, in words."""
     return f"column {column}" if line in (None, 1) else f"line {line}, column {column}"
 
 
@@ -127,10 +127,10 @@ def _wrong_syntax(text: str, line: int | None, column: int | None) -> Definition
     if not isinstance(line, int) or not isinstance(column, int) or not 1 <= line <= len(lines) or column < 1:
         return _wrong(text, len(lines), len(lines[-1]) + 1, "it ends too early")
     rest = lines[line - 1][column - 1 :]
-    found = _WORD.search(rest)
-    if found is None:
+    match = _WORD.search(rest)
+    if match is None:
         return _wrong(text, line, column, "it ends too early")
-    word = found.group()
+    word = match.group()
     hint = f". Write {_WORDS[word]} instead" if word in _WORDS else ""
     if re.search(r"\bnot\s+$", lines[line - 1][: column - 1], re.IGNORECASE):
         hint = ". Write ! instead of not"
@@ -138,9 +138,9 @@ def _wrong_syntax(text: str, line: int | None, column: int | None) -> Definition
 
 
 def _check_marks(text: str) -> None:
-    """Strings are closed and brackets not too deep.
+    """Refuse open strings and brackets that are nested too deeply.
 
-    The grammar's pattern for strings needs this: a string that is not closed takes it exponential time.
+    The grammar's pattern for strings takes exponential time on an open string.
     """
     position, depth = 0, 0
     while position < len(text):
@@ -188,7 +188,7 @@ def _wrong_at(text: str, position: int, what: str) -> DefinitionError:
 
 
 def _depth(tree: Node) -> int:
-    """How deep the nodes that do something are nested. A loop, so that no depth is too much for it."""
+    """The depth of the tree without wrapping rules. A loop, because recursion could not bear every depth."""
     deepest, waiting = 0, [(core(tree), 1)]
     while waiting:
         node, depth = waiting.pop()
@@ -198,7 +198,7 @@ def _depth(tree: Node) -> int:
 
 
 class _Check:
-    """Names, functions and literals."""
+    """Checks the names, functions and literals of a condition."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -239,39 +239,39 @@ class _Check:
             yield from self._method(tree, names)
 
     def _call(self, tree: Node) -> Iterator[str]:
-        name, given = str(name_of(tree)), arguments(tree)
+        name, args = str(name_of(tree)), arguments(tree)
         if name in METHODS - FUNCTIONS:
             yield f"{name} follows what it is about: write item.title.{name}(...)"
         elif name not in FUNCTIONS:
             yield f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}"
-        elif len(given) != 1:
+        elif len(args) != 1:
             yield f"{name}() takes one argument"
-        elif name == "has" and core(given[0]).data != "member_dot":
+        elif name == "has" and core(args[0]).data != "member_dot":
             yield "has() asks for a key: write has(item.title)"
 
     def _method(self, tree: Node, names: frozenset[str]) -> Iterator[str]:
-        name, given = str(name_of(tree)), [core(argument) for argument in arguments(tree)]
+        name, args = str(name_of(tree)), [core(argument) for argument in arguments(tree)]
         if name not in METHODS:
             yield f"there is no {name}(){did_you_mean(name, METHODS)}"
         elif name in MACROS:
-            if len(given) != 2 or given[0].data != "ident":
+            if len(args) != 2 or args[0].data != "ident":
                 yield f"{name}() takes a name and a condition, such as packets.{name}(p, p.kind == 'text')"
-            elif str(name_of(given[0])) in names:
-                yield f"the name {str(name_of(given[0]))!r} is taken: choose another one for {name}()"
-        elif name in values.TEXT_METHODS and len(given) != 1:
+            elif str(name_of(args[0])) in names:
+                yield f"the name {str(name_of(args[0]))!r} is taken: choose another one for {name}()"
+        elif name in values.TEXT_METHODS and len(args) != 1:
             yield f"{name}() takes one text"
-        elif (name in values.PLAIN_METHODS or name == "size") and given:
+        elif (name in values.PLAIN_METHODS or name == "size") and args:
             yield f"{name}() takes no argument"
-        elif name in values.TIME_PARTS and len(given) > 1:
+        elif name in values.TIME_PARTS and len(args) > 1:
             yield f"{name}() takes a time zone or nothing"
-        elif name == "matches" and given[0].data == "literal":
-            yield from self._pattern(given[0])
+        elif name == "matches" and args[0].data == "literal":
+            yield from self._pattern(args[0])
 
     def _pattern(self, tree: Node) -> Iterator[str]:
         try:
             pattern = literal(name_of(tree))
             values.regex(pattern if isinstance(pattern, str) else "")
-        except values.Unfit as error:
+        except values.ConditionError as error:
             yield str(error)
         except ValueError:
-            return  # its own node says so
+            return  # the literal's own node reports it

@@ -1,6 +1,6 @@
-"""The values of conditions, and what can be done with them: JSON, times, durations, nothing else of Python's.
+"""The values of conditions (JSON, times and durations) and the operations on them.
 
-An operation that does not fit raises ``Unfit``. None makes anything larger than the bounds below.
+An operation on the wrong values raises ConditionError. Results stay within the bounds below.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
-class Unfit(Exception):
-    """The values do not fit what is to be done with them. The message says how."""
+class ConditionError(Exception):
+    """A condition has no value on this data. The message says why."""
 
 
 def plain(value: Any) -> Any:
-    """A value as conditions know it. Raises Unfit for objects that are none."""
+    """A Python value as a value of conditions. Raises ConditionError for other objects."""
     if value is None or isinstance(value, (bool, int, float, str, list, dict, timedelta)):
         return value
     if isinstance(value, datetime):
@@ -45,11 +45,11 @@ def plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, (tuple, set, frozenset)):
         return list(value)
-    raise Unfit(f"a value of type {type(value).__name__} cannot be used in a condition")
+    raise ConditionError(f"a value of type {type(value).__name__} cannot be used in a condition")
 
 
 def kind(value: Any) -> str:
-    """What a value is, in words."""
+    """The kind of a value, in words."""
     names: list[tuple[type | tuple[type, ...], str]] = [
         (bool, "true or false"),
         ((int, float), "a number"),
@@ -71,18 +71,18 @@ def compare(symbol: str, left: Any, right: Any) -> bool:
     """``<``, ``<=``, ``>``, ``>=``."""
     if kind(left) != kind(right) or kind(left) not in ("a number", "text", "a time", "a duration"):
         hint = ": timestamp(...) makes a time of text" if isinstance(left, datetime) else ""
-        raise Unfit(f"{kind(left)} and {kind(right)} cannot be compared by {symbol}{hint}")
+        raise ConditionError(f"{kind(left)} and {kind(right)} cannot be compared by {symbol}{hint}")
     return bool(_COMPARISONS[symbol](left, right))
 
 
 def contained(left: Any, right: Any) -> bool:
     """``left in right``: an entry of a list, or a key of an object."""
     if isinstance(right, list):
-        return any(equal(left, plain(one)) for one in right)
+        return any(equal(left, plain(entry)) for entry in right)
     if isinstance(right, dict):
         return isinstance(left, str) and left in right
     hint = "; for text write text.contains('...')" if isinstance(right, str) else ""
-    raise Unfit(f"in needs a list or an object on its right, not {kind(right)}{hint}")
+    raise ConditionError(f"in needs a list or an object on its right, not {kind(right)}{hint}")
 
 
 def calculate(symbol: str, left: Any, right: Any) -> Any:
@@ -94,21 +94,21 @@ def calculate(symbol: str, left: Any, right: Any) -> Any:
         if symbol == "+" and kinds in (("text", "text"), ("a list", "a list")):
             most = MOST_CHARS if isinstance(left, str) else MOST_ENTRIES
             if len(left) + len(right) > most:
-                raise Unfit(f"together they are longer than {most:,}")
+                raise ConditionError(f"together they are longer than {most:,}")
             return left + right
         if symbol in "+-" and set(kinds) <= {"a time", "a duration"}:
             return left + right if symbol == "+" else left - right
     except (OverflowError, TypeError):
         pass
     except ZeroDivisionError:
-        raise Unfit("a number is divided by 0") from None
-    raise Unfit(f"{kinds[0]} {symbol} {kinds[1]} is not possible")
+        raise ConditionError("a number is divided by 0") from None
+    raise ConditionError(f"{kinds[0]} {symbol} {kinds[1]} is not possible")
 
 
 def negative(value: Any) -> Any:
     """``-value``."""
     if kind(value) not in ("a number", "a duration"):
-        raise Unfit(f"- needs a number, not {kind(value)}")
+        raise ConditionError(f"- needs a number, not {kind(value)}")
     return calculate("*", value, -1) if kind(value) == "a number" else -value
 
 
@@ -124,26 +124,26 @@ def _number(symbol: str, left: Any, right: Any) -> Any:
             raise OverflowError
         return result
     if symbol == "%":
-        raise Unfit("% needs whole numbers")
+        raise ConditionError("% needs whole numbers")
     return _ARITHMETIC[symbol](float(left), float(right))
 
 
 def size(value: Any) -> int:
     """Characters of a text, entries of a list, keys of an object."""
     if not isinstance(value, (str, list, dict)):
-        raise Unfit(f"size() needs text, a list or an object, not {kind(value)}")
+        raise ConditionError(f"size() needs text, a list or an object, not {kind(value)}")
     return len(value)
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Whether the pattern (RE2: linear time, no look-around) is found anywhere in the text."""
+    """Whether the pattern (RE2: linear time, no look-around) occurs anywhere in the text."""
     return regex(pattern).search(text) is not None
 
 
 def regex(pattern: str) -> Any:
-    """A compiled pattern. Raises Unfit when it is none."""
+    """A compiled pattern. Raises ConditionError for an invalid one."""
     if len(pattern) > _PATTERN_CHARS:
-        raise Unfit(f"the pattern is longer than {_PATTERN_CHARS} characters")
+        raise ConditionError(f"the pattern is longer than {_PATTERN_CHARS} characters")
     options = re2.Options()
     options.log_errors = False
     try:
@@ -151,74 +151,74 @@ def regex(pattern: str) -> Any:
     except re2.error as error:
         said = error.args[0] if error.args else ""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise Unfit(f"the pattern is not of RE2: {text[:100]}") from None
+        raise ConditionError(f"the pattern is not of RE2: {text[:100]}") from None
 
 
 def to_int(value: Any) -> int:
-    """A whole number of a number (towards zero), a text, or a time (seconds since 1970)."""
+    """A number (rounded towards zero), a text, or a time (seconds since 1970) as a whole number."""
     number = int(_number_of(value.timestamp() if isinstance(value, datetime) else value, "int", int))
     if not -_INT64 <= number < _INT64:
-        raise Unfit("int() cannot hold a number as large as this")
+        raise ConditionError("int() cannot hold a number as large as this")
     return number
 
 
 def to_double(value: Any) -> float:
-    """A number with a fraction of a number or a text."""
+    """A number or a text as a fraction."""
     return float(_number_of(value, "double", float))
 
 
 def _number_of(value: Any, name: str, convert: Callable[[Any], float]) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise Unfit(f"{name}() cannot make a number of {kind(value)}")
+        raise ConditionError(f"{name}() cannot make a number of {kind(value)}")
     if isinstance(value, str) and len(value) > _NUMBER_CHARS:
-        raise Unfit(f"{name}() cannot make a number of a text as long as this")
+        raise ConditionError(f"{name}() cannot make a number of a text as long as this")
     try:
         return convert(value)
     except (ValueError, OverflowError):
-        raise Unfit(f"{name}() cannot make a number of this") from None
+        raise ConditionError(f"{name}() cannot make a number of this") from None
 
 
 def to_string(value: Any) -> str:
-    """Text: a time as ISO 8601, others as JSON writes them."""
+    """A value as text: a time as ISO 8601, other values as in JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if isinstance(value, (list, dict)):
-        raise Unfit(f"string() cannot make text of {kind(value)}")
+        raise ConditionError(f"string() cannot make text of {kind(value)}")
     return value.isoformat() if isinstance(value, datetime) else to_json(value)
 
 
 def to_time(value: Any) -> datetime:
-    """A time of an ISO 8601 text, or of seconds since 1970."""
-    found = moment(value) if isinstance(value, (str, int, float, datetime)) else None
-    if found is None:
-        raise Unfit(
+    """An ISO 8601 text, or seconds since 1970, as a time."""
+    at = moment(value) if isinstance(value, (str, int, float, datetime)) else None
+    if at is None:
+        raise ConditionError(
             f"timestamp() cannot make a time of {kind(value)}: it needs one like 2026-01-31T12:00:00Z"
         )
-    return found
+    return at
 
 
 def to_duration(value: Any) -> timedelta:
-    """A duration of a text such as ``72h``, ``1h30m`` or ``-5s``."""
+    """A text such as ``72h``, ``1h30m`` or ``-5s`` as a duration."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise Unfit("duration() needs a text such as '72h' or '1h30m'")
+        raise ConditionError("duration() needs a text such as '72h' or '1h30m'")
     seconds = sum(float(count) * _SECONDS[unit] for count, unit in _DURATION_PART.findall(match.group(2)))
     try:
         return timedelta(seconds=-seconds if match.group(1) else seconds)
     except OverflowError:
-        raise Unfit("this duration is too long") from None
+        raise ConditionError("this duration is too long") from None
 
 
 def part_of_time(name: str, value: Any, zone: Any = "UTC") -> int:
     """``getFullYear`` and so on, in a time zone. Months and days of the month count from 0, as in CEL."""
     if not isinstance(value, datetime):
-        raise Unfit(f"{name}() is for times: timestamp(...) makes one of text")
+        raise ConditionError(f"{name}() is for times: timestamp(...) makes one of text")
     try:
         local = value.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, OverflowError):
-        raise Unfit(f"{name}() needs a time zone such as 'Europe/Berlin'") from None
+        raise ConditionError(f"{name}() needs a time zone such as 'Europe/Berlin'") from None
     return TIME_PARTS[name](local)
 
 

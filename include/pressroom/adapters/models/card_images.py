@@ -15,27 +15,27 @@ from typing import cast
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pressroom.domain.model import ImageRequest, ImageResult, Limits
+from pressroom.domain.model import ImageRequest, ImageResult, RateLimits
 
 Rgb = tuple[int, int, int]
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont | ImageFont.TransposedFont
 
 _WHITE: Rgb = (255, 255, 255)
 _PALETTE = ("#1f3a5f", "#3d7ea6", "#f2a65a")
-# White text on anything darker has a contrast of at least 4.5 to 1, the usual threshold of legibility.
+# White text on anything darker has a contrast of at least 4.5 to 1, the common threshold of legibility.
 _DARK_ENOUGH = 0.18
 _SMOOTH_PIXELS = 2_000_000
 _MAX_LINES = 4
-# Measuring more letters than can stand in a line would only cost time.
+# No line holds more letters, so no more are measured.
 _LONGEST_WORD = 120
 
 
 class CardImages:
-    """An ImageProvider that draws with Pillow, in a thread since drawing is CPU work."""
+    """An ImageProvider that draws with Pillow, in a thread, because drawing is CPU work."""
 
     connection = ""
     model = "card"
-    limits = Limits()
+    limits = RateLimits()
     priced = True
 
     def estimate(self, request: ImageRequest) -> Decimal:
@@ -43,7 +43,7 @@ class CardImages:
         return Decimal(0)
 
     async def draw(self, request: ImageRequest) -> ImageResult:
-        """A PNG of exactly the size asked for."""
+        """A PNG of exactly the requested size."""
         data = await asyncio.to_thread(card, request)
         return ImageResult(data, "image/png", request.width, request.height, self.model)
 
@@ -51,9 +51,9 @@ class CardImages:
 def card(request: ImageRequest) -> bytes:
     """The picture as PNG: a gradient in the brand's colours, shapes by the title, the title on top."""
     colors = [_rgb(color) for color in request.colors] or [_rgb(color) for color in _PALETTE]
-    # A second picture of an article has the title of the first and another prompt.
-    told = "\x00".join((request.title, request.label, request.prompt))
-    seed = hashlib.sha256(told.encode("utf-8", "replace")).digest()
+    # Pictures of one article have the same title and different prompts.
+    facts = "\x00".join((request.title, request.label, request.prompt))
+    seed = hashlib.sha256(facts.encode("utf-8", "replace")).digest()
     dice = random.Random(seed)  # noqa: S311  for looks
     size = (request.width, request.height)
     second = colors[1] if len(colors) > 1 else _turned(colors[0])
@@ -76,9 +76,9 @@ def _gradient(size: tuple[int, int], first: Rgb, second: Rgb, dice: random.Rando
 
 
 def _shapes(image: Image.Image, colors: Sequence[Rgb], dice: random.Random) -> Image.Image:
-    """Large soft discs and rings, and one band, mostly in the upper right, away from the text."""
+    """Draw large soft discs, rings and a band, mostly in the upper right, away from the text."""
     width, height = image.size
-    # Drawn at twice the size and reduced, which smooths the edges; large pictures are smooth enough.
+    # Small pictures are drawn at twice the size and reduced, which smooths the edges.
     scale = 2 if width * height <= _SMOOTH_PIXELS else 1
     layer = Image.new("RGBA", (width * scale, height * scale))
     short = min(layer.size)
@@ -104,7 +104,7 @@ def _shapes(image: Image.Image, colors: Sequence[Rgb], dice: random.Random) -> I
 
 
 def _scrim(image: Image.Image) -> None:
-    """Darken towards the bottom, where the text stands."""
+    """Darken the picture towards the bottom, under the text."""
     levels = [int(min(level * level / 190, 190)) for level in range(256)]
     ramp = Image.linear_gradient("L").resize(image.size, Image.Resampling.BICUBIC).point(levels)
     image.paste(Image.new("RGB", image.size, (8, 10, 16)), mask=ramp)
@@ -131,7 +131,7 @@ def _write(image: Image.Image, title: str, label: str, accent: Rgb) -> None:
 def _fit(
     draw: ImageDraw.ImageDraw, text: str, width: int, height: int, short: int
 ) -> tuple[ImageFont.FreeTypeFont, list[str]]:
-    """The largest font in which the text fits, with its lines; at the smallest size the end is left out."""
+    """The largest font in which the text fits, with its lines. At the smallest size the end is cut."""
     size = max(round(short * 0.115), 16)
     smallest = max(round(short * 0.06), 12)
     while True:
@@ -177,12 +177,12 @@ def _shortened(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> 
 
 @functools.lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Pillow's own font, present wherever FreeType is, which every wheel has.
+    # Pillow's own font. It needs FreeType, which every wheel has.
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
 
 
 def _drawable(text: str) -> str:
-    """The text in letters the font has: others by their base letter, or left out: no empty boxes."""
+    """The text in letters of the font. Others become their base letter or are left out, not empty boxes."""
     kept = []
     for letter in unicodedata.normalize("NFC", text[:400]):
         if letter.isspace() or _has(letter):
@@ -220,7 +220,7 @@ def _dark(color: Rgb) -> Rgb:
 
 
 def _lighter(color: Rgb) -> Rgb:
-    """Bright enough to stand out on the dark ground."""
+    """A colour that is bright enough for the dark background."""
     while _luminance(color) < 0.35:
         color = (color[0] + (255 - color[0]) // 6 + 1, color[1] + (255 - color[1]) // 6 + 1,
                  color[2] + (255 - color[2]) // 6 + 1)  # fmt: skip

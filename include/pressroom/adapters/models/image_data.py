@@ -1,4 +1,4 @@
-"""What a picture's bytes are. Providers do not always send the format and size they were asked for."""
+"""The format and size of a picture's bytes, which may differ from what the provider was asked for."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ def inspect(data: bytes, *, connection: str) -> tuple[str, int, int]:
             image.load()
             return Image.MIME[image.format or ""], image.width, image.height
     except (UnidentifiedImageError, OSError, KeyError, Image.DecompressionBombError):
-        raise TransientError(f"connection {connection!r}: what came back is not a picture") from None
+        raise TransientError(f"connection {connection!r}: the answer is not a picture") from None

@@ -1,12 +1,12 @@
-"""JSON schemas as the servers want them: strict, and without the keywords that some refuse."""
+"""JSON schemas for servers: strict, and without the keywords that some servers refuse."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# OpenAI's strict mode refuses some of these for every model and others for some models. The answer is
-# validated here whatever the server made of them, so they become words that the model reads.
+# OpenAI's strict mode refuses some of these for every model, and others for some models. They become words in
+# the description, which the model reads; the answer is validated here in any case.
 _IN_WORDS = {
     "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
@@ -24,12 +24,12 @@ _NEVER = {"default", "title", "discriminator", "examples", "uniqueItems"}
 
 
 def strict(schema: Mapping[str, Any], *, basic: bool = False) -> dict[str, Any]:
-    """The schema with every property required and no other allowed. ``basic``: limits in words only."""
+    """The schema with every property required and no others allowed. ``basic``: limits in words only."""
     return _object(dict(schema), basic=basic)
 
 
 def _object(node: dict[str, Any], *, basic: bool) -> dict[str, Any]:
-    if "$ref" in node:  # strict mode wants a reference to stand alone
+    if "$ref" in node:  # in strict mode a reference has no other keys
         return {"$ref": node["$ref"]}
     made: dict[str, Any] = {}
     words: list[str] = []

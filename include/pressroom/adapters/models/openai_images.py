@@ -28,7 +28,7 @@ _WIDEST = 3.0
 class OpenAIImages:
     """An ImageProvider. The connection's ``options`` may name the quality.
 
-    ``model`` takes the place of the connection's. Raises ConfigurationError without model or needed key.
+    ``model`` replaces the connection's. Raises ConfigurationError without a model or a required key.
     """
 
     def __init__(self, settings: ConnectionSettings, model: str | None = None) -> None:
@@ -52,11 +52,11 @@ class OpenAIImages:
         await self.aclose()
 
     def estimate(self, request: ImageRequest) -> Decimal:
-        """What a picture of this size will cost, in cents."""
+        """The price of a picture of this size, in cents."""
         return self._price.picture(self.quality, self.size(request))
 
     def size(self, request: ImageRequest) -> str:
-        """The size to ask for, "WIDTHxHEIGHT": the nearest shape the model can draw."""
+        """The size to request, "WIDTHxHEIGHT": the nearest one that the model can draw."""
         if self.model.startswith("gpt-image-2"):
             width, height = free_size(request.width, request.height)
         else:
@@ -68,7 +68,7 @@ class OpenAIImages:
         size = self.size(request)
         asked: dict[str, Any] = {"model": self.model, "prompt": request.prompt, "n": 1, "size": size}
         asked["quality"] = self.quality
-        if self._dalle:  # the later models always answer base64, and refuse to be asked
+        if self._dalle:  # later models always answer base64, and refuse the parameter
             asked["response_format"] = "b64_json"
         if self._client is None:
             self._client = openai.AsyncOpenAI(

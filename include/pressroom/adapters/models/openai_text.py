@@ -1,9 +1,9 @@
 """Chat models behind any OpenAI-compatible server.
 
-Servers differ in how they can be asked for JSON, in what they call the token limit, in whether they let the
-temperature be chosen and in whether they know tool calls. Each difference is a ladder: the best way first,
-and a server that refuses it (400, 404 or 422 that names the parameter) is asked the next way. What was
-learned holds for the base URL and model as long as the process lives.
+Servers differ in the ways to ask for JSON, the name of the token limit, whether the temperature can be
+chosen, and whether they support tool calls. Each difference is a ladder: the best way is tried first, and a
+refusal (400, 404 or 422 that names the parameter) leads to the next way. The dialect that was learned holds
+for the base URL and model as long as the process lives.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _TOOL_WORDS = ("tool_choice", "tools", "tool call", "tool use", "function call")
 
 
 @dataclass
-class Habits:
-    """What a server and model turned out to want."""
+class Dialect:
+    """The parameters that a server accepts for a model."""
 
     structured: Structured
     token_limit: str
@@ -41,18 +41,18 @@ class Habits:
     native_tools: bool = True
 
 
-_learned: dict[tuple[str, str], Habits] = {}
+_learned: dict[tuple[str, str], Dialect] = {}
 
 
 def forget() -> None:
-    """Drop what was learned about every server."""
+    """Forget the dialects of all servers."""
     _learned.clear()
 
 
 class OpenAIText:
     """A TextModel on ``chat.completions``. An async context manager, for the event loop that uses it.
 
-    ``model`` takes the place of the connection's. Raises ConfigurationError without model or needed key.
+    ``model`` replaces the connection's. Raises ConfigurationError without a model or a required key.
     """
 
     def __init__(self, settings: ConnectionSettings, model: str | None = None) -> None:
@@ -69,23 +69,23 @@ class OpenAIText:
         await self.aclose()
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """One answer. The request's ``schema`` is also how a server without tool calls is asked to choose."""
-        habits = self._habits()
+        """One answer. A server without tool calls is asked to choose a tool by the request's ``schema``."""
+        dialect = self._dialect()
         spent = Usage()
-        for _ in range(len(RUNGS) + 4):  # every ladder has an end, so this always suffices
-            # A neighbour in the same event loop may learn something while this one waits.
-            sent = Habits(**vars(habits))
+        for _ in range(len(RUNGS) + 4):  # enough for every ladder to reach its end
+            # Another call in the same event loop may change the dialect while this one waits.
+            sent = Dialect(**vars(dialect))
             try:
                 reply = self._reply(await self._call(request, sent))
             except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
-                if not self._step(error, request, sent, habits):
+                if not self._step(error, request, sent, dialect):
                     raise translate(error, connection=self.connection, secret=self._secret) from None
                 continue
             except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise translate(error, connection=self.connection, secret=self._secret) from None
             spent = spent + reply.usage
             if request.tools and sent.native_tools and self._ignores_tools(reply):
-                habits.native_tools = False
+                dialect.native_tools = False
                 continue
             return ModelReply(reply.text, reply.finish, spent, reply.model, reply.tool_calls, reply.refusal)
         raise ConfigurationError(f"connection {self.connection!r}: the server refuses every way of asking")
@@ -96,63 +96,63 @@ class OpenAIText:
             await self._client.close()
             self._client = None
 
-    def _habits(self) -> Habits:
+    def _dialect(self) -> Dialect:
         settings = self.settings
         key = (settings.base_url, self.model)
         if key not in _learned:
             first: Structured = "json_schema_basic" if settings.is_openai else "json_schema"
             limit = "max_completion_tokens" if settings.is_openai else "max_tokens"
-            _learned[key] = Habits(first, limit)
-        habits = _learned[key]
+            _learned[key] = Dialect(first, limit)
+        dialect = _learned[key]
         if settings.structured is not None:
-            habits.structured = settings.structured
+            dialect.structured = settings.structured
         if settings.native_tools is not None:
-            habits.native_tools = settings.native_tools
-        return habits
+            dialect.native_tools = settings.native_tools
+        return dialect
 
-    async def _call(self, request: ModelRequest, habits: Habits) -> Any:
+    async def _call(self, request: ModelRequest, dialect: Dialect) -> Any:
         if self._client is None:
             self._client = openai.AsyncOpenAI(
-                api_key=self._secret or "none",  # the SDK insists on one, a local server does not
+                api_key=self._secret or "none",  # the SDK demands a key, a local server does not
                 base_url=self.settings.base_url or OPENAI_URL,
                 timeout=self.settings.timeout_seconds,
-                max_retries=0,  # retries are counted and spaced elsewhere
+                max_retries=0,  # the engine retries
             )
-        body = _body(self.model, request, habits)
+        body = _body(self.model, request, dialect)
         return await self._client.chat.completions.create(
             **body, extra_body=dict(self.settings.options) or None
         )
 
     def _step(
-        self, error: openai.APIStatusError, request: ModelRequest, sent: Habits, habits: Habits
+        self, error: openai.APIStatusError, request: ModelRequest, sent: Dialect, dialect: Dialect
     ) -> bool:
-        """Whether there is another way to ask after this refusal; if so it is noted."""
+        """Whether there is another way to ask after this refusal. Changes the dialect to that way."""
         text = f"{error.param or ''} {error.code or ''} {said(error)}".lower()
         refused = any(word in text for word in _REFUSALS)
         if refused and "temperature" in text and sent.temperature:
-            habits.temperature = False
+            dialect.temperature = False
             return True
         if refused and sent.token_limit in text:
             other = "max_tokens" if sent.token_limit == "max_completion_tokens" else "max_completion_tokens"
-            # Each name is tried once: a server that refuses both means something else.
+            # Each name is tried once: a server that refuses both has another reason.
             if other in text or sent.token_limit == _first_limit(self.settings):
-                habits.token_limit = other
+                dialect.token_limit = other
                 return True
         if request.tools and sent.native_tools and any(word in text for word in _TOOL_WORDS):
             if self.settings.native_tools is None:
-                habits.native_tools = False
+                dialect.native_tools = False
                 return True
             return False
         asked = request.schema is not None and not (request.tools and sent.native_tools)
         if asked and self.settings.structured is None and any(word in text for word in _SCHEMA_WORDS):
             following = RUNGS.index(sent.structured) + 1
             if following < len(RUNGS):
-                habits.structured = RUNGS[max(following, RUNGS.index(habits.structured))]
+                dialect.structured = RUNGS[max(following, RUNGS.index(dialect.structured))]
                 return True
         return False
 
     def _ignores_tools(self, reply: ModelReply) -> bool:
-        """A tool call was required and none came, nor a reason why: this server does not know them."""
+        """Whether the server ignored a required tool call without a reason: it does not support them."""
         return not reply.tool_calls and reply.finish is Finish.STOP and self.settings.native_tools is None
 
     def _reply(self, completion: Any) -> ModelReply:
@@ -184,12 +184,12 @@ def _first_limit(settings: ConnectionSettings) -> str:
     return "max_completion_tokens" if settings.is_openai else "max_tokens"
 
 
-def _body(model: str, request: ModelRequest, habits: Habits) -> dict[str, Any]:
+def _body(model: str, request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
     messages = list(request.messages)
-    body: dict[str, Any] = {"model": model, habits.token_limit: request.max_tokens}
-    if habits.temperature:
+    body: dict[str, Any] = {"model": model, dialect.token_limit: request.max_tokens}
+    if dialect.temperature:
         body["temperature"] = request.temperature
-    if request.tools and habits.native_tools:
+    if request.tools and dialect.native_tools:
         body["tools"] = [
             {
                 "type": "function",
@@ -204,15 +204,15 @@ def _body(model: str, request: ModelRequest, habits: Habits) -> dict[str, Any]:
         ]
         body["tool_choice"] = "required"
     elif request.schema is not None:
-        if habits.structured in ("json_schema", "json_schema_basic"):
-            schema = strict(request.schema, basic=habits.structured == "json_schema_basic")
+        if dialect.structured in ("json_schema", "json_schema_basic"):
+            schema = strict(request.schema, basic=dialect.structured == "json_schema_basic")
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": request.schema_name, "schema": schema, "strict": True},
             }
         else:
             messages.append(_in_words(request.schema))
-            if habits.structured == "json_object":
+            if dialect.structured == "json_object":
                 body["response_format"] = {"type": "json_object"}
     body["messages"] = [{"role": message.role, "content": message.content} for message in messages]
     return body

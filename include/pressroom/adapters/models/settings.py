@@ -1,4 +1,4 @@
-"""How to reach a model provider: what an Airflow connection says, checked, as one frozen value."""
+"""The settings of a model provider's connection, checked, as one frozen value."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pressroom.adapters.connection import ConnectionFields, settings_of, web_address
 from pressroom.domain.errors import ConfigurationError
-from pressroom.domain.model import Limits
+from pressroom.domain.model import RateLimits
 from pressroom.domain.prices import FREE, ImagePrice, TextPrice, price_table
 
 OPENAI_HOST = "api.openai.com"
 OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 
 Structured = Literal["json_schema", "json_schema_basic", "json_object", "prompt"]
-"""How a server is asked for JSON, the strictest way first. Basic: without keywords that OpenAI refuses."""
+"""The ways to ask a server for JSON, the strictest first. Basic: without keywords that OpenAI refuses."""
 
 CentsRate = Annotated[Decimal, Field(ge=0)]
 
@@ -36,7 +36,7 @@ class PriceOverride(BaseModel):
 
 
 class ConnectionSettings(BaseModel):
-    """One provider connection. ``options``: provider fields that go with every request, as they are."""
+    """One provider connection. ``options``: fields that are sent unchanged with every request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,9 +57,9 @@ class ConnectionSettings(BaseModel):
     def from_connection(cls, name: str, **fields: Unpack[ConnectionFields]) -> ConnectionSettings:
         """Settings from a connection's fields.
 
-        ``host``: a base URL, or a host name that ``schema`` and ``port`` complete; ``password``: the API key;
-        ``extra``: all other settings. Raises ConfigurationError that names the connection and the key at
-        fault, and never a value.
+        ``host``: a base URL, or a host name with ``schema`` and ``port``. ``password``: the API key.
+        ``extra``: all other settings. Raises ConfigurationError that names the connection and the wrong key,
+        never a value.
         """
         return settings_of(
             cls,
@@ -72,15 +72,15 @@ class ConnectionSettings(BaseModel):
 
     def chosen(self, model: str | None) -> str:
         """``model``, else the connection's. Raises ConfigurationError when neither names one."""
-        found = model or self.model
-        if not found:
+        name = model or self.model
+        if not name:
             raise ConfigurationError(
                 f"connection {self.name!r}: no model: name one in its extra or in the site"
             )
-        return found
+        return name
 
     def key(self, *, required: bool) -> str:
-        """The API key. Raises ConfigurationError when one is required and there is none."""
+        """The API key. Raises ConfigurationError when it is required and missing."""
         secret = self.api_key.get_secret_value()
         if required and not secret:
             raise ConfigurationError(
@@ -89,9 +89,9 @@ class ConnectionSettings(BaseModel):
         return secret
 
     @property
-    def limits(self) -> Limits:
-        """Its rate limits."""
-        return Limits(self.requests_per_minute, self.tokens_per_minute, max_wait=self.max_wait_seconds)
+    def limits(self) -> RateLimits:
+        """The connection's rate limits."""
+        return RateLimits(self.requests_per_minute, self.tokens_per_minute, max_wait=self.max_wait_seconds)
 
     @property
     def host(self) -> str:
@@ -100,7 +100,7 @@ class ConnectionSettings(BaseModel):
 
     @property
     def is_openai(self) -> bool:
-        """Whether this is OpenAI itself, whose habits are known without trying."""
+        """Whether this is OpenAI itself, whose dialect is known."""
         return self.host in ("", OPENAI_HOST)
 
     @property
@@ -113,7 +113,7 @@ class ConnectionSettings(BaseModel):
 
 
 def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
-    """The connection's own price, else today's in the table; None when neither knows the model.
+    """The connection's own price, else today's in the table. None when neither knows the model.
 
     A local server is free.
     """
@@ -127,7 +127,7 @@ def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
 
 
 def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
-    """The same for pictures."""
+    """As ``text_price``, for image models."""
     own = settings.prices
     if own is not None:
         each = {} if own.cents_per_image is None else {"any": own.cents_per_image}
@@ -137,7 +137,7 @@ def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
 
 
 def _base_url(name: str, fields: ConnectionFields) -> str:
-    """The host field as a base URL: it may hold a whole one, or only a name beside schema and port."""
+    """The base URL from the host field, which has a whole URL, or a name to go with schema and port."""
     if not (fields.get("host") or "").strip():
         return ""
     parts = urlsplit(web_address(name, fields, secrets="a key belongs in the password"))

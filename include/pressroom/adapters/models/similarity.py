@@ -1,4 +1,4 @@
-"""Closeness in meaning, by the word embeddings inside the wordllama wheel. Never uses the network."""
+"""Similarity of texts in meaning, by the word embeddings in the wordllama wheel. Never uses the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _lock = threading.Lock()
 class WordLlamaSimilarity:
     """``domain.model.Similarity`` on 256-dimensional embeddings, about 1 ms for 100 short texts.
 
-    The model (16 MB) is loaded at the first use, in about 0.8 s, import included; once per process.
+    The model (16 MB) is loaded once per process, at the first use, in about 0.8 s with the import.
     """
 
     def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
@@ -26,7 +26,7 @@ class WordLlamaSimilarity:
         """
         if not left or not right:
             return [[] for _ in left]
-        with _lock:  # makes the load happen once; embedding is too quick to be worth more
+        with _lock:  # loads the model once; embedding is too quick to need more concurrency
             model = _model()
             rows = _embed(model, left)
             columns = rows if list(left) == list(right) else _embed(model, right)
@@ -37,18 +37,18 @@ class WordLlamaSimilarity:
 def _embed(model: Any, texts: Sequence[str]) -> Any:
     import numpy as np
 
-    # A text without a single token has no direction: it shall be like nothing, not NaN.
+    # A text without a token has no direction. It is similar to nothing, so NaN becomes 0.
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nan_to_num(model.embed(list(texts), norm=True))
 
 
 @cache
 def _model() -> Any:
-    import wordllama  # 0.5 s, with numpy: not for those who only import this module
+    import wordllama  # takes 0.5 s with numpy, which importing this module must not
 
     try:
-        # Its loader seeks the tokenizer beside itself in `tokenizer/`, where the wheel has `tokenizers/`;
-        # below the cache directory it seeks in `tokenizers/`. So the package's own folder is the cache.
+        # The loader looks for the tokenizer beside itself in `tokenizer/`, but the wheel has `tokenizers/`,
+        # where it looks below the cache directory. So the package's own folder is the cache directory.
         return wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
     except FileNotFoundError as error:
         raise ConfigurationError(f"the wordllama package is incomplete: {error}") from error

@@ -16,10 +16,10 @@ from pressroom.domain.fetching import FieldPaths, FileEntry, FilesFetch, FileSou
 from pressroom.domain.markup import from_text, images_of, line_of, sanitize, text_of
 from pressroom.domain.packets import (
     TITLE_CHARS,
-    Known,
+    FindClaimed,
     SourceItem,
-    newest_unknown,
-    nothing_known,
+    newest_unclaimed,
+    nothing_claimed,
     source_item,
     stable_id,
 )
@@ -38,29 +38,34 @@ _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,1000})", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
 
-async def fetch(source: FilesFetch, files: FileSource, known: Known = nothing_known) -> Sequence[SourceItem]:
-    """The newest files that are not known. What cannot be read as its kind is passed over with a warning.
+async def fetch(
+    source: FilesFetch, files: FileSource, find_claimed: FindClaimed = nothing_claimed
+) -> Sequence[SourceItem]:
+    """The newest files that are not claimed. A file that cannot be read is skipped with a warning.
 
-    Raises PermanentError when that is so for every one.
+    Raises PermanentError when no file can be read.
     """
     entries = await asyncio.to_thread(files.entries)
-    listed = {_id(one, changes=source.changes): one for one in entries[:_MOST_FILES] if _fits(one, source)}
+    listed = {
+        _id(entry, changes=source.changes): entry for entry in entries[:_MOST_FILES] if _fits(entry, source)
+    }
     names = [
-        source_item(key, title=one.name, published_at=one.modified) for key, one in sorted(listed.items())
+        source_item(key, title=entry.name, published_at=entry.modified)
+        for key, entry in sorted(listed.items())
     ]
-    found: list[SourceItem] = []
+    items: list[SourceItem] = []
     failed: list[PermanentError] = []
-    for name in await newest_unknown(names, len(names), known):
-        if len(found) == source.cap:
+    for name in await newest_unclaimed(names, len(names), find_claimed):
+        if len(items) == source.cap:
             break
         try:
-            found.append(await asyncio.to_thread(_read, listed[name.source_id], files, name.source_id))
+            items.append(await asyncio.to_thread(_read, listed[name.source_id], files, name.source_id))
         except PermanentError as error:
             log.warning("%s", error)
             failed.append(error)
-    if failed and not found:
+    if failed and not items:
         raise failed[0]
-    return found
+    return items
 
 
 def _read(entry: FileEntry, files: FileSource, source_id: str) -> SourceItem:
@@ -133,7 +138,7 @@ def _fits(entry: FileEntry, source: FilesFetch) -> bool:
 
 
 def _id(entry: FileEntry, *, changes: bool) -> str:
-    """A file is one thing, or, where changes count, one thing each time it was modified."""
+    """The source id of a file: its name, with ``changes`` also the time at which it was modified."""
     at = f"@{entry.modified.isoformat()}" if changes and entry.modified else ""
     return stable_id(f"{entry.name}{at}")
 

@@ -1,4 +1,4 @@
-"""JSON on the web as source items: where an entry has what is told by dotted paths."""
+"""JSON on the web as source items. Dotted paths say where an entry has each field."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pressroom.domain.markup import from_text, images_of, line_of, sanitize, tex
 from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,
-    Known,
+    FindClaimed,
     SourceItem,
-    newest_unknown,
-    nothing_known,
+    newest_unclaimed,
+    nothing_claimed,
     source_item,
 )
 
@@ -26,10 +26,14 @@ MOST_ENTRIES = 5_000
 _ACCEPT = ("application/json", "application/*+json", "text/json", "text/plain", "text/javascript")
 
 
-async def fetch(source: JsonFetch, http: SafeHttp, known: Known = nothing_known) -> Sequence[SourceItem]:
-    """The newest entries that are not known. Raises PermanentError when the document is not as described."""
+async def fetch(
+    source: JsonFetch, http: SafeHttp, find_claimed: FindClaimed = nothing_claimed
+) -> Sequence[SourceItem]:
+    """The newest entries that are not claimed. Raises PermanentError when the document is not as
+    described.
+    """
     fetched = await http.get(source.url, accept=_ACCEPT)
-    return await newest_unknown(await asyncio.to_thread(_items, source, fetched), source.cap, known)
+    return await newest_unclaimed(await asyncio.to_thread(_items, source, fetched), source.cap, find_claimed)
 
 
 def _items(source: JsonFetch, fetched: Fetched) -> list[SourceItem]:
@@ -38,8 +42,8 @@ def _items(source: JsonFetch, fetched: Fetched) -> list[SourceItem]:
     entries = dig(document, source.items) if source.items else document
     if not isinstance(entries, list):
         place = f"{source.items!r}" if source.items else "the document"
-        found = "nothing" if entries is None else type(entries).__name__
-        raise PermanentError(f"{where}: {place} should be a list of entries and is {found}: see items")
+        actual = "nothing" if entries is None else type(entries).__name__
+        raise PermanentError(f"{where}: {place} should be a list of entries and is {actual}: see items")
     return [
         item_of(entry, source.fields, source.extra, base=fetched.url)
         for entry in entries[:MOST_ENTRIES]
@@ -60,7 +64,7 @@ def parse(text: str, where: str) -> Any:
 
 
 def dig(document: Any, path: str | None) -> Any:
-    """What is at ``data.items.0``; None where the document has nothing."""
+    """The value at a path such as ``data.items.0``. None when the document lacks it."""
     if path is None:
         return None
     for name in path.split("."):
@@ -76,7 +80,7 @@ def dig(document: Any, path: str | None) -> Any:
 def item_of(
     entry: Mapping[str, Any], paths: FieldPaths, extra: Mapping[str, str] | None = None, *, base: str = ""
 ) -> SourceItem:
-    """One entry as an item. ``base``: what relative URLs in it are of."""
+    """One entry as an item. ``base``: the base of its relative URLs."""
     url = web_url(_text(dig(entry, paths.url)), base)
     markup = _text(dig(entry, paths.html))
     html = sanitize(markup, base=url or base)
@@ -107,6 +111,6 @@ def _text(value: Any) -> str:
 
 def _texts(value: Any, *, comma: bool = True) -> list[str]:
     if isinstance(value, list):
-        return [_text(one) for one in value[:100]]
+        return [_text(item) for item in value[:100]]
     text = _text(value)
     return text.split(",")[:100] if comma else [text]

@@ -1,4 +1,4 @@
-"""From a source's settings to its items, whatever kind of source it is."""
+"""Fetches the items of a source of any kind. Add a new kind of source here."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from pressroom.domain.fetching import (
     RssFetch,
     WebFetch,
 )
-from pressroom.domain.packets import Known, SourceItem, nothing_known
+from pressroom.domain.packets import FindClaimed, SourceItem, nothing_claimed
 
 
 async def fetch(
     source: FetchSettings,
     http: SafeHttp,
     files: Callable[[FilesFetch], FileSource],
-    known: Known = nothing_known,
+    find_claimed: FindClaimed = nothing_claimed,
 ) -> Sequence[SourceItem]:
-    """The newest items, at most ``source.cap``, that are not known.
+    """The newest items, at most ``source.cap``, that are not claimed.
 
-    Raises PermanentError (not what it should be, refused) or TransientError (not reachable now).
+    Raises PermanentError (refused, or not of the stated kind) or TransientError (not reachable now).
     """
     if isinstance(source, RssFetch):
-        return await fetch_rss.fetch(source, http, known)
+        return await fetch_rss.fetch(source, http, find_claimed)
     if isinstance(source, WebFetch):
-        return await fetch_web.fetch(source, http, known)
+        return await fetch_web.fetch(source, http, find_claimed)
     if isinstance(source, JsonFetch):
-        return await fetch_json.fetch(source, http, known)
+        return await fetch_json.fetch(source, http, find_claimed)
     if isinstance(source, FilesFetch):
-        return await fetch_files.fetch(source, files(source), known)
-    return await fetch_wordpress.fetch(source, http, known)
+        return await fetch_files.fetch(source, files(source), find_claimed)
+    return await fetch_wordpress.fetch(source, http, find_claimed)

@@ -1,4 +1,4 @@
-"""Feeds as source items: RSS of every version, Atom, JSON Feed. ``feedparser`` reads, and fetches nothing."""
+"""Feeds as source items: RSS of every version, Atom, JSON Feed. ``feedparser`` only parses."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pressroom.domain.markup import from_text, images_of, line_of, sanitize, tex
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,
-    Known,
+    FindClaimed,
     SourceItem,
-    newest_unknown,
-    nothing_known,
+    newest_unclaimed,
+    nothing_claimed,
     source_item,
 )
 
@@ -51,17 +51,21 @@ _JSON_FEED = FieldPaths(
 _ROOT = re.compile(r"<\w")
 _ENDED = re.compile(r"</\s*(?:\w+:)?(?:rss|feed|rdf)\s*>\s*\Z", re.IGNORECASE)
 _LONGEST_HEAD = 16_384
-"""Characters before the first element. feedparser's time grows with the square of the blank lines there."""
+"""The most characters before the first element: feedparser's time grows with the square of the blank
+lines.
+"""
 
 
-async def fetch(source: RssFetch, http: SafeHttp, known: Known = nothing_known) -> Sequence[SourceItem]:
-    """The newest entries that are not known. Raises PermanentError when this is no feed."""
+async def fetch(
+    source: RssFetch, http: SafeHttp, find_claimed: FindClaimed = nothing_claimed
+) -> Sequence[SourceItem]:
+    """The newest entries that are not claimed. Raises PermanentError when the document is not a feed."""
     fetched = await http.get(source.url, accept=_ACCEPT)
-    return await newest_unknown(await asyncio.to_thread(read_feed, fetched), source.cap, known)
+    return await newest_unclaimed(await asyncio.to_thread(read_feed, fetched), source.cap, find_claimed)
 
 
 def read_feed(fetched: Fetched) -> list[SourceItem]:
-    """The entries of a feed, in its order. A feed that breaks off gives what came before."""
+    """The entries of a feed, in its order. A feed that is cut off gives its whole entries."""
     where = shown(fetched.url)
     text = fetched.text.strip()
     if text.startswith("{"):
@@ -76,15 +80,15 @@ def read_feed(fetched: Fetched) -> list[SourceItem]:
         if wrong or not feed.get("version"):
             raise PermanentError(f"{where}: this is not a feed{f': {wrong}' if wrong else ''}")
     if feed.get("bozo") and not _ENDED.search(text[-100:]):
-        entries = entries[:-1]  # cut off within the last one, which would come again under another id
+        entries = entries[:-1]  # the last entry is cut off, and the whole one would get another id
     about = feed["feed"]
     atom = str(feed.get("version")).startswith("atom")
     return [_item(entry, about, fetched.url, atom=atom) for entry in entries[: fetch_json.MOST_ENTRIES]]
 
 
 def _parsed(text: str, url: str, where: str) -> Mapping[str, Any]:
-    # A stream: what is a text or bytes, feedparser may take for an address or a file's name and open it.
-    # In UTF-8, said by the server, which goes before what the document declares.
+    # A stream, because feedparser may take text or bytes for an address or a file name and open it. The
+    # header's encoding wins over the one that the document declares.
     headers = {"content-type": "application/xml; charset=utf-8", "content-location": url}
     try:
         parsed: Mapping[str, Any] = feedparser.parse(
@@ -93,7 +97,7 @@ def _parsed(text: str, url: str, where: str) -> Mapping[str, Any]:
             resolve_relative_uris=False,
             sanitize_html=False,
         )
-    except Exception as error:  # noqa: BLE001  whatever its parsers stumble over, it is this feed's fault
+    except Exception as error:  # noqa: BLE001  any failure of its parsers is this feed's fault
         raise PermanentError(f"{where}: this feed cannot be read: {type(error).__name__}") from None
     return parsed
 
@@ -122,20 +126,22 @@ def _item(entry: Any, about: Any, base: str, *, atom: bool) -> SourceItem:
 
 def _content(entry: Any) -> Mapping[str, Any]:
     """The full text when the feed has it, else the summary."""
-    full = [one for one in entry.get("content") or [] if one.get("value")]
-    best = next((one for one in full if "html" in str(one.get("type"))), full[0] if full else None)
+    full = [content for content in entry.get("content") or [] if content.get("value")]
+    best = next(
+        (content for content in full if "html" in str(content.get("type"))), full[0] if full else None
+    )
     return best or entry.get("summary_detail") or {}
 
 
 def _title(entry: Any, *, atom: bool) -> str:
     title = str(entry.get("title") or "")
-    # Atom says what is text. Of RSS it is a guess, and tags in a title are hardly ever its subject.
+    # Atom says whether a title is plain text. RSS does not, and tags in a title are hardly ever its subject.
     plain = atom and (entry.get("title_detail") or {}).get("type") == "text/plain"
     return clean_line(title, TITLE_CHARS) if plain else line_of(title, TITLE_CHARS)
 
 
 def _date(entry: Any) -> datetime | str | None:
-    # dict.get: feedparser's own answers one of these for the other, with a warning.
+    # dict.get: feedparser's own get substitutes one of these for the other, with a warning.
     for name in ("published", "updated", "created"):
         parsed = dict.get(entry, f"{name}_parsed")
         if parsed:
@@ -150,14 +156,14 @@ def _date(entry: Any) -> datetime | str | None:
 
 
 def _media(entry: Any, base: str) -> Iterable[str]:
-    for one in entry.get("media_content") or []:
-        if one.get("medium") == "image" or str(one.get("type") or "image/").startswith("image/"):
-            yield web_url(one.get("url"), base)
-    for one in entry.get("media_thumbnail") or []:
-        yield web_url(one.get("url"), base)
-    for one in entry.get("enclosures") or []:
-        if str(one.get("type") or "").startswith("image/"):
-            yield web_url(one.get("href"), base)
+    for media in entry.get("media_content") or []:
+        if media.get("medium") == "image" or str(media.get("type") or "image/").startswith("image/"):
+            yield web_url(media.get("url"), base)
+    for media in entry.get("media_thumbnail") or []:
+        yield web_url(media.get("url"), base)
+    for media in entry.get("enclosures") or []:
+        if str(media.get("type") or "").startswith("image/"):
+            yield web_url(media.get("href"), base)
 
 
 def _json_feed(text: str, fetched: Fetched, where: str) -> list[SourceItem]:

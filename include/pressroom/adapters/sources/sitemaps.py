@@ -1,4 +1,4 @@
-"""Sitemaps: the addresses in them, without what XML can be made to do to its reader."""
+"""Sitemaps: their addresses. Entities and oversized XML are refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _FIELD_CHARS = 2_500
 
 
 @dataclass(frozen=True)
-class Address:
-    """An entry. ``at``: when it last changed, None when the sitemap does not say."""
+class SitemapEntry:
+    """An entry. ``at``: when the page last changed; None when the sitemap does not say."""
 
     url: str
     at: datetime | None
@@ -26,21 +26,21 @@ class Address:
 
 @dataclass(frozen=True)
 class Sitemap:
-    """What a sitemap lists: pages, or, when it is an index, further sitemaps."""
+    """The entries of a sitemap: pages or, in an index, more sitemaps."""
 
-    pages: list[Address]
-    sitemaps: list[Address]
+    pages: list[SitemapEntry]
+    sitemaps: list[SitemapEntry]
 
 
 class _Reader:
     def __init__(self) -> None:
-        self.found: dict[str, list[Address]] = {"url": [], "sitemap": []}
+        self.found: dict[str, list[SitemapEntry]] = {"url": [], "sitemap": []}
         self._path: list[str] = []
         self._fields: dict[str, str] = {}
         self._root = ""
 
     @property
-    def is_one(self) -> bool:
+    def is_sitemap(self) -> bool:
         return self._root in ("urlset", "sitemapindex")
 
     def start(self, name: str, _: object) -> None:
@@ -52,7 +52,7 @@ class _Reader:
 
     def text(self, text: str) -> None:
         field = self._path[-1] if self._path else ""
-        # An image's <loc> is not the page's: that one stands directly in the entry.
+        # Only a <loc> directly in the entry is the page's; others are of images.
         direct = len(self._path) > 1 and self._path[-2] in self.found
         if field in _FIELDS and (direct or field == "publication_date"):
             self._fields[field] = (self._fields.get(field, "") + text)[:_FIELD_CHARS]
@@ -63,11 +63,11 @@ class _Reader:
             url = web_url(self._fields.get("loc"))
             at = moment(self._fields.get("lastmod", "").strip() or self._fields.get("publication_date"))
             if url:
-                self.found[local].append(Address(url, at))
+                self.found[local].append(SitemapEntry(url, at))
 
 
 def read_sitemap(body: bytes, where: str) -> Sitemap:
-    """The entries of a sitemap, gzipped or not. Raises PermanentError: it is none, or declares entities."""
+    """The entries of a sitemap, gzipped or not. Raises PermanentError for anything else, and for entities."""
     if body.startswith(_GZIP_MAGIC):
         body = gunzip(body, MOST_BYTES)
     reader = _Reader()
@@ -82,9 +82,9 @@ def read_sitemap(body: bytes, where: str) -> Sitemap:
     try:
         parser.Parse(body, True)  # noqa: FBT003  its only form
     except (expat.ExpatError, ValueError, LookupError) as error:
-        # What came before the fault is good.
+        # The entries before the fault are used.
         if not any(reader.found.values()):
             raise PermanentError(f"{where}: this is not a sitemap: {str(error)[:200]}") from None
-    if not reader.is_one:
+    if not reader.is_sitemap:
         raise PermanentError(f"{where}: this is not a sitemap: it holds neither urlset nor sitemapindex")
     return Sitemap(reader.found["url"], reader.found["sitemap"])

@@ -1,4 +1,4 @@
-"""Web pages as source items: one page, or those of a sitemap. The main text is taken out of each."""
+"""Web pages as source items: one page, or the pages of a sitemap. An item has the page's main text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from trafilatura.htmlprocessing import build_html_output
 
 from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.http.stranger_answer import Fetched, shown
-from pressroom.adapters.sources.sitemaps import Address, read_sitemap
+from pressroom.adapters.sources.sitemaps import SitemapEntry, read_sitemap
 from pressroom.domain.errors import PermanentError, PressroomError
 from pressroom.domain.fetching import WebFetch
 from pressroom.domain.markup import line_of, sanitize, text_of
 from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,
-    Known,
+    FindClaimed,
     SourceItem,
     digest,
     newest_first,
-    newest_unknown,
-    nothing_known,
+    newest_unclaimed,
+    nothing_claimed,
     source_item,
     stable_id,
 )
@@ -39,7 +39,7 @@ _MOST_SITEMAPS = 5
 _MOST_ADDRESSES = 5_000
 _AT_ONCE = 4
 _TRIES = 3
-"""Pages tried for one item that is wanted: pages that are gone must not block those behind them."""
+"""Pages tried for each wanted item: pages that are gone must not block those behind them."""
 
 _TIMES = (
     "//meta[@property='article:published_time']/@content",
@@ -52,31 +52,33 @@ _TIMES = (
 log = logging.getLogger(__name__)
 
 
-async def fetch(source: WebFetch, http: SafeHttp, known: Known = nothing_known) -> Sequence[SourceItem]:
-    """The page, or the newest pages of the sitemap, that are not known.
+async def fetch(
+    source: WebFetch, http: SafeHttp, find_claimed: FindClaimed = nothing_claimed
+) -> Sequence[SourceItem]:
+    """The page, or the newest pages of the sitemap, that are not claimed.
 
-    Raises PermanentError when there is no main text; of a sitemap's pages, when none has any.
+    Raises PermanentError when the page, or every page of the sitemap, has no main text.
     """
     if source.sitemap:
-        return await _from_sitemap(source, http, known)
+        return await _from_sitemap(source, http, find_claimed)
     page = await http.get(source.url, accept=_PAGE, most=_PAGE_BYTES)
     item = await asyncio.to_thread(read_page, page, source.url)
     if source.changes:
         item = _renamed(item, digest(source.url, item.text))
-    return await newest_unknown([item], 1, known)
+    return await newest_unclaimed([item], 1, find_claimed)
 
 
-async def _from_sitemap(source: WebFetch, http: SafeHttp, known: Known) -> Sequence[SourceItem]:
+async def _from_sitemap(source: WebFetch, http: SafeHttp, find_claimed: FindClaimed) -> Sequence[SourceItem]:
     addresses = await _addresses(source, http)
-    waiting: dict[str, Address] = {}
+    waiting: dict[str, SitemapEntry] = {}
     for address in addresses:
         waiting.setdefault(_id(address, changes=source.changes), address)
-    taken = set(await known(list(waiting))) if waiting else set()
-    queue = [(key, one) for key, one in waiting.items() if key not in taken][: source.cap * _TRIES]
-    found: list[SourceItem] = []
+    taken = set(await find_claimed(list(waiting))) if waiting else set()
+    queue = [(key, entry) for key, entry in waiting.items() if key not in taken][: source.cap * _TRIES]
+    items: list[SourceItem] = []
     failed: list[PressroomError] = []
 
-    async def one_page(key: str, address: Address) -> SourceItem | PressroomError:
+    async def one_page(key: str, address: SitemapEntry) -> SourceItem | PressroomError:
         try:
             page = await http.get(address.url, accept=_PAGE, most=_PAGE_BYTES)
             return await asyncio.to_thread(read_page, page, key, address.at)
@@ -84,28 +86,28 @@ async def _from_sitemap(source: WebFetch, http: SafeHttp, known: Known) -> Seque
             log.warning("%s", error)
             return error
 
-    while queue and len(found) < source.cap:
-        size = min(_AT_ONCE, source.cap - len(found))
+    while queue and len(items) < source.cap:
+        size = min(_AT_ONCE, source.cap - len(items))
         batch, queue = queue[:size], queue[size:]
         for outcome in await asyncio.gather(*(one_page(key, address) for key, address in batch)):
             if isinstance(outcome, SourceItem):
-                found.append(outcome)
+                items.append(outcome)
             else:
                 failed.append(outcome)
-    if failed and not found:
+    if failed and not items:
         raise failed[0]
-    return newest_first(found, source.cap)
+    return newest_first(items, source.cap)
 
 
-async def _addresses(source: WebFetch, http: SafeHttp) -> list[Address]:
-    """The pages of the sitemap, or of the newest sitemaps of the index: newest first, its own site only."""
+async def _addresses(source: WebFetch, http: SafeHttp) -> list[SitemapEntry]:
+    """The pages of the sitemap, or of an index's newest sitemaps: newest first, only of the same site."""
     sitemap = await _sitemap(source.url, http)
     pages = list(sitemap.pages)
-    for child in _newest([one for one in sitemap.sitemaps if _same_site(one.url, source.url)])[
+    for child in _newest([entry for entry in sitemap.sitemaps if _same_site(entry.url, source.url)])[
         :_MOST_SITEMAPS
     ]:
         pages += (await _sitemap(child.url, http)).pages
-    fitting = [one for one in pages if source.contains in one.url and _same_site(one.url, source.url)]
+    fitting = [page for page in pages if source.contains in page.url and _same_site(page.url, source.url)]
     return _newest(fitting)[:_MOST_ADDRESSES]
 
 
@@ -115,9 +117,9 @@ async def _sitemap(url: str, http: SafeHttp) -> Any:
 
 
 def read_page(page: Fetched, source_id: str, at: datetime | None = None) -> SourceItem:
-    """What an article's page says. ``at``: when it is from, if the page does not say.
+    """The article on a page. ``at``: its date, unless the page has one.
 
-    Raises PermanentError when there is no main text in it.
+    Raises PermanentError when the page has no main text.
     """
     where = shown(page.url)
     text = page.text
@@ -131,7 +133,7 @@ def read_page(page: Fetched, source_id: str, at: datetime | None = None) -> Sour
             include_formatting=True, output_format="html",
         )  # fmt: skip
         markup = build_html_output(document) if document else ""
-    except Exception as error:  # noqa: BLE001  whatever the extraction stumbles over, it is this page's fault
+    except Exception as error:  # noqa: BLE001  any failure of the extraction is this page's fault
         raise PermanentError(f"{where}: this page cannot be read: {type(error).__name__}") from None
     html = sanitize(markup, base=page.url)
     words = text_of(html)
@@ -140,7 +142,7 @@ def read_page(page: Fetched, source_id: str, at: datetime | None = None) -> Sour
     canonical = web_url(next(iter(tree.xpath("//link[@rel='canonical']/@href")), ""), page.url)
     return source_item(
         source_id,
-        # A page may call any address its own.
+        # A page can claim any address as its canonical one.
         url=canonical if canonical and _same_site(canonical, page.url) else page.url,
         title=line_of(document.title or "", TITLE_CHARS),
         text=words,
@@ -158,16 +160,16 @@ def _renamed(item: SourceItem, source_id: str) -> SourceItem:
     return SourceItem(**{**vars(item), "source_id": source_id})
 
 
-def _id(address: Address, *, changes: bool) -> str:
-    """A page is one thing, or, where changes count, one thing each time the sitemap says it changed."""
+def _id(address: SitemapEntry, *, changes: bool) -> str:
+    """The source id of a page: its address, with ``changes`` also the time of its last change."""
     at = f"@{address.at.isoformat()}" if changes and address.at else ""
     return stable_id(f"{address.url}{at}")
 
 
-def _newest(addresses: Sequence[Address]) -> list[Address]:
-    return sorted(addresses, key=lambda one: (one.at is None, -one.at.timestamp() if one.at else 0.0))
+def _newest(addresses: Sequence[SitemapEntry]) -> list[SitemapEntry]:
+    return sorted(addresses, key=lambda entry: (entry.at is None, -entry.at.timestamp() if entry.at else 0.0))
 
 
 def _same_site(url: str, other: str) -> bool:
-    hosts = [(urlsplit(one).hostname or "").removeprefix("www.") for one in (url, other)]
+    hosts = [(urlsplit(address).hostname or "").removeprefix("www.") for address in (url, other)]
     return hosts[0] == hosts[1]

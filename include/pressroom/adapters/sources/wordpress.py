@@ -18,11 +18,11 @@ from pressroom.domain.markup import images_of, line_of, sanitize, text_of
 from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,
-    Known,
+    FindClaimed,
     SourceItem,
     newest_first,
-    newest_unknown,
-    nothing_known,
+    newest_unclaimed,
+    nothing_claimed,
     source_item,
 )
 
@@ -30,26 +30,28 @@ _PER_PAGE = 20
 _MOST_PAGES = 50
 
 
-async def fetch(source: WordpressFetch, http: SafeHttp, known: Known = nothing_known) -> Sequence[SourceItem]:
-    """The newest posts that are not known. Raises PermanentError: no such API there, or no such category."""
+async def fetch(
+    source: WordpressFetch, http: SafeHttp, find_claimed: FindClaimed = nothing_claimed
+) -> Sequence[SourceItem]:
+    """The newest posts that are not claimed. Raises PermanentError without such an API or such a category."""
     api = _Api(http, source.url)
     query: dict[str, str] = {"search": source.search} if source.search else {}
     for kind, slugs in (("categories", source.categories), ("tags", source.tags)):
         if slugs:
             query[kind] = ",".join(await _terms(api, kind, slugs))
-    found: dict[str, SourceItem] = {}
+    unclaimed: dict[str, SourceItem] = {}
     for page in range(1, _MOST_PAGES + 1):
         posts = await _posts(api, {**query, "page": str(page)})
         items = await asyncio.to_thread(_items, posts, source.url)
-        for item in await newest_unknown(items, len(items), known):
-            found.setdefault(item.source_id, item)
-        if len(found) >= source.cap or len(posts) < _PER_PAGE:
+        for item in await newest_unclaimed(items, len(items), find_claimed):
+            unclaimed.setdefault(item.source_id, item)
+        if len(unclaimed) >= source.cap or len(posts) < _PER_PAGE:
             break
-    return newest_first(found.values(), source.cap)
+    return newest_first(unclaimed.values(), source.cap)
 
 
 class _Api:
-    """A site's REST API, with pretty addresses or, where those are off, by its query."""
+    """A site's REST API, by pretty addresses or, when those are off, by the query."""
 
     def __init__(self, http: SafeHttp, site: str) -> None:
         self._http = http
@@ -110,7 +112,7 @@ def _item(post: Mapping[str, Any], site: str) -> SourceItem:
     terms = dig(post, "_embedded.wp:term")
     groups = [group for group in terms if isinstance(group, list)] if isinstance(terms, list) else []
     return source_item(
-        # The same as its feed says, so that a post is one thing whichever way it is fetched.
+        # The same id as in the site's feed, so that both ways of fetching give the same item.
         unescape(str(dig(post, "guid.rendered") or "")) or url or f"{site}#{dig(post, 'id')}",
         url=url,
         title=line_of(str(dig(post, "title.rendered") or ""), TITLE_CHARS),

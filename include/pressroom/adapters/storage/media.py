@@ -1,4 +1,4 @@
-"""Media in a local folder, named by content: the same bytes are one file, however often they are stored."""
+"""Media in a local folder. Files are named by their content, so the same bytes are stored once."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ _LOCAL = re.compile(r"file:///.+/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}\.[
 
 
 def media_name(data: bytes, media_type: str) -> str:
-    """Where these bytes live below any media root: ``ab/cd/<sha-256>.png``."""
+    """The path of these bytes below any media root: ``ab/cd/<sha-256>.png``."""
     digest = hashlib.sha256(data).hexdigest()
     return f"{digest[:2]}/{digest[2:4]}/{digest}{_ENDINGS.get(media_type, '.bin')}"
 
 
 def is_local(url: str) -> bool:
-    """Whether a medium is a file of some ``MediaFiles``, wherever its root is."""
+    """Whether a URL is a file of ``MediaFiles`` with any root."""
     return _LOCAL.fullmatch(url) is not None
 
 
 def read_local(url: str) -> bytes:
-    """A medium that ``is_local``, for readers that do not know its root.
+    """The bytes of a URL that ``is_local``, for readers that do not know its root.
 
-    Its name says what the bytes must be. Raises PermanentError when it is not there, or is something else;
-    TransientError.
+    Raises PermanentError when the file is missing or its hash is not its name; TransientError.
     """
     if not is_local(url):
         raise PermanentError("that is no medium in a folder")
@@ -48,9 +47,9 @@ def read_local(url: str) -> bytes:
 
 
 def public_url(url: str, root: str, public_base: str) -> str:
-    """Where others find what is at ``url``, below a root that is served at ``public_base``.
+    """The public URL of ``url``, which is below a root that is served at ``public_base``.
 
-    Raises ConfigurationError when it is not served, and is no http(s) URL itself.
+    An http(s) URL is returned unchanged. Raises ConfigurationError when the root is not served.
     """
     if url.startswith(("https://", "http://")):
         return url
@@ -66,7 +65,7 @@ def public_url(url: str, root: str, public_base: str) -> str:
 class MediaFiles:
     """A MediaStore on a folder. A file appears whole or not at all.
 
-    ``public_base``: the URL under which the folder is served to others, '' when it is not.
+    ``public_base``: the URL under which the folder is served; '' when it is not served.
     """
 
     def __init__(self, root: Path, public_base: str = "") -> None:
@@ -77,7 +76,7 @@ class MediaFiles:
         """Store and return a ``file://`` URL. Raises TransientError (full) or ConfigurationError (shut)."""
         path = self._root / media_name(data, media_type)
         try:
-            # A file of another size was cut short by something other than us: write it again.
+            # A file of another size is damaged: write it again.
             if not (path.is_file() and path.stat().st_size == len(data)):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, data, prefix=".", suffix=".part")
@@ -86,7 +85,6 @@ class MediaFiles:
         return path.as_uri()
 
     def get(self, url: str) -> bytes:
-        """See MediaStore."""
         path = Path(unquote(urlsplit(url).path)).resolve()
         if not path.is_relative_to(self._root.resolve()):
             raise PermanentError("that is no medium of this store")
@@ -98,7 +96,6 @@ class MediaFiles:
             raise TransientError(f"the medium {path.name} cannot be read: {error.strerror}") from None
 
     def public_url(self, url: str) -> str:
-        """See MediaStore."""
         return public_url(url, self._root.as_uri(), self._public_base)
 
     def _error(self, error: OSError) -> PressroomError:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from pressroom.domain.errors import TransientError
-from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, Limits
+from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, RateLimits
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.money.metering import Call, Meter, warn_unpriced
 from pressroom.engine.money.rate_limit import RateLimiter
@@ -21,7 +21,7 @@ class PricedImages(ImageProvider, Protocol):
     ``priced``: whether its price is known; otherwise its calls are booked at 0.
     """
 
-    limits: Limits
+    limits: RateLimits
     priced: bool
 
     def estimate(self, request: ImageRequest) -> Decimal:

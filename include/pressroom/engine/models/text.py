@@ -16,11 +16,11 @@ from pressroom.domain.errors import AnswerError, TransientError
 from pressroom.domain.model import (
     Answer,
     Choice,
-    Limits,
     Message,
     ModelReply,
     ModelRequest,
     Prompt,
+    RateLimits,
     TextModel,
     Tool,
     ToolSpec,
@@ -41,7 +41,7 @@ BYTES_PER_TOKEN = 3
 class TextEngine:
     """One text model with everything around it. ``price``: None when it is unknown."""
 
-    def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: Limits) -> None:
+    def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: RateLimits) -> None:
         if price is None:
             warn_unpriced(model.model)
         self.model = model

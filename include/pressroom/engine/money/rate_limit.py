@@ -10,7 +10,7 @@ import asyncio
 from datetime import timedelta
 
 from pressroom.domain.errors import TransientError
-from pressroom.domain.model import Limits
+from pressroom.domain.model import RateLimits
 from pressroom.store.database import SYSTEM, Store, Tx
 
 MINUTE = 60.0
@@ -19,7 +19,7 @@ MINUTE = 60.0
 class RateLimiter:
     """The shared limit of one connection. Without limits it never touches the database."""
 
-    def __init__(self, store: Store, connection: str, limits: Limits) -> None:
+    def __init__(self, store: Store, connection: str, limits: RateLimits) -> None:
         self._store = store
         self._connection = connection
         self._limits = limits

@@ -28,7 +28,7 @@ from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import MediaStore, Similarity
-from pressroom.domain.packets import Known, SourceItem
+from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
@@ -209,7 +209,7 @@ class ItemTools:
     def condition(self, text: str) -> Condition:
         return read_condition(text)
 
-    async def fetch(self, source: FetchSettings, known: Known) -> Sequence[SourceItem]:
+    async def fetch(self, source: FetchSettings, known: FindClaimed) -> Sequence[SourceItem]:
         files = partial(file_source, permitted=self._box.connections.permitted(FILE_ROOTS))
         return await fetch(source, self._box.http, files, known)
 

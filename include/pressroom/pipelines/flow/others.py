@@ -7,7 +7,7 @@ import asyncio
 from pressroom.domain.errors import PressroomError
 from pressroom.domain.flows import FetchStep, MediaStep, PingStep, RouteStep
 from pressroom.domain.model import ImageRequest
-from pressroom.domain.packets import nothing_known
+from pressroom.domain.packets import nothing_claimed
 from pressroom.domain.text import counted, shorten
 from pressroom.pipelines.answers import clip
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
@@ -17,7 +17,7 @@ from pressroom.pipelines.tools import Tools
 
 async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:
     """More material for an item that is on its way."""
-    found = await tools.outside.fetch(step.source, nothing_known)
+    found = await tools.outside.fetch(step.source, nothing_claimed)
     return Outcome([("source", one.to_data()) for one in found], label=counted(len(found), "source"))
 
 
