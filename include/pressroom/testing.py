@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from pressroom.domain.definitions import Account, BrandContext, Site
-from pressroom.domain.errors import PastDate
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import (
     Choice,
@@ -25,12 +24,12 @@ from pressroom.domain.model import (
     Text,
     Tool,
 )
-from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.publishing import Placed
 from pressroom.domain.run import OfWorkflow
-from pressroom.domain.social import Delivery, Measured, Platform, Receipt, Submission
+from pressroom.domain.social import Measured, Platform
 from pressroom.domain.text import normalize
 from pressroom.pipelines.tools import Outside, Social
-from pressroom.testing_flows import FakeOutside
+from pressroom.testing_flows import FakeNetworks, FakeOutside
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Script = Any
@@ -190,89 +189,27 @@ class FixedClock:
         return self.at
 
 
-class FakeScheduler:
-    """A scheduler in a dict: id → what was submitted. ``missing``: platforms that are not ready, and why.
+class FakeMetrics:
+    """What became of posts, as it was put in. ``scheduled``: by external id."""
 
-    Posts whose time has come by ``clock`` are out, and can no longer be withdrawn.
-    """
-
-    settle_seconds = 0.0
     simulated = True
-
-    def __init__(self, clock: FixedClock, missing: Mapping[Platform, str] | None = None) -> None:
-        self.clock = clock
-        self.missing = dict(missing or {})
-        self.posts: dict[str, Submission] = {}
-
-    async def check(self, platforms: Sequence[Platform]) -> Mapping[Platform, str]:
-        """Those of ``missing`` that were asked about."""
-        return {platform: why for platform, why in self.missing.items() if platform in platforms}
-
-    async def submit(self, post: Submission) -> Receipt:
-        """Keep it under the next number. Raises PastDate."""
-        if post.at <= self.clock.at:
-            raise PastDate(f"{post.at:%Y-%m-%d %H:%M} is over")
-        external_id = str(len(self.posts) + 1)
-        self.posts[external_id] = post
-        return self._receipt(external_id)
-
-    async def find(self, post: Submission) -> Receipt | None:
-        """By platform, text and time."""
-        for external_id, kept in self.posts.items():
-            if (kept.platform, list(kept.parts), kept.at) == (post.platform, list(post.parts), post.at):
-                return self._receipt(external_id)
-        return None
-
-    async def status(self, start: datetime, end: datetime) -> Mapping[str, Receipt]:
-        """All between the two times."""
-        return {one: self._receipt(one) for one, post in self.posts.items() if start <= post.at <= end}
-
-    async def withdraw(self, external_id: str) -> bool:
-        """Forget it, unless it is out."""
-        post = self.posts.get(external_id)
-        if post is not None and post.at <= self.clock.at:
-            return False
-        self.posts.pop(external_id, None)
-        return True
-
-    def _receipt(self, external_id: str) -> Receipt:
-        out = self.posts[external_id].at <= self.clock.at
-        return Receipt(external_id, Delivery.PUBLISHED if out else Delivery.PENDING)
-
-
-class FakeAnalytics:
-    """Measures by platform, as they were put in."""
 
     def __init__(self, measured: Sequence[Measured] = ()) -> None:
         self.measured = list(measured)
+        self.scheduled: dict[str, Placed] = {}
+
+    async def status(self, start: datetime, end: datetime) -> Mapping[str, Placed]:
+        """All of them."""
+        return self.scheduled
 
     async def posts(self, platform: Platform, start: datetime, end: datetime) -> Sequence[Measured]:
         """Those of the platform that were published between the two times."""
         return [one for one in self.measured if one.platform == platform and start <= one.published_at <= end]
 
 
-class DirectPublisher:
-    """Publishes straight away, without a ledger. ``published``: content → submission."""
-
-    def __init__(self, scheduler: FakeScheduler) -> None:
-        self._scheduler = scheduler
-        self.published: dict[str, Submission] = {}
-
-    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
-        """Submit, and say that it was accepted."""
-        receipt = await self._scheduler.submit(post)
-        self.published[content] = post
-        return Publication(
-            len(self.published), 1, content, f"fake/{post.platform}", PublicationStatus.ACCEPTED,
-            content_hash, post.at, receipt.external_id,
-        )  # fmt: skip
-
-
-def connected(at: datetime, missing: Mapping[Platform, str] | None = None) -> Social:
-    """What reaches the platforms, all of it fakes, at a time."""
-    clock = FixedClock(at)
-    scheduler = FakeScheduler(clock, missing)
-    return Social(scheduler, FakeAnalytics(), clock, DirectPublisher(scheduler))
+def connected(at: datetime) -> Social:
+    """What is read of the platforms, all of it fakes, at a time."""
+    return Social(FakeMetrics(), FixedClock(at))
 
 
 @dataclass(frozen=True)
@@ -299,6 +236,7 @@ def tools(
     outside: Outside | None = None,
 ) -> FakeTools:
     """A stage's collaborators, all of them fakes unless given."""
+    social = social or connected(datetime(2027, 1, 1, tzinfo=UTC))
     return FakeTools(
         account=account or Account(slug="acme", name="Acme"),
         workflow=site or Site(account="acme", slug="acme-blog", name="Acme Blog", subject="everything"),
@@ -307,6 +245,6 @@ def tools(
         images=images or FakeImages(),
         media=media or MemoryMedia(),
         similarity=FakeSimilarity(),
-        social=social or connected(datetime(2027, 1, 1, tzinfo=UTC)),
-        outside=outside or FakeOutside(),
+        social=social,
+        outside=outside or FakeOutside(networks=FakeNetworks(social.clock)),
     )

@@ -1,4 +1,4 @@
-"""Stand-ins for what a flow's steps reach: sources, targets and webhooks in memory."""
+"""Stand-ins for what items reach outside: sources, targets, networks and webhooks in memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pressroom.adapters.conditions.evaluate import compile as read_condition
-from pressroom.domain.errors import ConfigurationError
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
+from pressroom.domain.errors import ConfigurationError, PastDate
 from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition
 from pressroom.domain.packets import FindClaimed, SourceItem
-from pressroom.domain.publishing import Publication, PublicationStatus
-from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import (
+    NO_SETTINGS,
+    Content,
+    Delivery,
+    Piece,
+    Placed,
+    Publication,
+    PublicationStatus,
+    Target,
+    TargetLimits,
+)
+from pressroom.domain.social import Clock, Platform
 from pressroom.pipelines.tools import Destination
 
 
@@ -53,7 +64,7 @@ class FakeTarget:
         """Title and text as they are, the text cut to what is taken."""
         return PostArguments(text=content.text[:280] or content.title, title=content.title)
 
-    async def check(self) -> None:
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """It always works."""
 
     async def publish(self, piece: Piece[PostArguments]) -> Placed:
@@ -77,15 +88,88 @@ class FakeTarget:
         return Placed(key, f"https://{self.handler}.example/{key}")
 
 
+class FakeNetworks:
+    """A target of missions in a dict: id → piece. ``missing``: networks that are not connected, and why.
+
+    Posts whose time has come by ``clock`` are out, and can no longer be taken back.
+    """
+
+    handler = "metricool"
+    connection = "pressroom_metricool"
+    description = "Posts at a time."
+    arguments = MetricoolArguments
+    limits = TargetLimits(schedules=True)
+    settle_seconds = 0.0
+
+    def __init__(self, clock: Clock, missing: Mapping[Platform, str] | None = None) -> None:
+        self.clock = clock
+        self.missing = dict(missing or {})
+        self.posts: dict[str, Piece[MetricoolArguments]] = {}
+
+    def from_content(self, content: Content) -> MetricoolArguments:
+        """The title, on LinkedIn."""
+        return MetricoolArguments(network=Platform.LINKEDIN, text=content.title)
+
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
+        """Raises ConfigurationError for a network that is missing."""
+        network = settings.get("network")
+        if network in self.missing:
+            raise ConfigurationError(self.missing[network])
+
+    async def publish(self, piece: Piece[MetricoolArguments]) -> Placed:
+        """Keep it under the next number. Raises PastDate."""
+        if piece.at is not None and piece.at <= await self.clock.now():
+            raise PastDate(f"{piece.at:%Y-%m-%d %H:%M} is over")
+        return await self.placed(self.keep(piece))
+
+    async def find(self, piece: Piece[MetricoolArguments]) -> Placed | None:
+        """By network, text and time; the oldest."""
+        sought = (piece.arguments.network, piece.arguments.parts, piece.at)
+        for external_id, kept in self.posts.items():
+            if (kept.arguments.network, kept.arguments.parts, kept.at) == sought:
+                return await self.placed(external_id)
+        return None
+
+    async def unpublish(self, external_id: str) -> bool:
+        """Forget it, unless it is out."""
+        if external_id in self.posts and await self._out(external_id):
+            return False
+        self.posts.pop(external_id, None)
+        return True
+
+    def keep(self, piece: Piece[MetricoolArguments]) -> str:
+        """Have a post, whoever handed it in. Returns its id."""
+        external_id = str(len(self.posts) + 1)
+        self.posts[external_id] = piece
+        return external_id
+
+    async def placed(self, external_id: str) -> Placed:
+        """Where a post stands."""
+        out = await self._out(external_id)
+        public = f"https://x.example/{external_id}" if out else ""
+        delivery = Delivery.PUBLISHED if out else Delivery.PENDING
+        return Placed(external_id, public, delivery, preview_url=f"https://preview.example/{external_id}")
+
+    async def _out(self, external_id: str) -> bool:
+        at = self.posts[external_id].at
+        return at is None or at <= await self.clock.now()
+
+
 class FakeOutside:
     """What items reach outside, in memory. ``sources``: what every fetch gives; ``told``: (connection,
     event, payload).
 
-    ``deaf``: the error that telling anybody raises. Targets are made when they are asked for, by handler and
-    connection.
+    ``deaf``: the error that telling anybody raises. ``networks``: where missions post. Other targets are made
+    when they are asked for, by handler and connection.
     """
 
-    def __init__(self, sources: Sequence[SourceItem] = (), deaf: Exception | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sequence[SourceItem] = (),
+        deaf: Exception | None = None,
+        networks: FakeNetworks | None = None,
+    ) -> None:
+        self.networks = networks
         self.sources = list(sources)
         self.deaf = deaf
         self.taken: set[str] = set()
@@ -107,23 +191,32 @@ class FakeOutside:
         """Those in ``taken``."""
         return self.taken & set(ids)
 
-    def target(self, to: Destination) -> FakeTarget:
+    def target(self, to: Destination) -> Target[Any]:
         """One for each handler and connection. Raises ConfigurationError for the handler ``nowhere``."""
+        if self.networks is not None and to.to == self.networks.handler:
+            return self.networks
         if to.to == "nowhere":
             raise ConfigurationError(f"there is no connection {to.connection_id!r}")
         key = (to.to, to.connection_id)
         return self.targets.setdefault(key, FakeTarget(*key))
 
     async def publish(
-        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
+        self,
+        to: Destination,
+        content: str,
+        content_hash: str,
+        piece: Piece[Any],
+        *,
+        update: bool = False,
+        alone: bool = False,
     ) -> Publication:
         """Straight to the target, without a ledger."""
-        target = self.target(to)
-        placed = await target.publish(piece)
+        placed = await self.target(to).publish(piece)
         self.published.append((to.to, content, content_hash))
         return Publication(
-            len(self.published), 1, content, f"{to.connection_id}/{to.to}",
-            PublicationStatus.ACCEPTED, content_hash, datetime(2027, 1, 1, tzinfo=UTC), placed.external_id,
+            len(self.published), 1, content, to.target_name,
+            PublicationStatus.ACCEPTED, content_hash, piece.at or datetime(2027, 1, 1, tzinfo=UTC),
+            placed.external_id,
             public_url=placed.url,
         )  # fmt: skip
 

@@ -14,8 +14,9 @@ import pytest
 
 from pressroom.domain.errors import AlreadyDone, PermanentError, TransientError
 from pressroom.domain.missions import Kpi, Measuring
+from pressroom.domain.publishing import Delivery, Placed
 from pressroom.domain.run import Run
-from pressroom.domain.social import Delivery, Platform, Receipt
+from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import analytics
 from pressroom.store.database import Store
 from tests.support.results_world import (
@@ -91,10 +92,10 @@ async def test_a_look_confirms_measures_and_says_when_the_next_is_due(world: Res
     first, second = world.post(run), world.post(run, START + 3 * HOUR)
     later = world.post(run, START + 20 * HOUR)
     world.outside.out(f"ext-{first}", "https://x.example/first")
-    world.outside.receipts[f"ext-{second}"] = Receipt(
-        f"ext-{second}", Delivery.FAILED, detail="duplicate text"
+    world.outside.scheduled[f"ext-{second}"] = Placed(
+        f"ext-{second}", delivery=Delivery.FAILED, detail="duplicate text"
     )
-    world.outside.receipts[f"ext-{later}"] = Receipt(f"ext-{later}")
+    world.outside.scheduled[f"ext-{later}"] = Placed(f"ext-{later}", delivery=Delivery.PENDING)
     world.outside.measured(
         reading(f"ext-{first}", START + HOUR, 1000, 42, link_clicks=7, new_followers=2),
         reading("of-somebody-else", START + 2 * HOUR, 9, 9),

@@ -15,13 +15,14 @@ from pressroom.domain.errors import InvalidMission, WorkflowOver
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Scope
-from pressroom.engine.publishing.ledger import PublicationLedger
 from pressroom.engine.runs import control, reports, rollback
 from pressroom.pipelines.mission import analytics, content, intake, lifecycle, publish, strategy
 from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
-from pressroom.testing import FakeScheduler, FakeText
+from pressroom.testing import FakeText, FixedClock
+from pressroom.testing_flows import FakeNetworks
+from tests.support.ledger_outside import LedgerOutside
 from tests.support.mission_world import START, MissionWorld, make_mission
 
 STAGES = ["intake", "strategy", "content", "publish", "analytics", "optimize"]
@@ -109,12 +110,12 @@ def test_applying_a_longer_mission_lets_it_go_on(world: MissionWorld) -> None:
 # Stage outputs, as they are read by run and stage --------------------------------------------------------
 
 
-def script(world: MissionWorld, run: Run) -> Tools:
+def script(world: MissionWorld, run: Run, networks: FakeNetworks | None = None) -> Tools:
     """Fakes, but for the publication ledger."""
     made = world.tools(FakeText(), now=BEFORE)
     scope = Scope(world.account_id, world.mission_id, run.id, "publish", "any")
-    publisher = PublicationLedger(world.store, made.social.scheduler, "fake").bound(scope)
-    return replace(made, social=replace(made.social, publisher=publisher))
+    target = networks or FakeNetworks(made.social.clock)
+    return replace(made, outside=LedgerOutside(world.store, scope, lambda _: target))
 
 
 def plan_and_write(world: MissionWorld, run: Run, tools: Tools) -> None:
@@ -170,16 +171,15 @@ def left(world: MissionWorld) -> dict[str, Any]:
     }
 
 
-def test_rollback_leaves_the_store_and_the_scheduler_as_they_were(world: MissionWorld) -> None:
+def test_rollback_leaves_the_store_and_the_networks_as_they_were(world: MissionWorld) -> None:
     before = left(world)
     run = world.run()
-    tools = script(world, run)
+    networks = FakeNetworks(FixedClock(BEFORE))
+    tools = script(world, run, networks)
     plan_and_write(world, run, tools)
-    scheduler = tools.social.scheduler
-    assert isinstance(scheduler, FakeScheduler)
-    assert len(scheduler.posts) == left(world)["publications"] > 0
+    assert len(networks.posts) == left(world)["publications"] > 0
     report = undo_run(world, run, tools)
-    assert scheduler.posts == {}
+    assert networks.posts == {}
     assert left(world) == before
     assert [entry["stage"] for entry in report["stages"]] == [
         "optimize", "analytics", "publish", "content", "strategy", "intake",

@@ -14,7 +14,7 @@ from pressroom.pipelines.mission import publish
 from pressroom.store.database import Store
 from pressroom.testing import FixedClock
 from tests.support.mission_world import START, make_mission
-from tests.support.posts import FlakyScheduler, Killed, Newsdesk, add_posts
+from tests.support.posts import FlakyNetworks, Killed, Newsdesk, add_posts
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -32,7 +32,7 @@ class Desk(Newsdesk):
     """One cycle of a mission that posts at 9:00, 13:00 and 18:00."""
 
     run: Run
-    scheduler: FlakyScheduler
+    networks: FlakyNetworks
     clock: FixedClock
 
     def add(self, *times: datetime, **facts: Any) -> list[int]:
@@ -61,7 +61,7 @@ def desk(database_url: str, store: Store) -> Desk:
     constraints = {"posting_times": ["09:00", "13:00", "18:00"]}
     world = make_mission(database_url, store, constraints=constraints)
     clock = FixedClock(START - HOUR)
-    made = Desk(world, FlakyScheduler(clock), clock)
+    made = Desk(world, FlakyNetworks(clock), clock)
     made.run = world.run()
     world.cycle(made.run)
     return made
@@ -78,7 +78,7 @@ def test_approved_posts_are_scheduled_and_the_stage_says_which(desk: Desk) -> No
     output = desk.output()
     ids = {entry["content_id"]: entry.pop("metricool_post_id") for entry in output["scheduled"]}
     assert set(ids) == {f"cnt_{number}" for number in (first, second, third)}
-    assert set(ids.values()) == set(desk.scheduler.posts)
+    assert set(ids.values()) == set(desk.networks.posts)
     times = ["2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z", "2026-03-03T13:00:00Z"]
     assert [entry["scheduled_for"] for entry in output["scheduled"]] == times
     assert [entry["platform"] for entry in output["scheduled"]] == ["twitter", "linkedin", "twitter"]
@@ -116,7 +116,7 @@ def test_what_was_not_approved_as_it_is_is_never_sent(desk: Desk, facts: dict[st
     with desk.world.store.transaction(desk.world.account_id) as tx:
         assert publish.STAGE.load(tx, desk.run, [number]) == []
     assert desk.publish().done == 0
-    assert desk.scheduler.submitted == []
+    assert desk.networks.submitted == []
 
 
 def test_of_two_approved_variants_one_is_published(desk: Desk) -> None:
@@ -125,14 +125,14 @@ def test_of_two_approved_variants_one_is_published(desk: Desk) -> None:
     assert desk.world.pending(publish.STAGE, desk.run) == [first]
     desk.publish()
     assert desk.world.pending(publish.STAGE, desk.run) == []
-    assert [post.parts[0] == "Variant" for post in desk.scheduler.posts.values()] == [False]
+    assert [post.arguments.text == "Variant" for post in desk.networks.posts.values()] == [False]
 
 
 def test_the_chosen_second_variant_is_published(desk: Desk) -> None:
     desk.add(NINE, status="rejected")
     desk.world.sql(SECOND_VARIANT)
     desk.publish()
-    assert desk.scheduler.texts() == ["Variant"]
+    assert desk.networks.texts() == ["Variant"]
 
 
 def test_people_are_waited_for_until_the_cycle_is_over(desk: Desk) -> None:
@@ -148,7 +148,7 @@ def test_people_are_waited_for_until_the_cycle_is_over(desk: Desk) -> None:
 
 def test_one_that_is_refused_for_good_leaves_its_neighbours_alone(desk: Desk) -> None:
     numbers = desk.add(NINE, NINE + 4 * HOUR, NINE + DAY)
-    desk.scheduler.script = [PermanentError("the text is a duplicate")]
+    desk.networks.script = [PermanentError("the text is a duplicate")]
     report = desk.publish(concurrency=1)
     assert (report.done, report.failed) == (2, 1)
     assert sorted(desk.statuses().values()) == ["failed", "scheduled", "scheduled"]
@@ -161,7 +161,7 @@ def test_one_that_is_refused_for_good_leaves_its_neighbours_alone(desk: Desk) ->
 
 def test_wrong_settings_stop_the_batch_and_fail_no_post(desk: Desk) -> None:
     desk.add(NINE, NINE + 4 * HOUR)
-    desk.scheduler.script = [ConfigurationError("the token is wrong")]
+    desk.networks.script = [ConfigurationError("the token is wrong")]
     with pytest.raises(ConfigurationError):
         desk.publish(concurrency=1)
     assert desk.posts("approved") == 2
@@ -171,8 +171,8 @@ def test_wrong_settings_stop_the_batch_and_fail_no_post(desk: Desk) -> None:
 def test_a_picture_goes_along_under_its_public_address(desk: Desk) -> None:
     desk.add(NINE, media_url="https://cdn.example/1.png")
     desk.publish()
-    [sent] = desk.scheduler.submitted
-    assert [media.url for media in sent.media] == ["https://cdn.example/1.png"]
+    [sent] = desk.networks.submitted
+    assert [picture.url for picture in sent.pictures] == ["https://cdn.example/1.png"]
 
 
 # Times that have passed ---------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_a_post_that_is_late_gets_the_next_free_time(desk: Desk, now: datetime) 
     assert desk.slot_times()[0] == NINE + 9 * HOUR
     scheduled = {entry["content_id"]: entry["scheduled_for"] for entry in desk.output()["scheduled"]}
     assert scheduled[f"cnt_{late}"] == "2026-03-02T18:00:00Z"
-    assert all(post.at > now for post in desk.scheduler.submitted)
+    assert all(post.at and post.at > now for post in desk.networks.submitted)
 
 
 @pytest.mark.parametrize("concurrency", [1, 25])
@@ -197,7 +197,7 @@ def test_late_posts_do_not_push_each_other_aside(desk: Desk, concurrency: int) -
     desk.clock.at = NINE + 2 * HOUR
     report = desk.publish(concurrency=concurrency)
     assert (report.done, report.failed) == (7, 0)
-    times = sorted(post.at for post in desk.scheduler.posts.values())
+    times = sorted(post.at for post in desk.networks.posts.values() if post.at)
     assert times == [NINE + hours * HOUR for hours in (4, 9, 24, 28, 33, 48, 52)]
     assert sorted(desk.slot_times()) == times
 
@@ -211,22 +211,22 @@ def test_batches_side_by_side_choose_different_times(desk: Desk) -> None:
         return await asyncio.gather(*(desk.work(desk.run, keys=part) for part in parts))
 
     assert [(report.done, report.failed) for report in asyncio.run(together())] == [(4, 0), (4, 0)]
-    assert len({post.at for post in desk.scheduler.posts.values()}) == len(desk.scheduler.posts) == 8
+    assert len({post.at for post in desk.networks.posts.values()}) == len(desk.networks.posts) == 8
 
 
 def test_a_time_that_comes_while_the_post_waits_its_turn_is_replaced(desk: Desk) -> None:
     desk.add(NINE)
     desk.clock.at = NINE - 3 * HOUR
-    slow = desk.scheduler.submit
+    slow = desk.networks.publish
 
-    async def submit(post: Any) -> Any:
-        if not desk.scheduler.submitted:
+    async def publish(post: Any) -> Any:
+        if not desk.networks.submitted:
             desk.clock.at = NINE + HOUR
         return await slow(post)
 
-    desk.scheduler.submit = submit  # type: ignore[method-assign]
+    desk.networks.publish = publish  # type: ignore[assignment,method-assign]
     assert desk.publish().done == 1
-    assert [post.at for post in desk.scheduler.submitted] == [NINE, NINE + 4 * HOUR]
+    assert [post.at for post in desk.networks.submitted] == [NINE, NINE + 4 * HOUR]
     assert desk.slot_times() == [NINE + 4 * HOUR]
 
 
@@ -236,7 +236,7 @@ def test_without_a_time_left_a_post_is_not_sent_and_the_others_are(desk: Desk) -
     report = desk.publish()
     assert (report.done, report.failed) == (1, 1)
     assert desk.statuses() == {late: "approved", last: "scheduled"}
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
     [failed] = desk.output()["failed"]
     assert failed["content_id"] == f"cnt_{late}"
     assert "no time is left" in failed["error"]
@@ -244,14 +244,14 @@ def test_without_a_time_left_a_post_is_not_sent_and_the_others_are(desk: Desk) -
 
 def test_what_went_out_before_the_cycle_ended_is_found_after_it(desk: Desk) -> None:
     [number] = desk.add(NINE)
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         desk.publish()
     desk.lapse()
     desk.clock.at = START + 8 * DAY
     assert desk.publish().done == 1
     assert desk.statuses() == {number: "scheduled"}
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
     assert desk.slot_times() == [NINE]
 
 
@@ -260,7 +260,7 @@ def test_what_went_out_before_the_cycle_ended_is_found_after_it(desk: Desk) -> N
 
 def test_what_nobody_knows_on_the_last_try_is_unknown_and_settled_by_the_next_run(desk: Desk) -> None:
     [number] = desk.add(NINE)
-    desk.scheduler.script, desk.scheduler.looks = ["lost"], ["error"] * 6
+    desk.networks.script, desk.networks.looks = ["lost"], ["error"] * 6
     assert len(desk.publish().waiting) == 1
     assert desk.publications()[0].status == "attempting"
     assert desk.output()["unknown"] == desk.output()["failed"] == []
@@ -270,12 +270,12 @@ def test_what_nobody_knows_on_the_last_try_is_unknown_and_settled_by_the_next_ru
     assert (output["failed"], output["total_scheduled"], desk.statuses()) == ([], 0, {number: "approved"})
     desk.world.sql("UPDATE runs SET opened_at = now()")  # the stage is cleared
     assert desk.publish().done == 1
-    assert (desk.output()["total_scheduled"], len(desk.scheduler.submitted)) == (1, 1)
+    assert (desk.output()["total_scheduled"], len(desk.networks.submitted)) == (1, 1)
 
 
 def test_on_the_last_try_what_another_worker_is_at_is_not_taken_from_it(desk: Desk) -> None:
     desk.add(NINE)
-    desk.scheduler.script = ["killed"]
+    desk.networks.script = ["killed"]
     with pytest.raises(Killed):
         desk.publish()
     desk.publish(last_try=True)
@@ -293,7 +293,7 @@ def test_rollback_takes_back_what_is_not_out_and_lists_the_rest(desk: Desk) -> N
     assert undone.undone == 2
     [kept] = undone.kept
     assert kept.startswith(f"cnt_{numbers[0]} is out on twitter")
-    assert [post.at for post in desk.scheduler.posts.values()] == [NINE]
+    assert [post.at for post in desk.networks.posts.values()] == [NINE]
     assert desk.statuses() == dict(zip(numbers, ["scheduled", "approved", "approved"], strict=True))
     assert sorted(one.status for one in desk.publications()) == ["accepted", "withdrawn", "withdrawn"]
     assert desk.output()["total_scheduled"] == 1
@@ -307,46 +307,46 @@ def test_rolling_back_twice_is_the_same_as_once(desk: Desk) -> None:
         " WHERE content = 'post:1'"
     )
     first = asyncio.run(desk.undo(desk.run))
-    calls, state = list(desk.scheduler.withdrawals), desk.statuses()
+    calls, state = list(desk.networks.withdrawals), desk.statuses()
     second = asyncio.run(desk.undo(desk.run))
     assert (first.undone, second.undone) == (1, 0)
     assert first.kept == second.kept == ["cnt_1 is out on twitter: https://x.example/7"]
-    assert (desk.scheduler.withdrawals, desk.statuses()) == (calls, state)
+    assert (desk.networks.withdrawals, desk.statuses()) == (calls, state)
 
 
 @pytest.mark.parametrize("death", ["killed", "killed_after"])
 def test_rollback_looks_for_what_nobody_knows_about(desk: Desk, death: str) -> None:
     desk.add(NINE)
-    desk.scheduler.script = [death]
+    desk.networks.script = [death]
     with pytest.raises(Killed):
         desk.publish()
     desk.lapse()
     undone = asyncio.run(desk.undo(desk.run))
-    assert (undone.undone, undone.kept, desk.scheduler.posts) == (1, [], {})
+    assert (undone.undone, undone.kept, desk.networks.posts) == (1, [], {})
     assert desk.publications()[0].status == "withdrawn"
 
 
 def test_rollback_waits_for_what_may_still_arrive(desk: Desk) -> None:
     desk.add(NINE)
-    desk.scheduler.script = ["killed"]
+    desk.networks.script = ["killed"]
     with pytest.raises(Killed):
         desk.publish()
-    [sent] = desk.scheduler.submitted
+    [sent] = desk.networks.submitted
 
     async def arrive() -> None:
         await asyncio.sleep(0.1)
-        desk.scheduler.keep(sent)
+        desk.networks.keep(sent)
 
     async def both() -> None:
         await asyncio.gather(desk.undo(desk.run), arrive())
 
     asyncio.run(both())
-    assert desk.scheduler.posts == {}
+    assert desk.networks.posts == {}
 
 
 def test_what_nobody_knew_of_and_is_out_is_on_record_after_rollback(desk: Desk) -> None:
     [number] = desk.add(NINE)
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         desk.publish()
     desk.lapse()
@@ -366,34 +366,34 @@ def test_rollback_leaves_another_publications_twin_alone(desk: Desk) -> None:
     )
     desk.world.sql("UPDATE publications SET status = 'confirmed' WHERE id = 1")
     undone = asyncio.run(desk.undo(desk.run))
-    assert (undone.undone, len(undone.kept), desk.scheduler.withdrawals) == (1, 1, [])
+    assert (undone.undone, len(undone.kept), desk.networks.withdrawals) == (1, 1, [])
 
 
-def test_a_scheduler_in_trouble_does_not_stop_a_rollback(desk: Desk) -> None:
+def test_networks_in_trouble_do_not_stop_a_rollback(desk: Desk) -> None:
     desk.add(*(NINE + n * HOUR / 4 for n in range(20)))
     desk.publish()
-    desk.scheduler.shares = {"refused": 0.1, "error": 0.1}
+    desk.networks.shares = {"refused": 0.1, "error": 0.1}
     assert asyncio.run(desk.undo(desk.run)).undone == 20
-    assert desk.scheduler.posts == {}
+    assert desk.networks.posts == {}
 
 
 def test_a_rollback_that_breaks_off_goes_on_where_it_was(desk: Desk) -> None:
     desk.add(NINE, NINE + 4 * HOUR)
     desk.publish()
-    withdraw = desk.scheduler.withdraw
+    unpublish = desk.networks.unpublish
 
     async def broken(external_id: str) -> bool:
-        if desk.scheduler.withdrawals:
+        if desk.networks.withdrawals:
             raise TransientError("closed for today", retry_after=3600.0)
-        return await withdraw(external_id)
+        return await unpublish(external_id)
 
-    desk.scheduler.withdraw = broken  # type: ignore[method-assign]
+    desk.networks.unpublish = broken  # type: ignore[method-assign]
     with pytest.raises(TransientError, match="closed for today"):
         asyncio.run(desk.undo(desk.run))
     assert desk.posts("approved") == 1
-    desk.scheduler.withdraw = withdraw  # type: ignore[method-assign]
+    desk.networks.unpublish = unpublish  # type: ignore[method-assign]
     assert asyncio.run(desk.undo(desk.run)).undone == 1
-    assert len(desk.scheduler.withdrawals) == 2
+    assert len(desk.networks.withdrawals) == 2
 
 
 def test_what_was_rolled_back_can_be_published_again(desk: Desk) -> None:
@@ -401,4 +401,4 @@ def test_what_was_rolled_back_can_be_published_again(desk: Desk) -> None:
     desk.publish()
     asyncio.run(desk.undo(desk.run))
     assert desk.publish().done == 1
-    assert len(desk.scheduler.posts) == 1
+    assert len(desk.networks.posts) == 1

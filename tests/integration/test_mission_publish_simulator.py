@@ -48,19 +48,19 @@ async def test_five_hundred_posts_are_there_exactly_once(world: MissionWorld) ->
         add_posts(world, run, times, platform=platform)
     wanted = sorted(text for (text,) in world.sql("SELECT parts[1] FROM posts"))
     async with simulated() as outside:
-        outside.metricool.settle_seconds = 0.05
+        outside.target.settle_seconds = 0.05
         await outside.faults(
             {"action": "lost", "share": 0.2, "path": POSTS, "method": "POST", "seed": 1},
             {"action": "429", "share": 0.1, "path": POSTS, "retry_after": 0.02, "seed": 2},
             {"action": "500", "share": 0.1, "path": POSTS, "seed": 3},
         )
-        desk = Newsdesk(world, outside.metricool, outside.metricool, QUICK)
+        desk = Newsdesk(world, outside.target, outside.metrics, QUICK)
         for _ in range(4):  # the task's tries
             report = await desk.work(run)
             if not report.waiting:
                 break
         assert report.failed == 0
-        assert await settle_open(world.store, run, outside.metricool, QUICK) == []
+        assert await settle_open(world.store, run, outside.target, QUICK) == []
         assert texts(outside.desk) == wanted
         ids = {str(post.id) for post in outside.desk.everything()}
     done = desk.publications()
@@ -74,8 +74,8 @@ async def test_all_of_it_can_be_taken_back(world: MissionWorld) -> None:
     run = cycle_of(world)
     add_posts(world, run, [FIRST + timedelta(hours=n) for n in range(40)])
     async with simulated() as outside:
-        outside.metricool.settle_seconds = 0.05
-        desk = Newsdesk(world, outside.metricool, outside.metricool, QUICK)
+        outside.target.settle_seconds = 0.05
+        desk = Newsdesk(world, outside.target, outside.metrics, QUICK)
         await desk.work(run)
         outside.advance(days=1, hours=2.5)
         await outside.faults({"action": "429", "share": 0.2, "path": POSTS, "retry_after": 0.02})
@@ -121,9 +121,9 @@ async def test_without_faults_everything_is_sent_once_and_never_looked_for(world
     run = cycle_of(world)
     add_posts(world, run, [FIRST + timedelta(hours=n) for n in range(30)])
     async with simulated() as outside:
-        desk = Newsdesk(world, outside.metricool, outside.metricool, QUICK)
+        desk = Newsdesk(world, outside.target, outside.metrics, QUICK)
         started = asyncio.get_running_loop().time()
         assert (await desk.work(run)).done == 30
         # A look for what was lost would have waited until it must show: ten seconds.
-        assert asyncio.get_running_loop().time() - started < outside.metricool.settle_seconds
+        assert asyncio.get_running_loop().time() - started < outside.target.settle_seconds
     assert {one.attempts for one in desk.publications()} == {1}

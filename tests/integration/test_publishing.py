@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
+import psycopg
 import pytest
 
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.domain.errors import (
     ConfigurationError,
     PastDate,
@@ -17,38 +21,47 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.publishing import Publication, PublicationStatus, as_sent
+from pressroom.domain.publishing import Piece, Publication, PublicationStatus
 from pressroom.domain.run import Run
-from pressroom.domain.social import Platform, Submission
+from pressroom.domain.social import Platform
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.publishing import ledger as publishing
+from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.claim import Claim, Intent
 from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.testing import FixedClock
 from tests.support.mission_world import START, make_mission
-from tests.support.posts import QUICK, FlakyScheduler, Killed, Newsdesk, add_posts
+from tests.support.posts import QUICK, FlakyNetworks, Killed, Newsdesk, add_posts
 
 AT = START + timedelta(hours=9)
 DAY = timedelta(days=1)
 TARGET = "pressroom_metricool/twitter"
 
 
-def post(text: str = "Hello", **changes: Any) -> Submission:
-    return Submission(**{"platform": Platform.TWITTER, "parts": (text,), "at": AT, **changes})
+def post(text: str = "Hello", network: str = "twitter", at: datetime = AT) -> Piece[MetricoolArguments]:
+    return Piece("post", MetricoolArguments(network=Platform(network), text=text), at=at)
 
 
 class Desk(Newsdesk):
     """A run, and one post after another in it."""
 
     run: Run
-    scheduler: FlakyScheduler
+    networks: FlakyNetworks
 
     def scope(self, content: str = "post:1") -> Scope:
         return Scope(self.world.account_id, self.world.mission_id, self.run.id, "publish", content)
 
     async def publish(self, content: str = "post:1", digest: str = "h", **changes: Any) -> Publication:
-        publisher = self.ledger().bound(self.scope(content))
-        return await publisher.publish(content, digest, post(**changes))
+        return await self.publish_piece(content, post(**changes), digest)
+
+    async def publish_piece(
+        self, content: str, piece: Piece[MetricoolArguments], digest: str = "h"
+    ) -> Publication:
+        name = f"pressroom_metricool/{piece.arguments.network}"
+        return await publish_once(
+            self.world.store, self.scope(content), self.networks, name, content, digest, piece, alone=True,
+            patience=self.patience,
+        )  # fmt: skip
 
     def row(self, content: str = "post:1") -> Publication:
         return next(one for one in self.publications() if one.content == content)
@@ -58,7 +71,7 @@ class Desk(Newsdesk):
 def desk(database_url: str, store: Store) -> Desk:
     world = make_mission(database_url, store)
     clock = FixedClock(START - timedelta(hours=1))
-    made = Desk(world, FlakyScheduler(clock), clock)
+    made = Desk(world, FlakyNetworks(clock), clock)
     made.run = world.run()
     world.cycle(made.run)
     return made
@@ -74,7 +87,7 @@ async def test_what_is_there_is_never_sent_again(desk: Desk) -> None:
         TARGET, AT, "https://preview.example/1001",
     )  # fmt: skip
     assert await desk.publish() == first
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
     assert desk.events("publication_differs") == []
 
 
@@ -82,84 +95,84 @@ async def test_what_was_changed_after_it_was_published_stays_as_it_is_there(desk
     first = await desk.publish()
     again = await desk.publish(digest="changed", text="Other words")
     assert again == first
-    assert desk.scheduler.texts() == ["Hello"]
+    assert desk.networks.texts() == ["Hello"]
     [told] = desk.events("publication_differs")
     assert "post:1 was changed since it was handed to" in told
 
 
 async def test_a_lost_acknowledgement_is_looked_for_and_adopted(desk: Desk) -> None:
-    desk.scheduler.script = ["lost"]
+    desk.networks.script = ["lost"]
     done = await desk.publish()
     assert (done.status, done.external_id, done.attempts) == (PublicationStatus.ACCEPTED, "1001", 1)
-    assert len(desk.scheduler.submitted) == len(desk.scheduler.posts) == 1
+    assert len(desk.networks.submitted) == len(desk.networks.posts) == 1
     assert len(desk.events("publication_adopted")) == 1
 
 
 async def test_what_arrives_late_is_waited_for(desk: Desk) -> None:
-    desk.scheduler.script = ["late"]
+    desk.networks.script = ["late"]
     done = await desk.publish()
     assert done.external_id == "1001"
-    assert len(desk.scheduler.submitted) == len(desk.scheduler.posts) == 1
+    assert len(desk.networks.submitted) == len(desk.networks.posts) == 1
 
 
 async def test_a_call_that_never_ends_is_cut_and_looked_for(desk: Desk) -> None:
-    desk.scheduler.script = ["hang"]
+    desk.networks.script = ["hang"]
     async with asyncio.timeout(20):
         done = await desk.publish()
-    assert (done.external_id, len(desk.scheduler.submitted)) == ("1001", 1)
+    assert (done.external_id, len(desk.networks.submitted)) == ("1001", 1)
 
 
 async def test_a_failure_that_left_nothing_is_sent_again(desk: Desk) -> None:
-    desk.scheduler.script = ["error", "error"]
+    desk.networks.script = ["error", "error"]
     done = await desk.publish()
-    assert (done.attempts, len(desk.scheduler.submitted), len(desk.scheduler.posts)) == (3, 3, 1)
+    assert (done.attempts, len(desk.networks.submitted), len(desk.networks.posts)) == (3, 3, 1)
 
 
 async def test_after_three_failures_the_task_tries_again_from_the_start(desk: Desk) -> None:
-    desk.scheduler.script = ["error", "error", "error"]
+    desk.networks.script = ["error", "error", "error"]
     with pytest.raises(TransientError, match="500"):
         await desk.publish()
     assert (desk.row().status, desk.row().error) == (PublicationStatus.PLANNED, "500")
     assert (await desk.publish()).there
-    assert len(desk.scheduler.posts) == 1
+    assert len(desk.networks.posts) == 1
 
 
 async def test_a_short_retry_after_is_waited_for_here_and_a_long_one_is_not(desk: Desk) -> None:
-    desk.scheduler.script = ["refused"]
+    desk.networks.script = ["refused"]
     assert (await desk.publish()).attempts == 2
-    desk.scheduler.script, desk.scheduler.retry_after = ["refused"], 90.0
+    desk.networks.script, desk.networks.retry_after = ["refused"], 90.0
     with pytest.raises(TransientError) as caught:
         await desk.publish("post:2", text="Second", at=AT + DAY)
     assert caught.value.retry_after == 90
     assert desk.row("post:2").status is PublicationStatus.PLANNED
-    assert len(desk.scheduler.submitted) == 3
+    assert len(desk.networks.submitted) == 3
 
 
 async def test_a_look_that_fails_in_passing_is_taken_again(desk: Desk) -> None:
-    desk.scheduler.script, desk.scheduler.looks = ["lost"], ["error", "refused"]
+    desk.networks.script, desk.networks.looks = ["lost"], ["error", "refused"]
     assert (await desk.publish()).external_id == "1001"
 
 
 async def test_while_nobody_can_look_nothing_is_sent(desk: Desk) -> None:
-    desk.scheduler.script = ["lost"]
-    desk.scheduler.looks = ["error"] * 6
+    desk.networks.script = ["lost"]
+    desk.networks.looks = ["error"] * 6
     for _ in range(2):
         with pytest.raises(TransientError, match="500"):
             await desk.publish()
         assert desk.row().status is PublicationStatus.ATTEMPTING
     assert (await desk.publish()).external_id == "1001"
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
 
 
 async def test_a_target_that_may_not_be_asked_leaves_the_question_open(desk: Desk) -> None:
-    desk.scheduler.script, desk.scheduler.looks = ["lost"], [ConfigurationError("the token is wrong")]
+    desk.networks.script, desk.networks.looks = ["lost"], [ConfigurationError("the token is wrong")]
     with pytest.raises(ConfigurationError):
         await desk.publish()
     assert desk.row().status is PublicationStatus.ATTEMPTING
 
 
 async def test_a_refusal_for_good_fails_the_publication_and_its_repair_is_sent(desk: Desk) -> None:
-    desk.scheduler.script = [PermanentError("too long")]
+    desk.networks.script = [PermanentError("too long")]
     with pytest.raises(PermanentError, match="too long"):
         await desk.publish()
     assert (desk.row().status, desk.row().error) == (PublicationStatus.FAILED, "too long")
@@ -168,14 +181,14 @@ async def test_a_refusal_for_good_fails_the_publication_and_its_repair_is_sent(d
 
 
 async def test_wrong_settings_are_no_failure_of_the_post(desk: Desk) -> None:
-    desk.scheduler.script = [ConfigurationError("the token is wrong")]
+    desk.networks.script = [ConfigurationError("the token is wrong")]
     with pytest.raises(ConfigurationError):
         await desk.publish()
     assert desk.row().status is PublicationStatus.PLANNED
 
 
 async def test_a_time_that_is_over_plans_anew(desk: Desk) -> None:
-    desk.scheduler.clock.at = AT + timedelta(minutes=1)
+    desk.networks.clock.at = AT + timedelta(minutes=1)
     with pytest.raises(PastDate):
         await desk.publish()
     assert desk.row().status is PublicationStatus.PLANNED
@@ -186,7 +199,7 @@ async def test_a_time_that_is_over_plans_anew(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("death", "sent"), [("killed", 2), ("killed_after", 1)])
 async def test_whoever_dies_is_succeeded_without_a_double(desk: Desk, death: str, sent: int) -> None:
-    desk.scheduler.script = [death]
+    desk.networks.script = [death]
     with pytest.raises(Killed):
         await desk.publish()
     assert desk.row().status is PublicationStatus.ATTEMPTING
@@ -196,44 +209,44 @@ async def test_whoever_dies_is_succeeded_without_a_double(desk: Desk, death: str
     await asyncio.sleep(QUICK.lease)
     done = await desk.publish()
     assert (done.external_id, done.attempts) == ("1001", sent)
-    assert (len(desk.scheduler.submitted), len(desk.scheduler.posts)) == (sent, 1)
+    assert (len(desk.networks.submitted), len(desk.networks.posts)) == (sent, 1)
 
 
 async def test_a_successor_waits_until_what_was_sent_must_show(desk: Desk) -> None:
-    desk.scheduler.script = ["killed"]
+    desk.networks.script = ["killed"]
     with pytest.raises(Killed):
         await desk.publish()
     desk.world.sql("UPDATE publications SET claimed_until = now(), settles_at = now() + interval '0.3 s'")
 
     async def arrive() -> None:
         await asyncio.sleep(0.1)
-        desk.scheduler.keep(post())
+        desk.networks.keep(post())
 
     done, _ = await asyncio.gather(desk.publish(), arrive())
-    assert (done.external_id, len(desk.scheduler.submitted)) == ("1001", 1)
+    assert (done.external_id, len(desk.networks.submitted)) == ("1001", 1)
 
 
 async def test_a_successor_looks_for_the_time_and_the_words_that_were_sent(desk: Desk) -> None:
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         await desk.publish()
     desk.lapse()
     # Meanwhile it was edited, approved again, and given another time.
     done = await desk.publish(digest="edited", text="Hello there", at=AT + DAY)
     assert (done.external_id, done.scheduled_for, done.content_hash) == ("1001", AT, "h")
-    assert desk.scheduler.texts() == ["Hello"]
+    assert desk.networks.texts() == ["Hello"]
     assert len(desk.events("publication_differs")) == 1
 
 
 async def test_a_time_that_passed_while_nobody_knew_is_looked_for_first(desk: Desk) -> None:
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         await desk.publish()
     desk.lapse()
-    desk.scheduler.clock.at = AT + timedelta(hours=1)
+    desk.networks.clock.at = AT + timedelta(hours=1)
     done = await desk.publish()
     assert (done.there, done.public_url) == (True, "https://x.example/1001")
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
 
 
 async def test_a_database_that_is_lost_after_the_call_sends_nothing_twice(
@@ -253,18 +266,18 @@ async def test_a_database_that_is_lost_after_the_call_sends_nothing_twice(
     assert desk.row().status is PublicationStatus.ATTEMPTING
     desk.lapse()
     assert (await desk.publish()).external_id == "1001"
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
 
 
 async def test_of_two_workers_at_once_one_publishes(desk: Desk) -> None:
     results = await asyncio.gather(*(desk.publish() for _ in range(5)), return_exceptions=True)
     refused = [one for one in results if isinstance(one, TransientError)]
     assert len(refused) + len([one for one in results if isinstance(one, Publication)]) == 5
-    assert (len(desk.scheduler.submitted), len(desk.scheduler.posts)) == (1, 1)
+    assert (len(desk.networks.submitted), len(desk.networks.posts)) == (1, 1)
 
 
 async def test_whoever_has_lost_the_claim_sends_nothing(desk: Desk) -> None:
-    intent = Intent("post:1", TARGET, "h", AT, as_sent(post()))
+    intent = Intent("post:1", TARGET, "h", AT, post().on_record)
     sleeper = Claim(desk.world.store, desk.scope(), intent, QUICK, 0.0)
     await sleeper.take()
     desk.lapse()
@@ -281,9 +294,9 @@ async def test_two_posts_never_get_the_same_time_at_the_same_place(desk: Desk) -
         *(desk.publish(f"post:{n}", text=f"Number {n}") for n in range(6)), return_exceptions=True
     )
     assert len([one for one in results if isinstance(one, TimeTaken)]) == 5
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
     assert len(desk.publications("planned")) == 5
-    elsewhere = await desk.publish("post:9", text="Number 9", platform=Platform.LINKEDIN)
+    elsewhere = await desk.publish("post:9", text="Number 9", network="linkedin")
     assert elsewhere.target == "pressroom_metricool/linkedin"
 
 
@@ -302,19 +315,47 @@ async def test_what_belongs_to_another_publication_is_not_adopted(desk: Desk) ->
 
 async def test_what_was_withdrawn_can_be_published_anew(desk: Desk) -> None:
     first = await desk.publish()
-    await desk.scheduler.withdraw(first.external_id or "")
+    await desk.networks.unpublish(first.external_id or "")
     with desk.world.store.transaction(desk.world.account_id) as tx:
         tx.run("publications_withdrawn", ids=[first.id])
     again = await desk.publish()
     assert (again.id, again.attempts, again.external_id) == (first.id, 2, "1002")
-    assert len(desk.scheduler.posts) == 1
+    assert len(desk.networks.posts) == 1
+
+
+OLD_FORM = {
+    "platform": "twitter",
+    "parts": ["Hello", "there"],
+    "timezone": "Europe/Berlin",
+    "media": [{"url": "https://cdn.example/1.png", "alt": "a cup"}],
+    "options": {},
+}
+
+
+async def test_what_was_attempted_before_pieces_had_one_form_is_found(desk: Desk) -> None:
+    """The migration reads what an earlier release left on record of a post."""
+    desk.networks.script = ["killed_after"]
+    told = MetricoolArguments(
+        network=Platform.TWITTER, text="Hello", thread=("there",), timezone="Europe/Berlin"
+    )
+    with pytest.raises(Killed):
+        await desk.publish_piece("post:1", Piece("post:1", told, at=AT))
+    desk.lapse()
+    desk.world.sql("UPDATE publications SET sent = %s", json.dumps(OLD_FORM))
+    migration = files("pressroom.store").joinpath("migrations/0010_sent_pieces.sql").read_text("utf-8")
+    for _ in range(2):
+        with psycopg.connect(desk.world.url, autocommit=True) as connection:
+            connection.execute(migration.encode())
+    done = await desk.publish_piece("post:1", Piece("post:1", told, at=AT + DAY))
+    assert (done.external_id, done.scheduled_for) == ("1001", AT)
+    assert len(desk.networks.submitted) == 1
 
 
 # Hundreds at once ---------------------------------------------------------------------------------------
 
 
 async def test_of_five_hundred_none_is_lost_and_none_is_doubled(desk: Desk) -> None:
-    desk.scheduler.shares = {"lost": 0.2, "refused": 0.1, "error": 0.1}
+    desk.networks.shares = {"lost": 0.2, "refused": 0.1, "error": 0.1}
     left = {f"post:{n}": AT + timedelta(minutes=n) for n in range(500)}
     gate = asyncio.Semaphore(25)
 
@@ -329,7 +370,7 @@ async def test_of_five_hundred_none_is_lost_and_none_is_doubled(desk: Desk) -> N
     for _ in range(5):
         await asyncio.gather(*(one(content, at) for content, at in list(left.items())))
     assert left == {}
-    assert desk.scheduler.texts() == sorted(f"post:{n}" for n in range(500))
+    assert desk.networks.texts() == sorted(f"post:{n}" for n in range(500))
     assert len(desk.publications("accepted")) == 500
 
 
@@ -412,60 +453,60 @@ def test_only_known_statuses_can_be_asked_for(desk: Desk) -> None:
 async def test_at_a_runs_end_what_can_be_known_is_found_out(desk: Desk) -> None:
     ids = add_posts(desk.world, desk.run, [AT, AT + DAY, AT + 2 * DAY])
     contents = [f"post:{number}" for number in ids]
-    desk.scheduler.script = ["killed_after", "killed", "killed_after"]
+    desk.networks.script = ["killed_after", "killed", "killed_after"]
     for days, content in enumerate(contents):
         with pytest.raises(Killed):
             await desk.publish(content, text=content, at=AT + days * DAY)
     desk.lapse()
     desk.world.sql("UPDATE publications SET sent = NULL WHERE content = %s", contents[2])
-    settled = await publishing.settle_open(desk.world.store, desk.run, desk.scheduler, QUICK)
+    settled = await publishing.settle_open(desk.world.store, desk.run, desk.networks, QUICK)
     assert [one.content for one in settled] == [contents[2]]
     assert [desk.row(one).status.value for one in contents] == ["accepted", "planned", "unknown"]
     assert (desk.posts("scheduled"), desk.posts("approved")) == (1, 2)
-    assert len(desk.scheduler.submitted) == 3
-    again = await publishing.settle_open(desk.world.store, desk.run, desk.scheduler, QUICK)
+    assert len(desk.networks.submitted) == 3
+    again = await publishing.settle_open(desk.world.store, desk.run, desk.networks, QUICK)
     assert again == settled
 
 
 async def test_a_run_that_ends_right_after_a_worker_died_waits_for_its_claim(desk: Desk) -> None:
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         await desk.publish()
-    assert await publishing.settle_open(desk.world.store, desk.run, desk.scheduler, QUICK) == []
+    assert await publishing.settle_open(desk.world.store, desk.run, desk.networks, QUICK) == []
     assert desk.row().external_id == "1001"
 
 
 async def test_what_cannot_be_found_out_is_for_a_person_and_said_once(desk: Desk) -> None:
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         await desk.publish()
     desk.lapse()
-    desk.scheduler.looks = ["error"] * 6
+    desk.networks.looks = ["error"] * 6
     for _ in range(2):
-        [unknown] = await publishing.settle_open(desk.world.store, desk.run, desk.scheduler, QUICK)
+        [unknown] = await publishing.settle_open(desk.world.store, desk.run, desk.networks, QUICK)
         assert unknown.status is PublicationStatus.UNKNOWN
     # When the target answers again, the next look settles it.
-    assert await publishing.settle_open(desk.world.store, desk.run, desk.scheduler, QUICK) == []
-    assert (desk.row().external_id, len(desk.scheduler.submitted)) == ("1001", 1)
+    assert await publishing.settle_open(desk.world.store, desk.run, desk.networks, QUICK) == []
+    assert (desk.row().external_id, len(desk.networks.submitted)) == ("1001", 1)
 
 
 async def test_an_unknown_publication_is_looked_for_before_it_is_sent(desk: Desk) -> None:
-    desk.scheduler.script = ["killed_after"]
+    desk.networks.script = ["killed_after"]
     with pytest.raises(Killed):
         await desk.publish()
     with desk.world.store.transaction(desk.world.account_id) as tx:
         assert publishing.give_up(tx, desk.run.id) == [1]
     desk.lapse()
-    desk.scheduler.looks = ["error"] * 3
+    desk.networks.looks = ["error"] * 3
     with pytest.raises(TransientError):
         await desk.publish()
     assert desk.row().status is PublicationStatus.UNKNOWN
     assert (await desk.publish()).external_id == "1001"
-    assert len(desk.scheduler.submitted) == 1
+    assert len(desk.networks.submitted) == 1
 
 
 async def test_an_outcome_that_is_unknown_is_a_reason_to_look_whatever_its_words(desk: Desk) -> None:
-    desk.scheduler.script = [UnknownOutcome("the answer had no id", retry_after=90.0)]
+    desk.networks.script = [UnknownOutcome("the answer had no id", retry_after=90.0)]
     with pytest.raises(TransientError, match="no id") as caught:
         await desk.publish()
     assert caught.value.retry_after == 90

@@ -11,8 +11,8 @@ import pytest
 
 from pressroom.adapters.targets.static_site.target import StaticSite, StaticSiteSettings
 from pressroom.domain.errors import PermanentError, RunConflict, TransientError, UnknownOutcome
+from pressroom.domain.publishing import Piece, Placed
 from pressroom.domain.run import Run
-from pressroom.domain.targets import Piece, Placed
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report
 from pressroom.pipelines.site import approval

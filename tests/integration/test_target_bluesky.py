@@ -16,7 +16,7 @@ import pytest
 from pressroom.adapters.targets.bluesky.account import BlueskySettings
 from pressroom.adapters.targets.bluesky.target import POST, BlueskyArguments, BlueskyTarget, record_key
 from pressroom.domain.errors import ConfigurationError, PermanentError
-from pressroom.domain.targets import Piece
+from pressroom.domain.publishing import Piece
 from tests.support.target_errors import picture
 
 SERVER = os.environ.get("PRESSROOM_BLUESKY_PDS", "")

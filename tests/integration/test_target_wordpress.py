@@ -19,8 +19,7 @@ from PIL import Image
 from pressroom.adapters.targets.article import ArticleArguments
 from pressroom.adapters.targets.wordpress.target import WordPress, WordPressSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, UnknownOutcome
-from pressroom.domain.social import Delivery
-from pressroom.domain.targets import Picture, Piece
+from pressroom.domain.publishing import Delivery, Picture, Piece
 from tests.support.wordpress import RunningWordPress
 
 pytestmark = pytest.mark.integration

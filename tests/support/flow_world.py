@@ -15,22 +15,20 @@ from pressroom.domain.definitions import Account, dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
 from pressroom.domain.packets import SourceItem, source_item
-from pressroom.domain.publishing import Publication
 from pressroom.domain.run import Run
-from pressroom.domain.targets import Piece
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Scope
-from pressroom.engine.publishing.pieces import publish_piece
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.flow.items import FlowItem, load_items
 from pressroom.pipelines.flow.pipeline import flow_pipeline
 from pressroom.pipelines.stage import Pipeline
-from pressroom.pipelines.tools import Destination, Tools
+from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
 from pressroom.testing import FakeImages, FakeText, MemoryMedia
 from pressroom.testing import tools as fake_tools
-from pressroom.testing_flows import FakeOutside, FakeTarget
+from pressroom.testing_flows import FakeTarget
+from tests.support.ledger_outside import LedgerOutside
 
 FEED: dict[str, Any] = {"type": "rss", "url": "https://example.org/feed", "cap": 10}
 FETCH: dict[str, Any] = {"name": "read", "type": "fetch", "source": FEED}
@@ -46,27 +44,19 @@ def entries(*names: str) -> list[SourceItem]:
     return [source_item(name, title=name.title(), text=f"All about {name}.") for name in names]
 
 
-class LedgerOutside(FakeOutside):
+class FlowOutside(LedgerOutside):
     """Fakes, but for the publication ledger and for what a flow has taken up."""
 
     def __init__(self, world: FlowWorld, scope: Scope) -> None:
-        super().__init__(world.sources)
+        super().__init__(world.store, scope)
+        self.sources = list(world.sources)
         self.targets = world.targets
-        self._world, self._scope = world, scope
+        self._world = world
 
     async def known(self, ids: Sequence[str]) -> Sequence[str]:
         """As the database has it."""
         with self._world.store.transaction(self._scope.account_id) as tx:
             return tx.values("flow_claimed", flow=self._scope.workflow_id, ids=list(ids))
-
-    async def publish(
-        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
-    ) -> Publication:
-        """Through the ledger."""
-        target = self.target(to)
-        return await publish_piece(
-            self._world.store, self._scope, target, content, content_hash, piece, update=update
-        )
 
 
 @dataclass
@@ -113,7 +103,7 @@ class FlowWorld:
         """Fakes around the real ledger."""
         made = fake_tools(
             self.account, self.flow, text=self.text, images=FakeImages(), media=self.media,
-            outside=LedgerOutside(self, scope),
+            outside=FlowOutside(self, scope),
         )  # fmt: skip
         return replace(made, run_id=scope.run_id or 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,12 +10,11 @@ from typing import Any
 
 import httpx
 
-from pressroom.adapters.targets.metricool.api import Metricool
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.adapters.targets.metricool.settings import MetricoolSettings
-from pressroom.domain.social import (
-    Platform,
-    Submission,
-)
+from pressroom.adapters.targets.metricool.target import MetricoolTarget
+from pressroom.domain.publishing import Picture, Piece
+from pressroom.domain.social import Platform
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.in_process import InProcess
 from pressroom_dev.simulator.metricool import build_app
@@ -37,12 +36,19 @@ def settings(**changes: Any) -> MetricoolSettings:
     return MetricoolSettings.from_connection("social", **fields)
 
 
-def post(**changes: Any) -> Submission:
-    return Submission(**{"platform": Platform.LINKEDIN, "parts": ["Hello world"], "at": AT, **changes})
+def post(
+    text: str = "Hello world",
+    *,
+    at: datetime | None = AT,
+    pictures: Sequence[Picture] = (),
+    network: Platform = Platform.LINKEDIN,
+    **told: Any,
+) -> Piece[MetricoolArguments]:
+    return Piece("post:1", MetricoolArguments(network=network, text=text, **told), pictures, at)
 
 
-def scripted(handler: Handler, **extra: Any) -> Metricool:
-    return Metricool(settings(extra=extra), transport=httpx.MockTransport(handler))
+def scripted(handler: Handler, **extra: Any) -> MetricoolTarget:
+    return MetricoolTarget(settings(extra=extra), transport=httpx.MockTransport(handler))
 
 
 class World:
@@ -56,7 +62,8 @@ class World:
             host="http://simulator.test",
             extra={"user_id": 7, "blog_id": 42, "simulator": True, "pinterest_board": "9"},
         )
-        self.metricool = Metricool(self.settings, transport=self.transport)
+        self.target = MetricoolTarget(self.settings, transport=self.transport)
+        self.metrics = self.target.metrics
 
     async def faults(self, *faults: dict[str, Any]) -> None:
         async with httpx.AsyncClient(transport=self.transport, base_url="http://simulator.test") as client:
@@ -70,5 +77,5 @@ class World:
 @asynccontextmanager
 async def simulated(path: Path | None = None, **options: Any) -> AsyncIterator[World]:
     world = World(path, **options)
-    async with world.metricool:
+    async with world.target:
         yield world

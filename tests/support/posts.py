@@ -1,4 +1,4 @@
-"""Posts that wait to be published, and a scheduler that loses, refuses and delays what it is given."""
+"""Posts that wait to be published, and networks that lose, refuse and delay what they are given."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from typing import Any
 
 import psycopg
 
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.domain.errors import PastDate, TransientError, UnknownOutcome
-from pressroom.domain.publishing import Publication
+from pressroom.domain.publishing import Piece, Placed, Publication, Target
 from pressroom.domain.run import Run
-from pressroom.domain.social import Clock, Delivery, Platform, Receipt, Scheduler, Submission
+from pressroom.domain.social import Clock
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.publishing.claim import Patience
-from pressroom.engine.publishing.ledger import PublicationLedger, publications
+from pressroom.engine.publishing.ledger import publications
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.mission import publish
 from pressroom.pipelines.tools import Social, Tools
-from pressroom.testing import FakeAnalytics, FixedClock
+from pressroom.testing import FakeMetrics, FixedClock
 from pressroom.testing import tools as fake_tools
+from pressroom.testing_flows import FakeNetworks
+from tests.support.ledger_outside import LedgerOutside
 from tests.support.mission_world import MissionWorld
 
 QUICK = Patience(call=0.4, lease=0.5, backoff=0.01, retry_after=0.2)
@@ -34,12 +37,12 @@ class Killed(BaseException):
 
 
 @dataclass
-class FlakyScheduler:
+class FlakyNetworks(FakeNetworks):
     """Keeps posts, and has its troubles.
 
-    ``script``: what happens to one submission after another; once it is used up, ``shares`` are the chances
-    of each trouble at every call. The troubles of a submission: ``refused`` (429, not taken), ``error`` (500,
-    not taken, and nobody can tell), ``lost`` (taken, not answered), ``late`` (not answered, and taken after
+    ``script``: what happens to one piece after another; once it is used up, ``shares`` are the chances of
+    each trouble at every call. The troubles of a piece: ``refused`` (429, not taken), ``error`` (500, not
+    taken, and nobody can tell), ``lost`` (taken, not answered), ``late`` (not answered, and taken after
     ``late_seconds``), ``hang`` (taken, and no answer ever), ``killed`` and ``killed_after`` (the caller dies
     before or after it is taken), or any exception. A look can be ``refused`` or in ``error``.
     """
@@ -51,26 +54,21 @@ class FlakyScheduler:
     settle_seconds: float = 0.05
     late_seconds: float = 0.03
     retry_after: float = 0.01
-    simulated: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.posts: dict[str, Submission] = {}
-        self.submitted: list[Submission] = []
+        super().__init__(self.clock)
+        self.submitted: list[Piece[MetricoolArguments]] = []
         self.withdrawals: list[str] = []
         self._dice = random.Random(self.seed)
         self._later: set[asyncio.Task[None]] = set()
 
-    async def check(self, platforms: Sequence[Platform]) -> Mapping[Platform, str]:
-        """Nothing is missing."""
-        return {}
-
-    async def submit(self, post: Submission) -> Receipt:
+    async def publish(self, piece: Piece[MetricoolArguments]) -> Placed:
         """Take it, unless something happens."""
         await asyncio.sleep(0)
-        self.submitted.append(post)
-        if post.at <= self.clock.at:
-            raise PastDate(f"{post.at} is over")
+        self.submitted.append(piece)
+        if piece.at is not None and piece.at <= self.clock.at:
+            raise PastDate(f"{piece.at} is over")
         trouble = self._trouble(self.script, "refused", "error", "lost", "late")
         match trouble:
             case BaseException():
@@ -82,9 +80,9 @@ class FlakyScheduler:
             case "killed":
                 raise Killed
             case "late":
-                self._later.add(asyncio.create_task(self._arrive(post)))
+                self._later.add(asyncio.create_task(self._arrive(piece)))
                 raise UnknownOutcome("no answer")
-        external_id = self.keep(post)
+        external_id = self.keep(piece)
         match trouble:
             case "lost":
                 raise UnknownOutcome("no answer")
@@ -92,10 +90,10 @@ class FlakyScheduler:
                 raise Killed
             case "hang":
                 await asyncio.sleep(60)
-        return self._receipt(external_id)
+        return await self.placed(external_id)
 
-    async def find(self, post: Submission) -> Receipt | None:
-        """By platform, text and time; the oldest."""
+    async def find(self, piece: Piece[MetricoolArguments]) -> Placed | None:
+        """By network, text and time; the oldest."""
         await asyncio.sleep(0)
         trouble = self._trouble(self.looks, "refused", "error")
         if isinstance(trouble, BaseException):
@@ -104,16 +102,9 @@ class FlakyScheduler:
             raise TransientError("429", retry_after=self.retry_after)
         if trouble == "error":
             raise TransientError("500")
-        for external_id, kept in self.posts.items():
-            if (kept.platform, list(kept.parts), kept.at) == (post.platform, list(post.parts), post.at):
-                return self._receipt(external_id)
-        return None
+        return await super().find(piece)
 
-    async def status(self, start: datetime, end: datetime) -> Mapping[str, Receipt]:
-        """All between the two times."""
-        return {one: self._receipt(one) for one, post in self.posts.items() if start <= post.at <= end}
-
-    async def withdraw(self, external_id: str) -> bool:
+    async def unpublish(self, external_id: str) -> bool:
         """Forget it, unless it is out."""
         trouble = self._trouble(self.looks, "refused", "error")
         if isinstance(trouble, BaseException):
@@ -121,21 +112,17 @@ class FlakyScheduler:
         if trouble is not None:
             raise TransientError(trouble, retry_after=self.retry_after)
         self.withdrawals.append(external_id)
-        post = self.posts.get(external_id)
-        if post is not None and post.at <= self.clock.at:
-            return False
-        self.posts.pop(external_id, None)
-        return True
+        return await super().unpublish(external_id)
 
-    def keep(self, post: Submission) -> str:
+    def keep(self, piece: Piece[MetricoolArguments]) -> str:
         """Have a post, whoever handed it in. Returns its id."""
         external_id = str(len(self.posts) + len(self.withdrawals) + 1001)
-        self.posts[external_id] = post
+        self.posts[external_id] = piece
         return external_id
 
     def texts(self) -> list[str]:
-        """The first parts of all posts, sorted."""
-        return sorted(post.parts[0] for post in self.posts.values())
+        """The texts of all posts, sorted."""
+        return sorted(post.arguments.text for post in self.posts.values())
 
     def _trouble(self, script: list[str | BaseException], *kinds: str) -> str | BaseException | None:
         if script:
@@ -147,36 +134,25 @@ class FlakyScheduler:
                 return kind
         return None
 
-    async def _arrive(self, post: Submission) -> None:
+    async def _arrive(self, piece: Piece[MetricoolArguments]) -> None:
         await asyncio.sleep(self.late_seconds)
-        self.keep(post)
-
-    def _receipt(self, external_id: str) -> Receipt:
-        out = self.posts[external_id].at <= self.clock.at
-        preview = f"https://preview.example/{external_id}"
-        public = f"https://x.example/{external_id}" if out else ""
-        return Receipt(external_id, Delivery.PUBLISHED if out else Delivery.PENDING, preview, public)
+        self.keep(piece)
 
 
 @dataclass
 class Newsdesk:
-    """A mission whose posts are published through a scheduler."""
+    """A mission whose posts are published on networks."""
 
     world: MissionWorld
-    scheduler: Scheduler
+    networks: Target[Any]
     clock: Clock
     patience: Patience = QUICK
 
-    def ledger(self) -> PublicationLedger:
-        """The publication ledger, as another process would have it: with nothing remembered."""
-        return PublicationLedger(self.world.store, self.scheduler, "pressroom_metricool", self.patience)
-
     def tools_for(self) -> Callable[[Scope], Tools]:
-        """The stage's tools, bound to an item."""
-        ledger = self.ledger()
+        """The stage's tools, bound to an item, as another process would have them: nothing is remembered."""
         return lambda scope: fake_tools(
-            self.world.account, self.world.mission,
-            social=Social(self.scheduler, FakeAnalytics(), self.clock, ledger.bound(scope)),
+            self.world.account, self.world.mission, social=Social(FakeMetrics(), self.clock),
+            outside=LedgerOutside(self.world.store, scope, lambda _: self.networks, self.patience),
         )  # fmt: skip
 
     async def work(

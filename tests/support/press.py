@@ -10,17 +10,16 @@ import psycopg
 
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import MediaStore
-from pressroom.domain.publishing import Publication
+from pressroom.domain.publishing import Target
 from pressroom.domain.run import Run
-from pressroom.domain.targets import Piece, Target
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.publishing.claim import Patience
-from pressroom.engine.publishing.pieces import publish_piece
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.site.publish import STAGE
 from pressroom.pipelines.tools import Destination, Tools
 from pressroom.store.database import Store
 from pressroom.testing import tools
+from tests.support.ledger_outside import LedgerOutside
 from tests.support.world import World
 
 _ARTICLES = (
@@ -41,28 +40,6 @@ _ARTICLES = (
 QUICK = Patience(call=8, lease=10, backoff=0.01, retry_after=2)
 
 
-class PressOutside:
-    """The part of ``Outside`` that publishing takes. ``targets``: by connection."""
-
-    def __init__(self, store: Store, targets: Mapping[str, Target[Any]], scope: Scope) -> None:
-        self._store, self._targets, self._scope = store, targets, scope
-
-    def target(self, to: Destination) -> Target[Any]:
-        """See Outside."""
-        if to.connection_id not in self._targets:
-            raise ConfigurationError(f"there is no connection {to.connection_id!r}")
-        return self._targets[to.connection_id]
-
-    async def publish(
-        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
-    ) -> Publication:
-        """See Outside."""
-        return await publish_piece(
-            self._store, self._scope, self.target(to), content, content_hash, piece, update=update,
-            patience=QUICK,
-        )  # fmt: skip
-
-
 async def work(
     store: Store,
     run: Run,
@@ -81,9 +58,14 @@ async def work(
             tx.run("plan_stage", run=run.id, stage=STAGE.name, planned=len(found), skipped=None)
             keys = found
 
+    def target_of(to: Destination) -> Target[Any]:
+        if to.connection_id not in targets:
+            raise ConfigurationError(f"there is no connection {to.connection_id!r}")
+        return targets[to.connection_id]
+
     def tools_for(scope: Scope) -> Tools:
-        outside: Any = PressOutside(store, targets, scope)
-        return replace(tools(site=run.workflow), media=media, outside=outside)
+        outside = LedgerOutside(store, scope, target_of, QUICK)
+        return replace(tools(site=run.workflow, outside=outside), media=media)
 
     return await run_batch(
         STAGE, run, keys, store=store, tools_for=tools_for, concurrency=concurrency, last_try=last_try

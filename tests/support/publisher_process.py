@@ -43,13 +43,13 @@ async def publish_all(url: str, journal: Path, facts: dict[str, Any]) -> None:
     with Store(url) as store:
         world = MissionWorld(url, store, account, mission, None, account_id, mission_id)
         async with simulated(journal) as outside:
-            outside.metricool.settle_seconds = 0.05
+            outside.target.settle_seconds = 0.05
             # Slow enough to be killed in the middle of something, and not without losses of its own.
             await outside.faults(
                 {"action": "lost", "path": POSTS, "method": "POST", "share": 0.2},
                 {"action": "slow", "path": POSTS, "method": "POST", "delay_seconds": 0.05},
             )
-            await Newsdesk(world, outside.metricool, outside.metricool, QUICK).work(run, concurrency=5)
+            await Newsdesk(world, outside.target, outside.metrics, QUICK).work(run, concurrency=5)
 
 
 if __name__ == "__main__":

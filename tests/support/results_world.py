@@ -11,11 +11,10 @@ from typing import Any
 import psycopg
 
 from pressroom.domain.definitions import Account, dump
-from pressroom.domain.errors import PermanentError
 from pressroom.domain.missions import Mission
-from pressroom.domain.publishing import Publication
+from pressroom.domain.publishing import Placed
 from pressroom.domain.run import Run
-from pressroom.domain.social import Delivery, Measured, Platform, Receipt, Submission
+from pressroom.domain.social import Measured, Platform
 from pressroom.pipelines.tools import Social, Tools
 from pressroom.store.database import Store
 from pressroom.testing import tools as fake_tools
@@ -37,55 +36,34 @@ def reading(
 
 @dataclass
 class Outside:
-    """Scheduler, analytics and clock in one. ``asked`` holds the windows that were asked for."""
+    """Metrics and clock in one. ``asked`` holds the windows that were asked for."""
 
     time: datetime = START
-    receipts: dict[str, Receipt] = field(default_factory=dict)
+    scheduled: dict[str, Placed] = field(default_factory=dict)
     readings: list[Measured] = field(default_factory=list)
     error: Exception | None = None
     asked: list[tuple[str, datetime, datetime]] = field(default_factory=list)
-    settle_seconds: float = 0.0
     simulated: bool = True
 
     async def now(self) -> datetime:
         """See Clock."""
         return self.time
 
-    async def status(self, start: datetime, end: datetime) -> Mapping[str, Receipt]:
-        """See Scheduler."""
+    async def status(self, start: datetime, end: datetime) -> Mapping[str, Placed]:
+        """See Metrics."""
         self.asked.append(("status", start, end))
-        return self.receipts
+        return self.scheduled
 
     async def posts(self, platform: Platform, start: datetime, end: datetime) -> Sequence[Measured]:
-        """See Analytics. Raises the error, when there is one."""
+        """See Metrics. Raises the error, when there is one."""
         self.asked.append((str(platform), start, end))
         if self.error is not None:
             raise self.error
         return [one for one in self.readings if one.platform == platform and start <= one.published_at <= end]
 
-    async def check(self, platforms: Sequence[Platform]) -> Mapping[Platform, str]:
-        """See Scheduler."""
-        return {}
-
-    async def submit(self, post: Submission) -> Receipt:
-        """See Scheduler. Raises PermanentError: nothing here publishes."""
-        raise PermanentError("who only measures must not publish")
-
-    async def find(self, post: Submission) -> Receipt | None:
-        """See Scheduler."""
-        return None
-
-    async def withdraw(self, external_id: str) -> bool:
-        """See Scheduler. Raises PermanentError: nothing here withdraws."""
-        raise PermanentError("who only measures must not withdraw")
-
-    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
-        """See Publisher. Raises PermanentError: nothing here publishes."""
-        raise PermanentError("who only measures must not publish")
-
     def out(self, external_id: str, url: str = "https://x.example/1") -> None:
         """The scheduler says from now on that the post is out."""
-        self.receipts[external_id] = Receipt(external_id, Delivery.PUBLISHED, public_url=url)
+        self.scheduled[external_id] = Placed(external_id, url)
 
     def measured(self, *readings: Measured) -> None:
         """What analytics says from now on."""
@@ -112,7 +90,7 @@ class ResultsWorld:
 
     def tools(self) -> Tools:
         """A stage's tools, connected to the outside."""
-        social = Social(self.outside, self.outside, self.outside, self.outside)
+        social = Social(self.outside, self.outside)
         return fake_tools(self.account, self.mission, social=social)
 
     def run(self, number: int = 1) -> Run:

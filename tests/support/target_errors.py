@@ -18,7 +18,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.targets import Picture
+from pressroom.domain.publishing import Picture
 
 Kinds = tuple[type[PressroomError], type[PressroomError]]
 Handler = Callable[[httpx.Request], httpx.Response]

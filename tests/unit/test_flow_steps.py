@@ -65,7 +65,7 @@ class World:
 
     def target(self, name: str) -> FakeTarget:
         _, step = self.flow.step(name)
-        return self.outside.target(step)  # type: ignore[arg-type]
+        return self.outside.target(step)  # type: ignore[arg-type,return-value]
 
 
 def call(step: str, **arguments: Any) -> tuple[str, str, dict[str, Any]]:

@@ -9,78 +9,88 @@ import httpx
 import pytest
 
 from pressroom.adapters.targets.metricool.analytics import SHAPES
-from pressroom.adapters.targets.metricool.api import Metricool, MetricoolClock
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
+from pressroom.adapters.targets.metricool.metrics import MetricoolClock
+from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import (
     ConfigurationError,
     PastDate,
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.social import (
-    Analytics,
-    Clock,
-    Delivery,
-    Media,
-    Platform,
-    Scheduler,
-)
+from pressroom.domain.publishing import Delivery, Picture, Target
+from pressroom.domain.social import Clock, Metrics, Platform
 from tests.support.metricool_world import AT, NOW, post, scripted, settings, simulated
 
 
 def test_it_is_what_the_ports_ask_for() -> None:
-    metricool = Metricool(settings(extra={"settle_seconds": 4}))
-    scheduler: Scheduler = metricool
-    analytics: Analytics = metricool
+    made = MetricoolTarget(settings(extra={"settle_seconds": 4}))
+    target: Target[MetricoolArguments] = made
+    metrics: Metrics = made.metrics
     clock: Clock = MetricoolClock(settings())
-    assert (scheduler.settle_seconds, scheduler.simulated) == (4, False)
-    assert callable(analytics.posts)
+    assert (target.settle_seconds, metrics.simulated) == (4, False)
     assert callable(clock.now)
 
 
 async def test_check_names_what_is_missing() -> None:
     async with simulated(networks=(Platform.TWITTER, Platform.PINTEREST)) as world:
-        assert await world.metricool.check([Platform.TWITTER, Platform.PINTEREST]) == {}
-        found = await world.metricool.check([Platform.TWITTER, Platform.LINKEDIN])
-        assert list(found) == [Platform.LINKEDIN]
-        assert "no linkedin account" in found[Platform.LINKEDIN]
+        for platform in (Platform.TWITTER, Platform.PINTEREST):
+            await world.target.check({"network": platform})
+        with pytest.raises(ConfigurationError, match="no linkedin account"):
+            await world.target.check({"network": "linkedin"})
 
 
 async def test_check_wants_the_brand_and_a_board() -> None:
     brands = {"data": [{"id": 42, "networksData": {"pinterestData": {"username": "x"}, "twitterData": None}}]}
     async with scripted(lambda _: httpx.Response(200, json=brands)) as metricool:
-        found = await metricool.check([Platform.PINTEREST, Platform.TWITTER])
-        assert "pinterest_board" in found[Platform.PINTEREST]
-        assert "no twitter account" in found[Platform.TWITTER]
+        with pytest.raises(ConfigurationError, match="pinterest_board"):
+            await metricool.check({"network": Platform.PINTEREST})
+        await metricool.check({"network": Platform.PINTEREST, "board": "9"})
+        with pytest.raises(ConfigurationError, match="no twitter account"):
+            await metricool.check({"network": Platform.TWITTER})
     async with scripted(lambda _: httpx.Response(200, json=brands), blog_id=43) as metricool:
         with pytest.raises(ConfigurationError, match="blog_id"):
-            await metricool.check([])
+            await metricool.check()
+
+
+async def test_a_connection_for_one_network_posts_to_no_other() -> None:
+    brands = {"data": [{"id": 42, "networksData": {"linkedinData": {"id": 1}, "twitterData": {"id": 2}}}]}
+    async with scripted(lambda _: httpx.Response(200, json=brands), network="linkedin") as metricool:
+        await metricool.check({"network": "linkedin"})
+        with pytest.raises(ConfigurationError, match="posts to linkedin only"):
+            await metricool.check({"network": "twitter"})
 
 
 async def test_a_wrong_token_fails_the_check() -> None:
     async with simulated(token="another") as world:
         with pytest.raises(ConfigurationError, match="401"):
-            await world.metricool.check([])
+            await world.target.check()
 
 
 @pytest.mark.parametrize("platform", Platform)
 async def test_a_post_of_every_platform_is_scheduled_found_measured(platform: Platform) -> None:
-    parts = ["First part", "Second part"] if platform in ("twitter", "threads", "bluesky") else ["Only part"]
-    mine = post(platform=platform, parts=parts, media=[Media("https://a.example/1.png", "alt")])
+    thread = ["Second part"] if platform in ("twitter", "threads", "bluesky") else []
+    mine = post(
+        "First part",
+        network=platform,
+        thread=thread,
+        pictures=[Picture(url="https://a.example/1.png", alt="alt")],
+    )
     async with simulated() as world:
-        metricool = world.metricool
-        receipt = await metricool.submit(mine)
+        metricool = world.target
+        receipt = await metricool.publish(mine)
         assert receipt.delivery is Delivery.PENDING
         assert receipt.preview_url == f"http://simulator.test/simulator/posts/{receipt.external_id}"
         assert await metricool.find(mine) == receipt
-        assert await metricool.posts(platform, NOW, AT) == []
+        assert await metricool.metrics.posts(platform, NOW, AT) == []
 
         world.advance(hours=49)
         found = await metricool.find(mine)
         assert found is not None
         assert found.external_id == receipt.external_id
         assert found.delivery is Delivery.PUBLISHED
-        assert found.public_url
-        (measured,) = await metricool.posts(platform, NOW, NOW + timedelta(hours=49))
+        assert found.url
+        (measured,) = await metricool.metrics.posts(platform, NOW, NOW + timedelta(hours=49))
         assert measured.external_id == receipt.external_id
         assert measured.published_at == AT
         assert measured.engagements > 0
@@ -100,19 +110,19 @@ async def test_the_clock_is_the_simulators() -> None:
 async def test_a_past_date_is_one() -> None:
     async with simulated() as world:
         with pytest.raises(PastDate):
-            await world.metricool.submit(post(at=NOW))
+            await world.target.publish(post(at=NOW))
         await world.faults({"action": "refuse_past"})
         with pytest.raises(PastDate):
-            await world.metricool.submit(post())
+            await world.target.publish(post())
 
 
 async def test_a_lost_post_is_found_and_not_sent_again() -> None:
     async with simulated() as world:
         await world.faults({"action": "lost", "method": "POST"})
-        mine = post(parts=["Lost  text\r\nwith lines"])
+        mine = post(text="Lost  text\r\nwith lines")
         with pytest.raises(UnknownOutcome):
-            await world.metricool.submit(mine)
-        found = await world.metricool.find(mine)
+            await world.target.publish(mine)
+        found = await world.target.find(mine)
         (kept,) = world.desk.everything()
         assert found is not None
         assert found.external_id == str(kept.id)
@@ -124,24 +134,24 @@ async def test_what_was_refused_is_not_found() -> None:
             {"action": "429", "times": 1, "retry_after": 3}, {"action": "500", "method": "POST"}
         )
         with pytest.raises(TransientError) as caught:
-            await world.metricool.submit(post())
+            await world.target.publish(post())
         assert caught.value.retry_after == 3
         assert type(caught.value) is TransientError
         with pytest.raises(UnknownOutcome):
-            await world.metricool.submit(post())
-        assert await world.metricool.find(post()) is None
+            await world.target.publish(post())
+        assert await world.target.find(post()) is None
 
 
 async def test_another_platform_time_or_text_is_another_post() -> None:
     async with simulated() as world:
-        await world.metricool.submit(post())
+        await world.target.publish(post())
         for other in (
-            post(platform=Platform.FACEBOOK),
+            post(network=Platform.FACEBOOK),
             post(at=AT + timedelta(seconds=1)),
-            post(parts=["Hello word"]),
+            post(text="Hello word"),
         ):
-            assert await world.metricool.find(other) is None
-        assert await world.metricool.find(post(at=AT.astimezone(), timezone="Asia/Tokyo")) is not None
+            assert await world.target.find(other) is None
+        assert await world.target.find(post(at=AT.astimezone(), timezone="Asia/Tokyo")) is not None
 
 
 async def test_every_hour_of_a_change_of_clocks_is_scheduled_as_itself() -> None:
@@ -149,18 +159,18 @@ async def test_every_hour_of_a_change_of_clocks_is_scheduled_as_itself() -> None
         first = datetime(2027, 10, 30, 22, 0, tzinfo=UTC)
         hours = [first + timedelta(minutes=30 * step) for step in range(12)]
         for at in hours:
-            await world.metricool.submit(post(at=at, timezone="Europe/Berlin"))
+            await world.target.publish(post(at=at, timezone="Europe/Berlin"))
         assert [kept.at for kept in world.desk.everything()] == hours
-        assert len(await world.metricool.status(hours[0], hours[-1])) == len(hours)
+        assert len(await world.metrics.status(hours[0], hours[-1])) == len(hours)
 
 
 async def test_status_covers_its_span() -> None:
     async with simulated() as world:
-        early = await world.metricool.submit(post(at=NOW + timedelta(hours=1)))
-        late = await world.metricool.submit(post(at=NOW + timedelta(hours=3)))
-        await world.metricool.submit(post(at=NOW + timedelta(hours=5)))
+        early = await world.target.publish(post(at=NOW + timedelta(hours=1)))
+        late = await world.target.publish(post(at=NOW + timedelta(hours=3)))
+        await world.target.publish(post(at=NOW + timedelta(hours=5)))
         world.advance(hours=2)
-        found = await world.metricool.status(NOW, NOW + timedelta(hours=4))
+        found = await world.metrics.status(NOW, NOW + timedelta(hours=4))
         assert {key: one.delivery for key, one in found.items()} == {
             early.external_id: Delivery.PUBLISHED,
             late.external_id: Delivery.PENDING,
@@ -169,14 +179,14 @@ async def test_status_covers_its_span() -> None:
 
 async def test_withdrawing_twice_is_withdrawing_once_and_what_is_out_stays() -> None:
     async with simulated() as world:
-        gone, out = [await world.metricool.submit(post(parts=[text])) for text in ("one", "two")]
-        assert await world.metricool.withdraw(gone.external_id) is True
-        assert await world.metricool.withdraw(gone.external_id) is True
-        assert await world.metricool.withdraw("999999") is True
-        assert await world.metricool.find(post(parts=["one"])) is None
+        gone, out = [await world.target.publish(post(text=text)) for text in ("one", "two")]
+        assert await world.target.unpublish(gone.external_id) is True
+        assert await world.target.unpublish(gone.external_id) is True
+        assert await world.target.unpublish("999999") is True
+        assert await world.target.find(post(text="one")) is None
         world.advance(days=2)
-        assert await world.metricool.withdraw(out.external_id) is False
-        assert await world.metricool.withdraw("linkedin:urn:li:share:1") is False
+        assert await world.target.unpublish(out.external_id) is False
+        assert await world.target.unpublish("linkedin:urn:li:share:1") is False
 
 
 @pytest.mark.parametrize(
@@ -201,18 +211,18 @@ async def test_data_false_is_looked_into(left: httpx.Response, wanted: bool | No
     async with scripted(handler) as metricool:
         if wanted is None:
             with pytest.raises(TransientError, match="has not deleted"):
-                await metricool.withdraw("5")
+                await metricool.unpublish("5")
         else:
-            assert await metricool.withdraw("5") is wanted
+            assert await metricool.unpublish("5") is wanted
 
 
 async def test_new_followers_of_an_account_are_divided_among_its_posts() -> None:
     async with simulated() as world:
         for hour in range(1, 9):
             at = NOW + timedelta(hours=hour)
-            await world.metricool.submit(post(platform=Platform.TWITTER, at=at, parts=[f"Post {hour}"]))
+            await world.target.publish(post(network=Platform.TWITTER, at=at, text=f"Post {hour}"))
         world.advance(days=3)
-        measured = await world.metricool.posts(Platform.TWITTER, NOW, NOW + timedelta(days=3))
+        measured = await world.metrics.posts(Platform.TWITTER, NOW, NOW + timedelta(days=3))
         results = world.desk.everything()
         assert len(measured) == len(results) == 8
         async with httpx.AsyncClient(
@@ -226,6 +236,6 @@ async def test_new_followers_of_an_account_are_divided_among_its_posts() -> None
 async def test_posts_outlive_the_simulators_restart(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     async with simulated(path) as world:
-        receipt = await world.metricool.submit(post())
+        receipt = await world.target.publish(post())
     async with simulated(path) as world:
-        assert await world.metricool.find(post()) == receipt
+        assert await world.target.find(post()) == receipt

@@ -9,11 +9,8 @@ import httpx
 import pytest
 
 from pressroom.adapters.targets.metricool.analytics import SHAPES, row, timeline
-from pressroom.domain.social import (
-    Delivery,
-    Platform,
-    Receipt,
-)
+from pressroom.domain.publishing import Delivery, Placed
+from pressroom.domain.social import Platform
 from tests.support.metricool_world import AT, NOW, Handler, post, scripted
 
 
@@ -55,16 +52,16 @@ async def test_delivery_is_what_the_network_says(
 ) -> None:
     entry = listed(providers=[{"network": "linkedin", **status}])
     async with scripted(answering(posts={"data": [entry]})) as metricool:
-        receipt = (await metricool.status(NOW, AT))["5"]
+        receipt = (await metricool.metrics.status(NOW, AT))["5"]
     assert (receipt.delivery, receipt.detail) == (delivery, detail)
-    assert receipt.public_url == status.get("publicUrl", "")
+    assert receipt.url == status.get("publicUrl", "")
 
 
 async def test_a_failed_part_of_a_thread_shows() -> None:
     child = listed(providers=[{"network": "twitter", "status": "ERROR", "detailedStatus": "Too long"}])
     entry = listed(providers=[{"network": "twitter", "status": "PUBLISHED"}], descendants=[child])
     async with scripted(answering(posts={"data": [entry]})) as metricool:
-        receipt = (await metricool.status(NOW, AT))["5"]
+        receipt = (await metricool.metrics.status(NOW, AT))["5"]
     assert (receipt.delivery, receipt.detail) == (Delivery.PUBLISHED, "Too long")
 
 
@@ -84,11 +81,11 @@ async def test_a_published_post_that_left_the_list_is_found_by_text_and_time() -
         "createdAt": (at + timedelta(minutes=2)).isoformat(),
         "text": "Tom &amp; Ann https://t.co/x",
     }
-    mine = post(platform=Platform.TWITTER, at=at, parts=["Tom & Ann https://a.example/long"])
+    mine = post(network=Platform.TWITTER, at=at, text="Tom & Ann https://a.example/long")
     async with scripted(answering(scheduler__posts={"data": []}, twitter__posts=[tweet])) as metricool:
-        assert await metricool.find(mine) == Receipt("twitter:77", Delivery.PUBLISHED)
-        assert await metricool.find(post(platform=Platform.TWITTER, at=at, parts=["Tom"])) is None
-        early = post(platform=Platform.TWITTER, at=at - timedelta(hours=2), parts=mine.parts)
+        assert await metricool.find(mine) == Placed("twitter:77")
+        assert await metricool.find(post(network=Platform.TWITTER, at=at, text="Tom")) is None
+        early = post(network=Platform.TWITTER, at=at - timedelta(hours=2), text=mine.arguments.text)
         assert await metricool.find(early) is None
 
 
@@ -120,7 +117,7 @@ async def test_results_are_joined_by_id_url_or_text_and_a_thread_is_one() -> Non
     ]
     handler = answering(scheduler__posts={"data": entries}, analytics__posts__threads={"data": rows})
     async with scripted(handler) as metricool:
-        measured = await metricool.posts(Platform.THREADS, NOW, AT + timedelta(days=1))
+        measured = await metricool.metrics.posts(Platform.THREADS, NOW, AT + timedelta(days=1))
     assert {one.external_id: (one.impressions, one.engagements) for one in measured} == {
         "1": (15, 2),
         "2": (20, 1),

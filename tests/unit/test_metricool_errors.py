@@ -35,7 +35,7 @@ async def test_errors_without_an_answer(kind: type[Exception], creates: bool) ->
 
     async with scripted(handler) as metricool:
         with pytest.raises(PressroomError) as caught:
-            await (metricool.submit(post()) if creates else metricool.find(post()))
+            await (metricool.publish(post()) if creates else metricool.find(post()))
     assert type(caught.value) is EXPECTED[kind][0 if creates else 1]
     assert TOKEN not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -78,7 +78,7 @@ async def test_answers_that_are_none(
 
     async with scripted(handler) as metricool:
         with pytest.raises(PressroomError) as caught:
-            await (metricool.submit(post()) if creates else metricool.find(post()))
+            await (metricool.publish(post()) if creates else metricool.find(post()))
     assert type(caught.value) is (on_create if creates else on_read)
     assert "'social'" in str(caught.value)
 
@@ -86,7 +86,7 @@ async def test_answers_that_are_none(
 async def test_a_429_says_how_long_to_wait() -> None:
     async with scripted(lambda _: httpx.Response(429, headers={"Retry-After": "17"})) as metricool:
         with pytest.raises(TransientError) as caught:
-            await metricool.submit(post())
+            await metricool.publish(post())
     assert caught.value.retry_after == 17
 
 
@@ -94,9 +94,9 @@ async def test_a_refusal_has_the_servers_words_and_no_token() -> None:
     words = f"no: X-Mc-Auth: {TOKEN} and userToken={TOKEN}&x=1 and {TOKEN}"
     async with scripted(lambda _: httpx.Response(400, json={"message": words})) as metricool:
         with pytest.raises(PermanentError, match=r"answered 400: no: ") as caught:
-            await metricool.submit(post())
+            await metricool.publish(post())
     assert TOKEN not in str(caught.value)
     async with scripted(lambda _: httpx.Response(502, html=f"<p>{TOKEN}</p>")) as metricool:
         with pytest.raises(UnknownOutcome) as unknown:
-            await metricool.submit(post())
+            await metricool.publish(post())
     assert "<p>" not in str(unknown.value)

@@ -8,19 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.targets.metricool.api import Metricool
 from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
     TransientError,
 )
-from pressroom.domain.social import (
-    Delivery,
-    Media,
-    Platform,
-    Receipt,
-)
+from pressroom.domain.publishing import Delivery, Picture, Placed
+from pressroom.domain.social import Platform
 from tests.support.metricool_world import AT, NOW, TOKEN, post, scripted, simulated
 
 
@@ -36,14 +32,14 @@ async def test_every_call_has_user_brand_and_token() -> None:
         return httpx.Response(200, json={"data": True if request.method == "DELETE" else []})
 
     async with scripted(handler) as metricool:
-        picture = Media("https://a.example/1.png?a=b&c=d", "A picture")
-        receipt = await metricool.submit(post(media=[picture, picture]))
+        picture = Picture(url="https://a.example/1.png?a=b&c=d", alt="A picture")
+        receipt = await metricool.publish(post(pictures=[picture, picture]))
         await metricool.find(post())
-        await metricool.status(NOW, AT)
-        await metricool.posts(Platform.TWITTER, NOW, AT)
-        await metricool.withdraw("5")
+        await metricool.metrics.status(NOW, AT)
+        await metricool.metrics.posts(Platform.TWITTER, NOW, AT)
+        await metricool.unpublish("5")
     planner = "http://metricool.test/planner/calendar?blogId=42&openWithPostUuid=-12"
-    assert receipt == Receipt("5", Delivery.PENDING, planner)
+    assert receipt == Placed("5", delivery=Delivery.PENDING, preview_url=planner)
     for request in seen:
         assert (request.url.params["userId"], request.url.params["blogId"]) == ("7", "42")
         assert request.headers["X-Mc-Auth"] == TOKEN
@@ -69,7 +65,7 @@ async def test_a_hosted_address_comes_in_many_forms(answer: str) -> None:
         return httpx.Response(200, json={"data": {"id": 5}})
 
     async with scripted(handler) as metricool:
-        await metricool.submit(post(media=[Media("https://a.example/1.png")]))
+        await metricool.publish(post(pictures=[Picture(url="https://a.example/1.png")]))
     assert bodies[0]["media"] == ["https://h.example/1"]
 
 
@@ -80,7 +76,7 @@ async def test_an_address_that_is_none_sends_no_post() -> None:
 
     async with scripted(handler) as metricool:
         with pytest.raises(TransientError):
-            await metricool.submit(post(media=[Media("https://a.example/1.png")]))
+            await metricool.publish(post(pictures=[Picture(url="https://a.example/1.png")]))
 
 
 async def test_a_picture_that_is_not_on_the_web_is_refused_before_anything_is_sent() -> None:
@@ -89,7 +85,7 @@ async def test_a_picture_that_is_not_on_the_web_is_refused_before_anything_is_se
 
     async with scripted(handler) as metricool:
         with pytest.raises(ConfigurationError, match="'social': Metricool fetches pictures from the web"):
-            await metricool.submit(post(media=[Media("file:///srv/media/ab/cd/abcd.png")]))
+            await metricool.publish(post(pictures=[Picture(url="file:///srv/media/ab/cd/abcd.png")]))
 
 
 async def test_a_list_is_read_over_its_pages_and_on_its_own_server_only() -> None:
@@ -105,11 +101,11 @@ async def test_a_list_is_read_over_its_pages_and_on_its_own_server_only() -> Non
         )
 
     async with scripted(handler) as metricool:
-        assert set(await metricool.status(NOW, AT)) == {"1", "2", "3"}
+        assert set(await metricool.metrics.status(NOW, AT)) == {"1", "2", "3"}
         for foreign in ("https://evil.example/next", "//evil.example/next", "opaque-cursor"):
             following[0] = foreign
             with pytest.raises(PermanentError):
-                await metricool.status(NOW, AT)
+                await metricool.metrics.status(NOW, AT)
 
 
 async def test_a_simulator_must_be_known_to_be_one() -> None:
@@ -120,9 +116,9 @@ async def test_a_simulator_must_be_known_to_be_one() -> None:
             password="simulator",
             extra={"user_id": 7, "blog_id": 42},
         )
-        async with Metricool(plain, transport=world.transport) as metricool:
+        async with MetricoolTarget(plain, transport=world.transport) as metricool:
             with pytest.raises(ConfigurationError, match="simulator"):
-                await metricool.check([])
+                await metricool.check()
     async with scripted(lambda _: httpx.Response(200, json={"data": []}), simulator=True) as metricool:
         with pytest.raises(ConfigurationError, match="the server is not one"):
-            await metricool.check([])
+            await metricool.check()

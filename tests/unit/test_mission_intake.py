@@ -15,7 +15,8 @@ from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import intake
 from pressroom.pipelines.mission.cycle import MissionState
 from pressroom.pipelines.mission.intake import IntakeBrief
-from pressroom.testing import connected, tools
+from pressroom.testing import FixedClock, connected, tools
+from pressroom.testing_flows import FakeNetworks, FakeOutside
 
 NOW = datetime(2024, 1, 15, 8, tzinfo=UTC)  # a Monday
 
@@ -41,7 +42,8 @@ def brief(
 async def context(
     given: Mission, state: IntakeBrief, missing: dict[Platform, str] | None = None
 ) -> intake.Context:
-    return await intake.process(state, tools(site=given, social=connected(NOW, missing)))
+    outside = FakeOutside(networks=FakeNetworks(FixedClock(NOW), missing))
+    return await intake.process(state, tools(site=given, social=connected(NOW), outside=outside))
 
 
 async def test_the_execution_context_has_the_documented_fields() -> None:

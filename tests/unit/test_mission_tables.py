@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from pressroom.adapters.targets.metricool.api import Metricool, MetricoolSettings
+from pressroom.adapters.targets.metricool.metrics import MetricoolMetrics
+from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.definitions.loading import read_text
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -65,7 +66,7 @@ def settings() -> MetricoolSettings:
 
 
 async def asked(answer: Callable[[httpx.Request], httpx.Response]) -> None:
-    async with Metricool(settings(), transport=httpx.MockTransport(answer)) as metricool:
+    async with MetricoolMetrics(settings(), transport=httpx.MockTransport(answer)) as metricool:
         await metricool.status(START, END)
 
 

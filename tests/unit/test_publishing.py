@@ -5,41 +5,56 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.domain.errors import ConfigurationError, PastDate, TimeTaken
 from pressroom.domain.missions import Mission
-from pressroom.domain.publishing import Publication, PublicationStatus, as_sent, from_sent
-from pressroom.domain.social import Media, Platform, Submission
+from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, recalled
+from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import publish
 from pressroom.pipelines.mission.publish import Ready, Scheduled
-from pressroom.pipelines.tools import Social, Tools
-from pressroom.testing import FakeAnalytics, FakeScheduler, FixedClock, MemoryMedia
+from pressroom.pipelines.tools import Destination, Tools
+from pressroom.testing import FixedClock, MemoryMedia, connected
 from pressroom.testing import tools as fake_tools
+from pressroom.testing_flows import FakeNetworks, FakeOutside
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 END = NINE + timedelta(days=2)
 
 
-class Scripted:
-    """A publisher that answers by script, and then accepts. ``asked`` holds what it was given."""
+class Scripted(FakeOutside):
+    """An outside that answers by script, and then accept. ``asked`` holds what it was given."""
 
     def __init__(self, *script: Exception) -> None:
+        super().__init__(networks=FakeNetworks(FixedClock(NINE)))
         self.script = list(script)
-        self.asked: list[Submission] = []
+        self.asked: list[Piece[MetricoolArguments]] = []
 
-    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
+    async def publish(
+        self,
+        to: Destination,
+        content: str,
+        content_hash: str,
+        piece: Piece[MetricoolArguments],
+        *,
+        update: bool = False,
+        alone: bool = False,
+    ) -> Publication:
         """The next error of the script, or success."""
-        self.asked.append(post)
+        assert alone
+        assert piece.at
+        self.asked.append(piece)
         if self.script:
             raise self.script.pop(0)
         return Publication(
-            1, 1, content, "c/twitter", PublicationStatus.ACCEPTED, content_hash, post.at, "7"
-        )  # fmt: skip
+            1, 1, content, to.target_name, PublicationStatus.ACCEPTED, content_hash, piece.at, "7"
+        )
 
 
 def ready(**changes: Any) -> Ready:
@@ -52,7 +67,7 @@ def ready(**changes: Any) -> Ready:
 
 
 def tools(
-    publisher: Scripted,
+    outside: Scripted,
     now: datetime,
     media: MemoryMedia | None = None,
     times: Sequence[str] = ("09:00", "13:00"),
@@ -63,9 +78,7 @@ def tools(
             "constraints": {"posting_times": list(times), "timezone": "Europe/Berlin"},
         }
     )  # fmt: skip
-    clock = FixedClock(now)
-    social = Social(FakeScheduler(clock), FakeAnalytics(), clock, publisher)
-    return fake_tools(site=mission, media=media, social=social)
+    return fake_tools(site=mission, media=media, social=connected(now), outside=outside)
 
 
 def go(post: Ready, chosen: Tools) -> Scheduled:
@@ -74,11 +87,17 @@ def go(post: Ready, chosen: Tools) -> Scheduled:
 
 def test_a_post_in_time_is_published_at_its_time() -> None:
     publisher = Scripted()
-    done = go(ready(options={"title": "T"}), tools(publisher, NINE - HOUR))
-    assert done.at == NINE
-    assert publisher.asked == [
-        Submission(Platform.TWITTER, ("One", "Two"), NINE, "Europe/Berlin", (), {"title": "T"})
-    ]
+    done = go(ready(), tools(publisher, NINE - HOUR))
+    assert (done.at, done.publication.target) == (NINE, "pressroom_metricool/twitter")
+    told = MetricoolArguments(network=Platform.TWITTER, text="One", thread=("Two",), timezone="Europe/Berlin")
+    assert publisher.asked == [Piece("post:5", told, [], NINE)]
+
+
+def test_a_pin_has_its_title() -> None:
+    publisher = Scripted()
+    pin = ready(platform="pinterest", parts=["One"], options={"title": "T"})
+    go(pin, tools(publisher, NINE - HOUR))
+    assert publisher.asked[0].arguments.title == "T"
 
 
 @pytest.mark.parametrize(
@@ -134,8 +153,8 @@ def test_pictures_go_along_under_their_public_addresses() -> None:
     url = media.put(b"picture", "image/png")
     chosen = tools(publisher, NINE - HOUR, media)
     go(ready(media_url=url, media_alt="A cup"), chosen)
-    assert publisher.asked[0].media == (Media(media.public_url(url), "A cup"),)
-    assert publisher.asked[0].media[0].url.startswith("http")
+    assert publisher.asked[0].pictures == [Picture(alt="A cup", url=media.public_url(url))]
+    assert publisher.asked[0].pictures[0].url.startswith("http")
 
 
 def test_a_picture_without_a_public_address_is_a_matter_of_set_up() -> None:
@@ -150,10 +169,19 @@ def test_a_picture_without_a_public_address_is_a_matter_of_set_up() -> None:
 
 
 def test_what_was_sent_is_remembered_in_full_but_for_its_time() -> None:
-    post = Submission(
-        Platform.PINTEREST, ("Zoë’s tea", "more"), NINE, "Europe/Berlin",
-        (Media("https://cdn.example/1.png", "A cup"),), {"title": "Tea", "board": "9"},
-    )  # fmt: skip
-    remembered = json.loads(json.dumps(as_sent(post)))
-    assert from_sent(remembered, NINE) == post
-    assert from_sent(remembered, NINE + HOUR).at == NINE + HOUR
+    networks = FakeNetworks(FixedClock(NINE))
+    told = MetricoolArguments(
+        network=Platform.PINTEREST, text="Zoë’s tea", title="Tea", board="9", timezone="Europe/Berlin"
+    )
+    piece = Piece("post:5", told, at=NINE)
+    remembered = json.loads(json.dumps(piece.on_record))
+    assert recalled(networks, remembered, NINE) == piece
+    assert recalled(networks, remembered, NINE + HOUR) == replace(piece, at=NINE + HOUR)
+    at_once = replace(piece, at=None)
+    assert recalled(networks, at_once.on_record, NINE) == at_once
+
+
+def test_what_is_not_on_record_or_not_understood_is_not_recalled() -> None:
+    networks = FakeNetworks(FixedClock(NINE))
+    assert recalled(networks, {}, NINE) is None
+    assert recalled(networks, {"key": "k", "arguments": {"title": "of another target"}}, NINE) is None

@@ -14,14 +14,14 @@ import httpx
 import pytest
 
 import pressroom
-from pressroom.adapters.targets.metricool.api import Metricool
 from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import UnknownOutcome
-from pressroom.domain.social import Platform, Submission
 from pressroom_dev.local.ports import PortReservations
+from tests.support.metricool_world import post
 
 INCLUDE = Path(pressroom.__file__).parent.parent
-MINE = Submission(Platform.LINKEDIN, ["Hello"], datetime.now(UTC) + timedelta(days=2))
+MINE = post("Hello", at=datetime.now(UTC) + timedelta(days=2))
 
 
 class Server:
@@ -70,9 +70,9 @@ class Server:
         answer = httpx.get(url) if body is None else httpx.post(url, json=body)
         return answer.raise_for_status().json()
 
-    def metricool(self, timeout: float = 20) -> Metricool:
+    def metricool(self, timeout: float = 20) -> MetricoolTarget:
         extra = {"user_id": 7, "blog_id": 42, "simulator": True, "timeout_seconds": timeout}
-        return Metricool(MetricoolSettings.from_connection("social", host=self.url, extra=extra))
+        return MetricoolTarget(MetricoolSettings.from_connection("social", host=self.url, extra=extra))
 
 
 @pytest.fixture
@@ -92,17 +92,17 @@ async def test_lost_answers_and_a_killed_server_lose_no_post(port: int, tmp_path
     server.ask("/faults", faults)
     async with server.metricool() as metricool:
         with pytest.raises(UnknownOutcome, match="RemoteProtocolError"):
-            await metricool.submit(MINE)
+            await metricool.publish(MINE)
     async with server.metricool(timeout=0.5) as metricool:
         with pytest.raises(UnknownOutcome, match="ReadTimeout"):
-            await metricool.submit(MINE)
+            await metricool.publish(MINE)
     server.ask("/clock", {"advance_seconds": 3600})
     server.kill()
 
     server = Server(port, state)
     async with server.metricool() as metricool:
         found = await metricool.find(MINE)
-        now = await metricool.now()
+        now = await metricool.metrics.now()
     records = server.ask("/posts")["data"]
     # Dropping a connection on purpose is no error of the server's.
     assert server.stop() == ""

@@ -7,7 +7,7 @@ import pytest
 from pressroom.adapters.targets.registry import HANDLERS
 from pressroom.definitions.loading import read_text
 from pressroom.domain.definitions import Site, SiteTarget
-from pressroom.domain.targets import UPDATES_IN_PLACE
+from pressroom.domain.publishing import UPDATES_IN_PLACE
 
 HEAD = "kind: Site\naccount: acme\nslug: garden\nname: Garden\npublish:\n  auto_publish: true\n  targets:\n"
 
@@ -22,7 +22,7 @@ def test_targets_have_a_connection_of_their_handlers_name_unless_they_name_one()
     assert wrong == []
     site = located[0].definition
     assert isinstance(site, Site)
-    assert [target.name for target in site.publish.targets] == [
+    assert [target.target_name for target in site.publish.targets] == [
         "pressroom_wordpress/wordpress",
         "other/wordpress",
     ]

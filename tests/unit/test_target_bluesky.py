@@ -21,7 +21,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.targets import Picture, Piece, Target
+from pressroom.domain.publishing import Picture, Piece, Target
 from tests.support.strict_bluesky import DID, LOGIN, PASSWORD, StrictBluesky
 from tests.support.target_errors import (
     ANSWERS,

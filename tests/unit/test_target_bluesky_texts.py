@@ -13,7 +13,7 @@ from pressroom.adapters.targets.bluesky.account import BlueskySettings
 from pressroom.adapters.targets.bluesky.facets import facets
 from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyTarget, record_key
 from pressroom.domain.errors import ConfigurationError
-from pressroom.domain.targets import Content
+from pressroom.domain.publishing import Content
 from tests.support.strict_bluesky import LOGIN, PASSWORD
 from tests.support.target_errors import check_caught
 

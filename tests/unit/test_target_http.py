@@ -20,7 +20,7 @@ from pressroom.adapters.targets.pinterest import PinterestSettings
 from pressroom.adapters.targets.text import cut, post_of, refuse_later
 from pressroom.adapters.targets.x.oauth1 import Keys, authorization
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.targets import Content, Picture
+from pressroom.domain.publishing import Content, Picture
 from tests.support.strict_server import Refused, StrictServer, served
 from tests.support.target_errors import UNANSWERED, answering, leaves, picture
 

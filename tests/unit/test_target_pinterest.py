@@ -19,7 +19,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.targets import Content, Picture, Piece, Target
+from pressroom.domain.publishing import Content, Picture, Piece, Target
 from tests.support.strict_pinterest import TOKEN, StrictPinterest
 from tests.support.target_errors import (
     ANSWERS,

@@ -22,8 +22,7 @@ from pressroom.adapters.targets.article import LinkedArticleArguments
 from pressroom.adapters.targets.static_site import folder as files
 from pressroom.adapters.targets.static_site.target import StaticSite, StaticSiteSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.social import Delivery
-from pressroom.domain.targets import Content, Picture, Piece
+from pressroom.domain.publishing import Content, Delivery, Picture, Piece
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

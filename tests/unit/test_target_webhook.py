@@ -20,7 +20,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.targets import Content, Picture, Piece, Placed
+from pressroom.domain.publishing import Content, Picture, Piece, Placed
 from tests.support.target_errors import UNANSWERED, leaves
 
 SECRET = "TOPSECRETVALUE"

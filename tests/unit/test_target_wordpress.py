@@ -33,8 +33,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.social import Delivery
-from pressroom.domain.targets import Content, Picture, Piece, Placed
+from pressroom.domain.publishing import Content, Delivery, Picture, Piece, Placed
 from tests.support.target_errors import SETUP, UNANSWERED, leaves
 
 PASSWORD = "abcd EFGH 1234 ijkl MNOP 5678"

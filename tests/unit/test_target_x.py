@@ -17,7 +17,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.targets import Content, Picture, Piece, Target
+from pressroom.domain.publishing import Content, Picture, Piece, Target
 from tests.support.strict_server import served
 from tests.support.strict_x import TOKEN, StrictX
 from tests.support.target_errors import (

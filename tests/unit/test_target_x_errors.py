@@ -16,7 +16,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.targets import Piece
+from pressroom.domain.publishing import Piece
 from tests.support.strict_x import INVALID, TOKEN
 from tests.support.target_errors import (
     ANSWERS,

@@ -113,9 +113,11 @@ def _targets(definition: Definition) -> Iterator[Wrong]:
         if target.to not in HANDLERS:
             what = f"there is no handler {target.to!r}{did_you_mean(target.to, HANDLERS)}"
             yield Wrong((*path, "to"), what)
-        elif target.name in seen:
-            yield Wrong(path, f"{target.name} is a target already: give this one a connection of its own")
-        seen.add(target.name)
+        elif target.target_name in seen:
+            yield Wrong(
+                path, f"{target.target_name} is a target already: give this one a connection of its own"
+            )
+        seen.add(target.target_name)
 
 
 def _steps(definition: Definition) -> Iterator[Wrong]:

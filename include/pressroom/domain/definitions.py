@@ -228,8 +228,8 @@ class SiteTarget(Definition):
         return self.connection or f"pressroom_{self.to}"
 
     @property
-    def name(self) -> str:
-        """The target's name in the publication ledger."""
+    def target_name(self) -> str:
+        """How the publication ledger names the target."""
         return f"{self.connection_id}/{self.to}"
 
 

@@ -87,6 +87,11 @@ class PublishStep(Step):
         """The Airflow connection."""
         return self.connection or f"pressroom_{self.to}"
 
+    @property
+    def target_name(self) -> str:
+        """How the publication ledger names the target."""
+        return f"{self.connection_id}/{self.to}"
+
 
 class PingStep(Step):
     """Sends a signed webhook. Its failure does not stop the item."""

@@ -20,6 +20,7 @@ from pressroom.domain.definitions import (
     TextSettings,
     Timezone,
 )
+from pressroom.domain.publishing import Place
 from pressroom.domain.social import Platform
 
 MissionStatus = Literal["draft", "active", "paused", "completed"]
@@ -157,6 +158,10 @@ class Mission(Definition):
     def dag_id(self) -> str:
         """The DAG that runs this mission."""
         return f"mission__{self.slug}"
+
+    def place(self, platform: str) -> Place:
+        """Where its posts on a platform go."""
+        return Place("metricool", self.connection, f"{self.connection}/{platform}")
 
     @property
     def pace(self) -> Pace:

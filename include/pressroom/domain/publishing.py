@@ -1,14 +1,190 @@
-"""A publication: one piece of content on one target, with a life of its own."""
+"""Publishing: a piece, the port to the target that it goes to, and the publication that records it.
+
+A target's ``arguments`` are what it can be told: an AI step fills them in by a tool call, ``from_content``
+makes them of an article without any decision, and a mission makes them of a post. Adapters map every foreign
+object and error to the types here and in ``domain.errors``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from pressroom.domain.social import Media, Platform, Submission
+from pydantic import BaseModel, ValidationError
+
+from pressroom.domain.errors import PermanentError
+
+Arguments = TypeVar("Arguments", bound=BaseModel)
+
+UPDATES_IN_PLACE = frozenset({"static_site", "wordpress", "bluesky"})
+"""Handlers whose ``publish`` changes what is there under the same key. The others would add a second one."""
+
+NO_SETTINGS: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image. ``url``: the http(s) address under which others find it, '' when there is none.
+
+    ``data`` is empty where the target fetches pictures by their address.
+    """
+
+    data: bytes = b""
+    media_type: str = ""
+    alt: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What there is to publish, whoever made it: an article, or an item of a flow.
+
+    ``html`` is clean; ``text`` is the same without markup; ``link``: where it came from or belongs, '' if
+    nowhere.
+    """
+
+    title: str
+    text: str
+    html: str = ""
+    excerpt: str = ""
+    slug: str = ""
+    tags: Sequence[str] = ()
+    categories: Sequence[str] = ()
+    link: str = ""
+    language: str = "en"
+
+
+class Delivery(StrEnum):
+    """Where a piece stands at the target."""
+
+    PENDING = "pending"
+    PUBLISHED = "published"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Piece(Generic[Arguments]):
+    """One publication, ready to go. ``key`` is unique for the content and the same at every try: an adapter
+    leaves it at the target where the target has room for it, and looks for it there. ``at``: when it is to
+    appear, aware; None: at once.
+    """
+
+    key: str
+    arguments: Arguments
+    pictures: Sequence[Picture] = ()
+    at: datetime | None = None
+
+    @property
+    def on_record(self) -> dict[str, Any]:
+        """The piece as JSON, without its pictures and its time. ``recalled`` reads it."""
+        arguments = self.arguments.model_dump(mode="json")
+        return {"key": self.key, "arguments": arguments, "timed": self.at is not None}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A piece that the target has. ``external_id``: its id there; ``url``: where people see it, '' while
+    nobody does; ``preview_url``: where its owner sees it, '' if nowhere.
+    """
+
+    external_id: str
+    url: str = ""
+    delivery: Delivery = Delivery.PUBLISHED
+    detail: str = ""
+    preview_url: str = ""
+
+
+@dataclass(frozen=True)
+class TargetLimits:
+    """What a target permits. None: it does not say. ``text_chars`` by the target's own way of counting."""
+
+    title_chars: int | None = None
+    text_chars: int | None = None
+    pictures: int | None = None
+    picture_bytes: int | None = None
+    picture_required: bool = False
+    requests_per_minute: int | None = None
+    schedules: bool = False
+
+
+class Target(Protocol[Arguments]):
+    """A place to publish to, behind one connection.
+
+    ``handler``: which adapter it is, as flows and sites name it; ``connection``: the Airflow connection, ''
+    when it needs none; ``description``: for the model, what publishing here means. ``settle_seconds``: how
+    long after a call without an answer the piece may still turn up there. Every method raises TransientError
+    (UnknownOutcome when it may have happened), ConfigurationError or PermanentError, never a foreign error.
+    """
+
+    handler: str
+    connection: str
+    description: str
+    arguments: type[Arguments]
+    limits: TargetLimits
+    settle_seconds: float
+
+    def from_content(self, content: Content) -> Arguments:
+        """The arguments that publish the content as it is, cut to the limits where that is possible."""
+        ...
+
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
+        """See that the credentials work, and that what the settings name is there: a board, a network.
+
+        ``settings``: arguments that every piece is to have. Raises ConfigurationError, with the remedy.
+        """
+        ...
+
+    async def publish(self, piece: Piece[Arguments]) -> Placed:
+        """Publish, or update in place what was published under the same key.
+
+        Raises PastDate when ``at`` is over.
+        """
+        ...
+
+    async def find(self, piece: Piece[Arguments]) -> Placed | None:
+        """The piece, if the target has it."""
+        ...
+
+    async def unpublish(self, external_id: str) -> bool:
+        """Take it back. False when that is not possible any more; True too when it is not there."""
+        ...
+
+
+def arguments_of(target: Target[Any], given: Mapping[str, Any], name: str) -> BaseModel:
+    """What a target is told. Raises PermanentError with the target's ``name`` and all that is wrong."""
+    try:
+        arguments: BaseModel = target.arguments.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)
+        )
+        raise PermanentError(f"{name} does not take that: {wrong}") from None
+    return arguments
+
+
+def recalled(target: Target[Any], record: Mapping[str, Any], at: datetime) -> Piece[Any] | None:
+    """The piece that was sent, to be looked for: of what ``Piece.on_record`` made, and the time of that try.
+
+    None when it is not on record, or the target's arguments are others by now.
+    """
+    try:
+        arguments: BaseModel = target.arguments.model_validate(record["arguments"])
+    except (KeyError, ValidationError):
+        return None
+    return Piece(record["key"], arguments, at=at if record.get("timed") else None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a piece goes. ``to``: the handler; ``target_name``: its name in the publication ledger."""
+
+    to: str
+    connection_id: str
+    target_name: str
 
 
 class PublicationStatus(StrEnum):
@@ -16,7 +192,7 @@ class PublicationStatus(StrEnum):
 
     ``planned`` → ``attempting`` (intent is on record, a call may be under way) → ``accepted`` (the target has
     it) → ``confirmed`` (it was seen in public). ``failed``: refused for good. ``unknown``: nobody could find
-    out whether the target has it; an operator settles it. ``withdrawn``: taken back before it was out.
+    out whether the target has it; an operator settles it. ``withdrawn``: taken back.
     """
 
     PLANNED = "planned"
@@ -52,39 +228,3 @@ class Publication:
     def there(self) -> bool:
         """Whether the target is known to have it."""
         return self.status in (PublicationStatus.ACCEPTED, PublicationStatus.CONFIRMED)
-
-
-class Publisher(Protocol):
-    """Publishes exactly once, however often it is asked."""
-
-    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
-        """Bring the content to its target, or find that it is there already.
-
-        Raises PastDate when the time is over and the target does not have it, TimeTaken when something else
-        of the workflow appears there at that time, TransientError when another try may help, PermanentError
-        when the target refuses it.
-        """
-        ...
-
-
-def as_sent(post: Submission) -> dict[str, Any]:
-    """A submission as JSON, without its time: what the ledger keeps to look for it later."""
-    return {
-        "platform": post.platform.value,
-        "parts": list(post.parts),
-        "timezone": post.timezone,
-        "media": [{"url": one.url, "alt": one.alt} for one in post.media],
-        "options": dict(post.options),
-    }
-
-
-def from_sent(sent: Mapping[str, Any], at: datetime) -> Submission:
-    """The submission behind what ``as_sent`` made, at a time."""
-    return Submission(
-        platform=Platform(sent["platform"]),
-        parts=tuple(sent["parts"]),
-        at=at,
-        timezone=sent["timezone"],
-        media=tuple(Media(**one) for one in sent["media"]),
-        options=sent["options"],
-    )

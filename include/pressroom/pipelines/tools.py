@@ -12,23 +12,20 @@ from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
 from pressroom.domain.packets import FindClaimed, SourceItem
-from pressroom.domain.publishing import Publication, Publisher
-from pressroom.domain.social import Analytics, Clock, Scheduler
-from pressroom.domain.targets import Piece, Target
+from pressroom.domain.publishing import Piece, Publication, Target
+from pressroom.domain.social import Clock, Metrics
 
 
 @dataclass(frozen=True)
 class Social:
-    """What a mission's stages reach the platforms with. ``publisher`` is bound to the item."""
+    """What a mission's stages read of its platforms."""
 
-    scheduler: Scheduler
-    analytics: Analytics
+    metrics: Metrics
     clock: Clock
-    publisher: Publisher
 
 
 class Destination(Protocol):
-    """Where something is published: a publish step of a flow, or a target of a site."""
+    """Where something is published: a publish step of a flow, a target of a site, a platform of a mission."""
 
     @property
     def to(self) -> str:
@@ -38,6 +35,11 @@ class Destination(Protocol):
     @property
     def connection_id(self) -> str:
         """The Airflow connection."""
+        ...
+
+    @property
+    def target_name(self) -> str:
+        """How the publication ledger names the target."""
         ...
 
 
@@ -57,11 +59,23 @@ class Outside(Protocol):
         ...
 
     async def publish(
-        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
+        self,
+        to: Destination,
+        content: str,
+        content_hash: str,
+        piece: Piece[Any],
+        *,
+        update: bool = False,
+        alone: bool = False,
     ) -> Publication:
-        """Once, however often it is asked. Errors as in ``Publisher``.
+        """Publish exactly once, however often it is asked: bring the piece to its target, or find it there.
 
-        ``update``: a target that can do so is given what has another hash than what it has.
+        ``update``: a target that can do so is given what has another hash than what it has. ``alone``:
+        nothing else of the workflow may appear there at that time.
+
+        Raises PastDate when the time is over and the target does not have it, TimeTaken when something else
+        of the workflow appears there at that time, TransientError when another try may help, PermanentError
+        when the target refuses it.
         """
         ...
 

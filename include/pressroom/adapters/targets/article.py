@@ -13,7 +13,7 @@ from pressroom.domain.errors import PermanentError
 from pressroom.domain.markup import from_text, text_of
 from pressroom.domain.outside import URL_CHARS, clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, MOST_TAGS, TAG_CHARS, TITLE_CHARS
-from pressroom.domain.targets import Content
+from pressroom.domain.publishing import Content
 
 EXCERPT_CHARS = 500
 SLUG_CHARS = 200

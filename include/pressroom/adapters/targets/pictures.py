@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pressroom.adapters.http.addresses import why_refused
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.targets import Picture
+from pressroom.domain.publishing import Picture
 
 _QUALITIES = (90, 80, 70)
 _SMALLEST = 64

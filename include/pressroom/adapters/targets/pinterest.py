@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import difflib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import httpx
@@ -19,7 +19,7 @@ from pressroom.adapters.http.service import Api, Json
 from pressroom.adapters.targets.pictures import fitted, is_public
 from pressroom.adapters.targets.text import cut, is_web_link, plain, refuse_later, web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.targets import Content, Picture, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Picture, Piece, Placed, TargetLimits
 
 TITLE, DESCRIPTION, LINK, ALT = 100, 800, 2048, 500
 MOST_PICTURES = 5
@@ -107,13 +107,13 @@ class PinterestTarget:
             link=link if len(link) <= LINK else "",
         )
 
-    async def check(self) -> None:
-        """Raises ConfigurationError when the token is refused or the connection's board is not there."""
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
+        """See Target: the token, and the board of the settings or else of the connection."""
         self._boards = None
         await self._all_boards()
-        if self._settings.board:
+        if named := settings.get("board") or self._settings.board:
             try:
-                await self._board(self._settings.board)
+                await self._board(named)
             except ConfigurationError:
                 raise
             except PermanentError as error:

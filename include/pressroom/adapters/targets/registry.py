@@ -17,7 +17,7 @@ HANDLERS: Mapping[str, tuple[str, str, str]] = {
     "pinterest": ("pinterest", "PinterestSettings", "PinterestTarget"),
     "x": ("x.target", "XSettings", "XTarget"),
     "bluesky": ("bluesky.target", "BlueskySettings", "BlueskyTarget"),
-    "metricool": ("metricool.target", "MetricoolTargetSettings", "MetricoolTarget"),
+    "metricool": ("metricool.target", "MetricoolSettings", "MetricoolTarget"),
 }
 """name → (module, class of its settings, class of its target)"""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import regex
 
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.targets import Content
+from pressroom.domain.publishing import Content
 
 Length = Callable[[str], int]
 """How long a network takes a text to be."""

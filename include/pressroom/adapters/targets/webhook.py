@@ -44,7 +44,7 @@ from pressroom.domain.errors import (
 from pressroom.domain.markup import text_of
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, TITLE_CHARS
-from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
 
 __all__ = ["Webhook", "WebhookSettings"]
 
@@ -134,7 +134,7 @@ class Webhook:
         """See Target."""
         return LinkedArticleArguments(**linked_article_of(content))
 
-    async def check(self) -> None:
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """See Target. Nothing can be asked of a receiver without sending it something, so nothing is."""
 
     async def publish(self, piece: Piece[LinkedArticleArguments]) -> Placed:

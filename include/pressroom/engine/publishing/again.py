@@ -60,7 +60,7 @@ def _article(tx: Tx, row: WorkflowRow, article: int, found: Mapping[str, Any]) -
     _must_be_approved(
         tx, "article_to_publish_again", f"article {article}", site=row.workflow_id, content=article
     )
-    if target not in [one.name for one in row.run().site.publish.targets]:
+    if target not in [place.target_name for place in row.run().site.publish.targets]:
         raise RunConflict(f"{row.name} does not publish to {target} any more: add it to its targets first")
     tx.run("clear_item_failure", workflow=row.workflow_id, stage=STAGE, item=f"{article}:{target}")
     about_to_begin = tx.value(

@@ -8,8 +8,9 @@ arrive. No call outlasts the worker's claim, so there is one at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -18,10 +19,17 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.publishing import Publication, PublicationStatus
-from pressroom.domain.social import Receipt
+from pressroom.domain.publishing import (
+    UPDATES_IN_PLACE,
+    Piece,
+    Placed,
+    Publication,
+    PublicationStatus,
+    Target,
+    recalled,
+)
 from pressroom.engine.money.ledger import Scope
-from pressroom.engine.publishing.claim import Attempted, Claim, Intent, Patience
+from pressroom.engine.publishing.claim import Claim, Intent, Patience
 from pressroom.store.database import Store
 
 TRIES = 3
@@ -29,41 +37,59 @@ OPEN = (PublicationStatus.ATTEMPTING, PublicationStatus.UNKNOWN)
 """Where the target may have it, and nobody knows."""
 
 
-@dataclass(frozen=True)
-class Outside:
-    """The target, for one publication. ``settle_seconds`` as in ``Scheduler``."""
-
-    submit: Callable[[], Awaitable[Receipt]]
-    find: Callable[[Attempted], Awaitable[Receipt | None]]
-    settle_seconds: float
-
-
 async def publish_once(
-    store: Store, scope: Scope, intent: Intent, outside: Outside, patience: Patience | None = None
+    store: Store,
+    scope: Scope,
+    target: Target[Any],
+    name: str,
+    content: str,
+    content_hash: str,
+    piece: Piece[Any],
+    *,
+    update: bool = False,
+    alone: bool = False,
+    patience: Patience | None = None,
 ) -> Publication:
-    """Bring one piece of content to one target, or find that it is there. Errors as in ``Publisher``."""
-    return await _Attempt(store, scope, intent, outside, patience or Patience()).publish()
+    """Bring a piece to its target, or find that it is there. ``name``: how the ledger names the target.
+
+    ``update``: when the target has it with another hash and can change it in place, it is sent again, under
+    the same key. ``alone``: nothing else of the workflow may appear there at that time.
+
+    Raises PastDate when the time is over and the target does not have it, TimeTaken when something else of
+    the workflow appears there at that time, TransientError when another try may help, PermanentError when
+    the target refuses it.
+    """
+    intent = Intent(
+        content, name, content_hash, piece.at or datetime.now(UTC), piece.on_record, alone=alone,
+        updates=update and target.handler in UPDATES_IN_PLACE,
+    )  # fmt: skip
+    return await _Attempt(store, scope, intent, target, patience).publish(piece)
 
 
 async def settle_once(
-    store: Store, scope: Scope, intent: Intent, outside: Outside, patience: Patience | None = None
+    store: Store, scope: Scope, intent: Intent, target: Target[Any], patience: Patience | None = None
 ) -> Publication:
     """Find out about an open publication, and send nothing: accepted, planned again, or else unknown.
 
     Raises TransientError when another worker is at it, PermanentError when what is there is another's.
     """
-    return await _Attempt(store, scope, intent, outside, patience or Patience()).settle()
+    return await _Attempt(store, scope, intent, target, patience).settle()
 
 
 class _Attempt:
     def __init__(
-        self, store: Store, scope: Scope, intent: Intent, outside: Outside, patience: Patience
+        self,
+        store: Store,
+        scope: Scope,
+        intent: Intent,
+        target: Target[Any],
+        patience: Patience | None,
     ) -> None:
-        self._intent, self._outside, self._patience = intent, outside, patience
-        self._claim = Claim(store, scope, intent, patience, outside.settle_seconds)
+        self._intent, self._target, self._patience = intent, target, patience or Patience()
+        self._claim = Claim(store, scope, intent, self._patience, target.settle_seconds)
         self._update = False
 
-    async def publish(self) -> Publication:
+    async def publish(self, piece: Piece[Any]) -> Publication:
         taken = await self._claim.take()
         before = taken.publication
         if before.there:
@@ -71,11 +97,14 @@ class _Attempt:
             return before
         self._update = taken.update
         if before.status in OPEN:
-            receipt = await self._look(taken.attempted, taken.unsettled, unclear=before.status)
+            # As it was attempted: since then its time may be another, and its text.
+            at = taken.attempted.at
+            sent = recalled(self._target, taken.attempted.sent, at) or replace(piece, at=piece.at and at)
+            placed = await self._look(sent, taken.unsettled, unclear=before.status)
             # Of an update, what is there may be the version before: it is sent again, under the same key.
-            if receipt is not None and not self._update:
-                return await self._adopt(receipt)
-        return await self._send()
+            if placed is not None and not self._update:
+                return await self._adopt(placed)
+        return await self._send(piece)
 
     async def settle(self) -> Publication:
         taken = await self._claim.take()
@@ -84,17 +113,18 @@ class _Attempt:
             return before
         if before.status not in OPEN:
             return await self._claim.back(before.status, before.error)
-        if not taken.attempted.sent:
+        sent = recalled(self._target, taken.attempted.sent, taken.attempted.at)
+        if sent is None:
             return await self._claim.back(PublicationStatus.UNKNOWN, "what was sent is not on record")
         try:
-            receipt = await self._look(taken.attempted, taken.unsettled, unclear=PublicationStatus.UNKNOWN)
+            placed = await self._look(sent, taken.unsettled, unclear=PublicationStatus.UNKNOWN)
         except (TransientError, PermanentError):
             return await self._claim.current()
-        if receipt is None:
+        if placed is None:
             return await self._claim.back(PublicationStatus.PLANNED, before.error)
-        return await self._adopt(receipt)
+        return await self._adopt(placed)
 
-    async def _send(self) -> Publication:
+    async def _send(self, piece: Piece[Any]) -> Publication:
         trouble = TransientError("not tried")
         for number in range(TRIES):
             if number:
@@ -102,12 +132,12 @@ class _Attempt:
             deadline = asyncio.get_running_loop().time() + self._patience.call
             await self._claim.begin()
             try:
-                receipt = await self._submit(deadline)
+                placed = await self._submit(piece, deadline)
             except UnknownOutcome as error:
                 trouble = error
-                found = await self._look_for_lost()
-                if found is not None and not self._update:
-                    return await self._adopt(found)
+                lost = await self._look_for_lost(piece)
+                if lost is not None and not self._update:
+                    return await self._adopt(lost)
             except TransientError as error:  # it was not taken
                 trouble = error
             except (PastDate, ConfigurationError) as error:  # nothing is wrong with the content itself
@@ -118,50 +148,45 @@ class _Attempt:
                 raise
             else:
                 # Not under the try: an error of the store is none of the target, which has it now.
-                return await self._accept(receipt)
+                return await self._accept(placed)
             if self._too_long(trouble):
                 break
-        # The refusal, or the last look, said that it is not there: the next try begins anew.
+        # The refusal, or the last look, said that it is not there: the next try starts over.
         await self._claim.back(PublicationStatus.PLANNED, str(trouble))
         raise TransientError(str(trouble), retry_after=trouble.retry_after)
 
-    async def _submit(self, deadline: float) -> Receipt:
+    async def _submit(self, piece: Piece[Any], deadline: float) -> Placed:
         if asyncio.get_running_loop().time() >= deadline:
-            # Whoever stood still for so long may have lost its claim meanwhile, and must not send.
-            raise TransientError("this worker stood still, and has sent nothing")
+            # Its claim may have lapsed meanwhile.
+            raise TransientError("the worker was suspended past its deadline; nothing was sent")
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._outside.submit()
+                return await self._target.publish(piece)
         except TimeoutError:
             raise UnknownOutcome(f"{self._intent.target} did not answer in time") from None
 
-    async def _look_for_lost(self) -> Receipt | None:
+    async def _look_for_lost(self, piece: Piece[Any]) -> Placed | None:
         await self._claim.lost()
-        return await self._look(
-            Attempted(self._intent.at, self._intent.sent), self._outside.settle_seconds,
-            unclear=PublicationStatus.ATTEMPTING,
-        )  # fmt: skip
+        return await self._look(piece, self._target.settle_seconds, unclear=PublicationStatus.ATTEMPTING)
 
-    async def _look(
-        self, attempted: Attempted, unsettled: float, *, unclear: PublicationStatus
-    ) -> Receipt | None:
+    async def _look(self, sent: Piece[Any], unsettled: float, *, unclear: PublicationStatus) -> Placed | None:
         """What the target has, once a lost call can no longer arrive, as it can for ``unsettled`` seconds.
 
         When the target cannot be asked, the publication stays open (``unclear``): the next try looks again.
         """
-        receipt = await self._ask(attempted, unclear)
-        if receipt is None and unsettled > 0:
+        placed = await self._ask(sent, unclear)
+        if placed is None and unsettled > 0:
             await self._claim.hold(unsettled)
             await asyncio.sleep(unsettled)
-            receipt = await self._ask(attempted, unclear)
-        return receipt
+            placed = await self._ask(sent, unclear)
+        return placed
 
-    async def _ask(self, attempted: Attempted, unclear: PublicationStatus) -> Receipt | None:
+    async def _ask(self, sent: Piece[Any], unclear: PublicationStatus) -> Placed | None:
         for number in range(1, TRIES + 1):
             await self._claim.hold()
             try:
                 async with asyncio.timeout(self._patience.call):
-                    return await self._outside.find(attempted)
+                    return await self._target.find(sent)
             except TimeoutError:
                 trouble = TransientError(f"{self._intent.target} did not answer in time")
             except TransientError as error:
@@ -181,19 +206,19 @@ class _Attempt:
     def _pause(self, trouble: TransientError, number: int) -> float:
         return trouble.retry_after or self._patience.backoff * 2 ** (number - 1)
 
-    async def _adopt(self, receipt: Receipt) -> Publication:
+    async def _adopt(self, placed: Placed) -> Publication:
         """It is there from an earlier call. Raises PermanentError when it is another publication's."""
-        other = await self._claim.twin(receipt)
+        other = await self._claim.twin(placed)
         if other is not None:
             text = f"{self._intent.target} has the same text at the same time already, as {other}"
             await self._claim.back(PublicationStatus.FAILED, text)
             raise PermanentError(text)
         return await self._accept(
-            receipt, f"{self._intent.content} was on {self._intent.target} already: it is not sent again"
+            placed, f"{self._intent.content} was on {self._intent.target} already: it is not sent again"
         )
 
-    async def _accept(self, receipt: Receipt, adopted: str = "") -> Publication:
-        accepted = await self._claim.accept(receipt, adopted)
+    async def _accept(self, placed: Placed, adopted: str = "") -> Publication:
+        accepted = await self._claim.accept(placed, adopted)
         await self._say_when_older(accepted)
         return accepted
 

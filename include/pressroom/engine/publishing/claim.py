@@ -1,7 +1,7 @@
 """A publication's row in the hands of one worker: every step on it is a transaction of its own.
 
-The claim is a token on the row that lapses when nothing is heard of its holder. Whoever lost it can change
-nothing but one thing: that the target has accepted it, because that is so.
+The claim is a token on the row that lapses when nothing is heard of its holder. A worker that lost its claim
+may still record one fact: that the target accepted the piece.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pressroom.domain.errors import PermanentError, TimeTaken, TransientError
-from pressroom.domain.publishing import Publication, PublicationStatus
-from pressroom.domain.social import Receipt
+from pressroom.domain.publishing import Placed, Publication, PublicationStatus
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
@@ -41,11 +40,11 @@ class Patience:
 
 @dataclass(frozen=True)
 class Intent:
-    """What shall be where, and when. ``content`` and ``target`` as in ``Publication``; ``at`` aware.
+    """What is to be published, on which target, and when. ``content`` and ``target`` as in ``Publication``.
 
-    ``sent``: what is sent, as JSON: all that it takes to look for it later. ``alone``: nothing else of the
-    workflow may appear there at that time. ``updates``: where the target has another version, it is given
-    this one; sending twice to a target that has it does no harm then.
+    ``at`` is aware. ``sent``: the piece on record, to look for it later. ``alone``: nothing else of the
+    workflow may appear there at that time. ``updates``: a target that has another version is given this one;
+    sending twice to a target that has it does no harm then.
     """
 
     content: str
@@ -59,7 +58,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class Attempted:
-    """What was sent when, the last time. ``sent`` is empty when that is not on record."""
+    """What the last try sent, and when it was to appear. ``sent`` is empty when that is not on record."""
 
     at: datetime
     sent: Mapping[str, Any]
@@ -139,27 +138,27 @@ class Claim:
 
         return await self._tx(write)
 
-    async def accept(self, receipt: Receipt, adopted: str = "") -> Publication:
+    async def accept(self, placed: Placed, adopted: str = "") -> Publication:
         """The target has it. ``adopted``: what to say of one that was found there."""
 
         def write(tx: Tx) -> Publication:
             if adopted:  # before the row: all transactions lock the run first
                 self._say(tx, "publication_adopted", adopted)
             tx.run(
-                "publication_accept", publication=self._id, external_id=receipt.external_id,
-                preview_url=receipt.preview_url, public_url=receipt.public_url,
+                "publication_accept", publication=self._id, external_id=placed.external_id,
+                preview_url=placed.preview_url, public_url=placed.url,
             )  # fmt: skip
             return get(tx, self._id)
 
         return await self._tx(write)
 
-    async def twin(self, receipt: Receipt) -> str | None:
+    async def twin(self, placed: Placed) -> str | None:
         """The other publication that the target has under this id."""
 
         def look(tx: Tx) -> str | None:
             name: str | None = tx.value(
                 "publication_twin", publication=self._id, target=self._intent.target,
-                external_id=receipt.external_id,
+                external_id=placed.external_id,
             )  # fmt: skip
             return name
 

@@ -1,96 +1,26 @@
-"""Publishing exactly once: the publication ledger as stages, operators and a run's end see it."""
+"""The publication ledger as operators and a run's end see it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pressroom.domain.errors import PermanentError, RunConflict, TransientError
-from pressroom.domain.publishing import Publication, PublicationStatus, as_sent, from_sent
+from pressroom.domain.publishing import Publication, PublicationStatus, Target
 from pressroom.domain.run import Run
-from pressroom.domain.social import Receipt, Scheduler, Submission
 from pressroom.domain.text import counted
 from pressroom.engine.money.ledger import Scope
-from pressroom.engine.publishing.attempt import OPEN, Outside, publish_once, settle_once
-from pressroom.engine.publishing.claim import Attempted, Intent, Patience, get, publication
+from pressroom.engine.publishing.attempt import OPEN, settle_once
+from pressroom.engine.publishing.claim import Intent, Patience, get, publication
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
 
 log = logging.getLogger(__name__)
 
-__all__ = [
-    "Attempted",
-    "BoundPublisher",
-    "Intent",
-    "Outside",
-    "Patience",
-    "PublicationLedger",
-    "get",
-    "give_up",
-    "publications",
-    "publish_once",
-    "settle",
-    "settle_open",
-    "target_of",
-]
-
 STAGE = "publish"
 LOOKS_AT_ONCE = 8
-
-
-class PublicationLedger:
-    """Publishes through one scheduler, behind one connection."""
-
-    def __init__(
-        self, store: Store, scheduler: Scheduler, connection: str, patience: Patience | None = None
-    ) -> None:
-        self._store = store
-        self._scheduler = scheduler
-        self._connection = connection
-        self._patience = patience or Patience()
-
-    def bound(self, scope: Scope) -> BoundPublisher:
-        """The ledger as a stage sees it: what it publishes belongs to ``scope``."""
-        return BoundPublisher(self, scope)
-
-    async def publish(self, scope: Scope, content: str, content_hash: str, post: Submission) -> Publication:
-        """See ``Publisher``."""
-        target = target_of(self._connection, post.platform)
-        intent = Intent(content, target, content_hash, post.at, as_sent(post), alone=True)
-        outside = _outside(self._scheduler, post)
-        return await publish_once(self._store, scope, intent, outside, self._patience)
-
-
-class BoundPublisher:
-    """The ``Publisher`` of one item."""
-
-    def __init__(self, ledger: PublicationLedger, scope: Scope) -> None:
-        self._ledger = ledger
-        self._scope = scope
-
-    async def publish(self, content: str, content_hash: str, post: Submission) -> Publication:
-        """Once, however often it is asked. Errors as in ``Publisher``."""
-        return await self._ledger.publish(self._scope, content, content_hash, post)
-
-
-def target_of(connection: str, place: str) -> str:
-    """How a target is named in the ledger."""
-    return f"{connection}/{place}"
-
-
-def _outside(scheduler: Scheduler, post: Submission) -> Outside:
-    async def find(attempted: Attempted) -> Receipt | None:
-        # As it was attempted: its time was another when it was re-planned since, its text when it was edited.
-        sent = from_sent(attempted.sent, attempted.at) if attempted.sent else replace(post, at=attempted.at)
-        return await scheduler.find(sent)
-
-    return Outside(lambda: scheduler.submit(post), find, scheduler.settle_seconds)
-
-
-# For operators and for a run's end --------------------------------------------------------------------
 
 
 def publications(tx: Tx, workflow_id: int, status: str | None = None) -> list[Publication]:
@@ -137,7 +67,7 @@ def give_up(tx: Tx, run_id: int) -> list[int]:
 
 
 async def settle_open(
-    store: Store, run: Run, scheduler: Scheduler, patience: Patience | None = None
+    store: Store, run: Run, target: Target[Any], patience: Patience | None = None
 ) -> list[Publication]:
     """Settle what can be settled by looking; the rest of the run's open publications becomes unknown.
 
@@ -147,11 +77,11 @@ async def settle_open(
     gate = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     async def look(row: Mapping[str, Any]) -> None:
-        intent = Intent(row["content"], row["target"], row["content_hash"], row["scheduled_for"], row["sent"])
+        intent = Intent(row["content"], row["target"], row["content_hash"], row["scheduled_for"])
         scope = Scope(run.account_id, run.workflow_id, run.id, STAGE, intent.content)
         async with gate:
             try:
-                await _settle_after_others(store, scope, intent, _only_looking(scheduler), patience)
+                await _settle_after_others(store, scope, intent, target, patience)
             except (TransientError, PermanentError) as error:  # another worker is at it; or it is on record
                 log.info("%s stays as it is: %s", intent.content, error)
 
@@ -178,23 +108,13 @@ def _unknown_of(tx: Tx, run_id: int) -> list[Publication]:
 
 
 async def _settle_after_others(
-    store: Store, scope: Scope, intent: Intent, outside: Outside, patience: Patience | None
+    store: Store, scope: Scope, intent: Intent, target: Target[Any], patience: Patience | None
 ) -> None:
     """Settle; the claim of a worker that died a moment ago is waited for, at most for as long as it holds."""
     try:
-        await settle_once(store, scope, intent, outside, patience)
+        await settle_once(store, scope, intent, target, patience)
     except TransientError as busy:
         if busy.retry_after is None:
             raise
         await asyncio.sleep(busy.retry_after)
-        await settle_once(store, scope, intent, outside, patience)
-
-
-def _only_looking(scheduler: Scheduler) -> Outside:
-    async def submit() -> Receipt:
-        raise TypeError("who only looks sends nothing")
-
-    async def find(attempted: Attempted) -> Receipt | None:
-        return await scheduler.find(from_sent(attempted.sent, attempted.at))
-
-    return Outside(submit, find, scheduler.settle_seconds)
+        await settle_once(store, scope, intent, target, patience)

@@ -56,7 +56,7 @@ def _facts(workflow: Workflow, part: str) -> tuple[str, str, str]:
   Finished items are neither done nor charged twice."""
     match workflow:
         case Site() if part:
-            places = ", ".join(f"`{target.name}`" for target in workflow.publish.targets)
+            places = ", ".join(f"`{target.target_name}`" for target in workflow.publish.targets)
             more = f"""
 * One target's failure holds no other; the next run tries again what failed, and nothing else.
 * What is where: `pressroom publications {workflow.slug}`. To publish by hand:

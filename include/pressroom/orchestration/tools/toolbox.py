@@ -21,7 +21,7 @@ from pressroom.adapters.models.runware_images import RunwareImages
 from pressroom.adapters.models.settings import text_price
 from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from pressroom.adapters.sources.registry import fetch
-from pressroom.adapters.targets.metricool.api import Metricool, MetricoolClock
+from pressroom.adapters.targets.metricool.metrics import MetricoolClock, MetricoolMetrics
 from pressroom.adapters.targets.registry import handler_of
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.fetching import FetchSettings
@@ -29,15 +29,14 @@ from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import MediaStore, Similarity
 from pressroom.domain.packets import FindClaimed, SourceItem
-from pressroom.domain.publishing import Publication
+from pressroom.domain.publishing import Piece, Publication, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
-from pressroom.domain.targets import Piece, Target
 from pressroom.engine.models.images import BoundImages, ImageEngine, PricedImages
 from pressroom.engine.models.text import BoundText, TextEngine
 from pressroom.engine.money.ledger import Scope
-from pressroom.engine.publishing.ledger import PublicationLedger, settle_open
-from pressroom.engine.publishing.pieces import publish_piece
+from pressroom.engine.publishing.attempt import publish_once
+from pressroom.engine.publishing.ledger import settle_open
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, OF_TASK, Connections
 from pressroom.orchestration.tools.files import file_source
 from pressroom.orchestration.tools.media import media_store
@@ -96,14 +95,9 @@ class Toolbox:
         return WordLlamaSimilarity()
 
     @cached_property
-    def metricool(self) -> Metricool:
-        """A mission's scheduler, which also reads its metrics."""
-        return self._opened(Metricool(self.connections.metricool(self.run.mission.connection)))
-
-    @cached_property
-    def publications(self) -> PublicationLedger:
-        """A mission's publications, through its scheduler."""
-        return PublicationLedger(self.store, self.metricool, self.run.mission.connection)
+    def metrics(self) -> MetricoolMetrics:
+        """What became of a mission's posts."""
+        return self._opened(MetricoolMetrics(self.connections.metricool(self.run.mission.connection)))
 
     @cached_property
     def clock(self) -> Clock:
@@ -135,7 +129,8 @@ class Toolbox:
     async def settle_publications(self) -> None:
         """For a run's end: look for what the platforms may have; what stays open is for a person."""
         if isinstance(self.run.workflow, Mission):
-            await settle_open(self.store, self.run, self.metricool)
+            place = self.run.workflow.place(self.run.workflow.platforms[0])
+            await settle_open(self.store, self.run, self.target(place))
 
     def _opened(self, tool: Opened) -> Opened:
         self._stack.push_async_exit(tool)
@@ -199,8 +194,7 @@ class ItemTools:
 
     @property
     def social(self) -> Social:
-        box = self._box
-        return Social(box.metricool, box.metricool, box.clock, box.publications.bound(self._scope))
+        return Social(self._box.metrics, self._box.clock)
 
     @property
     def outside(self) -> ItemTools:
@@ -217,11 +211,19 @@ class ItemTools:
         return self._box.target(to)
 
     async def publish(
-        self, to: Destination, content: str, content_hash: str, piece: Piece[Any], *, update: bool = False
+        self,
+        to: Destination,
+        content: str,
+        content_hash: str,
+        piece: Piece[Any],
+        *,
+        update: bool = False,
+        alone: bool = False,
     ) -> Publication:
-        return await publish_piece(
-            self._box.store, self._scope, self.target(to), content, content_hash, piece, update=update
-        )
+        return await publish_once(
+            self._box.store, self._scope, self.target(to), to.target_name, content, content_hash, piece,
+            update=update, alone=alone,
+        )  # fmt: skip
 
     async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
         await self._box.notify(connection, event, payload)

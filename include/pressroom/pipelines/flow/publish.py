@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import AiStep, Flow, PublishStep
-from pressroom.domain.targets import Content, Picture, Piece, arguments_of
+from pressroom.domain.publishing import Content, Picture, Piece, arguments_of
 from pressroom.domain.text import to_json
 from pressroom.pipelines.answers import plain, sanitize
 from pressroom.pipelines.flow.items import FlowItem, Outcome

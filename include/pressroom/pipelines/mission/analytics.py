@@ -11,8 +11,9 @@ from typing import Any
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.missions import Mission
+from pressroom.domain.publishing import Delivery, Placed
 from pressroom.domain.run import Run
-from pressroom.domain.social import Delivery, Measured, Platform, Receipt
+from pressroom.domain.social import Measured, Platform
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of
 from pressroom.pipelines.mission.results.kpis import Result
@@ -53,7 +54,7 @@ class Look:
     """What one look saw. ``at``: its time by the mission's clock."""
 
     at: datetime
-    receipts: Mapping[str, Receipt]
+    scheduled: Mapping[str, Placed]
     measured: Mapping[Platform, Sequence[Measured]]
     simulated: bool
 
@@ -103,14 +104,14 @@ async def process(watch: Watch, tools: Tools) -> Look:
         if publication.external_id is not None and publication.scheduled_for <= now
     ]
     open_ones = [publication.scheduled_for for publication in due if publication.status == "accepted"]
-    receipts: Mapping[str, Receipt] = {}
+    scheduled: Mapping[str, Placed] = {}
     if open_ones:
-        receipts = await social.scheduler.status(min(open_ones) - EDGE, now + EDGE)
+        scheduled = await social.metrics.status(min(open_ones) - EDGE, now + EDGE)
     measured = {}
     for platform in sorted({Platform(publication.platform) for publication in due}):
         since = min(publication.scheduled_for for publication in due if publication.platform == platform)
-        measured[platform] = await social.analytics.posts(platform, since - EDGE, now)
-    return Look(now, receipts, measured, social.scheduler.simulated)
+        measured[platform] = await social.metrics.posts(platform, since - EDGE, now)
+    return Look(now, scheduled, measured, social.metrics.simulated)
 
 
 def save(tx: Tx, run: Run, watch: Watch, look: Look) -> Saved:
@@ -172,13 +173,13 @@ def _fates(watch: Watch, look: Look, seen: Mapping[int, Measured]) -> list[Publi
     for publication in watch.publications:
         if publication.status != "accepted" or publication.external_id is None:
             continue
-        receipt = look.receipts.get(publication.external_id)
-        if receipt is not None and receipt.delivery is Delivery.FAILED:
+        placed = look.scheduled.get(publication.external_id)
+        if placed is not None and placed.delivery is Delivery.FAILED:
             fates.append(
-                PublicationOutcome(publication, "failed", detail=receipt.detail or "the platform refused it")
+                PublicationOutcome(publication, "failed", detail=placed.detail or "the platform refused it")
             )
-        elif receipt is not None and receipt.delivery is Delivery.PUBLISHED:
-            fates.append(PublicationOutcome(publication, "confirmed", public_url=receipt.public_url))
+        elif placed is not None and placed.delivery is Delivery.PUBLISHED:
+            fates.append(PublicationOutcome(publication, "confirmed", public_url=placed.url))
         elif publication.post in seen:  # a measured post is public, whatever the scheduler says
             fates.append(PublicationOutcome(publication, "confirmed"))
     return fates

@@ -130,10 +130,16 @@ def last_day(end: datetime, zone: ZoneInfo) -> date:
 
 
 async def _platforms_are_ready(mission: Mission, tools: Tools) -> None:
-    missing = await tools.social.scheduler.check(mission.platforms)
+    target = tools.outside.target(mission.place(mission.platforms[0]))
+    await target.check()
+    missing: list[str] = []
+    for platform in sorted(mission.platforms):
+        try:
+            await target.check({"network": platform})
+        except ConfigurationError as error:
+            missing.append(f"{platform}: {error}")
     if missing:
-        reasons = "; ".join(f"{platform}: {why}" for platform, why in sorted(missing.items()))
-        raise ConfigurationError(f"platforms: {reasons} (connection {mission.connection})")
+        raise ConfigurationError(f"platforms: {'; '.join(missing)} (connection {mission.connection})")
 
 
 def _budget_covers(mission: Mission, state: MissionState, posts: int, tools: Tools) -> Decimal:

@@ -11,9 +11,9 @@ from typing import Any
 from pressroom.domain.errors import AlreadyDone, PastDate, TimeTaken
 from pressroom.domain.platforms import rules
 from pressroom.domain.public_ids import CONTENT, public_id
-from pressroom.domain.publishing import Publication, PublicationStatus
+from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, arguments_of
 from pressroom.domain.run import Run
-from pressroom.domain.social import Media, Platform, Submission
+from pressroom.domain.social import Platform
 from pressroom.domain.text import counted, shorten
 from pressroom.pipelines.mission.calendar.local_time import replan
 from pressroom.pipelines.mission.cycle import find_cycle
@@ -83,14 +83,14 @@ def waits_for(tx: Tx, run: Run, now: datetime) -> str | None:
 async def process(post: Ready, tools: Tools) -> Scheduled:
     """Publish at the slot's time, or at a later one when that is over.
 
-    Raises PastDate when no time is left in the cycle, and what ``Publisher.publish`` raises.
+    Raises PastDate when no time is left in the cycle, and what ``Outside.publish`` raises.
     """
     try:
         publication = await _publish_in_time(post, tools)
     except PastDate:
         if not post.attempted:
             raise
-        # The publisher looks for what an earlier try left there before it sends; what is over is refused.
+        # What an earlier try left there is looked for before anything is sent; what is over is refused.
         publication = await _publish(post, post.at, tools)
     # One that was there already may be there with an earlier attempt's time.
     return Scheduled(publication, publication.scheduled_for)
@@ -114,15 +114,19 @@ async def _publish_in_time(post: Ready, tools: Tools) -> Publication:
 
 
 async def _publish(post: Ready, at: datetime, tools: Tools) -> Publication:
-    media: tuple[Media, ...] = ()
+    pictures = []
     if post.media_url is not None:
         url = await asyncio.to_thread(tools.media.public_url, post.media_url)
-        media = (Media(url, post.media_alt),)
-    submission = Submission(
-        platform=Platform(post.platform), parts=tuple(post.parts), at=at,
-        timezone=tools.mission.constraints.timezone, media=media, options=post.options,
-    )  # fmt: skip
-    return await tools.social.publisher.publish(content_key(post.id), post.content_hash, submission)
+        pictures.append(Picture(alt=post.media_alt, url=url))
+    to, key = tools.mission.place(post.platform), content_key(post.id)
+    first, *others = post.parts
+    told = {
+        "network": post.platform, "text": first, "thread": others,
+        "timezone": tools.mission.constraints.timezone, **post.options,
+    }  # fmt: skip
+    arguments = arguments_of(tools.outside.target(to), told, to.target_name)
+    piece: Piece[Any] = Piece(key, arguments, pictures, at)
+    return await tools.outside.publish(to, key, post.content_hash, piece, alone=True)
 
 
 def _later(post: Ready, at: datetime, now: datetime, taken: set[datetime], tools: Tools) -> datetime:

@@ -1,4 +1,4 @@
-"""Rollback of publishing: what is not out yet is taken back at the scheduler."""
+"""Rollback of publishing: what is not out yet is taken back at the target."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.public_ids import CONTENT, public_id
-from pressroom.domain.publishing import PublicationStatus, from_sent
+from pressroom.domain.publishing import Placed, PublicationStatus, Target, recalled
 from pressroom.domain.run import Run
-from pressroom.domain.social import Receipt, Scheduler
 from pressroom.pipelines.stage import Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -26,7 +25,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True)
 class Outstanding:
-    """A publication that the scheduler has, or may have.
+    """A publication that the target has, or may have.
 
     ``unsettled``: seconds for which an unanswered call may still arrive; ``sent``: what it sent.
     """
@@ -48,49 +47,50 @@ async def undo(store: Store, run: Run, tools: Tools) -> Undone:
 
     What was taken back is on record even when the rest could not be: the next time goes on from there.
     """
-    scheduler = tools.social.scheduler
     rows = await store.run(
         run.account_id, Tx.all, "publications_to_withdraw", Outstanding, run=run.id, mission=run.mission_id
     )
     await asyncio.sleep(max((row.unsettled for row in rows if row.external_id is None), default=0.0))
     withdrawn: list[Outstanding] = []
-    out: list[tuple[Outstanding, Receipt]] = []
+    out: list[tuple[Outstanding, Placed]] = []
     try:
         for row in rows:
-            receipt = await _receipt(store, run, scheduler, row)
-            if receipt is not None and not await _taken_back(scheduler, row, receipt):
-                out.append((row, receipt))
+            target = tools.outside.target(run.mission.place(row.platform))
+            placed = await _placed(store, run, target, row)
+            if placed is not None and not await _taken_back(target, row, placed):
+                out.append((row, placed))
             else:
                 withdrawn.append(row)
     finally:
         await store.run(run.account_id, _record, run, withdrawn, out)
     kept = [
-        f"{public_id(CONTENT, row.post)} is out on {row.platform}: {found.public_url or found.external_id}"
-        for row, found in out
+        f"{public_id(CONTENT, row.post)} is out on {row.platform}: {placed.url or placed.external_id}"
+        for row, placed in out
     ]
     return Undone(len(withdrawn), kept)
 
 
-async def _receipt(store: Store, run: Run, scheduler: Scheduler, row: Outstanding) -> Receipt | None:
-    """What the scheduler has of it; where nobody knows, it is asked. None: it has nothing, or another's."""
+async def _placed(store: Store, run: Run, target: Target[Any], row: Outstanding) -> Placed | None:
+    """What the target has of it; where nobody knows, it is asked. None: it has nothing, or another's."""
     if row.external_id is not None:
-        return Receipt(row.external_id, public_url=row.public_url)
-    if not row.sent:
+        return Placed(row.external_id, row.public_url)
+    sent = recalled(target, row.sent, row.scheduled_for)
+    if sent is None:
         return None
-    found = await _patiently(partial(scheduler.find, from_sent(row.sent, row.scheduled_for)))
-    if found is None:
+    placed = await _patiently(partial(target.find, sent))
+    if placed is None:
         return None
     owner = await store.run(
         run.account_id, Tx.value, "publication_twin", publication=row.id, target=row.target,
-        external_id=found.external_id,
+        external_id=placed.external_id,
     )  # fmt: skip
-    return None if owner else found
+    return None if owner else placed
 
 
-async def _taken_back(scheduler: Scheduler, row: Outstanding, receipt: Receipt) -> bool:
+async def _taken_back(target: Target[Any], row: Outstanding, placed: Placed) -> bool:
     if row.status == PublicationStatus.CONFIRMED:
         return False
-    return await _patiently(partial(scheduler.withdraw, receipt.external_id))
+    return await _patiently(partial(target.unpublish, placed.external_id))
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -106,14 +106,14 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def _record(
-    tx: Tx, run: Run, withdrawn: Sequence[Outstanding], out: Sequence[tuple[Outstanding, Receipt]]
+    tx: Tx, run: Run, withdrawn: Sequence[Outstanding], out: Sequence[tuple[Outstanding, Placed]]
 ) -> None:
     tx.run("publications_withdrawn", ids=[row.id for row in withdrawn])
-    for row, receipt in out:
+    for row, placed in out:
         if row.external_id is None:  # it came to light just now
             tx.run(
-                "publication_accept", publication=row.id, external_id=receipt.external_id,
-                preview_url=receipt.preview_url, public_url=receipt.public_url,
+                "publication_accept", publication=row.id, external_id=placed.external_id,
+                preview_url=placed.preview_url, public_url=placed.url,
             )  # fmt: skip
             tx.run("posts_follow_publications", run=None, publication=row.id)
     tx.run("posts_unscheduled", mission=run.mission_id, ids=[row.post for row in withdrawn])

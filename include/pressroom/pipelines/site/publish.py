@@ -15,9 +15,8 @@ from typing import Any
 
 from pressroom.domain.definitions import Site, SiteTarget
 from pressroom.domain.errors import ConfigurationError, PermanentError
-from pressroom.domain.publishing import Publication
+from pressroom.domain.publishing import UPDATES_IN_PLACE, Content, Picture, Piece, Publication, arguments_of
 from pressroom.domain.run import Run
-from pressroom.domain.targets import UPDATES_IN_PLACE, Content, Picture, Piece, arguments_of
 from pressroom.domain.text import quoted
 from pressroom.pipelines.answers import plain
 from pressroom.pipelines.estimate import Estimate
@@ -74,7 +73,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
     try:
         target = tools.outside.target(to)
         made = target.from_content(_content(item.article, site)).model_dump(mode="json")
-        arguments = arguments_of(target, {**made, **to.settings}, to.name)
+        arguments = arguments_of(target, {**made, **to.settings}, to.target_name)
         most = target.limits.pictures
         shown = item.images if most is None else item.images[:most]
         pieces = [await _picture(image, tools) for image in shown]
@@ -82,7 +81,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
         return await tools.outside.publish(to, item.content, item.digest, piece, update=True)
     except ConfigurationError as error:
         # It would end the batch, and with it the other targets.
-        raise PermanentError(f"{to.name}: {error}") from error
+        raise PermanentError(f"{to.target_name}: {error}") from error
 
 
 def save(tx: Tx, run: Run, item: ForTarget, output: Publication) -> Saved:
@@ -92,12 +91,12 @@ def save(tx: Tx, run: Run, item: ForTarget, output: Publication) -> Saved:
         **_targets(run.site),
     )  # fmt: skip
     where = output.public_url or output.external_id or ""
-    return Saved(created=1, label=f"{quoted(item.article.title)} on {item.target.name}: {where}"[:120])
+    return Saved(created=1, label=f"{quoted(item.article.title)} on {item.target.target_name}: {where}"[:120])
 
 
 def key_of(item: ForTarget, site: Site) -> str:
     """What is left at the target, to be found again: the same for every version of the article."""
-    name = f"{site.account}/{site.slug}/{item.content}|{item.target.name}"
+    name = f"{site.account}/{site.slug}/{item.content}|{item.target.target_name}"
     return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
@@ -132,7 +131,7 @@ def _waiting(tx: Tx, run: Run, ids: Sequence[int] | None) -> list[dict[str, Any]
 def _targets(site: Site) -> dict[str, Any]:
     targets = site.publish.targets
     return {
-        "targets": [one.name for one in targets],
+        "targets": [one.target_name for one in targets],
         "updates": [one.to in UPDATES_IN_PLACE for one in targets],
     }
 
@@ -153,7 +152,7 @@ STAGE: Stage[ForTarget, Publication] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda item: f"{item.article.id}:{item.target.name}",
+    key=lambda item: f"{item.article.id}:{item.target.target_name}",
     rows=lambda key: 1,  # an article and a target, not two articles
     result_fields={"published": "created", "batches_run": "batches"},
     batch_items=lambda site: BATCH_ITEMS,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -22,7 +22,7 @@ from pressroom.adapters.targets.bluesky.facets import BYTES, GRAPHEMES, facets, 
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import cut, is_web_link, post_of, refuse_later, web_link
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
 
 MOST_PICTURES = 4
 PICTURE_BYTES = 1_000_000
@@ -122,7 +122,7 @@ class BlueskyTarget:
             language=language.group() if language else "en",
         )
 
-    async def check(self) -> None:
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """Raises ConfigurationError when the server does not let the account in."""
         await self._account.sign_in()
 

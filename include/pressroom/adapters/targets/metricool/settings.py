@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from pressroom.adapters.connection import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.social import Platform
 
 METRICOOL_HOST = "app.metricool.com"
 METRICOOL_URL = f"https://{METRICOOL_HOST}/api"
@@ -34,6 +35,7 @@ class MetricoolSettings(BaseModel):
         default=10, ge=0, description="how long a post whose creation was not answered may still turn up"
     )
     pinterest_board: str = Field(default="", description="id of the board for pins that name none")
+    network: Platform | None = Field(default=None, description="where posts go that name no network")
 
     @classmethod
     def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> MetricoolSettings:

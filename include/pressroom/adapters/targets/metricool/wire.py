@@ -5,22 +5,20 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
+from pressroom.adapters.targets.text import cut
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.social import Delivery, Platform, Receipt, Submission
+from pressroom.domain.platforms import rules
+from pressroom.domain.publishing import Delivery, Picture, Placed
+from pressroom.domain.social import Platform
 
 Json = dict[str, Any]
-
-OPTIONS = ("title", "link", "board", "article")
-"""Every option that a submission can have; what its platform does not know is left out."""
-
-THREADED = {Platform.TWITTER, Platform.THREADS, Platform.BLUESKY}
-"""Where a post can have several parts."""
 
 _URL = re.compile(r"https?://\S+")
 
@@ -59,29 +57,19 @@ def instant(value: Any) -> datetime | None:
     return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
 
 
-def creation(post: Submission, media: Sequence[str], board: str) -> Json:
-    """The body that schedules a post. ``media``: hosted URLs, in order; ``board``: for a pin that names none.
-
-    Raises PermanentError for a post that Metricool has no form for.
+def creation(
+    post: MetricoolArguments, at: datetime, pictures: Sequence[Picture], hosted: Sequence[str], board: str
+) -> Json:
+    """The body that schedules a post. ``hosted``: the pictures' URLs at Metricool, in order; ``board``: for a
+    pin that names none. Raises PermanentError for an unknown time zone.
     """
-    unknown = sorted(set(post.options) - set(OPTIONS))
-    if unknown:
-        raise PermanentError(
-            f"{post.platform}: unknown option {unknown[0]!r}; known are {', '.join(OPTIONS)}"
-        )
-    if not post.parts or not any(part.strip() for part in post.parts):
-        raise PermanentError(f"{post.platform}: the post has no text")
-    if len(post.parts) > 1 and post.platform not in THREADED:
-        raise PermanentError(
-            f"{post.platform}: there are no threads, and the post has {len(post.parts)} parts"
-        )
-    when = publication(post.at, post.timezone)
-    first, *others = [_part(post.platform, text, when) for text in _texts(post)]
+    when = publication(at, post.timezone)
+    first, *others = [_part(post.network, text, when) for text in post.parts]
     first |= {"autoPublish": True, "draft": False, "shortener": False, "hasNotReadNotes": False}
-    first[f"{post.platform}Data"] = _network_data(post, board)
-    if media:
-        first["media"] = list(media)
-        first["mediaAltText"] = [one.alt for one in post.media]
+    first[f"{post.network}Data"] = _network_data(post, board)
+    if hosted:
+        alts = [cut(picture.alt, rules(post.network).alt) for picture in pictures]
+        first |= {"media": list(hosted), "mediaAltText": alts}
     if others:
         first["descendants"] = others
     return first
@@ -91,17 +79,8 @@ def _part(platform: Platform, text: str, when: Json) -> Json:
     return {"text": text, "providers": [{"network": str(platform)}], "publicationDate": when}
 
 
-def _texts(post: Submission) -> list[str]:
-    """The texts as they are sent: LinkedIn makes its preview of an article out of a link in the text."""
-    texts = list(post.parts)
-    article = post.options.get("article", "")
-    if post.platform is Platform.LINKEDIN and article and article not in texts[-1]:
-        texts[-1] = f"{texts[-1]}\n\n{article}"
-    return texts
-
-
-def _network_data(post: Submission, board: str) -> Json:
-    match post.platform:
+def _network_data(post: MetricoolArguments, board: str) -> Json:
+    match post.network:
         case Platform.TWITTER:
             return {"tags": []}
         case Platform.LINKEDIN:
@@ -109,11 +88,7 @@ def _network_data(post: Submission, board: str) -> Json:
         case Platform.FACEBOOK | Platform.INSTAGRAM:
             return {"type": "POST"}
         case Platform.PINTEREST:
-            pin = {
-                "boardId": post.options.get("board") or board,
-                "pinTitle": post.options.get("title", ""),
-                "pinLink": post.options.get("link", ""),
-            }
+            pin = {"boardId": post.board or board, "pinTitle": post.title, "pinLink": post.link}
             return {**{key: value for key, value in pin.items() if value}, "pinNewFormat": True}
         case Platform.THREADS | Platform.BLUESKY:
             return {}
@@ -138,15 +113,15 @@ class Scheduled:
         """Whether it goes to a platform."""
         return any(status.get("network") == platform for status in self.statuses)
 
-    def is_of(self, post: Submission) -> bool:
-        """Whether it is this post: the same platform, second and text.
+    def is_of(self, post: MetricoolArguments, at: datetime | None) -> bool:
+        """Whether it is this post: the same network, text and, unless ``at`` is None, second.
 
         A list can show a thread's first part alone.
         """
-        same_time = self.at == post.at.astimezone(UTC).replace(microsecond=0)
-        mine, theirs = [plain(text) for text in _texts(post)], [plain(text) for text in self.parts]
+        same_time = at is None or self.at == at.astimezone(UTC).replace(microsecond=0)
+        mine, theirs = [plain(text) for text in post.parts], [plain(text) for text in self.parts]
         same_text = " ".join(mine) == " ".join(theirs) or (len(theirs) == 1 and theirs[0] == mine[0])
-        return self.on(post.platform) and same_time and same_text
+        return self.on(post.network) and same_time and same_text
 
 
 def scheduled(entry: Mapping[str, Any]) -> Scheduled | None:
@@ -178,7 +153,7 @@ def _statuses(entry: Mapping[str, Any]) -> list[Json]:
     return [dict(one) for one in entry.get("providers") or [] if isinstance(one, Mapping)]
 
 
-def receipt(entry: Scheduled, preview_url: str) -> Receipt:
+def placed(entry: Scheduled, preview_url: str) -> Placed:
     """Where an entry stands: failed when one network refused it, published when all have it."""
     states = [str(status.get("status") or "PENDING") for status in entry.statuses]
     if "ERROR" in states:
@@ -189,7 +164,7 @@ def receipt(entry: Scheduled, preview_url: str) -> Receipt:
         delivery = Delivery.PENDING
     urls = [str(status["publicUrl"]) for status in entry.statuses if status.get("publicUrl")]
     detail = entry.trouble or ("it is a draft there" if "DRAFT" in states else "")
-    return Receipt(entry.id, delivery, preview_url, urls[0] if urls else "", detail)
+    return Placed(entry.id, urls[0] if urls else "", delivery, detail, preview_url)
 
 
 def plain(text: str) -> str:
@@ -219,12 +194,6 @@ def apportioned(total: int, weights: Sequence[int]) -> list[int]:
     for place in rests[: total - sum(shares)]:
         shares[place] += 1
     return shares
-
-
-def matching(entries: Iterable[Scheduled], post: Submission) -> Scheduled | None:
-    """The entry that is this post; the oldest, should there be several."""
-    found = [entry for entry in entries if entry.is_of(post)]
-    return min(found, key=lambda entry: (len(entry.id), entry.id), default=None)
 
 
 def _zone(name: str) -> ZoneInfo:

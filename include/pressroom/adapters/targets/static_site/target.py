@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from pressroom.adapters.targets.article import (
     LinkedArticleArguments,
@@ -33,8 +33,7 @@ from pressroom.adapters.targets.static_site.pages import (
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, TAG_CHARS, TITLE_CHARS
-from pressroom.domain.social import Delivery
-from pressroom.domain.targets import Content, Picture, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Delivery, Picture, Piece, Placed, TargetLimits
 
 __all__ = ["StaticSite", "StaticSiteSettings"]
 
@@ -67,7 +66,7 @@ class StaticSite:
         """See Target."""
         return LinkedArticleArguments(**linked_article_of(content))
 
-    async def check(self) -> None:
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """See Target: that the folder can be written to, and is no other site's."""
         await asyncio.to_thread(self._check)
 

@@ -10,7 +10,7 @@ from pressroom.adapters.targets.wordpress.client import Calls
 from pressroom.adapters.targets.wordpress.wire import as_html, file_name, media_slug, with_suffixes
 from pressroom.domain.errors import ConfigurationError, PermanentError, UnknownOutcome
 from pressroom.domain.outside import clean_line
-from pressroom.domain.targets import Picture
+from pressroom.domain.publishing import Picture
 
 MEDIA = "/wp/v2/media"
 ALT_CHARS = 500

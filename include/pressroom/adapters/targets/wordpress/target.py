@@ -8,7 +8,7 @@ becomes the article, in one request, once its pictures are there. Pictures are f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -38,7 +38,7 @@ from pressroom.adapters.targets.wordpress.wire import (
 )
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, UnknownOutcome
 from pressroom.domain.packets import HTML_CHARS, TITLE_CHARS
-from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
 
 __all__ = ["WordPress", "WordPressSettings"]
 
@@ -86,7 +86,7 @@ class WordPress:
         """See Target."""
         return ArticleArguments(**article_of(content))
 
-    async def check(self) -> None:
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """See Target. Also that the user may do what publishing here takes."""
         me = await self._calls.get("/wp/v2/users/me", context="edit")
         may = me.get("capabilities")

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pressroom.domain.social import Delivery
-from pressroom.domain.targets import Picture, Placed
+from pressroom.domain.publishing import Delivery, Picture, Placed
 
 Json = dict[str, Any]
 

@@ -21,7 +21,7 @@ from pressroom.adapters.targets.text import post_of, refuse_later
 from pressroom.adapters.targets.x.oauth1 import Keys, OAuth1
 from pressroom.adapters.targets.x.text import TEXT, comparable, expanded, weight
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
-from pressroom.domain.targets import Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
 
 MOST_PICTURES = 4
 PICTURE_BYTES = 5_000_000
@@ -141,7 +141,7 @@ class XTarget:
         """Title and beginning of the content, with its link."""
         return XArguments(text=post_of(content, TEXT, weight))
 
-    async def check(self) -> None:
+    async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """Raises ConfigurationError when the token is refused."""
         self._user = ""
         await self._me()

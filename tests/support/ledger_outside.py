@@ -1,0 +1,48 @@
+"""An outside that is a fake, but for the publication ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pressroom.domain.publishing import Piece, Publication, Target
+from pressroom.engine.money.ledger import Scope
+from pressroom.engine.publishing.attempt import publish_once
+from pressroom.engine.publishing.claim import Patience
+from pressroom.pipelines.tools import Destination
+from pressroom.store.database import Store
+from pressroom.testing_flows import FakeOutside
+
+
+class LedgerOutside(FakeOutside):
+    """Publishes for ``scope``. ``target_of`` opens a target; the fakes' own, when it is not given."""
+
+    def __init__(
+        self,
+        store: Store,
+        scope: Scope,
+        target_of: Callable[[Destination], Target[Any]] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__()
+        self._store, self._scope, self._target_of, self._patience = store, scope, target_of, patience
+
+    def target(self, to: Destination) -> Target[Any]:
+        """See Outside."""
+        return self._target_of(to) if self._target_of else super().target(to)
+
+    async def publish(
+        self,
+        to: Destination,
+        content: str,
+        content_hash: str,
+        piece: Piece[Any],
+        *,
+        update: bool = False,
+        alone: bool = False,
+    ) -> Publication:
+        """Through the ledger."""
+        return await publish_once(
+            self._store, self._scope, self.target(to), to.target_name, content, content_hash, piece,
+            update=update, alone=alone, patience=self._patience,
+        )  # fmt: skip
