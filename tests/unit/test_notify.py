@@ -13,7 +13,7 @@ import pytest
 
 from pressroom.adapters.http.notify import NotifySettings, notify
 from pressroom.adapters.http.signing import SIGNATURE_HEADER, verify
-from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
+from pressroom.domain.errors import ConfigurationError, PressroomError
 
 SECRET = "s3cr3t-of-the-hook"
 URL = "https://hooks.example/in?key=also-secret"
@@ -61,46 +61,6 @@ def test_what_is_sent_is_signed_and_says_what_it_is() -> None:
     assert verify(header, body + b" ", SECRET, now=time.time()) is None
     assert verify(header, body, "another", now=time.time()) is None
     assert SECRET not in str(dict(request.headers))
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [(200, None), (202, None), (301, PermanentError), (400, PermanentError), (401, PermanentError),
-     (404, PermanentError), (410, PermanentError), (429, TransientError), (500, TransientError),
-     (503, TransientError)],
-)  # fmt: skip
-def test_every_answer_is_of_a_kind(status: int, kind: type[PressroomError] | None) -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, text="as you like", headers={"Location": "https://elsewhere.example"})
-
-    if kind is None:
-        send(answer, message="hello")
-        return
-    error = failure(answer)
-    assert type(error) is kind
-    assert str(error).startswith(f"connection 'chat': it answered {status}")
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (httpx.ConnectError("no route to hooks.example"), TransientError),
-        (httpx.ConnectTimeout("hooks.example"), TransientError),
-        (httpx.ReadTimeout("hooks.example"), TransientError),
-        (httpx.RemoteProtocolError(f"nonsense of {URL}"), TransientError),
-        (httpx.UnsupportedProtocol("hooks.example"), TransientError),
-        (httpx.DecodingError(f"gzip of {URL}"), PermanentError),
-        (httpx.TooManyRedirects("hooks.example"), PermanentError),
-    ],
-    ids=lambda one: one.__name__ if isinstance(one, type) else type(one).__name__,
-)
-def test_every_way_to_fail_is_of_a_kind(error: Exception, kind: type[PressroomError]) -> None:
-    def fall(_: httpx.Request) -> httpx.Response:
-        raise error
-
-    found = failure(fall)
-    assert type(found) is kind
-    assert type(error).__name__ in str(found)
 
 
 def test_a_server_that_echoes_gives_nothing_away() -> None:

@@ -428,7 +428,7 @@ async def test_nobody_listens() -> None:
         port = gone.port
     names = Names(site_test=[["127.0.0.1"]])
     async with SafeHttp(resolve=names, allow_hosts={f"site.test:{port}"}) as http:
-        with pytest.raises(TransientError, match="no whole answer: ConnectError"):
+        with pytest.raises(TransientError, match="cannot be reached: ConnectError"):
             await http.get(f"http://site.test:{port}/")
 
 

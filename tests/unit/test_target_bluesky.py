@@ -24,15 +24,12 @@ from pressroom.domain.errors import (
 from pressroom.domain.publishing import Picture, Piece, Target
 from tests.support.strict_bluesky import DID, LOGIN, PASSWORD, StrictBluesky
 from tests.support.target_errors import (
-    ANSWERS,
     FINAL,
     SETUP,
-    UNANSWERED,
     Handler,
     Kinds,
     answering,
     check_caught,
-    failing,
     picture,
 )
 
@@ -284,16 +281,6 @@ async def test_an_account_without_a_valid_handle_goes_by_its_lasting_name() -> N
     assert placed.url == f"https://deer.example/profile/{DID}/post/{record_key('post:1')}"
 
 
-@pytest.mark.parametrize("publishes", [True, False], ids=["publish", "find"])
-@pytest.mark.parametrize("kind", UNANSWERED, ids=lambda kind: kind.__name__)
-async def test_errors_without_an_answer(kind: type[Exception], publishes: bool) -> None:
-    handler = failing(kind, f"{PASSWORD} {JWT}")
-    async with scripted(absent(handler) if publishes else handler) as bluesky:
-        with pytest.raises(PressroomError) as caught:
-            await (bluesky.publish(piece()) if publishes else bluesky.find(piece()))
-    check_caught(caught, UNANSWERED[kind][0 if publishes else 1], PASSWORD, JWT)
-
-
 OWN: list[tuple[int, Any, Kinds]] = [
     (400, {"error": "InvalidRequest", "message": "Invalid app.bsky.feed.post record"}, FINAL),
     (400, {"error": "BlobNotFound", "message": "Could not find blob"}, FINAL),
@@ -304,7 +291,7 @@ OWN: list[tuple[int, Any, Kinds]] = [
 
 
 @pytest.mark.parametrize("publishes", [True, False], ids=["publish", "find"])
-@pytest.mark.parametrize(("status", "body", "kinds"), [*ANSWERS, *OWN])
+@pytest.mark.parametrize(("status", "body", "kinds"), OWN)
 async def test_answers_that_are_none(status: int, body: Any, kinds: Kinds, publishes: bool) -> None:
     handler = answering(status, body)
     async with scripted(absent(handler) if publishes else handler) as bluesky:

@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pressroom.adapters.http.service import Api, until
+from pressroom.adapters.http.service import Service, until
 from pressroom.adapters.targets.pictures import fitted, is_public
 from pressroom.adapters.targets.pinterest import PinterestSettings
 from pressroom.adapters.targets.text import cut, post_of, refuse_later
@@ -78,7 +78,7 @@ def test_secrets_are_not_shown() -> None:
 
 async def told(status: int, body: Any, headers: dict[str, str] | None = None, *hidden: str) -> Exception:
     transport = httpx.MockTransport(answering(status, body, headers))
-    api = Api(
+    api = Service(
         "It", settings(), resets=("x-rate-limit-reset", "x-user-limit-24hour-reset"), transport=transport
     )
     api.hide(*hidden)
@@ -256,7 +256,7 @@ class Echo(StrictServer):
 
 async def test_over_a_real_connection() -> None:
     with served(Echo()) as url:
-        api = Api("It", settings(host=url), headers={"Authorization": "Bearer x"})
+        api = Service("It", settings(host=url), headers={"Authorization": "Bearer x"})
         assert await api.call("GET", "/yes") == {"path": "/yes", "token": "Bearer x"}
         with pytest.raises(PermanentError, match="teapot"):
             await api.call("GET", "/no")

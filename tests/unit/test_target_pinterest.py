@@ -15,21 +15,14 @@ from pressroom.adapters.targets.pinterest import PinterestArguments, PinterestSe
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
-    PressroomError,
     TransientError,
     UnknownOutcome,
 )
 from pressroom.domain.publishing import Content, Picture, Piece, Target
 from tests.support.strict_pinterest import TOKEN, StrictPinterest
 from tests.support.target_errors import (
-    ANSWERS,
-    SETUP,
-    UNANSWERED,
     Handler,
-    Kinds,
     answering,
-    check_caught,
-    failing,
     picture,
 )
 
@@ -239,26 +232,6 @@ def test_content_is_cut_to_the_limits() -> None:
     assert 790 < len(told.description) <= 800
     bare = pinterest.from_content(Content(title="", text="Only a text", link="urn:x"))
     assert (bare.title, bare.description, bare.link) == ("Only a text", "Only a text", "")
-
-
-@pytest.mark.parametrize("publishes", [True, False], ids=["publish", "find"])
-@pytest.mark.parametrize("kind", UNANSWERED, ids=lambda kind: kind.__name__)
-async def test_errors_without_an_answer(kind: type[Exception], publishes: bool) -> None:
-    async with scripted(failing(kind, TOKEN)) as pinterest:
-        with pytest.raises(PressroomError) as caught:
-            await (pinterest.publish(piece()) if publishes else pinterest.find(piece()))
-    check_caught(caught, UNANSWERED[kind][0 if publishes else 1], TOKEN)
-
-
-@pytest.mark.parametrize("publishes", [True, False], ids=["publish", "find"])
-@pytest.mark.parametrize(
-    ("status", "body", "kinds"), [*ANSWERS, (403, {"code": 29, "message": "no trial access"}, SETUP)]
-)
-async def test_answers_that_are_none(status: int, body: Any, kinds: Kinds, publishes: bool) -> None:
-    async with scripted(answering(status, body)) as pinterest:
-        with pytest.raises(PressroomError) as caught:
-            await (pinterest.publish(piece()) if publishes else pinterest.find(piece()))
-    check_caught(caught, kinds[0 if publishes else 1], TOKEN)
 
 
 async def test_a_list_without_end_is_an_error() -> None:

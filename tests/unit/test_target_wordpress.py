@@ -34,7 +34,6 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 from pressroom.domain.publishing import Content, Delivery, Picture, Piece, Placed
-from tests.support.target_errors import SETUP, UNANSWERED, leaves
 
 PASSWORD = "abcd EFGH 1234 ijkl MNOP 5678"
 BARE = PASSWORD.replace(" ", "")
@@ -61,30 +60,10 @@ def secret_in(text: str) -> bool:
 
 # Errors --------------------------------------------------------------------------------------------------
 
-EXPECTED = {**UNANSWERED, httpx.TooManyRedirects: SETUP}
-
-
-def test_every_transport_error_is_in_the_table() -> None:
-    assert set(EXPECTED) == set(leaves(httpx.RequestError))
-
 
 def on_write(answer: Callable[[httpx.Request], httpx.Response]) -> Handler:
     """An empty site that answers so to whoever writes."""
     return lambda request: answer(request) if request.method != "GET" else httpx.Response(200, json=[])
-
-
-@pytest.mark.parametrize("writes", [True, False], ids=["write", "read"])
-@pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
-async def test_errors_without_an_answer(kind: type[Exception], writes: bool) -> None:
-    def fail(request: httpx.Request) -> httpx.Response:
-        raise cast("Any", kind)(f"{PASSWORD} {request.headers['Authorization']}", request=request)
-
-    async with wordpress(on_write(fail) if writes else fail) as target:
-        with pytest.raises(PressroomError) as caught:
-            await (target.publish(PIECE) if writes else target.find(PIECE))
-    assert type(caught.value) is EXPECTED[kind][0 if writes else 1]
-    assert not secret_in(str(caught.value))
-    assert caught.value.__suppress_context__
 
 
 def refusal(status: int, code: str = "", **data: Any) -> httpx.Response:
@@ -95,7 +74,6 @@ def refusal(status: int, code: str = "", **data: Any) -> httpx.Response:
 HTML = {"headers": {"Content-Type": "text/html"}, "text": "<!doctype html><p>Please log in</p>"}
 FORBIDDEN = {"details": {"status": {"code": "rest_forbidden_status"}}}
 ANSWERS: list[tuple[str, httpx.Response, type[PressroomError], type[PressroomError]]] = [
-    ("redirect", httpx.Response(301), ConfigurationError, ConfigurationError),
     ("bad field", refusal(400, "rest_invalid_param"), PermanentError, PermanentError),
     (
         "drafts hidden",
@@ -110,10 +88,6 @@ ANSWERS: list[tuple[str, httpx.Response, type[PressroomError], type[PressroomErr
     ("page not found", httpx.Response(404, **cast("Any", HTML)), ConfigurationError, ConfigurationError),
     ("post gone", refusal(404, "rest_post_invalid_id"), TransientError, TransientError),
     ("firewall's 406", httpx.Response(406, **cast("Any", HTML)), PermanentError, PermanentError),
-    ("time-out", httpx.Response(408), UnknownOutcome, TransientError),
-    ("too large", httpx.Response(413), PermanentError, PermanentError),
-    ("too early", httpx.Response(425), UnknownOutcome, TransientError),
-    ("too many", httpx.Response(429), TransientError, TransientError),
     ("database", httpx.Response(500, **cast("Any", HTML)), UnknownOutcome, TransientError),
     ("broken", refusal(500, "internal_server_error"), UnknownOutcome, TransientError),
     ("bad file", refusal(500, "rest_upload_unknown_error"), PermanentError, PermanentError),
@@ -140,14 +114,6 @@ async def test_answers_that_are_none(
     assert text.startswith("connection 'blog': ")
     assert not secret_in(text)
     assert "<" not in text
-
-
-async def test_a_429_says_how_long_to_wait() -> None:
-    answer = httpx.Response(429, headers={"Retry-After": "17"})
-    async with wordpress(lambda _: answer) as target:
-        with pytest.raises(TransientError) as caught:
-            await target.find(PIECE)
-    assert caught.value.retry_after == 17
 
 
 async def test_a_site_that_hides_the_contents_is_not_taken_for_an_empty_one() -> None:

@@ -19,15 +19,12 @@ from pressroom.domain.errors import (
 from pressroom.domain.publishing import Piece
 from tests.support.strict_x import INVALID, TOKEN
 from tests.support.target_errors import (
-    ANSWERS,
     FINAL,
     SETUP,
-    UNANSWERED,
     Handler,
     Kinds,
     answering,
     check_caught,
-    failing,
     picture,
 )
 
@@ -51,15 +48,6 @@ def scripted(handler: Handler) -> XTarget:
     return XTarget(settings(), transport=httpx.MockTransport(handle))
 
 
-@pytest.mark.parametrize("publishes", [True, False], ids=["publish", "find"])
-@pytest.mark.parametrize("kind", UNANSWERED, ids=lambda kind: kind.__name__)
-async def test_errors_without_an_answer(kind: type[Exception], publishes: bool) -> None:
-    async with scripted(failing(kind, TOKEN)) as x:
-        with pytest.raises(PressroomError) as caught:
-            await (x.publish(piece()) if publishes else x.find(piece()))
-    check_caught(caught, UNANSWERED[kind][0 if publishes else 1], TOKEN)
-
-
 PROBLEM = "https://api.x.com/2/problems"
 OWN: list[tuple[int, Any, Kinds]] = [
     (400, {"title": "Invalid Request", "type": INVALID, "errors": [{"message": "bad"}]}, FINAL),
@@ -75,7 +63,7 @@ OWN: list[tuple[int, Any, Kinds]] = [
 
 
 @pytest.mark.parametrize("publishes", [True, False], ids=["publish", "find"])
-@pytest.mark.parametrize(("status", "body", "kinds"), [*ANSWERS[:-1], *OWN])
+@pytest.mark.parametrize(("status", "body", "kinds"), OWN)
 async def test_answers_that_are_none(status: int, body: Any, kinds: Kinds, publishes: bool) -> None:
     async with scripted(answering(status, body)) as x:
         with pytest.raises(PressroomError) as caught:

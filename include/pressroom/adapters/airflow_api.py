@@ -1,26 +1,35 @@
-"""Airflow's public REST API (v2), as far as Pressroom steers runs from outside.
+"""The client of Airflow's public REST API (v2), as far as Pressroom steers runs from outside.
 
-Every foreign error becomes one of ours::
+Needs: the URL of an API server, a user and a password. Fails as ``adapters.http.errors`` says, and besides::
 
-    no connection, time-out, 5xx      TransientError
-    429                               TransientError with its Retry-After
-    401, 403, not an http(s) URL      ConfigurationError
-    404, other 4xx, unreadable body   PermanentError
-    409                               RunConflict
+    409                                 RunConflict
+    an answer that is not Airflow's     PermanentError
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
 
-from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
+from pressroom.adapters.http.bodies import BoundedBody
+from pressroom.adapters.http.errors import Refusal, Row, error_of, unanswered
+from pressroom.adapters.http.retry_after import retry_after
+from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.service import ANSWER_BYTES, PATIENCE, WORDS_CHARS, with_body
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PermanentError,
+    PressroomError,
+    RunConflict,
+    TransientError,
+)
 
 TIMEOUT_SECONDS = 30.0
+ROWS = (Row(RunConflict, {409}),)
 FINAL_STATES = frozenset({"success", "failed"})
 
 
@@ -209,15 +218,12 @@ class AirflowApi:
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            return self._http.request(method, path, json=body, headers=headers)
-        except httpx.UnsupportedProtocol:
-            raise ConfigurationError("Airflow's URL is not an http(s) URL") from None
-        except httpx.TimeoutException:
-            raise TransientError(f"{self._where} does not answer in time") from None
-        except httpx.TransportError as error:
-            raise TransientError(f"{self._where} cannot be reached: {type(error).__name__}") from None
-        except httpx.HTTPError as error:
-            raise PermanentError(f"{self._where} answers unreadably: {type(error).__name__}") from None
+            with self._http.stream(method, path, json=body, headers=headers) as answer:
+                return with_body(answer, _whole(answer))
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise unanswered(error, self._where, "Airflow") from None
+        except PressroomError as error:
+            raise type(error)(f"{self._where}: its answer: {error}") from None
 
     def _json(self, response: httpx.Response) -> dict[str, Any]:
         try:
@@ -228,29 +234,26 @@ class AirflowApi:
             raise PermanentError(f"{self._where} answers with something else than Airflow's REST API does")
         return data
 
-    def _error(self, response: httpx.Response, call: str, detail: str) -> Exception:
-        status = response.status_code
-        message = f"{self._where}: {call}: {status}{f': {detail}' if detail else ''}"
-        if status in (401, 403):
-            return ConfigurationError(message)
-        if status == 409:
-            return RunConflict(message)
-        if status == 429:
-            return TransientError(message, retry_after=_seconds(response.headers.get("Retry-After")))
-        if status >= 500:
-            return TransientError(message)
-        return PermanentError(message)
+    def _error(self, response: httpx.Response, call: str, detail: str) -> PressroomError:
+        words = scrub(detail, self._password)[:WORDS_CHARS]
+        text = f"{self._where}: {call}: {response.status_code}{f': {words}' if words else ''}"
+        refusal = Refusal(response.status_code, words=detail)
+        return error_of(refusal, text, ROWS, retry_after=retry_after(response.headers))
+
+
+def _whole(answer: httpx.Response) -> bytes:
+    """The body, within the bounds that every service has."""
+    end = time.monotonic() + PATIENCE * TIMEOUT_SECONDS
+    body = BoundedBody(answer.headers, ANSWER_BYTES)
+    for chunk in cast("httpx.SyncByteStream", answer.stream):
+        body.feed(chunk)
+        if time.monotonic() > end:
+            raise httpx.ReadTimeout("it goes on and on")
+    return body.finish()
 
 
 def _part(name: str) -> str:
     return quote(name, safe="")
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        return max(0.0, float(value)) if value else None
-    except ValueError:
-        return None
 
 
 def explanation(response: httpx.Response) -> str:
@@ -267,4 +270,4 @@ def explanation(response: httpx.Response) -> str:
         )
     if isinstance(detail, dict):
         return str(detail.get("reason") or detail.get("message") or "")
-    return str(detail)[:500]
+    return str(detail)

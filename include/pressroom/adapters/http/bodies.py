@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pressroom.domain.errors import PermanentError, TransientError
 
@@ -66,6 +66,45 @@ class Inflater:
         """Raises TransientError when the end is missing."""
         if self._started and not self._stream.eof:
             raise TransientError("the compressed body ends too early")
+
+
+class BoundedBody:
+    """The body of an answer: unpacked as it comes, and never more than ``most`` bytes of it.
+
+    ``cut``: what is more is left out; otherwise it raises PermanentError.
+    """
+
+    def __init__(self, headers: Mapping[str, str], most: int, *, cut: bool = False) -> None:
+        self._most, self._cut, self._enough = most, cut, False
+        length = headers.get("content-length", "")
+        if not cut and length.isdecimal() and int(length[:18]) > most:
+            raise self._too_large()
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise PermanentError(f"its encoding {encoding[:40]!r} was not asked for")
+        self._inflater = None if encoding in ("", "identity") else Inflater()
+        self._body, self._packed = bytearray(), 0
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take what came. True when no more is needed. Raises TransientError when it is broken."""
+        self._packed += len(chunk)
+        for piece in [chunk] if self._inflater is None else self._inflater.feed(chunk):
+            self._body += piece
+            if max(len(self._body), self._packed) > self._most:
+                if not self._cut:
+                    raise self._too_large()
+                self._enough = True
+                break
+        return self._enough
+
+    def finish(self) -> bytes:
+        """The body. Raises TransientError when its end is missing."""
+        if self._inflater is not None and not self._enough:
+            self._inflater.finish()
+        return bytes(self._body[: self._most])
+
+    def _too_large(self) -> PermanentError:
+        return PermanentError(f"larger than {self._most:,} bytes")
 
 
 def gunzip(packed: bytes, most: int) -> bytes:

@@ -1,30 +1,143 @@
-"""What a call to a service came to when it brought no whole answer."""
+"""How a call to a service failed, as one of our errors: one table for all services.
+
+::
+
+    no connection                        TransientError: nothing was sent
+    no whole answer, or none in time     TransientError; UnknownOutcome when something was to be changed
+    408, 425, 5xx                        likewise
+    429                                  TransientError: the request was not taken
+    401, 402, 403, a redirect            ConfigurationError: no item gets through
+    other statuses                       PermanentError: this item does not get through
+
+A service adds rows for what it says in ways of its own, and never repeats the table. Where the address of a
+request is the connection's own (``OWN_ADDRESS``), 404 and 410 are about the set-up, too; elsewhere they are
+about the thing that the path names.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import httpx
 
-from pressroom.domain.errors import ConfigurationError, PressroomError, TransientError, UnknownOutcome
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PermanentError,
+    PressroomError,
+    TransientError,
+    UnknownOutcome,
+)
 
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """Failures before the first byte of a request went out. Everything else may have had its effect."""
 
-UNSENDABLE = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
-"""Requests that can never go out."""
-
-PASSING = frozenset({408, 425})
-"""Statuses below 500 that say to come again, besides 429."""
+_SETUP = frozenset({401, 402, 403})
+_PASSING = frozenset({408, 425})
 
 
-def unanswered(error: Exception, where: str, service: str, *, lost: str) -> PressroomError:
-    """Our error for a request that got no whole answer. ``lost``: what may have happened, '' for a read."""
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that is not a success. ``code``: the service's name or number for it; ``words``: its text.
+
+    ``changes``: something was to be changed; ``page``: the answer is HTML.
+    """
+
+    status: int
+    code: str = ""
+    words: str = ""
+    changes: bool = False
+    page: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A service's own line of the table: every condition that it states must hold.
+
+    ``code`` and ``words`` are patterns without regard to case: of the whole code, and of a part of the words.
+    ``hint``: what the user is told besides.
+    """
+
+    kind: type[PressroomError]
+    statuses: Collection[int] = ()
+    code: str = ""
+    words: str = ""
+    changes: bool | None = None
+    page: bool | None = None
+    hint: str = ""
+
+    def holds(self, refusal: Refusal) -> bool:
+        """Whether the line is about this refusal."""
+        return (
+            (not self.statuses or refusal.status in self.statuses)
+            and (not self.code or re.fullmatch(self.code, refusal.code, re.IGNORECASE) is not None)
+            and (not self.words or re.search(self.words, refusal.words, re.IGNORECASE) is not None)
+            and self.changes in (None, refusal.changes)
+            and self.page in (None, refusal.page)
+        )
+
+
+OWN_ADDRESS = Row(ConfigurationError, {404, 410})
+"""For services whose every request goes to the connection's own address: nothing is there for any item."""
+
+
+def row_of(refusal: Refusal, rows: Sequence[Row] = ()) -> Row:
+    """The first of the service's rows that holds, else the line of the table above."""
+    return next((row for row in rows if row.holds(refusal)), None) or _common(refusal)
+
+
+def _common(refusal: Refusal) -> Row:
+    status = refusal.status
+    if status == 429:
+        return Row(TransientError)
+    if status >= 500 or status in _PASSING:
+        return Row(UnknownOutcome if refusal.changes else TransientError)
+    if 300 <= status < 400:
+        return Row(ConfigurationError, hint="a redirect: put the final address into the connection")
+    return Row(ConfigurationError if status in _SETUP else PermanentError)
+
+
+def error_of(
+    refusal: Refusal, text: str, rows: Sequence[Row] = (), *, retry_after: float | None = None
+) -> PressroomError:
+    """Our error for a refusal. ``text``: what it says, already without secrets."""
+    row = row_of(refusal, rows)
+    text += f" ({row.hint})" if row.hint else ""
+    return row.kind(text, retry_after=retry_after) if issubclass(row.kind, TransientError) else row.kind(text)
+
+
+def unanswered(error: Exception, where: str, service: str, *, changes: bool = False) -> PressroomError:
+    """Our error for a request that got no whole answer. Its own text is left out: it can hold a URL."""
     name = type(error).__name__
-    if isinstance(error, UNSENDABLE):
+    if isinstance(error, httpx.TooManyRedirects):
+        return ConfigurationError(f"{where}: {service} redirects in circles")
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return ConfigurationError(f"{where}: its address is not an http(s) URL: {name}")
+    if isinstance(error, httpx.LocalProtocolError):
         return ConfigurationError(f"{where}: the request cannot be sent: {name}")
-    if isinstance(error, UNSENT):
+    if isinstance(error, _UNSENT):
         return TransientError(f"{where}: {service} cannot be reached: {name}")
-    if lost:
-        return UnknownOutcome(f"{where}: no answer, {lost}: {name}")
-    if isinstance(error, httpx.TimeoutException):
-        return TransientError(f"{where}: no answer in time: {name}")
-    return TransientError(f"{where}: the connection or its answer broke: {name}")
+    if changes:
+        return UnknownOutcome(f"{where}: no whole answer, the request may have had its effect: {name}")
+    return TransientError(f"{where}: no whole answer: {name}")
+
+
+def said(body: Any) -> tuple[str, str]:
+    """What most services call a refusal in their JSON, and their words for it.
+
+    Both stand in the body, in its ``error``, or in a list of ``errors``.
+    """
+    if not isinstance(body, dict):
+        return "", str(body)
+    inner = body["error"] if isinstance(body.get("error"), dict) else body
+    listed = body.get("errors")
+    errors: list[Any] = listed if isinstance(listed, list) else []
+    sources = [inner, *(error for error in errors if isinstance(error, dict))]
+    code = next((str(one[key]) for one in sources for key in ("error", "type", "code") if one.get(key)), "")
+    words = [str(inner[key]) for key in ("message", "detail", "title", "error") if inner.get(key)][:1]
+    for error in errors:
+        text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+        words += [str(text)] if text and str(text) not in words else []
+    return code, "; ".join(words)

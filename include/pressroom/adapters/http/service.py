@@ -1,86 +1,93 @@
-"""Requests to the APIs of services that publish, and every way they can fail as one of our errors::
+"""The client under every service whose API we speak: base URL, login, bounds, and errors by one table.
 
-    no connection                        TransientError: nothing was sent
-    no answer, broken answer, 5xx        TransientError; UnknownOutcome when something was to be published
-    408, 425                             likewise
-    429                                  TransientError with the wait it asks for: the request was not taken
-    401, 402, 403, a redirect            ConfigurationError
-    other 4xx                            PermanentError with the server's words
-
-A service's ``judge`` comes first, for what it says in other ways. The texts of errors are made here and
-scrubbed, and raised ``from None``: httpx's own can hold a whole URL.
+The answer is bounded in bytes, and the whole call in time: a server that sends a byte a second is an error.
+Which error a failure is, ``adapters.http.errors`` says. Their texts are made here, without the connection's
+secrets, and raised ``from None``: httpx's own can hold a whole URL.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import httpx
 
-from pressroom.adapters.connection import ApiSettings
-from pressroom.adapters.http.errors import PASSING, unanswered
+from pressroom.adapters.http.bodies import BoundedBody
+from pressroom.adapters.http.errors import Refusal, Row, error_of, said, unanswered
 from pressroom.adapters.http.retry_after import LONGEST, retry_after
 from pressroom.adapters.http.scrub import scrub
-from pressroom.domain.errors import (
-    ConfigurationError,
-    PermanentError,
-    PressroomError,
-    TransientError,
-    UnknownOutcome,
-)
+from pressroom.domain.errors import PressroomError, TransientError, UnknownOutcome
 
-_SETUP = {401, 402, 403}
+ANSWER_BYTES = 20_000_000
+WORDS_BYTES = 64 * 1024
+"""As much is read of an answer of which only the status and the words count."""
+
+WORDS_CHARS = 240
+
+PATIENCE = 4.0
+"""A whole call takes at most so many times ``timeout_seconds``, which bound each wait in it."""
+
 # A reset header is a time of day when it is larger than this, else a number of seconds.
 _EPOCH = 1_000_000_000
 
 Json = dict[str, Any]
+Said = Callable[[Any], tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """An answer that is no success. ``code``: the service's name or number for it; ``words``: what it says.
+class ServiceSettings(Protocol):
+    """What a connection says of a service. ``secrets``: everything that no message may show."""
 
-    ``changes``: something was to be published.
-    """
+    @property
+    def connection(self) -> str: ...
 
-    status: int
-    code: str
-    words: str
-    changes: bool
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def timeout_seconds(self) -> float: ...
+
+    @property
+    def secrets(self) -> list[str]: ...
 
 
-Judge = Callable[[Refusal], type[PressroomError] | None]
-"""A service's own reading of a refusal; None: the table above holds."""
-
-
-class Api:
+class Service:
     """A client of one service. ``transport`` takes the network's place in tests.
 
-    ``resets``: headers in which a 429 says when to come back, beside Retry-After.
+    ``name``: as messages call the service; ``params``: of every request; ``rows``: the service's own lines of
+    the table of errors; ``said``: code and words of a refusal's JSON; ``resets``: headers in which a 429 says
+    when to come back, beside Retry-After; ``at_once``: the most requests at the same time; the others wait.
     """
 
     def __init__(
         self,
-        service: str,
-        settings: ApiSettings,
+        name: str,
+        settings: ServiceSettings,
         *,
         headers: Mapping[str, str] | None = None,
         auth: httpx.Auth | None = None,
-        judge: Judge = lambda _: None,
+        params: Mapping[str, Any] | None = None,
+        rows: Sequence[Row] = (),
+        said: Said = said,
         resets: Iterable[str] = (),
+        at_once: int = 100,
+        most_bytes: int = ANSWER_BYTES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.where = f"connection {settings.connection!r}"
-        self._service = service
+        self._name = name
         self._base_url = settings.base_url
-        self._judge = judge
+        self._params = dict(params or {})
+        self._rows = tuple(rows)
+        self._said = said
         self._resets = tuple(resets)
         self._secrets = settings.secrets
+        self._seconds = PATIENCE * settings.timeout_seconds
+        self._most = most_bytes
+        self._free = asyncio.Semaphore(at_once)
         self._http = httpx.AsyncClient(
-            headers={"Accept": "application/json", **(headers or {})},
+            headers={"Accept": "application/json", "Accept-Encoding": "gzip", **(headers or {})},
             auth=auth,
             timeout=settings.timeout_seconds,
             transport=transport,
@@ -95,50 +102,97 @@ class Api:
         self._secrets = [*self._secrets, *secrets]
 
     async def call(self, method: str, path: str, *, changes: bool = False, **options: Any) -> Json:
-        """The JSON object of the answer. ``options`` as httpx has them: params, json, content, headers …"""
-        answer = await self.request(method, path, changes=changes, **options)
-        try:
-            body = answer.json()
-        except ValueError:
-            body = None
+        """The JSON object of the answer. ``options``: as ``request`` has them."""
+        body = self.json(await self.request(method, path, changes=changes, **options), changes=changes)
         if not isinstance(body, dict):
             raise self.strange(changes=changes)
         return body
 
     async def request(
-        self, method: str, path: str, *, changes: bool = False, absent: bool = False, **options: Any
+        self,
+        method: str,
+        path: str | httpx.URL,
+        *,
+        changes: bool = False,
+        allow: Collection[int | str] = (),
+        status_only: bool = False,
+        params: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> httpx.Response:
-        """The answer.
+        """The answer, read whole. ``path``: below the base URL, or a whole URL; ``options``: httpx's others.
 
-        ``changes``: a failure may have had its effect; ``absent``: 404 is an answer like others.
+        ``changes``: a failure may have had its effect. ``allow``: statuses, and the service's codes, that are
+        answers like a success. ``status_only``: only the status of a success counts: no more than the
+        beginning of its body is read, and none of it has to arrive.
         """
+        answer: httpx.Response | None = None
         try:
-            answer = await self._http.request(method, f"{self._base_url}{path}", **options)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            lost = "it may have been published" if changes else ""
-            raise unanswered(error, self.where, self._service, lost=lost) from None
-        if answer.is_success or (absent and answer.status_code == 404):
-            return answer
-        raise self._refused(answer, changes=changes)
+            url = httpx.URL(path if "://" in str(path) else f"{self._base_url}{path}")
+            if merged := {**self._params, **(params or {})}:
+                url = url.copy_merge_params(merged)
+            async with (
+                self._free,
+                asyncio.timeout(self._seconds),
+                self._http.stream(method, url, **options) as answer,
+            ):
+                content = await self._body(answer, status_only=status_only)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, PressroomError) as error:
+            if not status_only or answer is None or not answer.is_success:
+                raise self._lost(error, changes=changes) from None
+            content = b""
+        whole = with_body(answer, content)
+        if whole.is_success or whole.status_code in allow:
+            return whole
+        refusal = self._refusal(whole, changes=changes)
+        if refusal.code in allow:
+            return whole
+        raise self._error(refusal, whole.headers)
+
+    def json(self, answer: httpx.Response, *, changes: bool = False) -> Any:
+        """The answer's JSON."""
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise self.strange(changes=changes) from None
 
     def strange(self, *, changes: bool = False) -> TransientError:
         """The error for an answer that is not what the API promises."""
-        text = f"{self.where}: the server's answer is not what {self._service}'s API promises"
+        text = f"{self.where}: the server's answer is not what {self._name}'s API promises"
         return UnknownOutcome(text) if changes else TransientError(text)
 
-    def _refused(self, answer: httpx.Response, *, changes: bool) -> PressroomError:
-        status = answer.status_code
-        code, words = said(answer)
-        if status < 400:
-            return ConfigurationError(
-                f"{self.where}: {self._service}'s API is not at this address (it answered {status})"
-            )
-        shown = ": ".join(filter(None, (f"{self._service} answered {status}", words)))
-        text = f"{self.where}: {self._clean(shown)}"
-        kind = self._judge(Refusal(status, code, words, changes)) or _kind(status, changes=changes)
-        if issubclass(kind, TransientError):
-            return kind(text, retry_after=self._wait(answer.headers))
-        return kind(text)
+    def refused(self, code: str, words: str, *, status: int = 200, changes: bool = False) -> PressroomError:
+        """The error for a refusal that came as a success."""
+        return self._error(Refusal(status, code, words, changes), {})
+
+    async def _body(self, answer: httpx.Response, *, status_only: bool) -> bytes:
+        whole = answer.is_success and not status_only
+        body = BoundedBody(answer.headers, self._most if whole else WORDS_BYTES, cut=not whole)
+        # The stream itself: it has the bytes as they came, and what the transport has read already, too.
+        async for chunk in cast("httpx.AsyncByteStream", answer.stream):
+            if body.feed(chunk):
+                break
+        return body.finish()
+
+    def _lost(self, error: Exception, *, changes: bool) -> PressroomError:
+        if isinstance(error, PressroomError):  # an answer that cannot be read, or has no end
+            kind = UnknownOutcome if changes else type(error)
+            return kind(f"{self.where}: {self._name}'s answer: {error}")
+        known = httpx.ReadTimeout("") if isinstance(error, TimeoutError) else error
+        return unanswered(known, self.where, self._name, changes=changes)
+
+    def _refusal(self, answer: httpx.Response, *, changes: bool) -> Refusal:
+        page = is_page(answer)
+        try:
+            code, words = self._said(answer.json())
+        except (ValueError, RecursionError):
+            code, words = "", "" if page else answer.text
+        return Refusal(answer.status_code, code, words, changes, page)
+
+    def _error(self, refusal: Refusal, headers: Mapping[str, str]) -> PressroomError:
+        words = self._clean(refusal.words)[:WORDS_CHARS]
+        answered = f"{self._name} answered {refusal.status}"
+        text = f"{self.where}: {': '.join(filter(None, (answered, words)))}"
+        return error_of(refusal, text, self._rows, retry_after=self._wait(headers))
 
     def _clean(self, text: str) -> str:
         # Longest first: one secret may be the beginning of another.
@@ -170,27 +224,13 @@ def until(reset: str, *, now: float | None = None) -> float | None:
     return min(max(value, 0.0), LONGEST)
 
 
-def said(answer: httpx.Response) -> tuple[str, str]:
-    """What the server calls its refusal, and its words; of a page of HTML, nothing."""
-    try:
-        body = answer.json()
-    except ValueError:
-        html = "html" in answer.headers.get("content-type", "")
-        return "", "" if html else answer.text
-    if not isinstance(body, dict):
-        return "", str(body)
-    code = next((str(body[key]) for key in ("error", "type", "code") if body.get(key)), "")
-    words = [str(body[key]) for key in ("message", "detail", "title", "error") if body.get(key)][:1]
-    errors = body.get("errors")
-    for one in errors if isinstance(errors, list) else []:
-        told = one.get("message") or one.get("detail") if isinstance(one, dict) else one
-        words += [str(told)] if told and str(told) not in words else []
-    return code, "; ".join(words)
+def is_page(answer: httpx.Response) -> bool:
+    """Whether the answer is HTML: of a server or a guard before the API, not of the API."""
+    return "html" in answer.headers.get("content-type", "") or answer.content.lstrip()[:1] == b"<"
 
 
-def _kind(status: int, *, changes: bool) -> type[PressroomError]:
-    if status == 429:
-        return TransientError
-    if status >= 500 or status in PASSING:
-        return UnknownOutcome if changes else TransientError
-    return ConfigurationError if status in _SETUP else PermanentError
+def with_body(answer: httpx.Response, content: bytes) -> httpx.Response:
+    """The answer with its body, which is unpacked already."""
+    of_packed = ("content-encoding", "content-length", "transfer-encoding")
+    headers = [pair for pair in answer.headers.multi_items() if pair[0].lower() not in of_packed]
+    return httpx.Response(answer.status_code, headers=headers, content=content, request=answer.request)

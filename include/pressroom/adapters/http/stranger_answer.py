@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pressroom.adapters.http.bodies import Inflater, decode
+from pressroom.adapters.http import errors
+from pressroom.adapters.http.bodies import BoundedBody, decode
+from pressroom.adapters.http.errors import Refusal, error_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.adapters.http.scrub import scrub
-from pressroom.domain.errors import PermanentError, PressroomError, TransientError
-
-_PASSING = {408, 425, 429}
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError
 
 
 @dataclass(frozen=True)
@@ -77,35 +77,19 @@ async def read(
 
 
 async def _body(response: httpx.Response, where: str, most: int) -> bytes:
-    length = response.headers.get("content-length", "")
-    too_large = PermanentError(f"{where}: larger than {most:,} bytes")
-    if length.isdecimal() and int(length[:18]) > most:
-        raise too_large
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise PermanentError(f"{where}: its encoding {encoding[:40]!r} was not asked for")
-    inflater = None if encoding in ("", "identity") else Inflater()
-    body, packed = bytearray(), 0
     try:
+        body = BoundedBody(response.headers, most)
         async for chunk in response.aiter_raw():
-            packed += len(chunk)
-            for piece in [chunk] if inflater is None else inflater.feed(chunk):
-                body += piece
-                if max(len(body), packed) > most:
-                    raise too_large
-        if inflater is not None:
-            inflater.finish()
-    except TransientError as error:
-        raise TransientError(f"{where}: {error}") from None
-    return bytes(body)
+            body.feed(chunk)
+        return body.finish()
+    except PressroomError as error:
+        raise type(error)(f"{where}: {error}") from None
 
 
 def _by_status(response: httpx.Response, where: str) -> PressroomError:
-    status = response.status_code
-    text = f"{where}: the server answered {status}"
-    if status in _PASSING or status >= 500:
-        return TransientError(text, retry_after=retry_after(response.headers))
-    return PermanentError(text)
+    text = f"{where}: the server answered {response.status_code}"
+    refusal = Refusal(response.status_code)
+    return _theirs(error_of(refusal, text, retry_after=retry_after(response.headers)))
 
 
 def unanswered(error: Exception, where: str) -> PressroomError:
@@ -115,9 +99,14 @@ def unanswered(error: Exception, where: str) -> PressroomError:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return PermanentError(f"{where}: its certificate does not verify")
         cause = (cause.__cause__ or cause.__context__) if cause else None
-    if isinstance(error, httpx.InvalidURL | httpx.LocalProtocolError | ValueError):
+    if isinstance(error, ValueError):
         return PermanentError(f"{where}: the request cannot be sent: {type(error).__name__}")
-    return TransientError(f"{where}: no whole answer: {type(error).__name__}")
+    return _theirs(errors.unanswered(error, where, "its host"))
+
+
+def _theirs(error: PressroomError) -> PressroomError:
+    """The same for an address that somebody else wrote: no set-up of this installation is wrong."""
+    return PermanentError(str(error)) if isinstance(error, ConfigurationError) else error
 
 
 def _fits(media_type: str, accept: Collection[str]) -> bool:

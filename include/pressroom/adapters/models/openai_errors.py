@@ -1,7 +1,8 @@
 """Every exception of the ``openai`` SDK as one of ours.
 
-The SDK's own texts can quote a key or a header, so ours are made anew and scrubbed, and the caller raises
-them ``from None``: a chained traceback would print the original.
+The SDK's own texts can quote a key or a header, so ours are written here and scrubbed, and the caller raises
+them ``from None``: a chained traceback would print the original. Statuses are read by the table of
+``adapters.http.errors``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 
 import openai
 
+from pressroom.adapters.http.errors import OWN_ADDRESS, Refusal, Row, error_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.adapters.http.scrub import scrub
 from pressroom.domain.errors import (
@@ -21,15 +23,15 @@ from pressroom.domain.errors import (
     TruncatedAnswer,
 )
 
-_NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
-_FILTERED = {
-    "content_filter",
-    "content_policy_violation",
-    "moderation_blocked",
-    "ResponsibleAIPolicyViolation",
-}
-_PASSING = {408, 409, 425}
-_SETUP = {401, 402, 403, 404}
+_NO_MONEY = "insufficient_quota|billing_hard_limit_reached|billing_not_active"
+_FILTERED = "content_filter|content_policy_violation|moderation_blocked|ResponsibleAIPolicyViolation"
+# The code of a refusal is here what the SDK reads as code and type, with a blank between.
+_ROWS = (
+    Row(ConfigurationError, code=f"(.* )?({_NO_MONEY})( .*)?"),
+    Row(TransientError, {409}),
+    OWN_ADDRESS,
+    Row(FilteredAnswer, code=f"(.* )?({_FILTERED})( .*)?"),
+)
 
 
 def said(error: openai.APIError) -> str:
@@ -69,14 +71,7 @@ def translate(error: Exception, *, connection: str, secret: str = "") -> Pressro
 
 
 def _by_status(error: openai.APIStatusError, where: str, secret: str) -> PressroomError:
-    status = error.status_code
-    text = scrub(f"{where}: the server answered {status}: {said(error)}", secret)
-    if error.code in _NO_MONEY or error.type in _NO_MONEY:
-        return ConfigurationError(text)
-    if status == 429 or status in _PASSING or status >= 500:
-        return TransientError(text, retry_after=retry_after(error.response.headers))
-    if status in _SETUP:
-        return ConfigurationError(text)
-    if error.code in _FILTERED:
-        return FilteredAnswer(text)
-    return PermanentError(text)
+    text = scrub(f"{where}: the server answered {error.status_code}: {said(error)}", secret)
+    code = " ".join(str(name) for name in (error.code, error.type) if name)
+    wait = retry_after(error.response.headers)
+    return error_of(Refusal(error.status_code, code), text, _ROWS, retry_after=wait)

@@ -1,5 +1,7 @@
 """Pictures from Runware's REST API: one POST with a list of tasks, the answer with the picture and its cost.
 
+Needs: an API key in password, a model; host is Runware's own when empty. Runware names what is wrong by a
+code, also in a success: such a refusal goes by the code, all others as ``adapters.http.errors`` says.
 Source: the public documentation, pages "Image inference" and "Errors".
 """
 
@@ -14,17 +16,11 @@ from typing import Any, Self
 
 import httpx
 
-from pressroom.adapters.http.retry_after import retry_after
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import OWN_ADDRESS, Row, said
+from pressroom.adapters.http.service import Service
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.settings import ConnectionSettings
-from pressroom.domain.errors import (
-    ConfigurationError,
-    FilteredAnswer,
-    PermanentError,
-    PressroomError,
-    TransientError,
-)
+from pressroom.domain.errors import ConfigurationError, FilteredAnswer, PressroomError, TransientError
 from pressroom.domain.model import ImageRequest, ImageResult
 
 BASE_URL = "https://api.runware.ai/v1"
@@ -34,9 +30,14 @@ USUAL_CENTS = Decimal(1)
 
 _STEP, _SMALLEST, _LARGEST = 64, 128, 2048
 _PROMPT_LIMIT = 3000
-_SETUP_WORDS = ("apikey", "api_key", "credit", "balance", "payment", "model", "permission", "unauthor")
-_FILTER_WORDS = ("moderat", "nsfw", "safety", "contentpolicy", "content_policy")
-_PASSING_WORDS = ("timeout", "ratelimit", "rate_limit", "concurren", "unavailable", "internal", "server")
+_PICTURE_BYTES = 64_000_000
+_ROWS = (
+    Row(TransientError, {408, 409, 429, *range(500, 600)}),
+    Row(TransientError, code=".*(timeout|rate_?limit|concurren|unavailable|internal|server).*"),
+    Row(FilteredAnswer, code=".*(moderat|nsfw|safety|content_?policy).*"),
+    OWN_ADDRESS,
+    Row(ConfigurationError, code=".*(api_?key|credit|balance|payment|model|permission|unauthor).*"),
+)
 
 
 class RunwareImages:
@@ -58,8 +59,7 @@ class RunwareImages:
         self._settings = settings
         self._secret = settings.key(required=True)
         self.priced = True  # each answer says its cost
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._api = Service("Runware", settings, rows=_ROWS, most_bytes=_PICTURE_BYTES, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,80 +87,47 @@ class RunwareImages:
             "outputType": "base64Data",
             "includeCost": True,
         }
-        found = await self._post(task)
-        data = await self._data(found)
+        done = await self._post(task)
+        data = await self._data(done)
         media_type, width, height = await asyncio.to_thread(inspect, data, connection=self.connection)
-        return ImageResult(data, media_type, width, height, self.model, self._cents(found, request))
+        return ImageResult(data, media_type, width, height, self.model, self._cents(done, request))
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._api.close()
 
     async def _post(self, task: dict[str, Any]) -> dict[str, Any]:
-        try:
-            answer = await self._http().post(
-                self._settings.base_url or BASE_URL,
-                json=[task],
-                headers={"Authorization": f"Bearer {self._secret}"},
-            )
-        except httpx.TransportError as error:
-            reason = type(error).__name__
-            raise TransientError(f"connection {self.connection!r}: not reachable: {reason}") from None
-        try:
-            body = answer.json()
-        except ValueError:
-            body = {}
-        if not isinstance(body, dict):
-            body = {}
-        problems = body.get("errors") or ([body["error"]] if body.get("error") else [])
-        if problems or answer.status_code >= 400:
-            raise self._error(answer, problems[0] if problems else {})
-        for found in body.get("data") or []:
-            if isinstance(found, dict) and found.get("taskUUID") == task["taskUUID"]:
-                return found
-        raise TransientError(f"connection {self.connection!r}: the answer lacks the task that was sent")
+        answer = await self._api.request(
+            "POST",
+            self._settings.base_url or BASE_URL,
+            json=[task],
+            headers={"Authorization": f"Bearer {self._secret}"},
+        )
+        body = self._api.json(answer)
+        if isinstance(body, dict) and (body.get("errors") or body.get("error")):
+            raise self._api.refused(*said(body))
+        tasks = body.get("data") if isinstance(body, dict) else None
+        for done in tasks if isinstance(tasks, list) else []:
+            if isinstance(done, dict) and done.get("taskUUID") == task["taskUUID"]:
+                return done
+        raise self._api.strange()
 
-    async def _data(self, found: dict[str, Any]) -> bytes:
+    async def _data(self, done: dict[str, Any]) -> bytes:
         try:
-            if found.get("imageBase64Data"):
-                return base64.b64decode(found["imageBase64Data"], validate=True)
+            if done.get("imageBase64Data"):
+                return base64.b64decode(done["imageBase64Data"], validate=True)
             # The picture's own address takes no key.
-            answer = await self._http().get(found["imageURL"])
-            answer.raise_for_status()
-            return answer.content
-        except (KeyError, binascii.Error, httpx.HTTPError, httpx.InvalidURL) as error:
+            return (await self._api.request("GET", str(done["imageURL"]))).content
+        except (KeyError, TypeError, binascii.Error, PressroomError) as error:
             raise TransientError(
                 f"connection {self.connection!r}: the picture could not be fetched: {type(error).__name__}"
             ) from None
 
-    def _error(self, answer: httpx.Response, problem: object) -> PressroomError:
-        status = answer.status_code
-        code = str(problem.get("code", "")) if isinstance(problem, dict) else ""
-        words = str(problem.get("message", "")) if isinstance(problem, dict) else str(problem)
-        where = f"connection {self.connection!r}"
-        text = scrub(f"{where}: Runware answered {status} {code}: {words}", self._secret)
-        name = code.lower()
-        if status in (408, 409, 429) or status >= 500 or any(word in name for word in _PASSING_WORDS):
-            return TransientError(text, retry_after=retry_after(answer.headers))
-        if any(word in name for word in _FILTER_WORDS):
-            return FilteredAnswer(text)
-        if status in (401, 402, 403, 404) or any(word in name for word in _SETUP_WORDS):
-            return ConfigurationError(text)
-        return PermanentError(text)
-
-    def _cents(self, found: dict[str, Any], request: ImageRequest) -> Decimal:
-        cost = found.get("cost")  # in US dollars
+    def _cents(self, done: dict[str, Any], request: ImageRequest) -> Decimal:
+        cost = done.get("cost")  # in US dollars
         if isinstance(cost, int | float):
             return (Decimal(str(cost)) * 100).quantize(Decimal("0.000001"))
         return self.estimate(request)
-
-    def _http(self) -> httpx.AsyncClient:
-        if self._client is None:
-            timeout = self._settings.timeout_seconds
-            self._client = httpx.AsyncClient(timeout=timeout, transport=self._transport)
-        return self._client
 
 
 def _side(pixels: int) -> int:

@@ -89,6 +89,16 @@ class ConnectionSettings(BaseModel):
         return secret
 
     @property
+    def connection(self) -> str:
+        """Its name, as a service's settings have it."""
+        return self.name
+
+    @property
+    def secrets(self) -> list[str]:
+        """Everything that must not be shown."""
+        return [self.api_key.get_secret_value()]
+
+    @property
     def limits(self) -> RateLimits:
         """The connection's rate limits."""
         return RateLimits(self.requests_per_minute, self.tokens_per_minute, max_wait=self.max_wait_seconds)

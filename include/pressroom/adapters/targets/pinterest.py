@@ -15,7 +15,7 @@ import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
-from pressroom.adapters.http.service import Api, Json
+from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import fitted, is_public
 from pressroom.adapters.targets.text import cut, is_web_link, plain, refuse_later, web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -82,7 +82,7 @@ class PinterestTarget:
         self.settle_seconds = settings.settle_seconds
         self._settings = settings
         token = settings.password.get_secret_value()
-        self._api = Api(
+        self._api = Service(
             "Pinterest",
             settings,
             headers={"Authorization": f"Bearer {token}"},
@@ -147,7 +147,7 @@ class PinterestTarget:
         """Delete the pin. True too when it is not there."""
         if not external_id.isdecimal():
             raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is no id of a pin")
-        await self._api.request("DELETE", f"/pins/{external_id}", absent=True)
+        await self._api.request("DELETE", f"/pins/{external_id}", allow=(404,))
         return True
 
     async def _board(self, named: str) -> str:

@@ -13,7 +13,9 @@ from airflow.api_fastapi.app import cached_app
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from pressroom.adapters.airflow_api import explanation
+from pressroom.adapters.airflow_api import ROWS, explanation
+from pressroom.adapters.http.errors import Refusal, row_of
+from pressroom.adapters.http.retry_after import retry_after
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
 from pressroom.orchestration.server import connections as server_connections
@@ -101,14 +103,16 @@ async def _call(
     if answer.is_success:
         found: dict[str, Any] = answer.json()
         return found
-    if answer.status_code == 409:
+    call = f"{method} {path}"
+    kind = row_of(Refusal(answer.status_code), ROWS).kind
+    if kind is RunConflict:
         raise RunConflict(conflict)
-    if answer.status_code >= 500:
-        raise TransientError(f"Airflow answers {answer.status_code} to {method} {path}")
-    if answer.status_code in (401, 403):
+    if issubclass(kind, TransientError):
+        raise kind(f"Airflow answers {answer.status_code} to {call}", retry_after=retry_after(answer.headers))
+    if kind is ConfigurationError:
         name = os.environ.get(api_login.SERVICE_USER, "pressroom")
-        raise ConfigurationError(f"Airflow's user {name!r} may not {method} {path}")
-    raise PermanentError(f"Airflow refuses that: {explanation(answer) or answer.status_code}")
+        raise ConfigurationError(f"Airflow's user {name!r} may not {call}")
+    raise kind(f"Airflow refuses that: {explanation(answer) or answer.status_code}")
 
 
 def _part(name: object) -> str:

@@ -11,12 +11,10 @@ import httpx
 from pydantic import AfterValidator, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
-from pressroom.adapters.http.service import Api, Json, Refusal
+from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.text import is_web_link
-from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
-
-_OVER = {"ExpiredToken", "InvalidToken"}
-_CLOSED = {"AccountTakedown", "AccountDeactivated", "AccountSuspended"}
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 
 
 class NoRecord(PermanentError):
@@ -25,6 +23,14 @@ class NoRecord(PermanentError):
 
 class _SessionOver(TransientError):
     """The session's token is not taken any more."""
+
+
+# The protocol answers much with 400, and says by a name what it is.
+_ROWS = (
+    Row(_SessionOver, code="ExpiredToken|InvalidToken"),
+    Row(ConfigurationError, code="AccountTakedown|AccountDeactivated|AccountSuspended"),
+    Row(NoRecord, code="RecordNotFound"),
+)
 
 
 class BlueskySettings(ApiSettings):
@@ -62,7 +68,7 @@ class Account:
         self, settings: BlueskySettings, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._settings = settings
-        self._api = Api("Bluesky", settings, judge=_judge, resets=("ratelimit-reset",), transport=transport)
+        self._api = Service("Bluesky", settings, rows=_ROWS, resets=("ratelimit-reset",), transport=transport)
         self.where = self._api.where
         self.strange = self._api.strange
         self._session: Session | None = None
@@ -90,7 +96,7 @@ class Account:
     async def call(self, method: str, name: str, **options: Any) -> Json:
         """The answer to one of the protocol's methods; a session that is over is renewed once.
 
-        ``options`` as ``Api.request`` has them. Raises NoRecord where the record asked for is not there.
+        ``options`` as ``Service.request`` has them. Raises NoRecord where the record asked for is not there.
         """
         session = await self.session()
         try:
@@ -140,12 +146,3 @@ class Account:
         if answer.get("active") is False:  # it can sign in, and do little else
             raise ConfigurationError(f"{self.where}: login: the account is not active at its server")
         return Session(did, handle, access, refresh)
-
-
-def _judge(refusal: Refusal) -> type[PressroomError] | None:
-    """The protocol answers much with 400, and says by a name what it is."""
-    if refusal.code in _OVER:
-        return _SessionOver
-    if refusal.code in _CLOSED:
-        return ConfigurationError
-    return NoRecord if refusal.code == "RecordNotFound" else None

@@ -1,45 +1,27 @@
-"""Requests to Metricool's API, and every way they can fail as one of our errors::
+"""The client of Metricool's API. What Metricool says in ways of its own::
 
-    no connection                        TransientError: nothing was sent
-    no answer, broken answer, 5xx        TransientError; UnknownOutcome when something was to be created
-    408, 425                             likewise
-    429                                  TransientError with its Retry-After: the request was not taken
-    401, 402, 403, a redirect            ConfigurationError
     400 for a time that is over          PastDate
-    other 4xx                            PermanentError with the server's words
+    an answer of the simulator, or none  ConfigurationError when the connection says otherwise
 
-The texts of errors are made here and scrubbed, and raised ``from None``: httpx's own can hold a whole URL.
+Everything else is as ``adapters.http.errors`` says.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from pressroom.adapters.http.errors import PASSING, unanswered
-from pressroom.adapters.http.retry_after import retry_after
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.metricool.settings import MetricoolSettings
-from pressroom.domain.errors import (
-    ConfigurationError,
-    PastDate,
-    PermanentError,
-    PressroomError,
-    TransientError,
-    UnknownOutcome,
-)
+from pressroom.domain.errors import ConfigurationError, PastDate, PermanentError, TransientError
 
 SIMULATOR_HEADER = "X-Pressroom-Simulator"
 MOST_PAGES = 200
 
-_SETUP = {401, 402, 403}
-_PAST = re.compile(r"\bin the past\b", re.IGNORECASE)
-
-Json = dict[str, Any]
+_ROWS = (Row(PastDate, {400}, words=r"\bin the past\b"),)
 
 
 class Calls:
@@ -49,50 +31,53 @@ class Calls:
         self, settings: MetricoolSettings, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._settings = settings
-        self._where = f"connection {settings.connection!r}"
-        self._http = httpx.AsyncClient(
+        self._api = Service(
+            "Metricool",
+            settings,
             headers={**settings.headers, "Accept": "application/json, text/plain"},
-            timeout=settings.timeout_seconds,
+            params={"userId": settings.user_id, "blogId": settings.blog_id},
+            rows=_ROWS,
             transport=transport,
         )
+        self._where = self._api.where
+        self.strange = self._api.strange
 
     async def close(self) -> None:
         """Let go of its connections."""
-        await self._http.aclose()
+        await self._api.close()
 
     async def get(self, path: str, **params: Any) -> Any:
         """The JSON that a path answers with."""
-        return self._json(await self._request("GET", path, params))
+        return self._api.json(await self._request("GET", path, params=params))
 
     async def text(self, path: str, **params: Any) -> str:
         """What a path answers with, as it is."""
-        return (await self._request("GET", path, params)).text
+        return (await self._request("GET", path, params=params)).text
 
     async def create(self, path: str, body: Json) -> Any:
         """POST, and the JSON of the answer. Raises UnknownOutcome when the server may have taken it."""
-        return self._json(await self._request("POST", path, {}, body=body, creates=True), creates=True)
+        answer = await self._request("POST", path, changes=True, json=body)
+        return self._api.json(answer, changes=True)
 
     async def delete(self, path: str) -> Any:
         """DELETE, and the JSON of the answer; None when the server knows no such thing."""
-        answer = await self._request("DELETE", path, {}, absent=True)
-        return None if answer.status_code == 404 else self._json(answer)
+        return await self._if_there("DELETE", path)
 
     async def get_if_there(self, path: str) -> Any:
         """The JSON that a path answers with; None when there is nothing."""
-        answer = await self._request("GET", path, {}, absent=True)
-        return None if answer.status_code == 404 else self._json(answer)
+        return await self._if_there("GET", path)
 
     async def pages(self, path: str, **params: Any) -> list[Json]:
         """Every entry of a list, over all its pages. A list that cannot be read whole is an error."""
         answer = await self.get(path, **params)
-        found = self.listed(answer)
+        entries = self.listed(answer)
         for _ in range(MOST_PAGES):
             page = answer.get("page") if isinstance(answer, dict) else None
             following = page.get("next") if isinstance(page, dict) else None
             if not following:
-                return found
+                return entries
             answer = await self.get(self._next(str(following)))
-            found += self.listed(answer)
+            entries += self.listed(answer)
         raise TransientError(f"{self._where}: a list of Metricool's does not end")
 
     def listed(self, answer: Any) -> list[Json]:
@@ -104,35 +89,14 @@ class Calls:
             raise self.strange()
         return list(entries)
 
-    def strange(self) -> TransientError:
-        """The error for an answer that is not what the API promises."""
-        return TransientError(f"{self._where}: the server's answer is not what Metricool's API promises")
+    async def _if_there(self, method: str, path: str) -> Any:
+        answer = await self._request(method, path, allow=(404,))
+        return None if answer.status_code == 404 else self._api.json(answer)
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any],
-        *,
-        body: Json | None = None,
-        creates: bool = False,
-        absent: bool = False,
-    ) -> httpx.Response:
-        """``creates``: a failure may have had its effect; ``absent``: 404 is an answer like others."""
-        own = {"userId": self._settings.user_id, "blogId": self._settings.blog_id}
-        url = path if "://" in path else f"{self._settings.base_url}{path}"
-        try:
-            # The next page's URL has its own query, which must stay.
-            answer = await self._http.request(
-                method, httpx.URL(url).copy_merge_params({**own, **params}), json=body
-            )
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            lost = "the post may have been accepted" if creates else ""
-            raise unanswered(error, self._where, "Metricool", lost=lost) from None
-        if answer.is_success or (absent and answer.status_code == 404):
-            self._check_kind(answer)
-            return answer
-        raise refused(answer, self._where, self._settings.secret, creates=creates)
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        answer = await self._api.request(method, path, **options)
+        self._check_kind(answer)
+        return answer
 
     def _check_kind(self, answer: httpx.Response) -> None:
         """What comes from a simulator must be known to: its results are labelled, its clock is another."""
@@ -144,13 +108,6 @@ class Calls:
                 f"{self._where}: extra says that this is the simulator, and the server is not one"
             )
 
-    def _json(self, answer: httpx.Response, *, creates: bool = False) -> Any:
-        try:
-            return answer.json()
-        except ValueError:
-            strange = self.strange()
-            raise (UnknownOutcome(str(strange)) if creates else strange) from None
-
     def _next(self, following: str) -> str:
         """The URL of the next page. The token goes to the connection's own server only."""
         url = urljoin(f"{self._settings.base_url}/", following)
@@ -158,35 +115,3 @@ class Calls:
         if not path or urlsplit(url)[:2] != urlsplit(self._settings.base_url)[:2]:
             raise PermanentError(f"{self._where}: Metricool's list goes on at a place that is not understood")
         return url
-
-
-def refused(answer: httpx.Response, where: str, secret: str, *, creates: bool) -> PressroomError:
-    """Our error for an answer that is no success. ``secret``: the token, kept out of the text."""
-    status = answer.status_code
-    words = said(answer)
-    text = scrub(f"{where}: Metricool answered {status}{f': {words}' if words else ''}", secret)
-    if status == 429:
-        return TransientError(text, retry_after=retry_after(answer.headers))
-    if status >= 500 or status in PASSING:
-        kind = UnknownOutcome if creates else TransientError
-        return kind(text, retry_after=retry_after(answer.headers))
-    if status in _SETUP:
-        return ConfigurationError(text)
-    if status < 400:
-        return ConfigurationError(f"{where}: Metricool's API is not at this address (it answered {status})")
-    if status == 400 and _PAST.search(words):
-        return PastDate(text)
-    return PermanentError(text)
-
-
-def said(answer: httpx.Response) -> str:
-    """What the server said of its refusal, in its words; of a page of HTML, nothing."""
-    try:
-        body = answer.json()
-    except ValueError:
-        kind = answer.headers.get("content-type", "")
-        return "" if "html" in kind else answer.text
-    if isinstance(body, dict):
-        inner = next((body[key] for key in ("message", "detail", "error", "title") if body.get(key)), body)
-        return str(inner)
-    return str(body)

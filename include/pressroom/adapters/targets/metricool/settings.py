@@ -68,6 +68,11 @@ class MetricoolSettings(BaseModel):
         return self.token.get_secret_value()
 
     @property
+    def secrets(self) -> list[str]:
+        """Everything that must not be shown."""
+        return [self.secret]
+
+    @property
     def headers(self) -> dict[str, str]:
         """What a request proves its right with: a user token, or a JWT as a bearer token."""
         if _JWT.fullmatch(self.secret):

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from pressroom.adapters.connection import ConnectionFields, secret_of, settings_of, web_address
-from pressroom.adapters.http.scrub import scrub
 from pressroom.domain.errors import ConfigurationError
 
 
@@ -73,9 +72,13 @@ class WordPressSettings(BaseModel):
         """The application password."""
         return self.password.get_secret_value()
 
-    def hide(self, text: str) -> str:
-        """The text, short, without the password in whatever form it goes over the wire."""
+    @property
+    def base_url(self) -> str:
+        """Where the site is; its API is looked for from there."""
+        return self.site_url
+
+    @property
+    def secrets(self) -> list[str]:
+        """The password in every form in which it goes over the wire."""
         basic = base64.b64encode(f"{self.user}:{self.secret}".encode()).decode()
-        for form in (self.secret, "".join(self.secret.split()), basic):
-            text = text.replace(form, "[hidden]")
-        return scrub(text)
+        return [self.secret, "".join(self.secret.split()), basic]

@@ -15,12 +15,13 @@ import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
-from pressroom.adapters.http.service import Api, Json, Refusal
+from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import post_of, refuse_later
 from pressroom.adapters.targets.x.oauth1 import Keys, OAuth1
 from pressroom.adapters.targets.x.text import TEXT, comparable, expanded, weight
-from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
 
 MOST_PICTURES = 4
@@ -38,6 +39,14 @@ _FIELDS = ("post.fields", "tweet.fields")
 
 class _Duplicate(PermanentError):
     """The account has posted this text already."""
+
+
+# X answers 403 for the application (its rights, its plan), with a type of its own, and for one post.
+_ROWS = (
+    Row(_Duplicate, {403}, words="duplicate", changes=True),
+    Row(ConfigurationError, {403}, code=".*/problems/.*", changes=True),
+    Row(PermanentError, {403}, changes=True),
+)
 
 
 def _fits(text: str) -> str:
@@ -119,12 +128,12 @@ class XTarget:
         self._now = now
         keys = settings.keys
         token = settings.password.get_secret_value()
-        self._api = Api(
+        self._api = Service(
             "X",
             settings,
             headers=None if keys else {"Authorization": f"Bearer {token}"},
             auth=OAuth1(keys) if keys else None,
-            judge=_judge,
+            rows=_ROWS,
             resets=("x-rate-limit-reset", "x-user-limit-24hour-reset", "x-app-limit-24hour-reset"),
             transport=transport,
         )
@@ -182,7 +191,7 @@ class XTarget:
         """Delete the post. True too when it is not there."""
         if not external_id.isdecimal():
             raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is no id of a post")
-        answer = await self._api.request("DELETE", f"/2/tweets/{external_id}", absent=True)
+        answer = await self._api.request("DELETE", f"/2/tweets/{external_id}", allow=(404,))
         if answer.status_code == 404:
             return True
         try:
@@ -285,13 +294,3 @@ class XTarget:
 
 def _placed(post: Json) -> Placed:
     return Placed(str(post["id"]), f"https://x.com/i/web/status/{post['id']}")
-
-
-def _judge(refusal: Refusal) -> type[PressroomError] | None:
-    """X answers 403 for the application (its rights, its plan) and for one post alike."""
-    if refusal.status != 403 or not refusal.changes:
-        return None
-    if "duplicate" in refusal.words.casefold():
-        return _Duplicate
-    # Whatever has a type of its own is about the application; the rest is about this post.
-    return ConfigurationError if "/problems/" in refusal.code else PermanentError
