@@ -150,6 +150,17 @@ def test_a_side_of_the_outside_knows_no_other(side: str) -> None:
         assert {name.split(".")[2] for name in names} - SHARED_BY_ADAPTERS - {side} == set(), relative(path)
 
 
+def test_every_call_of_a_service_goes_through_its_one_client() -> None:
+    """Bounds and the table of errors are there; Airflow's two clients use the same table."""
+    making = [
+        relative(path)
+        for path in sources()
+        if any(name in path.read_text("utf-8") for name in ("httpx.AsyncClient(", "httpx.Client("))
+    ]
+    own = ["adapters/airflow_api.py", "adapters/http/service.py", "orchestration/server/airflow.py"]
+    assert making == own
+
+
 def test_a_folder_can_be_taken_in_at_one_sitting() -> None:
     counts = Counter(path.parent for root in (PACKAGE, DEVELOPMENT) for path in root.rglob("*.py"))
     assert {folder: files for folder, files in counts.items() if files > FILES_IN_A_FOLDER} == {}
