@@ -20,7 +20,7 @@ from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.adapters.targets.article import ArticleArguments, LinkedArticleArguments
 from pressroom.adapters.targets.bluesky.account import BlueskySettings
 from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyTarget
-from pressroom.adapters.targets.metricool.api import Metricool
+from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.adapters.targets.pinterest import PinterestArguments, PinterestSettings, PinterestTarget
 from pressroom.adapters.targets.webhook import Webhook, WebhookSettings
 from pressroom.adapters.targets.wordpress.settings import WordPressSettings
@@ -94,9 +94,9 @@ def webhook(handler: Handler) -> Webhook:
     return Webhook(settings, transport=httpx.MockTransport(handler))
 
 
-def metricool(handler: Handler) -> Metricool:
+def metricool(handler: Handler) -> MetricoolTarget:
     settings = metricool_settings(password=SECRET).model_copy(update={"connection": "mine"})
-    return Metricool(settings, transport=httpx.MockTransport(handler))
+    return MetricoolTarget(settings, transport=httpx.MockTransport(handler))
 
 
 def empty_site(handler: Handler) -> Handler:
@@ -164,7 +164,7 @@ async def read_webhook(handler: Handler) -> None:
 
 async def change_metricool(handler: Handler) -> None:
     async with metricool(handler) as client:
-        await client.submit(post())
+        await client.publish(post())
 
 
 async def read_metricool(handler: Handler) -> None:
