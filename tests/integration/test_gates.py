@@ -67,7 +67,7 @@ class Desk:
     def go_on(self, item: int) -> None:
         """What the task does once there is an outcome."""
         with self.tx() as tx:
-            gates.let_on(tx, self.run, self.at(item), self.step, gates.gate_of(tx, item, "look"))
+            gates.apply_outcome(tx, self.run, self.at(item), self.step, gates.gate_of(tx, item, "look"))
 
     def packet(self, item: int) -> dict[str, Any]:
         return dict(
@@ -216,7 +216,7 @@ def test_two_workers_let_an_item_on_once(desk: Desk) -> None:
     found = desk.at(item)
     desk.go_on(item)
     with pytest.raises(AlreadyDone), desk.tx() as tx:
-        gates.let_on(tx, desk.run, found, desk.step, gates.gate_of(tx, item, "look"))
+        gates.apply_outcome(tx, desk.run, found, desk.step, gates.gate_of(tx, item, "look"))
     assert len(desk.world.packets(item)) == 2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.engine.money.usage import Account, By, Forecast, Part, Spent, forecast, parts
+from pressroom.engine.money.usage import By, Forecast, ForecastAccount, Part, Spent, forecast, parts
 
 OLD = datetime(2020, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 3, 21, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def spent(credits: float | str = 0, cents: float | str = 0) -> Spent:
 
 def look(days: Mapping[date, Spent], now: datetime = NOON, **changes: Any) -> Forecast:
     facts = {"created_at": OLD, "balance": Decimal(0), "available": Decimal(0), "month_cap": None, **changes}
-    return forecast(Account(now=now, **facts), days)
+    return forecast(ForecastAccount(now=now, **facts), days)
 
 
 def test_the_month_ends_at_the_pace_of_the_last_fourteen_whole_days() -> None:

@@ -44,7 +44,7 @@ ITEMS = {
     "clusters": clusters.Group([Keyword(number, f"keyword {number}") for number in range(20)], []),
     "ideas": ideas.Cluster(1, "Tea", "", [], []),
     "content": content.Task(1, "", "", "", [], [], ""),
-    "image_prompts": image_prompts.Draft(1, "", "", ""),
+    "image_prompts": image_prompts.DraftToIllustrate(1, "", "", ""),
     "images": images.PendingImage(1, 1, 0, "", "", ""),
 }
 CHARGES = {

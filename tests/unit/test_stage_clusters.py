@@ -11,7 +11,14 @@ from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from pressroom.domain.definitions import Charges
 from pressroom.domain.text import normalize
 from pressroom.pipelines.site import clusters
-from pressroom.pipelines.site.grouping import Grouped, Keyword, Known, Proposal, reconcile, same_meaning
+from pressroom.pipelines.site.grouping import (
+    ClusterToSave,
+    ExistingCluster,
+    Keyword,
+    Proposal,
+    reconcile,
+    same_meaning,
+)
 from pressroom.testing import FakeSimilarity, FakeText, tools
 
 TEXTS = [
@@ -24,11 +31,11 @@ KEYWORDS = [Keyword(100 + n, text) for n, text in enumerate(TEXTS)]
 REAL = WordLlamaSimilarity()
 
 
-def known(*names: str, disabled: bool = False) -> list[Known]:
-    return [Known(n, name, normalize(name), disabled) for n, name in enumerate(names, start=1)]
+def known(*names: str, disabled: bool = False) -> list[ExistingCluster]:
+    return [ExistingCluster(n, name, normalize(name), disabled) for n, name in enumerate(names, start=1)]
 
 
-def ids(groups: list[Grouped]) -> list[int]:
+def ids(groups: list[ClusterToSave]) -> list[int]:
     return sorted(keyword.id for group in groups for keyword in group.keywords)
 
 

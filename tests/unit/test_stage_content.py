@@ -176,7 +176,7 @@ def test_exactly_as_many_image_prompts_as_the_site_asks_for(answered: int) -> No
 
 async def test_image_prompts_ask_for_the_sites_number() -> None:
     text = FakeText()
-    draft = image_prompts.Draft(1, "Tea", "About tea", "<h2>One</h2><p>x</p>")
+    draft = image_prompts.DraftToIllustrate(1, "Tea", "About tea", "<h2>One</h2><p>x</p>")
     assert len(await image_prompts.process(draft, tools(text=text))) == 4
     assert "Describe 4" in text.prompts[0].user
 

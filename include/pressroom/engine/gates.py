@@ -1,7 +1,7 @@
-"""Gates: where an item waits for somebody, or for the time.
+"""Gates: where an item waits for an answer or for the time.
 
-A gate's link holds a random token of which only the hash is stored: it cannot be guessed, it is for one gate,
-it works once, and it expires with the gate. Whether a gate is due is asked of the database's clock.
+A gate's link contains a random token, of which only the hash is stored. It is for one gate, works once, and
+expires with the gate. The database's clock decides whether a gate is due.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from pressroom.store.database import Tx
 APPROVE, REJECT, FAIL = "approve", "reject", "fail"
 DECISIONS = (APPROVE, REJECT)
 EDIT = "text"
-"""The field of an answer that holds another text in place of the model's."""
+"""The field of an answer that replaces the model's text."""
 ANSWER_CHARS = 100_000
 LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate as stored. ``task``: the waiting task instance; ``due``: its time was over when it was read."""
+    """A stored gate. ``task``: the waiting task instance. ``due``: its time was over when it was read."""
 
     id: int
     item_id: int
@@ -51,13 +51,13 @@ class Gate:
 
 
 class NoSuchGate(PermanentError):
-    """There is no gate behind this link: it was never one, or another one has taken its place."""
+    """The link leads to no gate: it is invalid, or a newer link replaced it."""
 
 
 def open_gate(tx: Tx, item_id: int, step: GateStep, subject: str, task: Mapping[str, Any]) -> str | None:
     """Open the item's gate at a step, or open it again with a new link. Returns the link's secret part.
 
-    None when it was answered already: the answer stands.
+    None when the gate is answered already: the answer stays.
     """
     token = secrets.token_urlsafe(32)
     gate_id = tx.value(
@@ -68,16 +68,16 @@ def open_gate(tx: Tx, item_id: int, step: GateStep, subject: str, task: Mapping[
 
 
 def gate_of(tx: Tx, item_id: int, step: str) -> Gate:
-    """The item's gate at a step; one whose time is over has its outcome by now. Raises NoSuchGate."""
+    """The item's gate at a step, with its outcome if its time is over. Raises NoSuchGate."""
     tx.run("gates_timed_out", item=item_id, step=step)
     return _read(tx, item_id, step)
 
 
 def _read(tx: Tx, item_id: int, step: str) -> Gate:
-    found = tx.maybe("gate_of_item", Gate, item=item_id, step=step)
-    if found is None:
+    gate = tx.maybe("gate_of_item", Gate, item=item_id, step=step)
+    if gate is None:
         raise NoSuchGate(f"item {item_id} is at no gate {step}")
-    return found
+    return gate
 
 
 def gates(tx: Tx, flow_id: int, *, open_only: bool = True) -> list[Gate]:
@@ -86,14 +86,14 @@ def gates(tx: Tx, flow_id: int, *, open_only: bool = True) -> list[Gate]:
 
 
 def find_by_link(tx: Tx, gate_id: int, token: str) -> tuple[int, Gate, str]:
-    """(account, gate, item's title) behind a link. A SYSTEM transaction.
+    """(account, gate, item's title) of a link. Needs a SYSTEM transaction.
 
-    Raises NoSuchGate when the token is not that gate's: the same for a gate that does not exist. Raises
-    RunConflict when it was answered, or when its time is over.
+    Raises NoSuchGate when the token is wrong, and in the same way when the gate does not exist. Raises
+    RunConflict when the gate was answered or its time is over.
     """
     rows = tx.rows("gate_by_id", gate=gate_id) if 0 < gate_id <= LARGEST_ID else []
     kept = rows[0].pop("token_hash") if rows else _hash("")
-    # Compared whether or not there is such a gate, and in constant time.
+    # Compared in constant time, also when the gate does not exist.
     if not hmac.compare_digest(kept, _hash(token)) or not rows:
         raise NoSuchGate("this link leads to no open gate")
     row = rows[0]
@@ -115,9 +115,9 @@ def answer(
     *,
     at: datetime | None = None,
 ) -> None:
-    """Record the answer, once. Raises RunConflict when somebody, or the time, was quicker.
+    """Record the answer, once. Raises RunConflict when the gate is answered already or its time is over.
 
-    ``at``: when it was given, for one that was kept elsewhere; None: now.
+    ``at``: when the answer was given, if it was stored elsewhere; None for now.
     """
     kept = bounded_fields(data or {}, ANSWER_CHARS)
     if not tx.run("gate_answer", gate=gate_id, outcome=outcome, answer=kept, by=by, at=at):
@@ -127,9 +127,10 @@ def answer(
 def page_answer(
     tx: Tx, item_id: int, step: str, outcome: str, by: str | None, data: Mapping[str, Any], at: datetime
 ) -> None:
-    """Take over what Airflow's page kept, given at ``at``: in time is in time, however late it is read.
+    """Record an answer that was given on Airflow's page at ``at``. It counts if it was in time, even when it
+    is read late.
 
-    ``by`` None: nobody answered, and Airflow's clock was ahead. An answer that is on record stands.
+    ``by``: None when nobody answered and Airflow's clock was ahead. A recorded answer stays.
     """
     gate = _read(tx, item_id, step)
     if gate.outcome is not None or at >= gate.due_at:
@@ -140,33 +141,33 @@ def page_answer(
         answer(tx, gate.id, outcome, by, data, at=at)
 
 
-def let_on(tx: Tx, run: Run, item: FlowItem, step: GateStep, gate: Gate) -> None:
-    """Let the item on, or end it, by the gate's outcome. Raises AlreadyDone when it has moved meanwhile."""
+def apply_outcome(tx: Tx, run: Run, item: FlowItem, step: GateStep, gate: Gate) -> None:
+    """Move the item on, or end it, by the gate's outcome. Raises AlreadyDone when it has moved meanwhile."""
     if gate.outcome == FAIL:
         late = PermanentError(f"nobody answered until {gate.due_at:%Y-%m-%d %H:%M} UTC")
         fail(tx, run, item, step, late)
         return
-    given = dict(gate.answer or {})
-    # Who answered, and what, is what the gate knows: no field of the answer takes its place.
+    fields = dict(gate.answer or {})
+    # The answer's fields cannot replace the gate's outcome and approver.
     packets: list[tuple[str, Mapping[str, Any]]] = [
-        ("answer", {**given, "outcome": gate.outcome, "by": gate.answered_by})
+        ("answer", {**fields, "outcome": gate.outcome, "by": gate.answered_by})
     ]
-    edited = given.get(EDIT)
+    edited = fields.get(EDIT)
     if isinstance(edited, str) and edited.strip() and gate.outcome == APPROVE:
         packets.append(("text", {"text": edited, "edited_by": gate.answered_by}))
     to = "next" if gate.outcome == APPROVE else Ending.REJECTED.value
-    pass_on(tx, run, item, step, Outcome(packets, to, f"{step.name}: {gate.outcome} by {gate.answered_by}"))
+    move_on(tx, run, item, step, Outcome(packets, to, f"{step.name}: {gate.outcome} by {gate.answered_by}"))
 
 
-def pass_on(tx: Tx, run: Run, item: FlowItem, step: GateStep, outcome: Outcome) -> None:
-    """Move the item on, with a line in the run's log."""
+def move_on(tx: Tx, run: Run, item: FlowItem, step: GateStep, outcome: Outcome) -> None:
+    """Move the item on, with an event in the run's log."""
     items.move(tx, run, item, step, outcome)
     data = {"item": str(item.id), "created": 1}
     control.event(tx, run.id, "item_done", outcome.reason or f"{step.name}: on", stage=step.name, data=data)
 
 
 def fail(tx: Tx, run: Run, item: FlowItem, step: GateStep, error: PressroomError) -> None:
-    """The gate failed for the item: on record like any step's failure, and ``on_failure`` decides."""
+    """Record the gate's failure like any step's failure, and apply ``on_failure``."""
     name = type(error).__name__
     tx.run("stage_begun", run=run.id, stage=step.name)
     tx.run(

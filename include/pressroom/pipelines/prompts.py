@@ -1,11 +1,12 @@
-"""From a stage's templates and variables to the prompt that is sent.
+"""Builds prompts from templates and variables.
 
-A prompt is two Jinja2 sources, ``<name>.system.j2`` and ``<name>.user.j2``, beside the stages. An account
-or a workflow may put its own in their place; the workflow's win. Whatever the source, two things hold:
+A prompt is two Jinja2 templates, ``<name>.system.j2`` and ``<name>.user.j2``, beside the stages. An account
+or a workflow may replace them; the workflow's win. In every prompt:
 
-* no variable can hold a ``<`` or ``>``, so no text from outside can open, close or forge a ``<data>`` block,
-  nor a model's own control tokens (``<|im_end|>`` and the like);
-* the system prompt ends with the rule that what is inside those blocks is never an instruction.
+* no variable contains ``<`` or ``>``, so text from outside cannot open, close or forge a ``<data>`` block,
+nor a
+  model's control tokens (such as ``<|im_end|>``);
+* the system prompt ends with the rule that text inside those blocks is never an instruction.
 """
 
 from __future__ import annotations
@@ -113,17 +114,18 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
     "post_repair": {**_POST, "problems": ["too long"], "before": ["a text"]},
     "tone_check": {"questions": ["is it friendly?"], "text": "a text"},
 }
-"""Every prompt (as in ``Prompts``), and the variables its templates may use beside the common ones: name → a
-sample value."""
+"""Prompt (as in ``Prompts``) → the variables of its templates besides the common ones: name → a sample
+value.
+"""
 
 _FOLDERS = [Path(__file__).parent / kind / "prompts" for kind in ("site", "mission")]
-# A template is a program: beside its own errors it fails by nesting or recursing too deeply, or in a filter.
+# A template is a program: it can also fail by nesting or recursing too deeply, or in a filter.
 _FAILURES = (
     TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError,
     AssertionError, SyntaxError, MemoryError,
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-# Look-alikes too, which a model may read as the real ones.
+# Also look-alikes, which a model may read as the real characters.
 _ANGLES = str.maketrans({**dict.fromkeys("<\uff1c\ufe64", "&lt;"), **dict.fromkeys(">\uff1e\ufe65", "&gt;")})
 
 
@@ -141,9 +143,9 @@ def render(
 ) -> Prompt:
     """The prompt ``name`` (a key of VARIABLES) for this workflow, with its variables filled in.
 
-    ``temperature`` None: the workflow's. ``revision``: which version of the text this is for; from the second
-    on the prompt says so, and what the reviewer wants (``guidance``), whoever's template it is. Variables are
-    text, numbers and lists of text. Raises ConfigurationError when an override fails on them.
+    ``temperature``: None for the workflow's. ``revision``: the version of the text. From the second on, every
+    prompt says so and adds the reviewer's ``guidance``. Variables are text, numbers and lists of text. Raises
+    ConfigurationError when a replaced template fails on them.
     """
     values = _neutral({
         "site_name": workflow.name,
@@ -158,13 +160,13 @@ def render(
             texts[part] = _template(name, part, account, workflow).render(values).strip()
         except _FAILURES as error:
             raise ConfigurationError(f"the {part} prompt of {name!r} fails: {error}") from error
-    user = texts["user"] + _again(revision, guidance)
+    user = texts["user"] + _regeneration_note(revision, guidance)
     return Prompt(name, f"{texts['system']}\n{DATA_RULE}", user, max_tokens, temperature)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What is wrong with an override. ``line``: of its source, from 1; None when that is not known."""
+class PromptProblem:
+    """An error in a replaced template. ``line``: of its source, from 1; None when unknown."""
 
     name: str
     part: Part
@@ -172,13 +174,13 @@ class Problem:
     what: str
 
 
-def problems(prompts: Prompts) -> list[Problem]:
-    """What is wrong with a definition's overrides; empty when all of them work.
+def problems(prompts: Prompts) -> list[PromptProblem]:
+    """The errors in a definition's replaced templates.
 
     Each is compiled, its variables are compared with the known ones, and it is rendered once with samples.
     """
     return [
-        Problem(name, part, line, what)
+        PromptProblem(name, part, line, what)
         for name in VARIABLES
         for part in PARTS
         if (source := _override(prompts, name, part)) is not None
@@ -187,8 +189,8 @@ def problems(prompts: Prompts) -> list[Problem]:
 
 
 def render_source(source: str, variables: Mapping[str, Any], *, where: str) -> str:
-    """A user's template over any JSON, in the same sandbox and with the same care. Raises PermanentError:
-    what fails on this item may well do for the next.
+    """A user's template over any JSON, in the same sandbox. Raises PermanentError, because a template that
+    fails on this item may work on the next.
     """
     try:
         return str(_environment().from_string(source).render(_neutral(dict(variables)))).strip()
@@ -197,7 +199,7 @@ def render_source(source: str, variables: Mapping[str, Any], *, where: str) -> s
 
 
 def describe(brand: BrandContext | None) -> str:
-    """The brand context as lines of text; '' when there is none."""
+    """The brand context as lines of text; '' without one."""
     if brand is None:
         return ""
     lines = {
@@ -214,7 +216,7 @@ def describe(brand: BrandContext | None) -> str:
 
 
 def data(value: str | Iterable[str]) -> str:
-    """Outside text in delimiters that it cannot close; a list as one numbered line an entry."""
+    """Outside text in delimiters that it cannot close. A list becomes one numbered line for each entry."""
     if not isinstance(value, str):
         value = "\n".join(
             f"{number}. {' '.join(str(entry).split())}" for number, entry in enumerate(value, start=1)
@@ -224,7 +226,7 @@ def data(value: str | Iterable[str]) -> str:
 
 
 class _Sandbox(SandboxedEnvironment):
-    """No attribute tricks, and no arithmetic that could fill the memory."""
+    """Refuses attribute tricks, and arithmetic that could fill the memory."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
@@ -243,19 +245,19 @@ def _environment() -> _Sandbox:
     return environment
 
 
-def _again(revision: int, guidance: str) -> str:
-    """What a prompt says beside when its text is written anew. Nothing for a first version."""
+def _regeneration_note(revision: int, guidance: str) -> str:
+    """The extra text of a prompt for a regenerated text; '' for the first version."""
     if revision == 1:
         return ""
-    # A reviewer may say what is to be done, and so stands outside the blocks; on one line, as one of ours.
+    # A reviewer may give instructions, so the guidance is outside the data blocks, on one line.
     wanted = " ".join(_escape(guidance).split())
-    told = f" What the reviewer wants of it: {wanted}" if wanted else ""
-    return f"\n\nThis is version {revision}: the one before was turned down. Write it differently.{told}"
+    wish = f" What the reviewer wants of it: {wanted}" if wanted else ""
+    return f"\n\nThis is version {revision}: the one before was turned down. Write it differently.{wish}"
 
 
 def _subject(workflow: Workflow) -> str:
-    told = workflow.subject if isinstance(workflow, Site) else workflow.description
-    return told or workflow.name
+    subject = workflow.subject if isinstance(workflow, Site) else workflow.description
+    return subject or workflow.name
 
 
 def _template(name: str, part: Part, account: Account, workflow: Workflow) -> Any:
@@ -272,7 +274,9 @@ def _override(prompts: Prompts, name: str, part: Part) -> str | None:
 
 
 def source_problems(source: str, known: Mapping[str, Any]) -> Iterator[tuple[int | None, str]]:
-    """What is wrong with a template that may use ``known``, tried with its samples: (line from 1, what)."""
+    """The errors of a template with the variables ``known``, rendered with their samples: (line from 1,
+    error).
+    """
     environment = _environment()
     known = dict(known)
     try:
@@ -282,7 +286,7 @@ def source_problems(source: str, known: Mapping[str, Any]) -> Iterator[tuple[int
             if node.name in unknown:
                 unknown.discard(node.name)
                 yield node.lineno, f"unknown variable {node.name!r}{did_you_mean(node.name, known)}"
-                known[node.name] = ""  # said once; the trial below shall find what else is wrong
+                known[node.name] = ""  # reported once; the rendering below finds other errors
         environment.from_string(source).render(_neutral(known))
     except TemplateSyntaxError as error:
         yield error.lineno, str(error.message)
@@ -295,7 +299,7 @@ def _escape(text: str) -> str:
 
 
 def _neutral(value: Any) -> Any:
-    """The same values, with nothing in any text that could be taken for a delimiter."""
+    """The values, without anything in a text that could be taken for a delimiter."""
     if isinstance(value, str):
         return _escape(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Which pipeline runs which workflow."""
+"""The pipelines of each kind of workflow."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pressroom.pipelines.site.publish import SITE_PUBLISH
 from pressroom.pipelines.stage import Pipeline
 
 PUBLISH = "publish"
-"""The part of a site that brings approved articles to its targets."""
+"""The part of a site that publishes approved articles."""
 
 
 def parts_of(workflow: Workflow) -> list[str]:
-    """The parts of a workflow that have a pipeline, and a DAG, each. The main one is ''."""
+    """The parts of a workflow. Each has its own pipeline and DAG; the main part is ''."""
     return ["", PUBLISH] if isinstance(workflow, Site) and workflow.publish.targets else [""]
 
 
@@ -32,7 +32,7 @@ def pipeline_of_dag(workflow: Workflow, dag_id: str) -> Pipeline:
 
 
 def pipeline_of(workflow: Workflow, part: str = "") -> Pipeline:
-    """The pipeline of a part of a workflow. A flow's is made of its own steps. Raises KeyError."""
+    """The pipeline of a part of a workflow. A flow's is built from its steps. Raises KeyError."""
     if part:
         return {("Site", PUBLISH): SITE_PUBLISH}[workflow.kind, part]
     match workflow:
@@ -45,9 +45,9 @@ def pipeline_of(workflow: Workflow, part: str = "") -> Pipeline:
 
 
 def task_of(pipeline: Pipeline, name: str) -> str:
-    """The task that a stage begins with, in the DAGs that are built of pipelines.
+    """The first task of a stage in its DAG.
 
-    A flow's steps are a chain for each item, behind the stage that brings the items in.
+    A flow's steps are a chain for each item, after the stage that brings the items in.
     """
     stage = pipeline.stage(name)
     if pipeline.name == "flow" and stage is not pipeline.stages[0]:

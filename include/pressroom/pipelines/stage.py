@@ -1,4 +1,4 @@
-"""The contract of a stage: three small functions and a few facts. Everything else is the runner's."""
+"""The contract of a stage: three small functions and a few facts. The runner does everything else."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Item = TypeVar("Item")
 Output = TypeVar("Output")
 
 Key = int | list[int]
-"""Names an item in a plan (and so in XCom): a row's id, or several numbers (see ``Stage.rows``)."""
+"""Names an item in a plan, and so in XCom: a row's id, or several numbers (see ``Stage.rows``)."""
 
 
 def rows_of(key: Key) -> int:
-    """How many rows a key stands for that is an id, or a group's ids."""
+    """The number of rows that a key stands for: an id, or the ids of a group."""
     return len(key) if isinstance(key, list) else 1
 
 
@@ -34,7 +34,7 @@ LABEL_CHARS = 120
 class Saved:
     """What saving one item made, for the stage's result.
 
-    ``words`` counts words written; ``label`` is the item's line in the activity log, LABEL_CHARS at most.
+    ``words``: words written. ``label``: the item's line in the activity log, at most LABEL_CHARS.
     """
 
     created: int = 0
@@ -44,7 +44,9 @@ class Saved:
 
 @dataclass(frozen=True)
 class Undone:
-    """What undoing a stage did: ``undone`` things taken back, and what could not be, a line each."""
+    """What undoing a stage did. ``undone``: the number of undone items; ``kept``: what stayed, a line
+    each.
+    """
 
     undone: int = 0
     kept: Sequence[str] = ()
@@ -52,7 +54,7 @@ class Undone:
 
 @dataclass(frozen=True)
 class Skip:
-    """A stage with nothing to do for a reason worth saying."""
+    """The stage has nothing to do, for this reason."""
 
     reason: str
 
@@ -61,27 +63,23 @@ class Skip:
 class Stage(Generic[Item, Output]):
     """One stage of a pipeline.
 
-    ``pending`` reads what waits from item status alone: that is what makes clearing and resuming right.
-    ``load`` fetches those of the keyed items that still wait: what was saved meanwhile is not among them.
-    ``process`` turns one item into one output: no store, no Airflow.
-    ``save`` writes output and status change. The runner adds the charge and the event to its transaction.
-    ``key`` names the item in failures, reservations and the ledger; unique within the stage.
-    ``charge`` is the item's price in credits; ``size`` how many rows it stands for in the result.
-    ``rows``: the same of its key, for the plan.
-    ``result_fields``: the stage's public result, field name → column of ``stage_results``.
-    ``batch_items``: how many items one mapped task works through.
-    ``pool``: the Airflow pool that bounds its batches over all sites; None for local work.
-    ``serial``: items must see what the ones before them saved, so only one is in work at a time, and each
-    is loaded just before its turn.
-    ``summarize``: facts for the result read from the store when the stage ends: JSON values by field name.
-    ``waits_for``: what people or the clock (the time is given) must do before the stage may plan; None:
-    nothing.
-    ``poll``: for a stage that only watches: one look at the outside, and when the next one is due; None: it
-    is over. Looking again at the same time does no harm.
-    ``output``: what the stage made in this run, in the public form; None: nothing yet.
-    ``failed``: what a failure that no further try can mend means for the item itself, in the transaction that
-    records the failure; None: it stays as it is.
-    ``undo``: takes back what the stage did in this run. Doing it twice is the same as once.
+    ``pending`` reads the waiting items from item status alone, so that clearing and resuming work.
+    ``load`` reads those of the keyed items that still wait; items saved meanwhile are not among them.
+    ``process`` turns one item into one output, without store and Airflow.
+    ``save`` writes the output and the status change. The runner adds the charge and the event to its
+    transaction. ``key`` names the item in failures, reservations and the ledger. It is unique within the
+    stage. ``charge``: the item's price in credits. ``size``: the number of rows that it stands for in the
+    result. ``rows``: the same for its key, in the plan. ``result_fields``: the stage's public result, field
+    name → column of ``stage_results``. ``batch_items``: the number of items in one mapped task. ``pool``: the
+    Airflow pool that bounds its batches over all sites; None for local work. ``serial``: each item must see
+    what the items before it saved. Only one is in work at a time, and each is loaded just before its turn.
+    ``summarize``: facts for the result, read from the store when the stage ends: field name → JSON value.
+    ``waits_for``: what must happen first, by people or by the clock (the time is given), before the stage
+    plans; None for nothing. ``poll``: for a stage that only watches: takes one look outside, and returns when
+    the next one is due; None after the last. Two looks at the same time do no harm. ``output``: what the
+    stage made in this run, in its public form; None for nothing yet. ``failed``: what a final failure does to
+    the item, in the transaction that records it; None for nothing. ``undo``: undoes what the stage did in
+    this run. Undoing twice is the same as once.
     """
 
     name: str
@@ -121,18 +119,17 @@ def anyone_may_start(tx: Tx, run: Run, now: datetime) -> None:
 
 
 def nothing_to_settle(tx: Tx, run: Run, now: datetime) -> None:
-    """The ``settle`` of a pipeline that keeps nothing about its end."""
+    """The ``settle`` of a pipeline that records nothing at its end."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """An ordered list of stages.
 
-    ``name``: the kind of workflow that it is for, in lower case. ``estimate``: credits that a run needs.
-    ``waiting``: items that wait, by stage, of the workflow with that id.
-    ``exclusive``: only one run of a workflow may be live at a time.
-    ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: what a run's end means for
-    the workflow.
+    ``name``: its kind of workflow, in lower case. ``estimate``: the credits that a run needs. ``waiting``:
+    stage → waiting items of the workflow with this id. ``exclusive``: only one run of a workflow may be live
+    at a time. ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: updates the
+    workflow when a run ends.
     """
 
     name: str
@@ -144,5 +141,5 @@ class Pipeline:
     exclusive: bool = True
 
     def stage(self, name: str) -> Stage[Any, Any]:
-        """The stage of that name. Raises KeyError."""
+        """The stage with this name. Raises KeyError."""
         return {stage.name: stage for stage in self.stages}[name]

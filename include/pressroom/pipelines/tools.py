@@ -1,4 +1,4 @@
-"""What a stage reaches: its collaborators, as arguments."""
+"""The collaborators of a stage."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Outside(Protocol):
         ...
 
     def known(self, ids: Sequence[str]) -> Awaitable[Collection[str]]:
-        """Which source ids the flow has taken up."""
+        """Returns which source ids the flow has claimed."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""From what a model sent to a value of the asked type, or the error that says why not."""
+"""Turns a model's reply into a value of the asked type, or into the error that says why it cannot be used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pressroom.domain.errors import (
 from pressroom.domain.model import Answer, Choice, Finish, Message, ModelReply, ModelRequest, Tool, ToolCall
 from pressroom.domain.text import to_json
 
-# Models leave raw line breaks in strings; that is the only strictness worth giving up.
+# Models write raw line breaks in strings. Only this deviation from JSON is accepted.
 _DECODER = json.JSONDecoder(strict=False)
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 _SHOWN_ERRORS = 8
@@ -28,7 +28,7 @@ _SHOWN_ANSWER = 4000
 
 
 def judge(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str]:
-    """The validated answer, and its JSON text for the cache. Raises the AnswerError that fits."""
+    """The validated answer, and its JSON text for the cache. Raises an AnswerError."""
     if reply.finish is Finish.FILTERED:
         raise FilteredAnswer("the provider's content filter stopped the answer")
     if reply.finish is Finish.REFUSED:
@@ -43,7 +43,7 @@ def judge(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str]:
 
 
 def repaired(request: ModelRequest, reply: ModelReply, error: AnswerError) -> ModelRequest | None:
-    """The request that may still bring a usable answer; None when asking again is no use."""
+    """The request of a second try. None when a second try cannot help."""
     if isinstance(error, TruncatedAnswer):
         return _with(request, request.messages, request.max_tokens * 2)
     if isinstance(error, InvalidAnswer):
@@ -62,7 +62,7 @@ class _Calls(BaseModel):
 
 
 def choice_type(tools: Sequence[Tool[Any]]) -> type[BaseModel]:
-    """The type of an answer that asks for one or more of these: ``{"calls": [{"tool", "arguments"}]}``."""
+    """The type of an answer that calls at least one of the tools: ``{"calls": [{"tool", "arguments"}]}``."""
     union: Any = None
     for tool in tools:
         name: Any = Literal[tool.name]
@@ -110,8 +110,8 @@ def _explain(error: ValidationError) -> str:
 
 
 def _objects(text: str) -> Iterator[object]:
-    """Every outermost JSON object in the text, whatever stands around it: fences, prose, thoughts."""
-    text = _THOUGHTS.sub("", text).replace("\\u0000", "").replace("\x00", "")  # Postgres keeps no NUL
+    """Every outermost JSON object in a text that may have fences, prose or thoughts around it."""
+    text = _THOUGHTS.sub("", text).replace("\\u0000", "").replace("\x00", "")  # Postgres stores no NUL
     at = text.find("{")
     while at >= 0:
         try:
@@ -123,7 +123,9 @@ def _objects(text: str) -> Iterator[object]:
 
 
 def _as_object(calls: Sequence[ToolCall]) -> dict[str, Any]:
-    """Tool calls in the form of a ``choice_type``. Arguments that are no JSON stay text, and do not pass."""
+    """Tool calls in the form of a ``choice_type``. Arguments that are not JSON stay text, and fail
+    validation.
+    """
     made = []
     for call in calls:
         arguments: object = next(_objects(call.arguments), call.arguments)

@@ -1,4 +1,4 @@
-"""The AI engine for pictures: cents held → shared rate limit → call → one booking."""
+"""The AI engine for pictures: hold cents → shared rate limit → call → book."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pressroom.store.database import Store
 
 
 class PricedImages(ImageProvider, Protocol):
-    """An ImageProvider that says what it costs and how fast it may be used.
+    """An ImageProvider with its price and its rate limits.
 
-    ``priced``: whether its price is known; otherwise its calls are booked at 0.
+    ``priced``: whether the price is known; otherwise calls are booked at 0.
     """
 
     limits: RateLimits
@@ -30,7 +30,7 @@ class PricedImages(ImageProvider, Protocol):
 
 
 class ImageEngine:
-    """One image provider with everything around it."""
+    """One image provider with its rate limit and its booking."""
 
     def __init__(self, provider: PricedImages, store: Store) -> None:
         if not provider.priced:
@@ -42,12 +42,12 @@ class ImageEngine:
         )
 
     def bound(self, scope: Scope) -> BoundImages:
-        """The engine as a stage sees it: what it spends belongs to ``scope``."""
+        """The provider as a stage sees it: its costs are booked to ``scope``."""
         return BoundImages(self, scope)
 
     async def draw(self, scope: Scope, request: ImageRequest) -> ImageResult:
         """One picture, recorded and booked. Raises what the provider raises, and CapReached."""
-        # No cache here: media is named by content, and a stage asks again only for what it does not have.
+        # No cache: a stage asks only for pictures that it does not have.
         prepared = await asyncio.to_thread(self._meter.prepare, scope, self.provider.estimate(request))
         try:
             await self._limiter.acquire()
@@ -57,7 +57,7 @@ class ImageEngine:
         started = time.monotonic()
         try:
             result = await self.provider.draw(request)
-        # A cancelled call must give back what it held as well.
+        # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
             call = Call(type(error).__name__, milliseconds=round((time.monotonic() - started) * 1000))
             await asyncio.to_thread(self._meter.book, scope, call, held=prepared.held)

@@ -1,4 +1,4 @@
-"""The AI engine for text: cache → cents held → shared rate limit → call → validated answer → one booking."""
+"""The AI engine for text: cache → hold cents → shared rate limit → call → validate the answer → book."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from pressroom.engine.money.metering import Call, Meter, warn_unpriced
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
-# Bytes of UTF-8 per token, on the careful side: English has about four, other scripts about three.
+# Bytes of UTF-8 per token, a low estimate: English has about four, other scripts about three.
 BYTES_PER_TOKEN = 3
 
 
 class TextEngine:
-    """One text model with everything around it. ``price``: None when it is unknown."""
+    """One text model with its cache, rate limit and booking. ``price``: None when it is unknown."""
 
     def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: RateLimits) -> None:
         if price is None:
@@ -50,17 +50,17 @@ class TextEngine:
         self._meter = Meter(store, self._limiter, connection=model.connection, model=model.model, kind="text")
 
     def bound(self, scope: Scope, temperature: float) -> BoundText:
-        """The engine as a stage sees it: what it spends belongs to ``scope``."""
+        """The engine as a stage sees it: its costs are booked to ``scope``."""
         return BoundText(self, scope, temperature)
 
     def estimate(self, usage: Usage) -> Decimal:
-        """Cents of that much usage."""
+        """The cost of a usage, in cents."""
         return self._price.cents(usage)
 
     async def answer(self, scope: Scope, request: ModelRequest, output_type: type[Answer]) -> Answer:
         """A validated answer, from the cache or from the model, with at most one repair round.
 
-        Raises what ``Text.generate`` raises. Every call is recorded, those that failed too.
+        Raises as ``Text.generate``. Every call is recorded, also failed ones.
         """
         key = cache_key(self.model.model, request)
         spoilt: AnswerError | None = None
@@ -71,13 +71,13 @@ class TextEngine:
             prepared = await asyncio.to_thread(
                 self._meter.prepare, scope, self._price.cents(expected), key=key if look_up else None
             )
-            look_up = False  # once is enough: a second look comes after an answer that was no use
+            look_up = False  # a second try must not find the same cached answer
             if prepared.answer is not None:
                 cached = _revalidated(prepared.answer, output_type)
                 if cached is not None:
                     await asyncio.to_thread(self._meter.book, scope, Call("cached"))
                     return cached
-                continue  # kept under stricter or laxer validators than today's: ask anew
+                continue  # cached under other validators than today's: ask the model
             reply, milliseconds = await self._call(scope, attempt, expected, prepared.held)
             usage = reply.usage if reply.usage.prompt_tokens or reply.usage.completion_tokens else expected
             call = Call("ok", usage, self._price.cents(usage), milliseconds)
@@ -108,7 +108,7 @@ class TextEngine:
     async def _call(
         self, scope: Scope, request: ModelRequest, expected: Usage, held: Decimal
     ) -> tuple[ModelReply, int]:
-        """The reply and the milliseconds it took. When none comes, what was held is given back."""
+        """The reply and its milliseconds. Without a reply, the held cents are given back."""
         try:
             await self._limiter.acquire(_total(expected))
         except BaseException:
@@ -117,7 +117,7 @@ class TextEngine:
         started = time.monotonic()
         try:
             reply = await self.model.complete(request)
-        # A cancelled call must give back what it held as well.
+        # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
             call = Call(type(error).__name__, milliseconds=_since(started))
             tokens = _total(expected)
@@ -138,18 +138,14 @@ class BoundText:
         self.model = engine.model.model
 
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
-        """An answer of the asked type. Errors as in ``Text``."""
         return await self._engine.answer(self._scope, self._request(prompt, output_type), output_type)
 
     def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        """Cents of one call. See ``Text``."""
         return self._engine.estimate(Usage(prompt_tokens, completion_tokens))
 
     async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
-        """The tools the model asks for, one or more, with validated arguments. Errors as ``generate``.
-
-        Works alike on servers with and without tool calls: those without are asked for an answer in a form
-        that is the union of the tools' argument types.
+        """The tools that the model chooses. A server without tool calls is asked for an answer of a type that
+        is the union of the tools' argument types.
         """
         form: type[BaseModel] = choice_type(tools)
         specs = [ToolSpec(tool.name, tool.description, tool.arguments.model_json_schema()) for tool in tools]
@@ -169,13 +165,12 @@ class BoundText:
 
 @lru_cache(maxsize=256)
 def _schema_of(form: type[BaseModel]) -> Mapping[str, Any]:
-    # A batch asks for the same form item after item, and making its schema takes milliseconds of the one
-    # thread.
+    # A batch asks for the same type for every item, and making its schema takes milliseconds.
     return form.model_json_schema()
 
 
 def cache_key(model: str, request: ModelRequest) -> str:
-    """SHA-256 over everything that decides the answer."""
+    """SHA-256 over everything that determines the answer."""
     facts = {
         "model": model,
         "messages": [(message.role, message.content) for message in request.messages],
@@ -199,7 +194,7 @@ def _revalidated(text: str, output_type: type[Answer]) -> Answer | None:
 
 
 def _expected(request: ModelRequest) -> Usage:
-    """The most this call is likely to take, which is what caps and rate limits have to allow for."""
+    """The most tokens that this call is likely to use, for caps and rate limits."""
     size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
     size += len(to_json(request.schema)) if request.schema else 0
     return Usage(prompt_tokens=size // BYTES_PER_TOKEN + 8, completion_tokens=request.max_tokens)

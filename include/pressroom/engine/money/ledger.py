@@ -1,8 +1,8 @@
 """Credits and cents: reserved before they are used, entered once, never changed.
 
-Credits are what an account pays for finished items: reserved before an item is worked on, charged in the
-transaction that saves it. Cents are what providers take for calls: held before the call, entered when it
-returns, whether or not the item comes to anything, because the money is gone either way.
+Credits are what an account pays for finished items: reserved before work on an item begins, charged in the
+transaction that saves it. Cents are what providers charge for calls: held before the call and entered when it
+returns, even if the item fails, because they are spent.
 
 ``Tx`` arguments are open transactions of the scope's account. The reservation triggers lock the account's
 row, so two runs cannot both take the last credit.
@@ -19,7 +19,7 @@ from pressroom.store.database import Tx
 
 @dataclass(frozen=True)
 class Caps:
-    """Ceilings in cents; None: none."""
+    """Caps in cents; None for no cap."""
 
     run: Decimal | None = None
     workflow_month: Decimal | None = None
@@ -29,13 +29,13 @@ class Caps:
 
     @property
     def any(self) -> bool:
-        """Whether there is a ceiling at all."""
+        """Whether there is a cap."""
         return any(cap is not None for cap in vars(self).values())
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Whom a call or a charge belongs to."""
+    """The account, workflow, run, stage and item that a call or a charge is booked to."""
 
     account_id: int
     workflow_id: int
@@ -62,7 +62,7 @@ def balance(tx: Tx) -> tuple[Decimal, Decimal]:
 
 
 def reserve(tx: Tx, scope: Scope, credits: Decimal) -> None:
-    """Set the item's credits aside. Again for the same item of a run: replaces, never adds.
+    """Reserve credits for the item. A second reservation of the item in the run replaces the first.
 
     Raises InsufficientCredits.
     """
@@ -71,7 +71,7 @@ def reserve(tx: Tx, scope: Scope, credits: Decimal) -> None:
         raise InsufficientCredits(
             f"{credits} credits are needed for {scope.stage} and {have - reserved} are available"
         )
-    # Whoever was quicker between the look and this: the table's check has the last word.
+    # Another transaction may reserve in between: the table's check decides.
     tx.run("reserve_credits", credits=credits, **scope.key)
 
 
@@ -98,15 +98,15 @@ def release_run(tx: Tx, run_id: int) -> int:
 
 
 def refund_run(tx: Tx, run_id: int) -> Decimal:
-    """Give back every credit that the run charged, once. Returns how many it charged in all."""
+    """Refund every charge of the run, once. Returns the credits that it charged in all."""
     refunded: Decimal = tx.value("refund_run", run=run_id)
     return refunded
 
 
 def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
-    """Set aside what the next call may cost. Raises CapReached when a ceiling would be passed."""
+    """Hold what the next call may cost. Raises CapReached when a cap would be exceeded."""
     if scope.caps.any:
-        tx.run("lock_account")  # one decision at a time, or two calls would both see the last cent
+        tx.run("lock_account")  # one decision at a time: two calls must not both take the last cent
         spent = tx.rows("spent_cents", workflow=scope.workflow_id, run=scope.run_id)[0]
         for name, cap in vars(scope.caps).items():
             if cap is not None and (spent[name] + cents > cap or spent[name] >= cap):
@@ -118,7 +118,7 @@ def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
 
 
 def book_cost(tx: Tx, scope: Scope, cents: Decimal, *, held: Decimal, entry_key: str, note: str) -> None:
-    """Enter what a call cost and give back what was held for it. Units: cents."""
+    """Enter the cost of a call and give back what was held for it. Units: cents."""
     if held:
         tx.run("hold_cents", cents=-held, **scope.key)
     if cents:

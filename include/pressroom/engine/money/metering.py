@@ -1,4 +1,4 @@
-"""What all model calls have in common: cents held before, and one record of call, cost and answer after."""
+"""The booking of model calls: cents are held before a call; call, cost and answer are recorded after it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _warned: set[str] = set()
 
 
 def warn_unpriced(model: str) -> None:
-    """Say once per process that a model's calls are booked at 0."""
+    """Warn once per process that a model's calls are booked at 0."""
     if model not in _warned:
         _warned.add(model)
         log.warning("model %r is in no price table, so its calls cost 0 (see a connection's `prices`)", model)
@@ -29,7 +29,7 @@ def warn_unpriced(model: str) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """One call as it is recorded. ``outcome``: ok, cached, or the error's class."""
+    """The record of one call. ``outcome``: ok, cached, or the error's class."""
 
     outcome: str
     usage: Usage = NOTHING
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Prepared:
-    """``answer``: the cached one, if any. ``held``: cents set aside for the call, to be given to ``book``."""
+    """``answer``: the cached one, if any. ``held``: the cents held for the call, for ``book``."""
 
     answer: str | None
     held: Decimal
@@ -62,7 +62,7 @@ class Meter:
         self._facts = {"connection": connection, "model": model, "kind": kind}
 
     def prepare(self, scope: Scope, estimate: Decimal, *, key: str | None = None) -> Prepared:
-        """Look the answer up under ``key``; when it is not there, hold the cents. Raises CapReached."""
+        """Look for a cached answer under ``key``, or else hold the cents. Raises CapReached."""
         if key is None and not estimate and not scope.caps.any:
             return Prepared(None, Decimal(0))
         with self._store.transaction(scope.account_id) as tx:
@@ -74,7 +74,7 @@ class Meter:
             return Prepared(None, estimate)
 
     def release(self, scope: Scope, held: Decimal) -> None:
-        """Give back what was held for a call that was not made."""
+        """Give back what was held for a call that did not happen."""
         if held:
             with self._store.transaction(scope.account_id) as tx:
                 ledger.book_cost(tx, scope, Decimal(0), held=held, entry_key="", note="")
@@ -89,12 +89,13 @@ class Meter:
         key: str | None = None,
         answer: str | None = None,
     ) -> None:
-        """In one transaction: the call, its cost, the answer for the cache, and the rate limit's correction.
+        """Record, in one transaction, the call, its cost, the answer for the cache, and correct the rate
+        limit.
 
-        ``expected_tokens``: what the rate limit was told; None when it was not asked.
+        ``expected_tokens``: those that the rate limit counted; None when it was not used.
         """
         with self._store.transaction(scope.account_id) as tx:
-            # The call before its cost: all transactions lock the sums of the calls, then the account.
+            # The call before its cost: all transactions lock the sums of calls first, then the account.
             number = tx.value(
                 "insert_ai_call",
                 outcome=call.outcome,
@@ -111,5 +112,5 @@ class Meter:
                 tx.run("cache_answer", key=key, answer=answer, model=note)
             if expected_tokens is not None:
                 used = call.usage.prompt_tokens + call.usage.completion_tokens
-                # Last, so that the row all workers share is locked for the shortest time.
+                # Last, so that the row that all workers share is locked for the shortest time.
                 self._limiter.correct(tx, estimated=expected_tokens, used=used)

@@ -1,7 +1,7 @@
-"""A limit on requests and tokens a minute that every worker on every host shares, through one table.
+"""A limit on requests and tokens per minute that all workers on all hosts share, through one table.
 
-A call takes its place in the queue first and then sleeps until its turn, so a burst of callers is spaced out
-instead of trying again and again.
+A call takes its place in the queue and sleeps until its turn, so a burst of callers is spaced out without
+retries.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ class RateLimiter:
         self._limits = limits
 
     async def acquire(self, tokens: int = 0) -> None:
-        """Wait for room for so many tokens. Raises TransientError when that takes longer than max_wait."""
+        """Wait for room for the tokens. Raises TransientError when the wait is longer than max_wait."""
         if self._limits.rates:
             wait = await asyncio.to_thread(self.take, tokens)
             if wait > 0:
                 await asyncio.sleep(wait)
 
     def take(self, tokens: int = 0) -> float:
-        """Take a place and return the seconds until it. Raises as ``acquire``; then nothing is taken."""
+        """Take a place in the queue. Returns the seconds until it. Raises as ``acquire``, and takes
+        nothing.
+        """
         longest = 0.0
         if not self._limits.rates:
             return longest
@@ -40,9 +42,9 @@ class RateLimiter:
             for unit, rate in self._limits.rates.items():
                 units = 1 if unit == "requests" else tokens
                 cost = units * MINUTE / rate
-                # An idle connection lets even a call that is larger than the whole burst start at once.
+                # On an idle connection, even a call larger than the whole burst starts at once.
                 slack = max(self._burst(rate) - cost, 0.0)
-                found = tx.rows(
+                rows = tx.rows(
                     "take_units",
                     connection=self._connection,
                     unit=unit,
@@ -50,8 +52,8 @@ class RateLimiter:
                     slack=timedelta(seconds=slack),
                     max_wait=timedelta(seconds=self._limits.max_wait),
                 )
-                # Refused with no row to see: it was made after this statement began.
-                taken, wait = (found[0]["taken"], found[0]["wait"]) if found else (False, 0.0)
+                # No row: another transaction inserted it after this statement began, so this call is refused.
+                taken, wait = (rows[0]["taken"], rows[0]["wait"]) if rows else (False, 0.0)
                 if not taken:
                     wait = max(wait, self._limits.max_wait)
                     raise TransientError(
@@ -63,14 +65,14 @@ class RateLimiter:
         return longest
 
     def correct(self, tx: Tx, *, estimated: int, used: int) -> None:
-        """Replace the tokens that a call was expected to use by what it used."""
+        """Replace a call's expected tokens by those that it used."""
         rate = self._limits.tokens_per_minute
         if rate is not None and used != estimated:
             by = timedelta(seconds=(used - estimated) * MINUTE / rate)
             tx.run("shift_due", connection=self._connection, unit="tokens", by=by)
 
     async def penalize(self, retry_after: float) -> None:
-        """Nobody's next call starts before so many seconds from now: the server asked for that."""
+        """Delay all next calls by these seconds, because the server asked for it."""
         for unit, rate in list(self._limits.rates.items())[:1]:
             wait = timedelta(seconds=retry_after + self._burst(rate))
             await self._store.run(
@@ -78,5 +80,5 @@ class RateLimiter:
             )
 
     def _burst(self, rate: int) -> float:
-        """Seconds of the rate that may be used at once: at least one request's worth."""
+        """The seconds of the rate that may be used at once: at least one request's."""
         return max(self._limits.burst_seconds, MINUTE / rate)

@@ -1,8 +1,8 @@
-"""What an account used, by day, stage, site, mission, flow or model, and where that leads by the month's end.
+"""An account's usage by day, stage, site, mission, flow or model, and a forecast of the month's end.
 
-Days are UTC's. Credits and cents are what the ledger says: charges less refunds, and what providers took.
-Calls and tokens are those of the models' calls. All of it is summed up by the day as it is entered
-(migration 0006), so that asking costs the same however much there is.
+Days are in UTC. Credits and cents come from the ledger: charges less refunds, and providers' costs. Calls and
+tokens come from the model calls. All are summed by day when they are entered (migration 0006), so that a
+query does not grow with their number.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from pressroom.store.database import Tx
 
 MEAN_DAYS = 14
-"""Whole days that a forecast takes its pace from, at most."""
+"""The most whole days that a forecast is based on."""
 
 HORIZON = timedelta(days=365)
-"""What runs out later than this is not said to run out."""
+"""A forecast does not report credits that last longer than this."""
 
 DAY = timedelta(days=1)
 NOTHING = Decimal(0)
@@ -29,7 +29,7 @@ FINE = Decimal("0.0001")
 
 
 class By(StrEnum):
-    """What usage is told apart by."""
+    """The groupings of usage."""
 
     DAY = "day"
     STAGE = "stage"
@@ -41,7 +41,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True)
 class Spent:
-    """Credits charged, less refunds, and what providers took in cents."""
+    """Credits charged, less refunds, and providers' costs in cents."""
 
     credits: Decimal = NOTHING
     cents: Decimal = NOTHING
@@ -50,15 +50,15 @@ class Spent:
         return Spent(self.credits + other.credits, self.cents + other.cents)
 
     def after(self, days: Decimal, each: Spent) -> Spent:
-        """With so many days' worth more."""
+        """The sum after more days at ``each`` a day."""
         return Spent(self.credits + days * each.credits, self.cents + days * each.cents)
 
 
 @dataclass(frozen=True)
 class Used:
-    """What was used under one key. ``credits`` None: they are not charged by that.
+    """The usage under one key. ``credits``: None for models, because items are charged, not calls.
 
-    ``key``: the day, stage or model; a workflow's row id. ``slug``: a workflow's.
+    ``key``: the day, stage, model, or a workflow's row id. ``slug``: a workflow's.
     """
 
     key: str
@@ -71,14 +71,16 @@ class Used:
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """What most was used of comes first."""
+        """The sort key: the highest usage comes first."""
         tokens = self.prompt_tokens + self.completion_tokens
         return (-(self.credits or NOTHING), -self.cents, -tokens, self.key)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Sums by the day to be added up. ``by``: whose, as in the tables; days from ``first`` to ``last``."""
+    """Daily sums to add up. ``by``: the grouping, as in the tables. Days from ``first`` to ``last``,
+    inclusive.
+    """
 
     by: str
     first: date
@@ -86,9 +88,9 @@ class Part:
 
 
 def parts(by: By, since: date, until: date, today: date) -> list[Part]:
-    """Which sums make up a period. Workflows are many, so theirs come by the month where a month is whole.
+    """The sums that make up a period. Workflows are many, so whole months use monthly sums.
 
-    The last one counts as whole, too, when none of its days after ``until`` has come yet.
+    The last month also counts as whole when none of its days after ``until`` has begun.
     """
     match by:
         case By.DAY | By.STAGE:
@@ -101,29 +103,31 @@ def parts(by: By, since: date, until: date, today: date) -> list[Part]:
     )
     if first >= after:
         return [Part("workflow", since, until)]
-    found = [
+    split = [
         Part("workflow", since, first - DAY),
         Part("workflow_month", first, after - DAY),
         Part("workflow", after, until),
     ]
-    return [part for part in found if part.first <= part.last]
+    return [part for part in split if part.first <= part.last]
 
 
 def _next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
-def _asked(found: Sequence[Part], *, daily: bool) -> dict[str, Any]:
+def _asked(sums: Sequence[Part], *, daily: bool) -> dict[str, Any]:
     return {
         "daily": daily,
-        "bys": [part.by for part in found],
-        "firsts": [part.first for part in found],
-        "lasts": [part.last for part in found],
+        "bys": [part.by for part in sums],
+        "firsts": [part.first for part in sums],
+        "lasts": [part.last for part in sums],
     }
 
 
 def usage(tx: Tx, by: By, since: date, until: date, today: date) -> list[Used]:
-    """What was used from ``since`` to ``until``, both included: every day in order, else the most first."""
+    """The usage from ``since`` to ``until``, inclusive. Days are in order, other keys by usage, highest
+    first.
+    """
     asked = _asked(parts(by, since, until, today), daily=by is By.DAY)
     spent = {} if by is By.MODEL else {row["key"]: row for row in tx.rows("usage_spent", **asked)}
     calls = {row["key"]: row for row in tx.rows("usage_calls", **asked)}
@@ -136,8 +140,8 @@ def usage(tx: Tx, by: By, since: date, until: date, today: date) -> list[Used]:
             rows = [_used(by, key, spent, calls) for key in keys]
         case kind:
             ids = [int(key) for key in keys if key]
-            found = tx.rows("usage_workflows", kind=kind.value, ids=ids)
-            rows = [_used(by, str(row["id"]), spent, calls, row["slug"]) for row in found]
+            workflows = tx.rows("usage_workflows", kind=kind.value, ids=ids)
+            rows = [_used(by, str(row["id"]), spent, calls, row["slug"]) for row in workflows]
     return sorted(rows, key=lambda row: row.rank)
 
 
@@ -176,8 +180,8 @@ def total(by: By, rows: Sequence[Used]) -> Used:
 
 
 @dataclass(frozen=True)
-class Account:
-    """What a forecast has to know of an account. Credits; ``month_cap`` in cents, None: there is none."""
+class ForecastAccount:
+    """An account's state for a forecast, in credits. ``month_cap``: in cents; None without a cap."""
 
     now: datetime
     created_at: datetime
@@ -188,12 +192,12 @@ class Account:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Where the month is going.
+    """The forecast of a month.
 
-    ``mean``: of the last ``mean_days`` whole days; None, as what follows from it, while there is none.
-    ``days_left``: until the month's end. ``cap_reached``: whether the month's cap will be, so that paid calls
-    stop; None: it cannot be told, or there is no cap. ``credits_end``: the day on which none is available
-    at that pace; None: not within a year, or it cannot be told.
+    ``mean``: of the last ``mean_days`` whole days. It and all that is based on it are None without a whole
+    day. ``days_left``: until the month's end. ``cap_reached``: whether the month's cap will be reached, so
+    that paid calls stop; None when unknown or without a cap. ``credits_end``: the day on which credits run
+    out at that pace; None when unknown, or not within a year.
     """
 
     last_day: date
@@ -206,27 +210,27 @@ class Forecast:
     credits_end: date | None
 
 
-def account_of(tx: Tx) -> Account | None:
-    """The transaction's account, as forecasts see it. None: there is no such account."""
-    return tx.maybe("usage_account", Account)
+def account_of(tx: Tx) -> ForecastAccount | None:
+    """The state of the transaction's account for a forecast. None when the account does not exist."""
+    return tx.maybe("usage_account", ForecastAccount)
 
 
 def spent_by_day(tx: Tx, now: datetime) -> dict[date, Spent]:
-    """What ``forecast`` goes by: this month's days, and those that the pace is taken from."""
+    """The spent amounts that ``forecast`` needs: of this month's days, and of the last MEAN_DAYS days."""
     today = now.astimezone(UTC).date()
     since = min(today.replace(day=1), today - timedelta(days=MEAN_DAYS))
     rows = tx.rows("usage_spent", **_asked(parts(By.DAY, since, today, today), daily=True))
     return {date.fromisoformat(row["key"]): Spent(row["credits"], row["cents"]) for row in rows}
 
 
-def forecast(account: Account, days: Mapping[date, Spent]) -> Forecast:
-    """The month's end at the pace of the last whole days. ``days``: what was spent on which."""
+def forecast(account: ForecastAccount, days: Mapping[date, Spent]) -> Forecast:
+    """The forecast at the pace of the last whole days. ``days``: day → what was spent."""
     now = account.now.astimezone(UTC)
     today, first = now.date(), now.date().replace(day=1)
     following = _next_month(today)
     left = Decimal((datetime.combine(following, time(), UTC) - now) / DAY)
     spent = sum((days.get(first + timedelta(days=n), Spent()) for n in range(today.day)), Spent())
-    # The day on which the account was made was not a whole one.
+    # The day on which the account was created was not a whole day.
     age = (today - account.created_at.astimezone(UTC).date()).days - 1
     whole = max(0, min(MEAN_DAYS, age))
     mean = expected = None
@@ -254,7 +258,7 @@ def _reached(cap: Decimal | None, spent: Spent, expected: Spent | None) -> bool 
     return None if expected is None else expected.cents >= cap
 
 
-def _end_of_credits(account: Account, now: datetime, mean: Spent | None) -> date | None:
+def _end_of_credits(account: ForecastAccount, now: datetime, mean: Spent | None) -> date | None:
     if mean is None or mean.credits <= 0:
         return None
     days = max(account.available, NOTHING) / mean.credits

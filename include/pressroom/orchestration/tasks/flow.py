@@ -117,7 +117,7 @@ class _AtGate(RunOperator):
         if passed_over:
             with opened.store.transaction(opened.run.account_id) as tx:
                 note = Outcome([("note", {"passed_over": step.when})])
-                gates.pass_on(tx, opened.run, item, step, note)
+                gates.move_on(tx, opened.run, item, step, note)
             raise AirflowSkipException(f"not {step.when}")
         subject = subject or f"{step.name}: {item.source.get('title') or item.source_id}"
         with opened.store.transaction(opened.run.account_id) as tx:
@@ -166,7 +166,7 @@ class _AtGate(RunOperator):
         """Let the item on, or end it, by the gate's outcome."""
         step = self._step(opened)
         with opened.store.transaction(opened.run.account_id) as tx:
-            gates.let_on(tx, opened.run, item, step, gate)
+            gates.apply_outcome(tx, opened.run, item, step, gate)
         return {"outcome": gate.outcome}
 
 

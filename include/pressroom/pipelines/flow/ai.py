@@ -1,4 +1,4 @@
-"""An AI step: the model reads the item's packets, and answers in a form, in words, or by calling tools."""
+"""An AI step: the model reads the item's packets, and answers in a form, with a text, or by calling tools."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SYSTEM = (
 
 
 class SkipItem(Answer):
-    """Why the item shall not go on."""
+    """The reason to end the item here."""
 
     reason: Annotated[str, Chars(300)]
 
 
 class TextAnswer(Answer):
-    """The answer in words."""
+    """The answer as text."""
 
     text: Annotated[str, Chars(4 * LONGEST)]
 
@@ -47,8 +47,8 @@ async def process(step: AiStep, position: int, item: FlowItem, tools: Tools) -> 
     offered = _tools(step, position, tools)
     if offered:
         choices = await tools.text.choose(prompt, [*offered.values(), _skip_tool()])
-        skipped = next((one for one in choices if one.tool == SKIP), None)
-        # Whoever asks for both has not made up its mind: nothing is published of what it doubts.
+        skipped = next((choice for choice in choices if choice.tool == SKIP), None)
+        # A model that skips the item and also publishes is undecided: the skip wins.
         if skipped is not None:
             reason = str(skipped.arguments.model_dump()["reason"])
             return Outcome(
@@ -56,10 +56,13 @@ async def process(step: AiStep, position: int, item: FlowItem, tools: Tools) -> 
             )
         by_tool = {tool.name: name for name, tool in offered.items()}
         packets += [
-            ("tool_call", {"step": by_tool[one.tool], "arguments": one.arguments.model_dump(mode="json")})
-            for one in choices
+            (
+                "tool_call",
+                {"step": by_tool[choice.tool], "arguments": choice.arguments.model_dump(mode="json")},
+            )
+            for choice in choices
         ]
-        label = label or f"calls {', '.join(by_tool[one.tool] for one in choices)}"
+        label = label or f"calls {', '.join(by_tool[choice.tool] for choice in choices)}"
     elif not step.output:
         text = (await tools.text.generate(prompt, TextAnswer)).text
         packets.append(("text", {"text": text}))
@@ -74,22 +77,24 @@ def _prompt(step: AiStep, variables: Mapping[str, Any], tools: Tools) -> Prompt:
 
 
 def _form(step: AiStep) -> type[BaseModel]:
-    """The type of the step's output. Its fields have names of their own: a model has a ``copy`` already."""
+    """The type of the step's output. Field names have a prefix, because pydantic models have methods such as
+    ``copy``.
+    """
     fields: dict[str, Any] = {
         f"the_{name}": (Annotated[str, Chars(LONGEST)], Field(alias=name, description=about))
         for name, about in step.output.items()
     }
-    found: type[BaseModel] = create_model("Output", __base__=Answer, **fields)
-    return found
+    form: type[BaseModel] = create_model("Output", __base__=Answer, **fields)
+    return form
 
 
 def _tools(step: AiStep, position: int, tools: Tools) -> dict[str, Tool[Any]]:
-    """Publish step → its handler as a tool. What an item says can add none: they come from the definition."""
-    found = {}
+    """Publish step → its handler as a tool. Tools come from the definition only, never from an item."""
+    offered = {}
     for publish in tools.flow.visible(position):
         target = tools.outside.target(publish)
-        found[publish.name] = Tool(f"publish_{publish.name}", target.description, target.arguments)
-    return found
+        offered[publish.name] = Tool(f"publish_{publish.name}", target.description, target.arguments)
+    return offered
 
 
 def _skip_tool() -> Tool[SkipItem]:

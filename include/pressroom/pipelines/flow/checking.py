@@ -1,4 +1,4 @@
-"""What is wrong with a flow, before it runs: each problem with the place that it is at, and the remedy."""
+"""Checks a flow before it runs. Each problem has its place and the remedy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ITEM = source_item(
 
 
 def samples(flow: Flow) -> dict[str, Any]:
-    """What a template of a step may use, with a value for each."""
+    """The variables of a step's templates, with sample values."""
     results: dict[str, Any] = {}
     for step in flow.steps:
         match step:
@@ -71,31 +71,31 @@ class FlowProblem:
 def problems(
     flow: Flow, handlers: Collection[str], read_condition: Callable[[str], object]
 ) -> list[FlowProblem]:
-    """Everything that is wrong; empty when nothing is. ``read_condition`` raises for one that is none."""
+    """Every problem of the flow. ``read_condition`` raises for an invalid condition."""
     names = [step.name for step in flow.steps]
-    found: list[FlowProblem] = []
+    wrong: list[FlowProblem] = []
     known = samples(flow)
     for position, step in enumerate(flow.steps):
         where: Path = ["steps", position]
         if names.index(step.name) < position:
-            found.append(FlowProblem([*where, "name"], f"{step.name!r} is the name of two steps: rename one"))
+            wrong.append(FlowProblem([*where, "name"], f"{step.name!r} is the name of two steps: rename one"))
         if step.name in RESERVED:
-            found.append(
+            wrong.append(
                 FlowProblem([*where, "name"], f"{step.name!r} has a meaning of its own: choose another name")
             )
-        found += _way(flow, position, step)
-        found += _conditions(where, step, read_condition)
-        found += _templates(where, step, known)
+        wrong += _way(flow, position, step)
+        wrong += _conditions(where, step, read_condition)
+        wrong += _templates(where, step, known)
         if isinstance(step, PublishStep):
-            found += _publish(flow, position, step, handlers)
+            wrong += _publish(flow, position, step, handlers)
         if isinstance(step, AiStep):
-            found += _tools(flow, position, step)
-    found += _unreachable(flow)
-    return found
+            wrong += _tools(flow, position, step)
+    wrong += _unreachable(flow)
+    return wrong
 
 
 def connections(flow: Flow) -> Iterator[tuple[Path, str]]:
-    """Every connection that the flow needs, and where it is named."""
+    """Every connection that the flow needs, with its place in the definition."""
     for position, step in enumerate(flow.steps):
         where: Path = ["steps", position]
         match step:
@@ -114,7 +114,7 @@ def connections(flow: Flow) -> Iterator[tuple[Path, str]]:
 
 
 def _way(flow: Flow, position: int, step: AnyStep) -> Iterator[FlowProblem]:
-    """Where a step leads on to: later steps only."""
+    """Problems of the steps that a step leads to: they must be later ones."""
     where: Path = ["steps", position]
     jump = GO_TO.match(step.on_failure)
     if jump is not None:
@@ -187,7 +187,7 @@ def _publish(
 def _tools(flow: Flow, position: int, step: AiStep) -> Iterator[FlowProblem]:
     if isinstance(step.tools, str):
         return
-    publishers = [one.name for one in flow.steps if isinstance(one, PublishStep)]
+    publishers = [other.name for other in flow.steps if isinstance(other, PublishStep)]
     for number, name in enumerate(step.tools):
         path: Path = ["steps", position, "tools", number]
         if name not in publishers:
@@ -212,7 +212,7 @@ def _unreachable(flow: Flow) -> Iterator[FlowProblem]:
             [step.otherwise, *(rule.to for rule in step.rules)] if isinstance(step, RouteStep) else ["next"]
         )
         if isinstance(step, RouteStep) and step.when is not None:
-            ways.append("next")  # it may be passed over
+            ways.append("next")  # it may be skipped
         jump = GO_TO.match(step.on_failure)
         ways += [jump[1]] if jump else ["next"] if step.on_failure == "continue" else []
         for way in ways:

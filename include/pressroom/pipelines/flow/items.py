@@ -1,4 +1,4 @@
-"""An item on its way through a flow: what it carries, and how it moves on."""
+"""An item of a flow: its packets, and how it moves from step to step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pressroom.store.database import Tx
 
 
 class Ending(StrEnum):
-    """How an item can end. Those in ``RELEASING`` are taken up again by the next run."""
+    """How an item can end. After an ending in ``RELEASING`` the next run may process the item again."""
 
     DONE = "done"
     AGENT_SKIPPED = "agent_skipped"
@@ -28,12 +28,12 @@ RELEASING = frozenset({Ending.FAILED})
 RESERVED = frozenset({"next", "end", "skip", "start", "open_run", "close_run", "items", "item"}) | frozenset(
     ending.value for ending in Ending
 )
-"""Names that no step may have: they are ways to go on, endings, or tasks of every flow's DAG."""
+"""Names that a step must not have: next steps, endings, and tasks of every flow's DAG."""
 
 
 @dataclass(frozen=True)
 class Packet:
-    """What one step added to an item. ``data`` is JSON; ``kind`` as in the table packets."""
+    """What a step added to an item. ``data``: JSON. ``kind``: as in the table packets."""
 
     id: int
     step: str
@@ -43,7 +43,7 @@ class Packet:
 
 @dataclass(frozen=True)
 class FlowItem:
-    """An item at a step. ``source``: its source item as JSON; ``packets``: all before it, oldest first."""
+    """An item at a step. ``source``: its source item as JSON. ``packets``: of earlier steps, oldest first."""
 
     id: int
     source_id: str
@@ -52,35 +52,38 @@ class FlowItem:
     packets: Sequence[Packet]
 
     def variables(self, run_id: int, flow: Flow) -> dict[str, Any]:
-        """What conditions and templates of the flow may use."""
+        """The variables of the flow's conditions and templates."""
         return {
             "item": dict(self.source),
-            "packets": [{"step": one.step, "kind": one.kind, "data": dict(one.data)} for one in self.packets],
+            "packets": [
+                {"step": packet.step, "kind": packet.kind, "data": dict(packet.data)}
+                for packet in self.packets
+            ],
             "results": self._results(),
             "run": {"id": run_id, "flow": flow.slug},
         }
 
     def _results(self) -> dict[str, dict[str, Any]]:
-        """Step → all that it added, together; an error is forgotten once a later try went well."""
-        found: dict[str, dict[str, Any]] = {}
+        """Step → its packets' data, merged. An error is dropped once a later try succeeded."""
+        results: dict[str, dict[str, Any]] = {}
         failed: set[str] = set()
-        for one in self.packets:
-            if one.step in failed:
-                found.pop(one.step)
-                failed.discard(one.step)
-            found[one.step] = {**found.get(one.step, {}), **one.data}
-            if one.kind == "error":
-                failed.add(one.step)
-        return found
+        for packet in self.packets:
+            if packet.step in failed:
+                results.pop(packet.step)
+                failed.discard(packet.step)
+            results[packet.step] = {**results.get(packet.step, {}), **packet.data}
+            if packet.kind == "error":
+                failed.add(packet.step)
+        return results
 
     def last(self, *kinds: str) -> Packet | None:
         """The newest packet of one of these kinds."""
-        return next((one for one in reversed(self.packets) if one.kind in kinds), None)
+        return next((packet for packet in reversed(self.packets) if packet.kind in kinds), None)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made of an item. ``packets``: (kind, data); ``to``: next, end, a later step, an Ending."""
+    """The result of a step. ``packets``: (kind, data). ``to``: next, end, a later step, or an Ending."""
 
     packets: Sequence[tuple[str, Mapping[str, Any]]] = ()
     to: str = "next"
@@ -89,20 +92,22 @@ class Outcome:
 
 
 def target_step(flow: Flow, position: int, to: str) -> int | None:
-    """The position that ``to`` leads on to from a step; None: the item is through. Never backwards."""
+    """The position of the step that ``to`` names. None when the item ends. Raises ValueError for earlier
+    steps.
+    """
     if to == "next":
         position += 1
         return position if position < len(flow.steps) else None
     if to == "end":
         return None
-    found, _ = flow.step(to)
-    if found <= position:
+    later, _ = flow.step(to)
+    if later <= position:
         raise ValueError(f"{to} is not a later step")
-    return found
+    return later
 
 
 def load_items(tx: Tx, run: Run, position: int, ids: Sequence[int]) -> list[FlowItem]:
-    """Those of the items that are at the step: active, or failed there before the run was opened again."""
+    """The items that are at the step: active, or failed there before the run was opened again."""
     return [
         FlowItem(
             row["id"],
@@ -116,7 +121,7 @@ def load_items(tx: Tx, run: Run, position: int, ids: Sequence[int]) -> list[Flow
 
 
 def move(tx: Tx, run: Run, item: FlowItem, step: AnyStep, outcome: Outcome) -> None:
-    """Append the packets and move the item on, or end it. Raises AlreadyDone when it has moved meanwhile."""
+    """Append the packets, and move the item or end it. Raises AlreadyDone when it has moved meanwhile."""
     if not tx.run("flow_item_lock", run=run.id, item=item.id, step=item.step):
         raise AlreadyDone(f"item {item.id} is no longer at {step.name}")
     for kind, data in outcome.packets:
@@ -132,7 +137,7 @@ def move(tx: Tx, run: Run, item: FlowItem, step: AnyStep, outcome: Outcome) -> N
 
 
 def end(tx: Tx, run: Run, item: FlowItem, ending: Ending, reason: str) -> None:
-    """The item is through. What it was made of is done with, or free for the next run."""
+    """End the item. Its source id stays claimed, or is released for the next run."""
     tx.run("flow_item_end", run=run.id, item=item.id, status=ending, reason=reason[:2000])
     if ending in RELEASING:
         tx.run("claim_release", flow=run.workflow_id, item=item.id)
@@ -141,7 +146,7 @@ def end(tx: Tx, run: Run, item: FlowItem, ending: Ending, reason: str) -> None:
 
 
 def fail(tx: Tx, run: Run, item: FlowItem, step: AnyStep, error: Exception) -> None:
-    """A failure that no further try can mend: the step's ``on_failure`` says what it means for the item."""
+    """Apply the step's ``on_failure`` to the item after a final failure."""
     data = {"error": str(error)[:2000], "error_class": type(error).__name__}
     jump = GO_TO.match(step.on_failure)
     if jump is not None:

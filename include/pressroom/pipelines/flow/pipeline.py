@@ -1,4 +1,4 @@
-"""A flow's steps as stages: each step is a stage of its own, and an item is at one of them at a time."""
+"""A flow's steps as stages. An item is at one of them at a time."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.pipelines.estimate import Estimate
-from pressroom.pipelines.flow import ai, others, publish
+from pressroom.pipelines.flow import ai, publish, simple_steps
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
 from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage, must_be_active
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 START = "start"
-"""The opening stage of a flow that does not begin with a fetch: its one item is what the trigger brought."""
+"""The first stage of a flow that does not begin with a fetch. Its one item comes from the trigger."""
 
 POOLS = {"ai": "pressroom_text", "media": "pressroom_images", "publish": "pressroom_publish"}
 
 
 def flow_pipeline(flow: Flow) -> Pipeline:
-    """The pipeline of one flow: how items come in, and then every step."""
+    """The pipeline of one flow: a stage that brings items in, then a stage for each step."""
     first = flow.steps[0]
     opening = _opening(first if isinstance(first, FetchStep) else None)
     rest = range(1 if isinstance(first, FetchStep) else 0, len(flow.steps))
@@ -62,12 +62,12 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
             return [_from_trigger(run)]
         return await tools.outside.fetch(fetch.source, tools.outside.known)
 
-    def save(tx: Tx, run: Run, _: Run, found: Sequence[SourceItem]) -> Saved:
+    def save(tx: Tx, run: Run, _: Run, items: Sequence[SourceItem]) -> Saved:
         first = 1 if fetch is not None else 0
-        ids = [item.source_id for item in found]
+        ids = [item.source_id for item in items]
         tx.run("flow_claims_free", flow=run.workflow_id, run=run.id, ids=ids)
         created = 0
-        for position, item in enumerate(found):
+        for position, item in enumerate(items):
             item_id = tx.value(
                 "flow_item_insert", flow=run.workflow_id, run=run.id, source_id=item.source_id,
                 position=position, source=item.to_data(), step=first,
@@ -104,27 +104,29 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
 
 
 def _from_trigger(run: Run) -> SourceItem:
-    given = run.params.get("item") or {}
+    sent = run.params.get("item") or {}
     return source_item(
-        str(given.get("id") or f"run:{run.id}"),
-        url=str(given.get("url") or ""),
-        title=str(given.get("title") or f"Run {run.id}"),
-        text=str(given.get("text") or ""),
-        tags=_texts(given.get("tags")),
-        images=_texts(given.get("images")),
+        str(sent.get("id") or f"run:{run.id}"),
+        url=str(sent.get("url") or ""),
+        title=str(sent.get("title") or f"Run {run.id}"),
+        text=str(sent.get("text") or ""),
+        tags=_texts(sent.get("tags")),
+        images=_texts(sent.get("images")),
         extra={
             key: value
-            for key, value in given.items()
+            for key, value in sent.items()
             if key not in ("id", "url", "title", "text", "tags", "images")
         },
     )
 
 
-def _texts(given: object) -> list[str]:
-    """Whoever starts a flow may send anything: one text is a list of one, and what is no list is none."""
-    if isinstance(given, str):
-        return [given]
-    return [str(one) for one in given] if isinstance(given, list) else []
+def _texts(value: object) -> list[str]:
+    """A list of texts from a trigger's data, which may be anything: a text is a list of one, others are
+    empty.
+    """
+    if isinstance(value, str):
+        return [value]
+    return [str(text) for text in value] if isinstance(value, list) else []
 
 
 # What they go through -----------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
     return Stage(
         name=step.name,
         title=f"{step.name}: {step.type}",
-        pending=lambda tx, run: [],  # an item comes by its own task, and not by a plan
+        pending=lambda tx, run: [],  # items come by their own tasks, not by a plan
         load=load,
         process=process,
         save=save,
@@ -163,7 +165,7 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
 
 
 async def run_step(step: AnyStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
-    """What the step makes of the item; passed over when its condition does not hold."""
+    """Run the step on the item. Skips the step when its condition does not hold."""
     variables = item.variables(tools.run_id, tools.flow)
     if step.when is not None and not tools.outside.condition(step.when).holds(variables):
         return Outcome([("note", {"passed_over": step.when})], label=f"passed over: not {step.when}")
@@ -173,12 +175,12 @@ async def run_step(step: AnyStep, position: int, item: FlowItem, tools: Tools) -
         case PublishStep():
             return await publish.process(step, position, item, tools)
         case FetchStep():
-            return await others.fetch(step, item, tools)
+            return await simple_steps.fetch(step, item, tools)
         case MediaStep():
-            return await others.media(step, item, tools)
+            return await simple_steps.media(step, item, tools)
         case PingStep():
-            return await others.ping(step, item, tools)
+            return await simple_steps.ping(step, item, tools)
         case RouteStep():
-            return await others.route(step, item, tools)
+            return await simple_steps.route(step, item, tools)
         case GateStep():
             raise TypeError("a gate is not worked through: it waits")

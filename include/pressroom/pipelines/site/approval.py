@@ -1,6 +1,4 @@
-"""People's part: approve, reject and edit articles. An approval is for the content that was seen, and for no
-other.
-"""
+"""Reviewing articles: approve, reject, edit. An approval is only for the version that the reviewer saw."""
 
 from __future__ import annotations
 
@@ -15,15 +13,15 @@ from pressroom.pipelines.answers import plain, sanitize, words_of_html
 from pressroom.store.database import Tx
 
 AUTO = "auto"
-"""Who approves where nobody has to."""
+"""The approver when no person has to approve."""
 
 REVIEWED = ("review", "approved", "rejected", "published")
-"""The statuses of articles that have gone to review."""
+"""The statuses of articles that reached review."""
 
 
 @dataclass(frozen=True)
 class ArticleImage:
-    """A picture of an article: the featured one has position 0, the others stand in the text in order."""
+    """A picture of an article: the featured one has position 0, the others are in the text in order."""
 
     content_id: int
     position: int
@@ -54,7 +52,7 @@ class ReviewedArticle:
 
 
 def content_hash(article: ReviewedArticle, images: Sequence[ArticleImage]) -> str:
-    """SHA-256 over what would be published, pictures in their order."""
+    """SHA-256 over everything that will be published, pictures in order."""
     facts = {
         "title": article.title,
         "slug": article.slug,
@@ -70,33 +68,33 @@ def content_hash(article: ReviewedArticle, images: Sequence[ArticleImage]) -> st
 
 
 def articles(tx: Tx, site_id: int, status: str | None = None) -> list[ReviewedArticle]:
-    """Articles that have gone to review, oldest first. Those without a hash get theirs."""
+    """Articles that reached review, oldest first. Sets the hash of those that have none yet."""
     if status is not None and status not in REVIEWED:
         raise PermanentError(f"{status!r} is no status of a reviewed article: {', '.join(REVIEWED)}")
-    found = _read(tx, site_id, status=status)
-    return _hashed(tx, site_id, found)
+    rows = _read(tx, site_id, status=status)
+    return _hashed(tx, site_id, rows)
 
 
 def article(tx: Tx, site_id: int, content_id: int) -> ReviewedArticle:
-    """One article. Raises PermanentError when the site has no such one in review or beyond."""
-    found = _hashed(tx, site_id, _read(tx, site_id, content_id=content_id))
-    if not found:
+    """One article. Raises PermanentError when the site has no such article that reached review."""
+    rows = _hashed(tx, site_id, _read(tx, site_id, content_id=content_id))
+    if not rows:
         raise PermanentError(f"this site has no article {content_id} that has gone to review")
-    return found[0]
+    return rows[0]
 
 
 def pictures(tx: Tx, site_id: int, ids: Sequence[int]) -> dict[int, list[ArticleImage]]:
     """The pictures of articles, in order."""
-    found: dict[int, list[ArticleImage]] = {}
+    by_article: dict[int, list[ArticleImage]] = {}
     for image in tx.all("article_images", ArticleImage, site=site_id, ids=list(ids)):
-        found.setdefault(image.content_id, []).append(image)
-    return found
+        by_article.setdefault(image.content_id, []).append(image)
+    return by_article
 
 
 def to_review(tx: Tx, site_id: int, content_id: int, *, auto_publish: bool) -> bool:
-    """An article goes from draft to review once all of its images are there; with ``auto_publish`` further.
+    """Move an article from draft to review once all its images exist; ``auto_publish`` also approves it.
 
-    Returns whether it went. The article's row is locked already.
+    Returns whether it moved. The caller has locked the article's row.
     """
     if not tx.run("content_to_review", site=site_id, content=content_id):
         return False
@@ -107,7 +105,9 @@ def to_review(tx: Tx, site_id: int, content_id: int, *, auto_publish: bool) -> b
 
 
 def approve(tx: Tx, site_id: int, content_id: int, seen_hash: str, by: str) -> None:
-    """Approve what has that hash. Raises RunConflict when it has changed since, or was decided."""
+    """Approve the version with this hash. Raises RunConflict when the article changed since, or was
+    decided.
+    """
     tx.value("content_lock", site=site_id, content=content_id)
     now = _fresh(tx, site_id, content_id)
     if now.content_hash != seen_hash:
@@ -117,7 +117,7 @@ def approve(tx: Tx, site_id: int, content_id: int, seen_hash: str, by: str) -> N
 
 
 def reject(tx: Tx, site_id: int, content_id: int, reason: str, by: str) -> None:
-    """Reject, with a reason. Raises RunConflict when it is out already or about to be, or was decided."""
+    """Reject, with a reason. Raises RunConflict when a target has or may have it, or it was decided."""
     tx.value("content_lock", site=site_id, content=content_id)
     now = article(tx, site_id, content_id)
     if not tx.run("article_reject", site=site_id, content=content_id, note=f"{by}: {reason}"):
@@ -137,11 +137,11 @@ def edit(
     html: str | None = None,
     seen_hash: str | None = None,
 ) -> ReviewedArticle:
-    """Change title or body: what was approved is void, and the article waits for review again.
+    """Change title or body. The approval becomes void, and the article waits for review again.
 
-    What is published stays as it is until the new version is approved. ``seen_hash``: of what the editor saw;
-    None: whatever it is. Raises RunConflict when it has changed since, PermanentError when nothing would be
-    left of title or body.
+    The published version stays until the new one is approved. ``seen_hash``: the version that the editor saw;
+    None accepts any. Raises RunConflict when the article changed since, PermanentError when title or body
+    would be empty.
     """
     tx.value("content_lock", site=site_id, content=content_id)
     before = _fresh(tx, site_id, content_id)
@@ -171,21 +171,21 @@ def _read(
     return tx.all("articles_reviewed", ReviewedArticle, site=site_id, status=status, content=content_id)
 
 
-def _hashed(tx: Tx, site_id: int, found: Sequence[ReviewedArticle]) -> list[ReviewedArticle]:
-    lacking = [one.id for one in found if not one.content_hash]
+def _hashed(tx: Tx, site_id: int, rows: Sequence[ReviewedArticle]) -> list[ReviewedArticle]:
+    lacking = [row.id for row in rows if not row.content_hash]
     images = pictures(tx, site_id, lacking) if lacking else {}
-    return [
-        one if one.content_hash else _with_hash(tx, site_id, one, images.get(one.id, [])) for one in found
-    ]
+    return [row if row.content_hash else _with_hash(tx, site_id, row, images.get(row.id, [])) for row in rows]
 
 
-def _with_hash(tx: Tx, site_id: int, one: ReviewedArticle, images: Sequence[ArticleImage]) -> ReviewedArticle:
-    digest = content_hash(one, images)
-    tx.run("article_hash", site=site_id, content=one.id, content_hash=digest)
-    return replace(one, content_hash=digest)
+def _with_hash(
+    tx: Tx, site_id: int, seen: ReviewedArticle, images: Sequence[ArticleImage]
+) -> ReviewedArticle:
+    digest = content_hash(seen, images)
+    tx.run("article_hash", site=site_id, content=seen.id, content_hash=digest)
+    return replace(seen, content_hash=digest)
 
 
 def _fresh(tx: Tx, site_id: int, content_id: int) -> ReviewedArticle:
-    """The article, with the hash of what its rows hold now, whoever has changed them."""
-    one = article(tx, site_id, content_id)
-    return _with_hash(tx, site_id, one, pictures(tx, site_id, [content_id]).get(content_id, []))
+    """The article with the hash of its present rows."""
+    seen = article(tx, site_id, content_id)
+    return _with_hash(tx, site_id, seen, pictures(tx, site_id, [content_id]).get(content_id, []))

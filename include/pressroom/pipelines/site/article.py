@@ -1,4 +1,4 @@
-"""What an article is made of: answer types by length, and the HTML that our code builds from text. Pure."""
+"""An article: the answer types by length, and the HTML that is built from the answers. Pure functions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_TAGS = 8
 SLUG_CHARS = 80
 
 _WORD_CHARS = 6.5  # English, with its space
-_ROOM = 1.15  # bounds leave this much more room than the length asked for
+_ROOM = 1.15  # bounds are this many times the requested length
 _SECTION_WORDS = 150
 _HEAD_CHARS = TITLE_CHARS + META_CHARS + 10 + EXCERPT_CHARS + 5 * (TAG_CHARS + 6) + 120
 
@@ -44,8 +44,8 @@ _BOLD = re.compile(r"\*\*(\S(?:.*?\S)?)\*\*")
 
 
 @dataclass(frozen=True)
-class Shape:
-    """How much text is asked for: sections, paragraphs in each, characters in each paragraph."""
+class ArticleShape:
+    """How much text is requested: sections, paragraphs in each, characters in each paragraph."""
 
     words: int
     sections: int
@@ -69,24 +69,26 @@ class Shape:
         return tokens_for(self.total, words=self.words)
 
 
-def shape_of(words: int, outline: int = 0) -> Shape:
-    """The shape of an article of ``words`` words; ``outline``: headings it has to follow, 0 for none."""
+def shape_of(words: int, outline: int = 0) -> ArticleShape:
+    """The shape of an article of ``words`` words. ``outline``: the number of its given headings, 0 for
+    none.
+    """
     sections = min(max(2, ceil(words / _SECTION_WORDS)), 40)
     if outline:
-        # Follow the outline unless its sections would come out too short or too long to be any good.
+        # Follow the outline unless its sections would be much too short or too long.
         sections = min(max(outline, ceil(words / 400), 2), max(2, ceil(words / 90)))
-    return Shape(words, sections, *_paragraphs(words / sections))
+    return ArticleShape(words, sections, *_paragraphs(words / sections))
 
 
 def _paragraphs(words: float) -> tuple[int, int]:
-    """Paragraphs for so many words, and the characters of each."""
+    """The number of paragraphs for ``words`` words, and the characters of each."""
     room = words * _WORD_CHARS * _ROOM
     number = max(2 if room > 400 else 1, ceil(room / LONGEST))
     return number, min(LONGEST, max(160, ceil(room / number)))
 
 
 class Head(Answer):
-    """What every article has beside its body."""
+    """What every article has besides its body."""
 
     title: str
     meta_description: str
@@ -101,7 +103,7 @@ class Section(Answer):
     paragraphs: list[str]
 
 
-class Article(Head):
+class ArticleAnswer(Head):
     """A whole article in one answer."""
 
     introduction: list[str]
@@ -122,7 +124,7 @@ class SectionText(Answer):
 
 
 @lru_cache(maxsize=64)
-def article_type(shape: Shape) -> type[Article]:
+def article_type(shape: ArticleShape) -> type[ArticleAnswer]:
     """The answer when the article is written in one call."""
     section = create_model(
         "Section",
@@ -132,7 +134,7 @@ def article_type(shape: Shape) -> type[Article]:
     )
     return create_model(
         "Article",
-        __base__=Article,
+        __base__=ArticleAnswer,
         **_HEAD,
         introduction=(_texts(shape.introduction, shape.chars), ...),
         sections=(Annotated[list[section], Items(shape.sections, shape.sections)], ...),
@@ -140,7 +142,7 @@ def article_type(shape: Shape) -> type[Article]:
 
 
 @lru_cache(maxsize=64)
-def plan_type(shape: Shape) -> type[ArticlePlan]:
+def plan_type(shape: ArticleShape) -> type[ArticlePlan]:
     """The answer of the planning call."""
     headings = Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(shape.sections, shape.sections)]
     return create_model(
@@ -153,25 +155,25 @@ def plan_type(shape: Shape) -> type[ArticlePlan]:
 
 
 @lru_cache(maxsize=64)
-def section_type(shape: Shape) -> type[SectionText]:
+def section_type(shape: ArticleShape) -> type[SectionText]:
     """The answer of one section's call."""
     return create_model(
         "SectionText", __base__=SectionText, paragraphs=(_texts(shape.paragraphs, shape.chars), ...)
     )
 
 
-def plan_tokens(shape: Shape) -> int:
+def plan_tokens(shape: ArticleShape) -> int:
     """Token limit of the planning call."""
     return tokens_for(_HEAD_CHARS + shape.introduction * 400 + shape.sections * (HEADING_CHARS + 6))
 
 
-def section_tokens(shape: Shape) -> int:
+def section_tokens(shape: ArticleShape) -> int:
     """Token limit of one section's call."""
     return tokens_for(shape.paragraphs * (shape.chars + 8), words=ceil(shape.words / shape.sections))
 
 
 def _texts(number: int, chars: int) -> Any:
-    # A small model stops early wherever it may; a bullet point must still be possible.
+    # A small model stops as early as it may, so the minimum is high, but short enough for a bullet point.
     least = number if number <= 2 else number - 1
     return Annotated[list[Annotated[str, Chars(chars, min(80, chars // 3))]], Items(number, least)]
 
@@ -185,8 +187,8 @@ _HEAD: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Written:
-    """A finished article. ``slug`` is what its title asks for; saving makes it unique on the site."""
+class WrittenArticle:
+    """A finished article. ``slug`` is made of the title; saving makes it unique on the site."""
 
     title: str
     slug: str
@@ -206,10 +208,10 @@ def assemble(
     fallback_title: str,
     chars: int,
     model: str,
-) -> Written:
-    """The article from its answered parts. ``chars``: the bound at which paragraphs may have been cut off.
+) -> WrittenArticle:
+    """The article made of its answers. ``chars``: the bound at which paragraphs may have been cut off.
 
-    Raises nothing: what is missing in the head comes from the body.
+    Missing parts of the head are taken from the body.
     """
     parts = [_flow(introduction, chars)]
     for heading, paragraphs in sections:
@@ -220,7 +222,7 @@ def assemble(
     text = plain(markup)
     title = clip(head.title, TITLE_CHARS).strip("#*\"' ") or fallback_title
     excerpt = clip(whole_sentences(head.excerpt, EXCERPT_CHARS), EXCERPT_CHARS) or clip(text, EXCERPT_CHARS)
-    return Written(
+    return WrittenArticle(
         title=title,
         slug=slugify(title, max_length=SLUG_CHARS, word_boundary=True),
         meta_description=clip(head.meta_description, META_CHARS) or clip(excerpt, META_CHARS),
@@ -234,11 +236,11 @@ def assemble(
 
 def headings_of(markup: str) -> list[str]:
     """The section headings of an article's HTML, as plain text."""
-    return [plain(found) for found in re.findall(r"<h2[^>]*>(.*?)</h2>", markup, re.DOTALL)]
+    return [plain(heading) for heading in re.findall(r"<h2[^>]*>(.*?)</h2>", markup, re.DOTALL)]
 
 
 def _flow(paragraphs: Sequence[str], chars: int) -> str:
-    """Paragraphs as HTML; neighbours that start with a dash become one list. A repetition is dropped."""
+    """Paragraphs as HTML. Adjacent ones that begin with a dash become one list. Repetitions are dropped."""
     lines: list[str] = []
     inside = False
     blocks = (block for paragraph in paragraphs for block in _blocks(paragraph, chars))
@@ -255,6 +257,6 @@ def _flow(paragraphs: Sequence[str], chars: int) -> str:
 
 
 def _blocks(paragraph: str, chars: int) -> list[str]:
-    # Each block is balanced by itself, so that a tag left open in one cannot swallow the next.
+    # Each block is sanitised by itself, so that an open tag cannot swallow the next block.
     blocks = (line.strip().lstrip("#").strip() for line in whole_sentences(paragraph, chars).splitlines())
     return [cleaned for block in blocks if block and plain(cleaned := sanitize(block)).strip("-*\u2022 ")]

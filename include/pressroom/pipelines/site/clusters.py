@@ -20,29 +20,36 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize, shorten
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.prompts import render
-from pressroom.pipelines.site.grouping import NAME_CHARS, Grouped, Keyword, Known, Proposal, reconcile
+from pressroom.pipelines.site.grouping import (
+    NAME_CHARS,
+    ClusterToSave,
+    ExistingCluster,
+    Keyword,
+    Proposal,
+    reconcile,
+)
 from pressroom.pipelines.stage import LABEL_CHARS, Key, Saved, Skip, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
 NAME = "clusters"
 FEWEST = 5
-"""Fewer waiting keywords than this are not worth clustering."""
+"""The fewest waiting keywords that are clustered."""
 
 GROUPS_PER_TASK = 25
 ABOUT_CHARS = 100
 SHOWN = 30
-"""Existing clusters listed in a prompt: those nearest to the keywords."""
+"""The most existing clusters in a prompt: those nearest to the keywords."""
 
 CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True)
 class Group:
-    """Keywords of one call, with the site's clusters as they are at this moment."""
+    """The keywords of one call, with the site's present clusters."""
 
     keywords: Sequence[Keyword]
-    known: Sequence[Known]
+    known: Sequence[ExistingCluster]
 
 
 class ProposedCluster(Answer):
@@ -61,8 +68,8 @@ class Clusters(Answer):
 
 @lru_cache(maxsize=64)
 def answer_type(count: int) -> type[Clusters]:
-    """The answer for so many keywords."""
-    one = create_model(
+    """The answer type for ``count`` keywords."""
+    cluster = create_model(
         "ProposedCluster",
         __base__=ProposedCluster,
         name=(Annotated[str, Chars(NAME_CHARS, 3)], ...),
@@ -73,19 +80,19 @@ def answer_type(count: int) -> type[Clusters]:
         description=(Annotated[str, Chars(ABOUT_CHARS)], ...),
     )
     return create_model(
-        "Clusters", __base__=Clusters, clusters=(Annotated[list[one], Items(most(count))], ...)
+        "Clusters", __base__=Clusters, clusters=(Annotated[list[cluster], Items(most(count))], ...)
     )
 
 
 def most(count: int) -> int:
-    """Clusters allowed for so many keywords."""
+    """The most clusters for ``count`` keywords."""
     return max(2, ceil(count / 4))
 
 
 def groups_of(ids: Sequence[int], size: int) -> list[list[int]]:
-    """Groups of at most ``size``, all about as large, so that none is left with a lone keyword.
+    """Groups of at most ``size``, all of about the same size, so that no group has a single keyword.
 
-    When some of the groups are done, the same call on the rest makes the other groups again.
+    After some groups are done, the same call on the rest returns the other groups again.
     """
     number = ceil(len(ids) / size)
     if not number:
@@ -96,17 +103,17 @@ def groups_of(ids: Sequence[int], size: int) -> list[list[int]]:
 
 
 def key_of(ids: Sequence[int]) -> str:
-    """One name for a group of ids, whatever their order."""
+    """The name of a group of ids, independent of their order."""
     return hashlib.blake2b(",".join(map(str, sorted(ids))).encode(), digest_size=8).hexdigest()
 
 
 def price(charges: Charges, keywords: int) -> Decimal:
-    """Credits for clustering so many keywords: by the keyword, so that groups add up to the whole."""
+    """Credits for clustering ``keywords`` keywords: priced by the keyword, so that groups add up."""
     return (Decimal(keywords) / charges.keywords_per_credit).quantize(CENT)
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key] | Skip:
-    """Groups of waiting keywords; those that failed too often stay out until their members change."""
+    """Groups of waiting keywords. A group that failed too often waits until its members change."""
     ids: list[int] = tx.values("keywords_waiting", site=run.site_id)
     if len(ids) < FEWEST:
         return Skip(f"{len(ids)} keyword{'s' * (len(ids) != 1)} waiting: clustering needs at least {FEWEST}")
@@ -117,7 +124,7 @@ def pending(tx: Tx, run: Run) -> Sequence[Key] | Skip:
 
 def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Group]:
     """The groups, without keywords that were clustered or disabled meanwhile."""
-    known = tx.all("clusters_known", Known, site=run.site_id)
+    known = tx.all("clusters_known", ExistingCluster, site=run.site_id)
     groups: list[Group] = []
     for key in keys:
         ids = key if isinstance(key, list) else [key]
@@ -127,8 +134,8 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Group]:
     return groups
 
 
-async def process(group: Group, tools: Tools) -> Sequence[Grouped]:
-    """Ask for clusters and reconcile the answer with the keywords and with the clusters there are."""
+async def process(group: Group, tools: Tools) -> Sequence[ClusterToSave]:
+    """Ask for clusters, and reconcile the answer with the keywords and the existing clusters."""
     count = len(group.keywords)
     chars = most(count) * (NAME_CHARS + ABOUT_CHARS + 120) + count * 8
     prompt = render(
@@ -137,7 +144,7 @@ async def process(group: Group, tools: Tools) -> Sequence[Grouped]:
         workflow=tools.site,
         brand=tools.brand,
         max_tokens=tokens_for(chars),
-        temperature=min(0.2, tools.site.text.temperature),  # sorting wants no imagination
+        temperature=min(0.2, tools.site.text.temperature),  # sorting needs no imagination
         keywords=[keyword.text for keyword in group.keywords],
         existing=nearest(group, tools.similarity),
         most=most(count),
@@ -157,8 +164,8 @@ def nearest(group: Group, similarity: Similarity) -> list[str]:
     return sorted(names, key=lambda name: -closeness[name])[:SHOWN]
 
 
-def save(tx: Tx, run: Run, group: Group, output: Sequence[Grouped]) -> Saved:
-    """New clusters made, known ones extended as they are, every keyword clustered."""
+def save(tx: Tx, run: Run, group: Group, output: Sequence[ClusterToSave]) -> Saved:
+    """Insert new clusters, and assign every keyword to a new or an existing one."""
     created = assigned = 0
     for grouped in output:
         cluster = grouped.known
@@ -181,7 +188,7 @@ def save(tx: Tx, run: Run, group: Group, output: Sequence[Grouped]) -> Saved:
     return Saved(created=created, label=shorten(f"{sizes}: {names}", LABEL_CHARS))
 
 
-STAGE: Stage[Group, Sequence[Grouped]] = Stage(
+STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     name=NAME,
     title="Keywords → clusters",
     pending=pending,

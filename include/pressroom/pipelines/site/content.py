@@ -18,11 +18,11 @@ from pressroom.pipelines.site.article import (
     HEADING_CHARS,
     SLUG_CHARS,
     TITLE_CHARS,
-    Article,
+    ArticleAnswer,
+    ArticleShape,
     Head,
     SectionText,
-    Shape,
-    Written,
+    WrittenArticle,
     article_type,
     assemble,
     plan_tokens,
@@ -37,7 +37,7 @@ from pressroom.store.database import Tx
 
 NAME = "content"
 AT_ONCE = 4
-"""Sections of one article in work at once."""
+"""The sections of one article that are written at the same time."""
 
 _KINDS = {"how_to": "how-to", "faq": "FAQ"}
 
@@ -58,10 +58,10 @@ class Task:
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Queued tasks without content, as many as this run may still write."""
+    """Queued tasks without an article, up to the number that this run may still write."""
     left = None
     if run.articles is not None:
-        # A run that was cleared or resumed has written some already: those count.
+        # The articles that a cleared or resumed run has already written count.
         left = max(0, run.articles - tx.value("articles_of_run", run=run.id, site=run.site_id))
     ids: list[Key] = tx.values("tasks_waiting", site=run.site_id, ids=None, left=left)
     return ids
@@ -73,7 +73,7 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Task]:
     return tx.all("tasks_to_write", Task, site=run.site_id, ids=waiting)
 
 
-async def process(task: Task, tools: Tools) -> Written:
+async def process(task: Task, tools: Tools) -> WrittenArticle:
     """Write the article. Raises EmptyAnswer when no text is left, and what ``generate`` raises."""
     settings = tools.site.article
     outline = distinct(task.outline, 40, HEADING_CHARS)
@@ -87,7 +87,7 @@ async def process(task: Task, tools: Tools) -> Written:
     return written
 
 
-async def _in_one(task: Task, outline: list[str], shape: Shape, tools: Tools) -> Written:
+async def _in_one(task: Task, outline: list[str], shape: ArticleShape, tools: Tools) -> WrittenArticle:
     prompt = _prompt(
         NAME,
         task,
@@ -100,12 +100,14 @@ async def _in_one(task: Task, outline: list[str], shape: Shape, tools: Tools) ->
         sections=shape.sections,
         paragraphs=shape.paragraphs,
     )
-    answer: Article = await tools.text.generate(prompt, article_type(shape))
+    answer: ArticleAnswer = await tools.text.generate(prompt, article_type(shape))
     sections = [(section.heading, section.paragraphs) for section in answer.sections]
     return _article(task, answer, answer.introduction, sections, shape, tools)
 
 
-async def _in_sections(task: Task, outline: list[str], per_call: int, shape: Shape, tools: Tools) -> Written:
+async def _in_sections(
+    task: Task, outline: list[str], per_call: int, shape: ArticleShape, tools: Tools
+) -> WrittenArticle:
     fewest = -(-shape.words // per_call)
     if shape.sections < fewest:
         shape = shape_of(shape.words, fewest)
@@ -121,7 +123,7 @@ async def _in_sections(task: Task, outline: list[str], per_call: int, shape: Sha
         sections=shape.sections,
     )
     plan = await tools.text.generate(plan_prompt, plan_type(shape))
-    # A heading at the bound was cut off; the idea's outline steps in.
+    # A heading at the bound was cut off: the idea's outline replaces it.
     kept = [heading for heading in plan.headings[: shape.sections] if len(heading) < HEADING_CHARS]
     headings = distinct([*kept, *outline], shape.sections, HEADING_CHARS) or [task.title]
     gate = asyncio.Semaphore(AT_ONCE)
@@ -144,7 +146,7 @@ async def _in_sections(task: Task, outline: list[str], per_call: int, shape: Sha
         async with asyncio.TaskGroup() as group:
             texts = [group.create_task(write(heading)) for heading in headings]
     except ExceptionGroup as failed:
-        # One section's error is the article's, under its own class: that class decides what happens next.
+        # A section's error is raised as the article's, because its class decides what happens next.
         raise failed.exceptions[0] from None
     sections = [(heading, text.result().paragraphs) for heading, text in zip(headings, texts, strict=True)]
     return _article(task, plan, plan.introduction, sections, shape, tools)
@@ -171,10 +173,10 @@ def _article(
     head: Head,
     introduction: Sequence[str],
     sections: Sequence[tuple[str, Sequence[str]]],
-    shape: Shape,
+    shape: ArticleShape,
     tools: Tools,
-) -> Written:
-    # A title of one word says less than the idea's; one at the bound was cut off.
+) -> WrittenArticle:
+    # A title of one word says less than the idea's title, and a title at the bound was cut off.
     titled = (
         head
         if count_words(head.title) > 1 and len(head.title) < TITLE_CHARS
@@ -185,15 +187,15 @@ def _article(
     )
 
 
-def save(tx: Tx, run: Run, task: Task, output: Written) -> Saved:
-    """A draft under a slug of its own; the task is completed."""
+def save(tx: Tx, run: Run, task: Task, output: WrittenArticle) -> Saved:
+    """Insert the draft with a unique slug, and complete the task."""
     if not tx.run("task_completed", site=run.site_id, task=task.id):
         raise AlreadyDone(f"task {task.id} no longer waits to be written")
     base = output.slug or f"article-{task.id}"
     for number in count(1):
         suffix = "" if number == 1 else f"-{number}"
         slug = base[: SLUG_CHARS - len(suffix)].rstrip("-") + suffix
-        # Whoever takes the same slug in another transaction: this waits for it, and inserts nothing.
+        # If another transaction takes the same slug, this statement waits for it and inserts nothing.
         if tx.run("content_insert", site=run.site_id, task=task.id, **{**vars(output), "slug": slug}):
             break
     return Saved(
@@ -203,7 +205,7 @@ def save(tx: Tx, run: Run, task: Task, output: Written) -> Saved:
     )
 
 
-STAGE: Stage[Task, Written] = Stage(
+STAGE: Stage[Task, WrittenArticle] = Stage(
     name=NAME,
     title="Tasks → content",
     pending=pending,

@@ -1,4 +1,4 @@
-"""What a run will cost in credits: for what waits now, and for what its earlier stages will make of it."""
+"""The credits of a run: for the items that wait now, and for those that earlier stages will make of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pressroom.pipelines.site.clusters import FEWEST, price
 from pressroom.store.database import Tx
 
 KEYWORDS_PER_CLUSTER = 4
-"""How many keywords a cluster is expected to hold: unknown before clustering, so taken on the low side."""
+"""The expected keywords of a cluster: unknown before clustering, so a low number."""
 
 
 WAIT_FOR = {
@@ -26,12 +26,12 @@ WAIT_FOR = {
     "images": "images",
     "review": "review",
 }
-"""Which stage each kind of item waits for."""
+"""Kind of item → the stage that it waits for."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Items that wait, per stage, as the stages' ``pending`` defines it. ``review``: articles for people."""
+    """Waiting items by kind, as the stages' ``pending`` counts them. ``review``: articles for people."""
 
     keywords: int = 0
     clusters: int = 0
@@ -42,18 +42,18 @@ class Counts:
     review: int = 0
 
     def by_stage(self) -> Mapping[str, int]:
-        """The same, under the names of the stages that the items wait for."""
+        """The counts by the stage that the items wait for."""
         return {stage: getattr(self, items) for items, stage in WAIT_FOR.items()}
 
 
 def counts(tx: Tx, site: int) -> Counts:
-    """What waits on the site now."""
+    """The items that wait on the site now."""
     waiting = tx.rows("site_pending", site=site)[0]
     return Counts(**{items: waiting[stage] for items, stage in WAIT_FOR.items()})
 
 
 def estimate(waiting: Counts, account: Account, site: Site, articles: int | None = None) -> Estimate:
-    """Credits of a run over what waits. ``articles``: how many it may write at most, None for all."""
+    """Credits of a run over the waiting items. ``articles``: the most that it writes; None for all."""
     charges = account.charges
     keywords = waiting.keywords if waiting.keywords >= FEWEST else 0
     clusters = waiting.clusters + ceil(keywords / KEYWORDS_PER_CLUSTER)
@@ -85,5 +85,5 @@ def estimate(waiting: Counts, account: Account, site: Site, articles: int | None
 
 
 def estimate_run(tx: Tx, run: Run) -> Estimate:
-    """The estimate of a run by its own definitions and limit."""
+    """The estimate of a run, by its definitions and its limit of articles."""
     return estimate(counts(tx, run.site_id), run.account, run.site, run.articles)

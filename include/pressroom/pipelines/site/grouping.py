@@ -1,4 +1,6 @@
-"""Which cluster each keyword lands in, whatever the model answered. Pure: similarity is handed in."""
+"""Assigns each keyword to a cluster, whatever the model answered. Pure functions: similarity is an
+argument.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,15 @@ from pressroom.domain.text import normalize
 from pressroom.pipelines.answers import clip, says_something
 
 SAME_NAME = 0.88
-"""From here on two names mean the same. Tried on pairs of real names: "Choosing coffee beans" is "Coffee
+"""From this similarity on, two names mean the same. Tested on real names: "Choosing coffee beans" is "Coffee
 beans" (0.93), "Home espresso machines" is "Espresso machines" (0.91), yet "Trail running shoes" is not
 "Running shoes" (0.85), nor "Espresso machine cleaning" "Espresso machines" (0.85)."""
 
 BELONGS = 0.45
-"""From here on a keyword that the model left out belongs to a cluster of that name or with such a keyword."""
+"""From this similarity on, a keyword that the model left out joins the cluster of that name or keyword."""
 
 TOGETHER = 0.4
-"""From here on, on average, left-over keywords share a cluster of their own."""
+"""From this average similarity on, left-over keywords share a new cluster."""
 
 NAME_CHARS = 60
 DESCRIPTION_CHARS = 300
@@ -34,15 +36,15 @@ _FILLER = frozenset(_FILLER_WORDS.split())
 
 @dataclass(frozen=True)
 class Keyword:
-    """A keyword in work."""
+    """A keyword to assign."""
 
     id: int
     text: str
 
 
 @dataclass(frozen=True)
-class Known:
-    """A cluster that the site has. A disabled one is extended by its exact name only."""
+class ExistingCluster:
+    """A cluster of the site. A disabled one is extended only by its exact name."""
 
     id: int
     name: str
@@ -52,7 +54,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A cluster as the model answered it: anything may be wrong with it. Numbers count from 1."""
+    """A cluster as the model answered it, unchecked. ``numbers``: of keywords, from 1."""
 
     name: str
     description: str
@@ -60,8 +62,8 @@ class Proposal:
 
 
 @dataclass
-class Grouped:
-    """A cluster to save. ``known``: the id of the one it extends, None for a new one."""
+class ClusterToSave:
+    """A cluster to save. ``known``: the id of the cluster that it extends; None for a new one."""
 
     name: str
     description: str
@@ -71,12 +73,12 @@ class Grouped:
 
 def reconcile(
     keywords: Sequence[Keyword],
-    known: Sequence[Known],
+    known: Sequence[ExistingCluster],
     proposals: Sequence[Proposal],
     similarity: Similarity,
-) -> list[Grouped]:
-    """Every keyword in exactly one group, none invented, no two groups of one meaning, none empty."""
-    groups: list[Grouped] = []
+) -> list[ClusterToSave]:
+    """Groups that hold every keyword exactly once. No group is empty, and no two have the same meaning."""
+    groups: list[ClusterToSave] = []
     taken: set[int] = set()
     for proposal in proposals:
         numbers = dict.fromkeys(n for n in proposal.numbers if 1 <= n <= len(keywords) and n not in taken)
@@ -90,7 +92,7 @@ def reconcile(
 
 
 def same_meaning(name: str, others: Sequence[str], similarity: Similarity) -> int | None:
-    """The index of the name that means the same, None when there is none."""
+    """The index of the name that means the same. None when no name does."""
     if not others:
         return None
     words = _essence(name)
@@ -103,8 +105,8 @@ def same_meaning(name: str, others: Sequence[str], similarity: Similarity) -> in
 
 
 def _place(
-    groups: list[Grouped],
-    known: Sequence[Known],
+    groups: list[ClusterToSave],
+    known: Sequence[ExistingCluster],
     proposal: Proposal,
     keywords: list[Keyword],
     similarity: Similarity,
@@ -112,14 +114,14 @@ def _place(
     name = clip(proposal.name, NAME_CHARS).strip("#*-\u2022\"'.,:; ")
     if not says_something(name) or name.isdecimal():
         name = _name_from(keywords, similarity)
-    group = Grouped(name, clip(proposal.description, DESCRIPTION_CHARS), None)
+    group = ClusterToSave(name, clip(proposal.description, DESCRIPTION_CHARS), None)
     exact = next((cluster for cluster in known if cluster.normalized == normalize(name)), None)
     if exact is None:
         enabled = [cluster for cluster in known if not cluster.disabled]
         index = same_meaning(name, [cluster.name for cluster in enabled], similarity)
         exact = None if index is None else enabled[index]
     if exact is not None:
-        group = Grouped(exact.name, "", exact.id)
+        group = ClusterToSave(exact.name, "", exact.id)
         twin = next((other for other in groups if other.known == exact.id), None)
     else:
         index = same_meaning(name, [other.name for other in groups], similarity)
@@ -130,11 +132,11 @@ def _place(
 
 
 def _adopt(
-    groups: list[Grouped], known: Sequence[Known], rest: list[Keyword], similarity: Similarity
+    groups: list[ClusterToSave], known: Sequence[ExistingCluster], rest: list[Keyword], similarity: Similarity
 ) -> list[Keyword]:
-    """Give left-over keywords to the cluster nearest in meaning; hand back those that none is near to."""
+    """Assign left-over keywords to the nearest cluster. Returns those that are near to none."""
     enabled = [cluster for cluster in known if not cluster.disabled]
-    labels: list[tuple[str, Grouped | Known]] = [(group.name, group) for group in groups]
+    labels: list[tuple[str, ClusterToSave | ExistingCluster]] = [(group.name, group) for group in groups]
     labels += [(keyword.text, group) for group in groups for keyword in group.keywords]
     labels += [(cluster.name, cluster) for cluster in enabled]
     if not labels or not rest:
@@ -146,18 +148,18 @@ def _adopt(
         home = labels[best][1]
         if row[best] < BELONGS:
             left.append(keyword)
-        elif isinstance(home, Grouped):
+        elif isinstance(home, ClusterToSave):
             home.keywords.append(keyword)
         else:
             group = next((group for group in groups if group.known == home.id), None)
             if group is None:
-                groups.append(group := Grouped(home.name, "", home.id))
+                groups.append(group := ClusterToSave(home.name, "", home.id))
             group.keywords.append(keyword)
     return left
 
 
 def _clumps(rest: list[Keyword], similarity: Similarity) -> list[list[Keyword]]:
-    """Left-over keywords put together by average closeness, the closest first."""
+    """Left-over keywords in groups, joined by average similarity, the most similar first."""
     texts = [keyword.text.casefold() for keyword in rest]
     rows = similarity.matrix(texts, texts) if rest else []
     clumps = [[index] for index in range(len(rest))]
@@ -175,7 +177,7 @@ def _clumps(rest: list[Keyword], similarity: Similarity) -> list[list[Keyword]]:
 
 
 def _name_from(keywords: Sequence[Keyword], similarity: Similarity) -> str:
-    """The keyword that is closest to all the others, as a name."""
+    """The keyword that is most similar to all others, as a name."""
     texts = [keyword.text.casefold() for keyword in keywords]
     rows = similarity.matrix(texts, texts)
     best = max(range(len(texts)), key=lambda index: (sum(rows[index]), -len(texts[index])))

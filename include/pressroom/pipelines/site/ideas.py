@@ -1,4 +1,4 @@
-"""Clusters → ideas: each cluster gets articles planned, under titles that the site does not have yet."""
+"""Clusters → ideas: articles are planned for each cluster, with titles that are new to the site."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ANGLE_CHARS = 200
 MOST_KEYWORDS = 5
 MOST_HEADINGS = 12
 SHOWN = 20
-"""Keywords, and taken titles, that a prompt lists."""
+"""The most keywords, and the most taken titles, in a prompt."""
 
 Type = Literal["guide", "how_to", "list", "comparison", "review", "news", "faq"]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster to plan. ``keywords``: those searched most first; ``taken``: titles of the site."""
+    """A cluster to plan. ``keywords``: by search volume, highest first. ``taken``: titles of the site."""
 
     id: int
     name: str
@@ -53,7 +53,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Idea:
-    """An article to be."""
+    """A planned article."""
 
     title: str
     angle: str
@@ -80,11 +80,11 @@ class Ideas(Answer):
 
 @lru_cache(maxsize=64)
 def answer_type(ideas: int, keywords: int) -> type[Ideas]:
-    """The answer for so many ideas on so many keywords."""
+    """The answer type for ``ideas`` ideas on ``keywords`` keywords."""
     numbers = Annotated[
         list[Annotated[int, Between(1, max(keywords, 1))]], Items(min(max(keywords, 1), MOST_KEYWORDS))
     ]
-    one = create_model(
+    idea = create_model(
         "ProposedIdea",
         __base__=ProposedIdea,
         title=(Annotated[str, Chars(TITLE_CHARS, 10)], ...),
@@ -92,7 +92,7 @@ def answer_type(ideas: int, keywords: int) -> type[Ideas]:
         keywords=(numbers, ...),
         outline=(Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(6, 3)], ...),
     )
-    return create_model("Ideas", __base__=Ideas, ideas=(Annotated[list[one], Items(ideas, ideas)], ...))
+    return create_model("Ideas", __base__=Ideas, ideas=(Annotated[list[idea], Items(ideas, ideas)], ...))
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
@@ -108,7 +108,7 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Cluster]:
 
 
 async def process(cluster: Cluster, tools: Tools) -> Sequence[Idea]:
-    """Ask for ideas; at least one comes out."""
+    """Ask for ideas. Returns at least one."""
     wanted = tools.site.article.ideas_per_cluster
     chars = wanted * (TITLE_CHARS + ANGLE_CHARS + 6 * HEADING_CHARS + 150)
     prompt = render(
@@ -144,12 +144,12 @@ def _idea(proposed: ProposedIdea, cluster: Cluster) -> Idea:
 
 
 def save(tx: Tx, run: Run, cluster: Cluster, output: Sequence[Idea]) -> Saved:
-    """Ideas whose titles are new to the site, one at least; the cluster is planned."""
+    """Insert the ideas with new titles, at least one, and set the cluster to planned."""
     if not tx.run("cluster_planned", site=run.site_id, cluster=cluster.id):
         raise AlreadyDone(f"the cluster {cluster.name!r} no longer waits for ideas")
     created = sum(_insert(tx, run, cluster, idea, idea.title) for idea in output)
     if not created:
-        # Every title is taken: the cluster's name tells them apart, then a number does.
+        # Every title is taken: the cluster's name, then a number, makes one unique.
         first = output[0]
         named = f"{first.title}: {cluster.name}"
         created = next(

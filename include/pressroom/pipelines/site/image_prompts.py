@@ -1,4 +1,4 @@
-"""Content → image prompts: what to draw for each draft, and what to say to those who cannot see it."""
+"""Content → image prompts: what to draw for each draft, and the alternative texts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from pressroom.store.database import Tx
 NAME = "image_prompts"
 PROMPT_CHARS = 240
 ALT_CHARS = 125
-"""Longer alt texts are cut off by some screen readers."""
+"""Some screen readers cut off longer alternative texts."""
 
 
 @dataclass(frozen=True)
-class Draft:
+class DraftToIllustrate:
     """An article without images."""
 
     id: int
@@ -66,32 +66,32 @@ class ImagePrompts(Answer):
 
 @lru_cache(maxsize=64)
 def answer_type(number: int) -> type[ImagePrompts]:
-    """The answer for so many images."""
-    one = create_model(
+    """The answer type for ``number`` images."""
+    image = create_model(
         "ProposedImage",
         __base__=ProposedImage,
         prompt=(Annotated[str, Chars(PROMPT_CHARS, 10)], ...),
         alt=(Annotated[str, Chars(ALT_CHARS, 5)], ...),
     )
     return create_model(
-        "ImagePrompts", __base__=ImagePrompts, images=(Annotated[list[one], Items(number, number)], ...)
+        "ImagePrompts", __base__=ImagePrompts, images=(Annotated[list[image], Items(number, number)], ...)
     )
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Drafts with no image at all."""
+    """Drafts without images."""
     ids: list[Key] = tx.values("drafts_without_images", site=run.site_id, ids=None)
     return ids
 
 
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Draft]:
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[DraftToIllustrate]:
     """The drafts that still wait."""
     waiting = tx.values("drafts_without_images", site=run.site_id, ids=list(keys))
-    return tx.all("drafts_to_illustrate", Draft, site=run.site_id, ids=waiting)
+    return tx.all("drafts_to_illustrate", DraftToIllustrate, site=run.site_id, ids=waiting)
 
 
-async def process(draft: Draft, tools: Tools) -> Sequence[ImagePlan]:
-    """Ask for prompts; as many come out as the site has images per article, the featured one first."""
+async def process(draft: DraftToIllustrate, tools: Tools) -> Sequence[ImagePlan]:
+    """Ask for prompts. Returns as many as the site has images per article, the featured one first."""
     number = tools.site.images.per_article
     headings = headings_of(draft.html)
     prompt = render(
@@ -112,7 +112,7 @@ async def process(draft: Draft, tools: Tools) -> Sequence[ImagePlan]:
 def complete(
     title: str, headings: Sequence[str], answered: Sequence[ProposedImage], number: int
 ) -> list[ImagePlan]:
-    """Exactly ``number`` images: those answered, then ones made from the article's headings in order."""
+    """Exactly ``number`` images: the answered ones, then images of the article's headings in order."""
     plans: list[ImagePlan] = []
     for image in answered[:number]:
         prompt = clip(whole_sentences(image.prompt, PROMPT_CHARS), PROMPT_CHARS)
@@ -120,15 +120,15 @@ def complete(
         if says_something(prompt, 5):
             plans.append(ImagePlan(prompt, alt if says_something(alt) else clip(prompt, ALT_CHARS)))
     for index in range(len(plans), number):
-        # Image n stands at section n; beyond the last heading they come round again.
+        # Image n belongs to section n. After the last heading, the first one follows again.
         subject = headings[(index - 1) % len(headings)] if index and headings else title
         about = subject if subject == title else f"{subject} ({title})"
         plans.append(ImagePlan(clip(f"An illustration of: {about}", PROMPT_CHARS), clip(subject, ALT_CHARS)))
     return plans
 
 
-def save(tx: Tx, run: Run, draft: Draft, output: Sequence[ImagePlan]) -> Saved:
-    """Pending images at positions 0 (featured) and up."""
+def save(tx: Tx, run: Run, draft: DraftToIllustrate, output: Sequence[ImagePlan]) -> Saved:
+    """Insert pending images, at position 0 (featured) and up."""
     if tx.value("draft_lock_without_images", site=run.site_id, content=draft.id) is None:
         raise AlreadyDone(f"article {draft.id} no longer waits for image prompts")
     rows = [
@@ -145,7 +145,7 @@ def save(tx: Tx, run: Run, draft: Draft, output: Sequence[ImagePlan]) -> Saved:
     return Saved(created=len(rows), label=f"{quoted(draft.title)}: {counted(len(rows), 'image prompt')}")
 
 
-STAGE: Stage[Draft, Sequence[ImagePlan]] = Stage(
+STAGE: Stage[DraftToIllustrate, Sequence[ImagePlan]] = Stage(
     name=NAME,
     title="Content → image prompts",
     pending=pending,

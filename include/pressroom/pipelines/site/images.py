@@ -1,4 +1,4 @@
-"""Image prompts → images: drawn by the site's provider; an article goes to review with its last image."""
+"""Image prompts → images, drawn by the site's provider. An article goes to review with its last image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "images"
 
 @dataclass(frozen=True)
 class PendingImage:
-    """An image to draw, and the article it is for."""
+    """An image to draw, with its article."""
 
     id: int
     content_id: int
@@ -54,7 +54,7 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[PendingImage]:
 
 
 async def process(image: PendingImage, tools: Tools) -> Drawn:
-    """Draw and store. Storing is by content hash, so doing it twice stores one file."""
+    """Draw and store. Files are named by content hash, so a repeat stores one file."""
     settings = tools.site.images
     result = await tools.images.draw(
         ImageRequest(
@@ -71,8 +71,8 @@ async def process(image: PendingImage, tools: Tools) -> Drawn:
 
 
 def save(tx: Tx, run: Run, image: PendingImage, output: Drawn) -> Saved:
-    """The image is generated; with the last one its article goes from draft to review."""
-    # The article's row first: of two last images at once, the second waits here and then sees the first.
+    """Set the image to generated. The last one moves its article from draft to review."""
+    # Lock the article first: of two last images at once, the second waits here and then sees the first.
     tx.value("content_lock", site=run.site_id, content=image.content_id)
     if not tx.run("image_generated", site=run.site_id, image=image.id, **vars(output)):
         raise AlreadyDone(f"image {image.id} no longer waits to be drawn")

@@ -131,8 +131,8 @@ def _waiting(tx: Tx, run: Run, ids: Sequence[int] | None) -> list[dict[str, Any]
 def _targets(site: Site) -> dict[str, Any]:
     targets = site.publish.targets
     return {
-        "targets": [one.target_name for one in targets],
-        "updates": [one.to in UPDATES_IN_PLACE for one in targets],
+        "targets": [target.target_name for target in targets],
+        "updates": [target.to in UPDATES_IN_PLACE for target in targets],
     }
 
 

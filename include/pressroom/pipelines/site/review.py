@@ -1,4 +1,4 @@
-"""Review: the gate where people decide. Nothing is processed; what waits for them is counted and listed."""
+"""Review: where people decide. The stage processes nothing; it counts and lists the articles that wait."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NAME = "review"
 
 
 def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Nothing: review is people's work."""
+    """Nothing: people do the review."""
     return []
 
 
 def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Never]:
-    """Nothing, as ``pending`` names nothing."""
+    """Nothing, because ``pending`` names nothing."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""Ideas → tasks: local queueing, no model."""
+"""Ideas → tasks: queueing, without a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "tasks"
 
 
 @dataclass(frozen=True)
-class NewIdea:
+class IdeaToQueue:
     """An idea to queue."""
 
     id: int
@@ -29,25 +29,25 @@ def pending(tx: Tx, run: Run) -> Sequence[Key]:
     return ids
 
 
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[NewIdea]:
+def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[IdeaToQueue]:
     """The ideas that still wait."""
     waiting = tx.values("ideas_waiting", site=run.site_id, ids=list(keys))
-    return tx.all("ideas_to_queue", NewIdea, site=run.site_id, ids=waiting)
+    return tx.all("ideas_to_queue", IdeaToQueue, site=run.site_id, ids=waiting)
 
 
-async def process(idea: NewIdea, tools: Tools) -> None:
-    """Nothing to work out: an idea becomes a task as it is."""
+async def process(idea: IdeaToQueue, tools: Tools) -> None:
+    """Nothing to do: an idea becomes a task unchanged."""
 
 
-def save(tx: Tx, run: Run, idea: NewIdea, output: None) -> Saved:
-    """A queued task; the idea is queued."""
+def save(tx: Tx, run: Run, idea: IdeaToQueue, output: None) -> Saved:
+    """Insert the task, and set the idea to queued."""
     if not tx.run("idea_queued", site=run.site_id, idea=idea.id):
         raise AlreadyDone(f"idea {idea.id} no longer waits to be queued")
     created = tx.run("task_insert", site=run.site_id, idea=idea.id)
     return Saved(created=created, label=shorten(idea.title, LABEL_CHARS))
 
 
-STAGE: Stage[NewIdea, None] = Stage(
+STAGE: Stage[IdeaToQueue, None] = Stage(
     name=NAME,
     title="Ideas → tasks",
     pending=pending,

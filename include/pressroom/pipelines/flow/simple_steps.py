@@ -1,4 +1,4 @@
-"""The small steps: more material, a picture, a signed word to somebody, a choice of the way."""
+"""The simple steps of flows: fetch (more material), media, ping and route."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from pressroom.pipelines.tools import Tools
 
 
 async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:
-    """More material for an item that is on its way."""
-    found = await tools.outside.fetch(step.source, nothing_claimed)
-    return Outcome([("source", one.to_data()) for one in found], label=counted(len(found), "source"))
+    """Fetch more material for an item."""
+    sources = await tools.outside.fetch(step.source, nothing_claimed)
+    return Outcome(
+        [("source", source.to_data()) for source in sources], label=counted(len(sources), "source")
+    )
 
 
 async def media(step: MediaStep, item: FlowItem, tools: Tools) -> Outcome:
-    """A picture, drawn and stored. Storing is by content hash, so doing it twice stores one file."""
+    """Draw and store a picture. Files are named by content hash, so a repeat stores one file."""
     variables = item.variables(tools.run_id, tools.flow)
     prompt = clip(render_source(step.prompt, variables, where=f"the prompt of {step.name}"), 1000)
     alt = clip(render_source(step.alt, variables, where=f"alt of {step.name}"), 300)
@@ -46,14 +48,14 @@ async def media(step: MediaStep, item: FlowItem, tools: Tools) -> Outcome:
 
 
 async def ping(step: PingStep, item: FlowItem, tools: Tools) -> Outcome:
-    """Tell somebody. Whatever becomes of it, the item goes on; what went wrong is on record."""
+    """Send a signed webhook. A failure is recorded, and the item goes on."""
     payload = {
         "flow": tools.flow.slug,
         "run": tools.run_id,
         "step": step.name,
         "item": {"id": item.id, "source_id": item.source_id, "title": item.source.get("title")},
         "url": item.source.get("url"),
-        "published": [dict(one.data) for one in item.packets if one.kind == "published"],
+        "published": [dict(packet.data) for packet in item.packets if packet.kind == "published"],
     }
     try:
         variables = item.variables(tools.run_id, tools.flow)
@@ -65,7 +67,7 @@ async def ping(step: PingStep, item: FlowItem, tools: Tools) -> Outcome:
 
 
 async def route(step: RouteStep, item: FlowItem, tools: Tools) -> Outcome:
-    """The first rule that holds says where to go on."""
+    """Go where the first rule that holds says."""
     variables = item.variables(tools.run_id, tools.flow)
     for rule in step.rules:
         if tools.outside.condition(rule.when).holds(variables):
