@@ -302,7 +302,7 @@ def test_no_more_pictures_than_the_target_takes(limit: int | None, sent: int) ->
 
 def test_plain_text_stays_what_it_says() -> None:
     content = content_of(item(text="if a<b then\n\nuse <script>"), "en")
-    assert content.html == "<p>if a&lt;b then</p><p>use &lt;script&gt;</p>"
+    assert content.html == "<p>if a&lt;b then</p>\n<p>use &lt;script&gt;</p>"
     assert content.text == "if a<b then\n\nuse <script>"
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pressroom.domain.markup import from_text, images_of, line_of, sanitize, text_of
+from pressroom.domain.markup.html import from_text, images_of, line_of, sanitize, text_of
 from pressroom.domain.packets import HTML_CHARS
 
 BASE = "https://site.test/blog/post"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pressroom.adapters.targets.body import Illustration, body_of, cleaned_with
+from pressroom.domain.markup.balance import MOST_OPEN
 
 FIRST = Illustration("https://own.test/1.png", "1.png", "One")
 SECOND = Illustration("https://own.test/2.png?a=1&b=2", "2.png", 'Two "2"', css_class="wide")
@@ -56,9 +57,10 @@ def test_an_image_within_an_attribute_stays_text() -> None:
     assert "<img" not in cleaned
 
 
-def test_markup_beyond_reason_is_cleaned_without_its_images() -> None:
-    markup = '<img src="https://own.test/1.png">' + "<i>x" * 20_001
-    assert "<img" not in cleaned_with(markup, [FIRST])
+def test_markup_beyond_reason_is_reduced_and_keeps_its_images() -> None:
+    cleaned = cleaned_with('<img src="https://own.test/1.png">' + "<i>x" * 20_001, [FIRST])
+    assert cleaned.startswith('<img src="1.png" alt="One">')
+    assert (cleaned.count("x"), cleaned.count("<i>")) == (20_001, MOST_OPEN)
 
 
 def test_pictures_that_are_not_mentioned_stand_after_the_headings_but_for_the_first() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from pressroom.domain.definitions import ArticleSettings, Site
 from pressroom.domain.errors import EmptyAnswer, TransientError
-from pressroom.pipelines.answers import clip, sanitize, whole_sentences
+from pressroom.domain.markup.cutting import whole_sentences
+from pressroom.domain.markup.html import sanitize
+from pressroom.domain.markup.lines import clip
 from pressroom.pipelines.site import content, ideas, image_prompts
 from pressroom.pipelines.site.article import (
     Head,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 from charset_normalizer import from_bytes
 
+from pressroom.adapters.http.bodies import marked_encoding
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.text import did_you_mean, normalize
 
@@ -30,13 +30,6 @@ LEGACY_ENCODINGS = [
     "euc_kr", "euc_jp",
 ]  # fmt: skip
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:['’\u00a0\u202f ]\d{3})+")
 _SHORT = re.compile(r"(\d+(?:[.,]\d+)?)\s*([km])", re.IGNORECASE)
@@ -122,7 +115,7 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
         raise DefinitionError([f"{name}: is empty"])
     if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise DefinitionError([f"{name}: is a spreadsheet or an archive: export it as CSV"])
-    encoding = next((encoding for bom, encoding in _BOMS if data.startswith(bom)), None)
+    encoding = marked_encoding(data) or None
     if encoding is None and b"\0" in data:
         encoding = _utf16_without_bom(data)
         if encoding is None:

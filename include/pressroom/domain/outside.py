@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from pressroom.domain.markup.cutting import cut
+
 URL_CHARS = 2048
 
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -42,16 +44,12 @@ def clean_text(text: str, most: int) -> str:
     """At most ``most`` characters over several lines, with at most one blank line in a row."""
     text = visible(text[: 3 * most])
     text = "\n".join(_SPACES.sub(" ", line).rstrip() for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", text).strip()[:most].rstrip()
+    return cut(_BLANK_LINES.sub("\n\n", text).strip(), most)
 
 
 def clean_line(text: str, most: int) -> str:
     """At most ``most`` characters on one line, cut between words where there are any."""
-    line = " ".join(visible(text[: 3 * most]).split())
-    if len(line) <= most:
-        return line
-    cut = line[: most + 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut else cut)[:most].rstrip()
+    return cut(" ".join(visible(text[: 3 * most]).split()), most)
 
 
 def visible(text: str) -> str:

@@ -11,6 +11,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from pressroom.domain.markup.cutting import shorten
+
 _SPACE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]")
 
@@ -19,12 +21,6 @@ def normalize(text: str) -> str:
     """The form under which two spellings count as the same: NFKC, case folded, punctuation squeezed."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", folded)).strip()
-
-
-def shorten(text: str, most: int) -> str:
-    """The text on one line, at most so many characters, with an ellipsis where it was cut."""
-    line = _SPACE.sub(" ", text).strip()
-    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
 def quoted(title: str) -> str:

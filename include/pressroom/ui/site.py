@@ -14,19 +14,12 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from pressroom.domain.errors import PermanentError, TransientError
+from pressroom.domain.markup.pictures import place, suffix_of
 from pressroom.store.database import Tx
 from pressroom.ui.environment import environment
 
 BUNDLED_MODEL = "SmolLM2-135M"
 """How the bundled model's name begins."""
-
-_SUFFIX = {
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/webp": "webp",
-    "image/gif": "gif",
-    "image/svg+xml": "svg",
-}
 
 
 @dataclass(frozen=True)
@@ -103,24 +96,11 @@ def article_page(
     """
     pages = _pages()
     figure = pages.get_template("preview_figure.html.j2")
-    inside = [Markup(figure.render(picture=pictures[n])) for n in sorted(pictures) if n]  # noqa: S704  # our template
+    inside = [figure.render(picture=pictures[n]) for n in sorted(pictures) if n]
+    body = Markup(place(article.html, inside))  # noqa: S704  # sanitised when it was saved
     return pages.get_template("preview_article.html.j2").render(
-        site=site, index=index, article=article, featured=pictures.get(0), body=place(article.html, inside)
+        site=site, index=index, article=article, featured=pictures.get(0), body=body
     )
-
-
-def place(html: str, pictures: Sequence[Markup]) -> Markup:
-    """An article's sanitised HTML with its pictures in it: one after each heading's first block, in order.
-
-    What is left when the headings run out stands at the end.
-    """
-    parts = re.split(r"(?=<h2)", html)
-    waiting = list(pictures)
-    for index, part in enumerate(parts):
-        if waiting and part.startswith("<h2"):
-            head, closing, rest = part.partition("</p>")
-            parts[index] = f"{head}{closing}{waiting.pop(0)}{rest}"
-    return Markup("".join([*parts, *waiting]))  # noqa: S704  # sanitised when it was saved
 
 
 @cache
@@ -161,7 +141,7 @@ def _copy(image: StoredImage, folder: Path) -> PagePicture | None:
     from upath import UPath  # any storage that media may live in; slow to import, and only needed here
 
     name = re.sub(r"[^\w.-]", "_", image.media_url.rsplit("/", 1)[-1])
-    suffix = _SUFFIX.get(image.media_type, "bin")
+    suffix = suffix_of(image.media_type)
     if not name.endswith(f".{suffix}"):
         name = f"{name}.{suffix}"
     target = folder / "images" / name

@@ -35,8 +35,9 @@ from pressroom.adapters.conditions.syntax import (
 )
 from pressroom.adapters.conditions.values import ConditionError, kind, plain
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.outside import clean_line
-from pressroom.domain.text import did_you_mean, shorten
+from pressroom.domain.text import did_you_mean
 
 MOST_STEPS = 50_000
 MOST_SECONDS = 1.0

@@ -19,8 +19,9 @@ _CHARSETS = re.compile(
     r"(utf-(8|16|32)(-(le|be|sig))?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|gb\w+|big5\w*|shift_jis\w*|euc_\w+"
     r"|iso2022_\w+|mac-\w+|johab|hz|tis-620|ptcp154|kz1048)"
 )
-_BOMS = [
-    (codecs.BOM_UTF8, "utf-8"),
+# That of UTF-32 begins as that of UTF-16 does.
+_MARKS = [
+    (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -121,9 +122,9 @@ def gunzip(packed: bytes, most: int) -> bytes:
 
 def decode(body: bytes, charset: str = "") -> str:
     """Text of bytes: by their byte order mark, the server's ``charset``, what they declare, or UTF-8."""
-    for bom, name in _BOMS:
-        if body.startswith(bom):
-            return body.decode(name, "replace").removeprefix("\ufeff")
+    marked = marked_encoding(body)
+    if marked:
+        return body.decode(marked, "replace").removeprefix("\ufeff")  # some have two
     declared = _DECLARED.search(body[:2048])
     own = (declared.group(1) or declared.group(2)).decode("ascii") if declared else ""
     for name in (charset, own, "utf-8"):
@@ -134,6 +135,11 @@ def decode(body: bytes, charset: str = "") -> str:
             except (UnicodeDecodeError, UnicodeError):
                 continue
     return body.decode(_codec(charset) or _codec(own) or "utf-8", "replace")
+
+
+def marked_encoding(data: bytes) -> str:
+    """The encoding that a byte order mark names, '' without one. Decoding by it takes the mark off."""
+    return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "")
 
 
 def _codec(name: str) -> str:

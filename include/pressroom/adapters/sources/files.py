@@ -13,7 +13,7 @@ from pressroom.adapters.http.bodies import decode
 from pressroom.adapters.sources import json_api as fetch_json
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FieldPaths, FileEntry, FilesFetch, FileSource
-from pressroom.domain.markup import from_text, images_of, line_of, sanitize, text_of
+from pressroom.domain.markup.html import from_text, images_of, line_of, sanitize, text_of
 from pressroom.domain.packets import (
     TITLE_CHARS,
     FindClaimed,

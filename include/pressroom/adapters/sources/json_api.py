@@ -11,7 +11,7 @@ from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.http.stranger_answer import Fetched, shown
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FieldPaths, JsonFetch
-from pressroom.domain.markup import from_text, images_of, line_of, sanitize, text_of
+from pressroom.domain.markup.html import from_text, images_of, line_of, sanitize, text_of
 from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,

@@ -17,7 +17,7 @@ from pressroom.adapters.http.stranger_answer import Fetched, shown
 from pressroom.adapters.sources import json_api as fetch_json
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FieldPaths, RssFetch
-from pressroom.domain.markup import from_text, images_of, line_of, sanitize, text_of
+from pressroom.domain.markup.html import from_text, images_of, line_of, sanitize, text_of
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,

@@ -17,7 +17,7 @@ from pressroom.adapters.http.stranger_answer import Fetched, shown
 from pressroom.adapters.sources.sitemaps import SitemapEntry, read_sitemap
 from pressroom.domain.errors import PermanentError, PressroomError
 from pressroom.domain.fetching import WebFetch
-from pressroom.domain.markup import line_of, sanitize, text_of
+from pressroom.domain.markup.html import line_of, sanitize, text_of
 from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,

@@ -14,7 +14,7 @@ from pressroom.adapters.sources import json_api as fetch_json
 from pressroom.adapters.sources.json_api import dig
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WordpressFetch
-from pressroom.domain.markup import images_of, line_of, sanitize, text_of
+from pressroom.domain.markup.html import images_of, line_of, sanitize, text_of
 from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
     TITLE_CHARS,

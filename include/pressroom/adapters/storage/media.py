@@ -9,22 +9,15 @@ from urllib.parse import unquote, urlsplit
 
 from pressroom.adapters.whole_files import not_written, write_whole
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
+from pressroom.domain.markup.pictures import suffix_of
 
-_ENDINGS = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "image/svg+xml": ".svg",
-    "text/html": ".html",
-}
 _LOCAL = re.compile(r"file:///.+/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}\.[a-z]+")
 
 
 def media_name(data: bytes, media_type: str) -> str:
     """The path of these bytes below any media root: ``ab/cd/<sha-256>.png``."""
     digest = hashlib.sha256(data).hexdigest()
-    return f"{digest[:2]}/{digest[2:4]}/{digest}{_ENDINGS.get(media_type, '.bin')}"
+    return f"{digest[:2]}/{digest[2:4]}/{digest}.{suffix_of(media_type)}"
 
 
 def is_local(url: str) -> bool:

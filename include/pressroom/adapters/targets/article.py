@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from slugify import slugify
 
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.markup import from_text, text_of
+from pressroom.domain.markup.html import from_text, text_of
 from pressroom.domain.outside import URL_CHARS, clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, MOST_TAGS, TAG_CHARS, TITLE_CHARS
 from pressroom.domain.publishing import Content

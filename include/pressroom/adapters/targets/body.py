@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import nh3
-
-from pressroom.domain.markup import sanitize
-from pressroom.domain.outside import visible
-from pressroom.domain.packets import HTML_CHARS
-
-_TAGS = {
-    "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "dt", "dd", "strong", "em", "b", "i",
-    "a",
-    "blockquote", "code", "pre", "br", "hr", "table", "thead", "tbody", "tr", "th", "td", "sub", "sup", "q",
-    "cite", "figure", "figcaption", "img",
-}  # fmt: skip
-_NO_CONTENT = {
-    "script", "style", "template", "noscript", "iframe", "object", "svg", "math", "textarea", "select",
-    "title",
-}  # fmt: skip
-_MOST_TAGS = 20_000
+from pressroom.domain.markup.html import sanitize
+from pressroom.domain.markup.pictures import place
 
 _IMAGE = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
 _SOURCE = re.compile(r' src="([^"]*)"')
@@ -57,49 +42,24 @@ def body_of(markup: str, pictures: Sequence[Illustration]) -> str:
     target's to show, as the article's picture; the others stand after the headings, in order.
     """
     cleaned = cleaned_with(markup, pictures)
-    waiting = [one.figure for one in pictures[1:] if f' src="{html.escape(one.src)}"' not in cleaned]
-    return _placed(cleaned, waiting)
+    unused = [one for one in pictures[1:] if f' src="{html.escape(one.src)}"' not in cleaned]
+    return place(cleaned, [picture.figure for picture in unused])
 
 
 def cleaned_with(markup: str, pictures: Sequence[Illustration]) -> str:
     """HTML fit for any page, with the pictures that it mentions and no other images."""
-    markup = markup[:HTML_CHARS]
-    if "<img" not in markup.lower() or markup.count("<") > _MOST_TAGS:
-        return sanitize(markup)
-    return _with_images(markup, {one.url: one for one in pictures if one.url})
+    known = {picture.url: picture for picture in pictures if picture.url}
 
-
-def _with_images(markup: str, known: Mapping[str, Illustration]) -> str:
-    cleaned = nh3.clean(
-        markup,
-        tags=_TAGS,
-        clean_content_tags=_NO_CONTENT,
-        attributes={"a": {"href", "title"}, "th": {"scope"}, "img": {"src", "alt"}},
-        url_schemes={"http", "https"},
-        url_relative="deny",
-        link_rel="noopener nofollow",
-    )
-
-    def image(found: re.Match[str]) -> str:
-        source, alt = _SOURCE.search(found[1]), _ALT.search(found[1])
+    def image(tag: re.Match[str]) -> str:
+        source, alt = _SOURCE.search(tag[1]), _ALT.search(tag[1])
         picture = known.get(html.unescape(source[1])) if source else None
         if picture is None:
             return ""
         return _img(picture, html.unescape(alt[1]) if alt else picture.alt)
 
-    return visible(_IMAGE.sub(image, cleaned)).strip()
+    return _IMAGE.sub(image, sanitize(markup, images=bool(known)))
 
 
 def _img(picture: Illustration, alt: str) -> str:
     css = f' class="{html.escape(picture.css_class)}"' if picture.css_class else ""
     return f'<img src="{html.escape(picture.src)}" alt="{html.escape(alt)}"{css}>'
-
-
-def _placed(markup: str, figures: list[str]) -> str:
-    """One figure after the first paragraph below each heading; what is left at the end."""
-    parts = re.split(r"(?=<h2>)", markup) if figures else [markup]
-    for index, part in enumerate(parts):
-        if figures and part.startswith("<h2>"):
-            head, closing, rest = part.partition("</p>")
-            parts[index] = f"{head}{closing}{figures.pop(0)}{rest}"
-    return "".join([*parts, *figures])

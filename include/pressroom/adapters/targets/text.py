@@ -4,56 +4,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import regex
-
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.markup.cutting import WEB_LINK, Length
+from pressroom.domain.markup.cutting import cut as cut_text
 from pressroom.domain.publishing import Content
-
-Length = Callable[[str], int]
-"""How long a network takes a text to be."""
 
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"\s*\n\s*\n\s*")
-_WEB = re.compile(r"https?://[^\s<>\"/][^\s<>\"]*", re.IGNORECASE)
-# Whatever a network counts, this many times its limit in characters is too long; only links count for less.
-_FAR = 20
 # Times are compared loosely: clocks differ.
 _NOW = timedelta(minutes=1)
 
 
 def cut(text: str, most: int, length: Length = len) -> str:
-    """The text, at most ``most`` long, cut between words where that is possible, with an ellipsis.
-
-    Neither a link nor what counts as one character to its readers is cut in two.
-    """
-    text = _LINES.sub("\n\n", _BLANKS.sub(" ", text)).strip()
-    if len(text) <= _FAR * most and length(text) <= most:
-        return text
-    units = regex.findall(r"\X", text[: _FAR * most])
-    low, high = 0, len(units)
-    while low < high:  # the longest beginning that fits with its ellipsis
-        middle = (low + high + 1) // 2
-        if length(_ended("".join(units[:middle]))) <= most:
-            low = middle
-        else:
-            high = middle - 1
-    kept = "".join(units[:low])
-    if not kept.strip():
-        return ""
-    if low < len(units) and not units[low].isspace():
-        # A single word longer than half of it, or a script without blanks, is cut where the limit is.
-        words = kept.rsplit(None, 1)[0]
-        kept = words if len(words) > len(kept) // 2 else kept
-    split = next((found for found in _WEB.finditer(text) if found.start() < len(kept) < found.end()), None)
-    kept = text[: split.start()] if split else kept
-    return _ended(kept) if kept.strip() else ""
-
-
-def _ended(text: str) -> str:
-    return f"{text.rstrip().rstrip('.,;:…')}…"
+    """The text, at most ``most`` long, with an ellipsis where it was cut. No link is cut in two."""
+    return cut_text(_LINES.sub("\n\n", _BLANKS.sub(" ", text)).strip(), most, length, mark="…", links=True)
 
 
 def post_of(content: Content, most: int, length: Length = len, *, link: bool = True) -> str:
@@ -72,7 +38,7 @@ def post_of(content: Content, most: int, length: Length = len, *, link: bool = T
 
 def web_link(text: str) -> str:
     """The link when it is one on the web, else ''."""
-    return text if _WEB.fullmatch(text) else ""
+    return text if WEB_LINK.fullmatch(text) else ""
 
 
 def is_web_link(text: str) -> str:

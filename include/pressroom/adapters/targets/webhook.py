@@ -31,7 +31,7 @@ from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
 from pressroom.adapters.targets.article import LinkedArticleArguments, linked_article_of
 from pressroom.adapters.targets.body import Illustration, cleaned_with
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.markup import text_of
+from pressroom.domain.markup.html import text_of
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, TITLE_CHARS
 from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits

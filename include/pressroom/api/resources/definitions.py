@@ -29,9 +29,9 @@ from pressroom.domain.definitions import BrandContext, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Kind
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import public_id
-from pressroom.domain.text import shorten
 from pressroom.store.database import Tx
 from pressroom.store.workflows import parse
 

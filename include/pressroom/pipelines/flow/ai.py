@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, create_model
 
 from pressroom.domain.flows import AiStep
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.model import Prompt, Tool
-from pressroom.domain.text import shorten
 from pressroom.pipelines.answers import LONGEST, Answer, Chars
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
 from pressroom.pipelines.prompts import DATA_RULE, render_source

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import html as markup
-import re
 from collections.abc import Mapping
+from html import unescape
 from typing import Any
 
 from pydantic import BaseModel
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import AiStep, Flow, PublishStep
+from pressroom.domain.markup.html import from_text, plain, sanitize, text_of
 from pressroom.domain.publishing import Content, Picture, Piece, arguments_of
 from pressroom.domain.text import to_json
-from pressroom.pipelines.answers import plain, sanitize
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.tools import Tools
 
 _BODIES = ("html", "body", "text", "content", "article")
-_BLOCK_END = re.compile(r"</(?:p|h[1-6]|li|div|blockquote|tr|pre)>|<br\s*/?>", re.IGNORECASE)
 _TITLES = ("title", "headline", "name")
 
 
@@ -91,31 +89,20 @@ def content_of(item: FlowItem, language: str) -> Content:
     html = (
         sanitize(body)
         if "<" in body
-        else _paragraphs(markup.unescape(body))
+        else sanitize(from_text(unescape(body)))
         if body
         else sanitize(str(source.get("html") or ""))
     )
-    text = _text(html) if html else str(source.get("text") or "")
+    text = text_of(html, "\n\n") if html else str(source.get("text") or "")
     return Content(
         title=plain(title) or plain(text)[:80],
         text=text,
-        html=html or _paragraphs(text),
+        html=html or sanitize(from_text(text)),
         excerpt=plain(str(data.get("excerpt") or ""))[:300],
         tags=tuple(str(tag) for tag in source.get("tags") or ()),
         link=str(source.get("url") or ""),
         language=str(source.get("language") or "") or language,
     )
-
-
-def _paragraphs(text: str) -> str:
-    """Plain text as HTML."""
-    blocks = [markup.escape(" ".join(block.split()), quote=False) for block in text.split("\n\n")]
-    return sanitize("".join(f"<p>{block}</p>" for block in blocks if block))
-
-
-def _text(html: str) -> str:
-    """HTML as plain text, a blank line between its blocks."""
-    return "\n\n".join(block for block in map(plain, _BLOCK_END.split(html)) if block)
 
 
 def _call(step: PublishStep, position: int, item: FlowItem, flow: Flow) -> Mapping[str, Any] | None:

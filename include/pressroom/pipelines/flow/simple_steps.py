@@ -6,10 +6,11 @@ import asyncio
 
 from pressroom.domain.errors import PressroomError
 from pressroom.domain.flows import FetchStep, MediaStep, PingStep, RouteStep
+from pressroom.domain.markup.cutting import shorten
+from pressroom.domain.markup.lines import clip
 from pressroom.domain.model import ImageRequest
 from pressroom.domain.packets import nothing_claimed
-from pressroom.domain.text import counted, shorten
-from pressroom.pipelines.answers import clip
+from pressroom.domain.text import counted
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
 from pressroom.pipelines.prompts import render_source
 from pressroom.pipelines.tools import Tools

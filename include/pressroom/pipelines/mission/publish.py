@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pressroom.domain.errors import AlreadyDone, PastDate, TimeTaken
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.platforms import rules
 from pressroom.domain.public_ids import CONTENT, public_id
 from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, arguments_of
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
-from pressroom.domain.text import counted, shorten
+from pressroom.domain.text import counted
 from pressroom.pipelines.mission.calendar.local_time import replan
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.withdrawal import undo

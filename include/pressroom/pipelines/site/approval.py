@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.domain.markup.html import plain, sanitize
+from pressroom.domain.markup.lines import words_of_html
 from pressroom.domain.text import to_json
-from pressroom.pipelines.answers import plain, sanitize, words_of_html
 from pressroom.store.database import Tx
 
 AUTO = "auto"
@@ -141,14 +142,14 @@ def edit(
 
     The published version stays until the new one is approved. ``seen_hash``: the version that the editor saw;
     None accepts any. Raises RunConflict when the article changed since, PermanentError when title or body
-    would be empty.
+    would be empty. What cannot be published is left out here, before anybody approves it.
     """
     tx.value("content_lock", site=site_id, content=content_id)
     before = _fresh(tx, site_id, content_id)
     if seen_hash is not None and seen_hash != before.content_hash:
         raise _stale(content_id)
     new_title = before.title if title is None else plain(title)
-    new_html = before.html if html is None else sanitize(html)
+    new_html = before.html if html is None else sanitize(html, base=_address(tx, site_id))
     if not new_title or not plain(new_html):
         raise PermanentError("an article needs a title and a text")
     words = words_of_html(new_html)
@@ -159,6 +160,10 @@ def edit(
         content_hash=digest, note=f"edited by {by}",
     )  # fmt: skip
     return article(tx, site_id, content_id)
+
+
+def _address(tx: Tx, site_id: int) -> str:
+    return str(tx.rows("preview_site", site=site_id)[0]["url"])
 
 
 def _stale(content_id: int) -> RunConflict:

@@ -13,19 +13,10 @@ from typing import Annotated, Any
 from pydantic import create_model
 from slugify import slugify
 
-from pressroom.pipelines.answers import (
-    LONGEST,
-    Answer,
-    Chars,
-    Items,
-    clip,
-    distinct,
-    plain,
-    sanitize,
-    tokens_for,
-    whole_sentences,
-    words_of_html,
-)
+from pressroom.domain.markup.cutting import whole_sentences
+from pressroom.domain.markup.html import plain, sanitize
+from pressroom.domain.markup.lines import clip, distinct, words_of_html
+from pressroom.pipelines.answers import LONGEST, Answer, Chars, Items, tokens_for
 
 TITLE_CHARS = 100
 META_CHARS = 160

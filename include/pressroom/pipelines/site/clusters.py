@@ -15,9 +15,10 @@ from pydantic import create_model
 
 from pressroom.domain.definitions import Charges
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.model import Similarity
 from pressroom.domain.run import Run
-from pressroom.domain.text import counted, normalize, shorten
+from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.grouping import (

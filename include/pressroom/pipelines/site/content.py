@@ -9,10 +9,10 @@ from itertools import count
 from typing import Any
 
 from pressroom.domain.errors import AlreadyDone, EmptyAnswer
+from pressroom.domain.markup.lines import count_words, distinct
 from pressroom.domain.model import Prompt
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
-from pressroom.pipelines.answers import count_words, distinct
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import (
     HEADING_CHARS,

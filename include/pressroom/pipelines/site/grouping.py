@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from pressroom.domain.markup.lines import clip, says_something
 from pressroom.domain.model import Similarity
 from pressroom.domain.text import normalize
-from pressroom.pipelines.answers import clip, says_something
 
 SAME_NAME = 0.88
 """From this similarity on, two names mean the same. Tested on real names: "Choosing coffee beans" is "Coffee

@@ -11,18 +11,11 @@ from typing import Annotated, Literal
 from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.markup.cutting import shorten
+from pressroom.domain.markup.lines import clip, distinct, says_something
 from pressroom.domain.run import Run
-from pressroom.domain.text import counted, normalize, shorten
-from pressroom.pipelines.answers import (
-    Answer,
-    Between,
-    Chars,
-    Items,
-    clip,
-    distinct,
-    says_something,
-    tokens_for,
-)
+from pressroom.domain.text import counted, normalize
+from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools

@@ -10,17 +10,11 @@ from typing import Annotated
 from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.markup.cutting import whole_sentences
+from pressroom.domain.markup.lines import clip, says_something
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
-from pressroom.pipelines.answers import (
-    Answer,
-    Chars,
-    Items,
-    clip,
-    says_something,
-    tokens_for,
-    whole_sentences,
-)
+from pressroom.pipelines.answers import Answer, Chars, Items, tokens_for
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import headings_of
 from pressroom.pipelines.stage import Key, Saved, Stage

@@ -15,10 +15,10 @@ from typing import Any
 
 from pressroom.domain.definitions import Site, SiteTarget
 from pressroom.domain.errors import ConfigurationError, PermanentError
+from pressroom.domain.markup.html import plain
 from pressroom.domain.publishing import UPDATES_IN_PLACE, Content, Picture, Piece, Publication, arguments_of
 from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
-from pressroom.pipelines.answers import plain
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.site import approval
 from pressroom.pipelines.site.approval import ArticleImage, ReviewedArticle

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.run import Run
-from pressroom.domain.text import shorten
 from pressroom.pipelines.stage import LABEL_CHARS, Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx

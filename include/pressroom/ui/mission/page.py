@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 
 from pressroom.domain.errors import TransientError
+from pressroom.domain.markup.pictures import suffix_of
 from pressroom.domain.missions import Mission
 from pressroom.store.database import Tx
 from pressroom.ui.environment import environment
@@ -23,9 +24,6 @@ from pressroom.ui.mission.changes import lessons, text
 from pressroom.ui.mission.chart import Chart, Point, chart
 from pressroom.ui.mission.facts import Facts, PostRow, read
 from pressroom.ui.site import BUNDLED_MODEL
-
-_SUFFIX = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif",
-           "image/svg+xml": "svg"}  # fmt: skip
 
 _KPI_TONES = {"met": "good", "on_track": "calm", "at_risk": "doubt", "behind": "bad"}
 
@@ -120,7 +118,7 @@ def _copy(post: PostRow, folder: Path) -> str | None:
         data = UPath(post.media_url).read_bytes()
     except (OSError, ValueError, ImportError):
         return None
-    src = f"images/post-{post.id}.{_SUFFIX.get(post.media_type or '', 'bin')}"
+    src = f"images/post-{post.id}.{suffix_of(post.media_type or '')}"
     (folder / src).write_bytes(data)
     return src
 

@@ -21,16 +21,16 @@ from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pressroom.adapters.connection import ConnectionFields, folder, settings_of
+from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
 from pressroom.domain.outside import language_tag, moment, web_url
 
 GENERATED = '<meta name="generator" content="Pressroom">'
 """Stands in every page that is made here."""
 
 MOST_IN_FEED = 50
-ENDINGS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
 
 _FENCE = "---\n"
-_TYPES = {ending: media_type for media_type, ending in ENDINGS.items()}
+_TYPES = {f".{suffix}": media_type for media_type, suffix in PICTURE_SUFFIXES.items()}
 
 
 def _is_web_address(text: str) -> str:

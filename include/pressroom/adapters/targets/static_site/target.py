@@ -22,7 +22,6 @@ from pressroom.adapters.targets.article import (
 from pressroom.adapters.targets.body import Illustration, body_of
 from pressroom.adapters.targets.static_site.folder import SiteFolder, now_utc
 from pressroom.adapters.targets.static_site.pages import (
-    ENDINGS,
     Page,
     Shown,
     StaticSiteSettings,
@@ -31,6 +30,7 @@ from pressroom.adapters.targets.static_site.pages import (
     to_markdown,
 )
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, TAG_CHARS, TITLE_CHARS
 from pressroom.domain.publishing import NO_SETTINGS, Content, Delivery, Picture, Piece, Placed, TargetLimits
@@ -151,14 +151,14 @@ def _date(at: datetime | None, now: datetime, before: Page | None) -> datetime:
 
 
 def _shown(picture: Picture, where: str) -> Shown:
-    ending = ENDINGS.get(picture.media_type)
-    if ending is None:
+    suffix = PICTURE_SUFFIXES.get(picture.media_type)
+    if suffix is None:
         raise PermanentError(
             f"{where}: a picture of type {picture.media_type[:40]!r} is not published: png, jpeg, webp or gif"
         )
     # Named by content, so that an exchanged picture is not an old one in somebody's cache.
     return Shown(
-        f"{hashlib.sha256(picture.data).hexdigest()[:16]}{ending}", clean_line(picture.alt, ALT_CHARS)
+        f"{hashlib.sha256(picture.data).hexdigest()[:16]}.{suffix}", clean_line(picture.alt, ALT_CHARS)
     )
 
 

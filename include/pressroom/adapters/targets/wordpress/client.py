@@ -20,7 +20,7 @@ from pressroom.adapters.http.errors import Row
 from pressroom.adapters.http.service import Json, Service, is_page
 from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.markup import line_of
+from pressroom.domain.markup.html import line_of
 
 API_RELATION = "https://api.w.org/"
 # A site is often a small machine: more at once would only make each of them slower.

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
 from pressroom.domain.publishing import Delivery, Picture, Placed
 
 Json = dict[str, Any]
@@ -22,7 +23,6 @@ STATUSES = "publish,future,draft,pending,private"
 
 _SUFFIXES = 5
 _RANK = {status: rank for rank, status in enumerate(STATUSES.split(","))}
-_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
 
 
 def token(key: str) -> str:
@@ -86,7 +86,7 @@ def file_name(slug: str, picture: Picture) -> str:
 
     Of one's own, for of two uploads of one name at once WordPress may keep one file.
     """
-    return f"{slug}-{hashlib.sha256(picture.data).hexdigest()[:8]}.{_ENDINGS[picture.media_type]}"
+    return f"{slug}-{hashlib.sha256(picture.data).hexdigest()[:8]}.{PICTURE_SUFFIXES[picture.media_type]}"
 
 
 def timing(default: str, at: datetime | None, now: datetime, current: str | None) -> Json:

@@ -13,8 +13,8 @@ from pressroom.adapters.storage.media import is_local
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.problems import not_found
 from pressroom.api.resources.publication_views import PublicationView, of_content
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, MISSION, public_id
-from pressroom.domain.text import shorten
 from pressroom.pipelines.site import approval
 from pressroom.store.database import Tx
 

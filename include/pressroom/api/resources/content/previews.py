@@ -7,8 +7,8 @@ from typing import Any
 
 from pressroom.api.kit.access import Scope
 from pressroom.api.resources.content.models import article_row, content_id, image_url, post_row
+from pressroom.domain.markup.html import sanitize
 from pressroom.domain.missions import Mission
-from pressroom.pipelines.answers import sanitize
 from pressroom.store.database import Tx
 from pressroom.ui.mission.facts import PostRow
 from pressroom.ui.mission.page import post_page

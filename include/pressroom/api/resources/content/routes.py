@@ -44,11 +44,12 @@ from pressroom.api.resources.content.models import (
 )
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
 from pressroom.domain.public_ids import LARGEST
 
 router = APIRouter(prefix="/content", tags=["content"])
 
-PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/svg+xml")
+PICTURES = (*PICTURE_SUFFIXES, "image/svg+xml")
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 

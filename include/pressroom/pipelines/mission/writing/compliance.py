@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from pressroom.domain.definitions import BrandContext
+from pressroom.domain.markup.lines import says_something
 from pressroom.domain.platforms import HASHTAG, Draft, violations
-from pressroom.pipelines.answers import says_something
 from pressroom.pipelines.mission.writing.composing import Composed
 from pressroom.pipelines.mission.writing.exclusions import excluded
 

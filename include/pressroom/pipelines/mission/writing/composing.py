@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import regex
 
+from pressroom.domain.markup.cutting import FAR, SENTENCE_END, beginning
+from pressroom.domain.markup.html import plain
+from pressroom.domain.markup.lines import clip, says_something
 from pressroom.domain.platforms import HASHTAG, PlatformRules, fits, hashtags_in, rules
 from pressroom.domain.social import Platform
 from pressroom.domain.text import to_json
-from pressroom.pipelines.answers import clip, plain, says_something
 from pressroom.pipelines.mission.writing.strategy_answers import hashtag
 
 HEADLINE_CHARS = 100
@@ -29,9 +30,6 @@ _LINK = re.compile(r"(?:https?://|\bwww\.)\S*[^\s.,;:!?)\]\"'\u201d\u2019]", re.
 _ITEM = re.compile(r"^\s*\d{1,2}[.)]\s+(?=\D)")
 _NEXT_ITEM = re.compile(r"\s2[.)]\s")
 _NUMBERED = re.compile(r"^\s*\(?(\d{1,2})\s*(?:/\s*\d{0,2}\s*[).:-]?|[.):])\s+")
-_SENTENCE_END = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)]*(?=\s)|[\u3002\uff01\uff1f][\u300d\u300f\u201d]*")
-_SPACE = re.compile(r"\s+")
-_TRAILING = " ,;:-\u2013\u2014"
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def _bare(text: str, handles: Mapping[str, str], links: Collection[str]) -> str:
 
 def _once(text: str) -> str:
     """The text with each of its sentences once: small models repeat themselves."""
-    ends = [0, *(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]
+    ends = [0, *(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
     sentences: dict[str, str] = {}
     for start, end in pairwise(ends):
         sentences.setdefault(text[start:end].strip().casefold(), text[start:end])
@@ -177,7 +175,7 @@ def _texts(words: Words, kind: str, own: PlatformRules) -> list[str]:
 
 def _halves(texts: list[str]) -> list[str]:
     """A text of several sentences as a thread of two parts."""
-    ends = [match.end() for text in texts for match in _SENTENCE_END.finditer(text)]
+    ends = [match.end() for text in texts for match in SENTENCE_END.finditer(text)]
     if not ends:
         return texts
     middle = min(ends, key=lambda end: abs(end - len(texts[0]) // 2))
@@ -218,7 +216,7 @@ def with_tail(text: str, tail: str, platform: Platform) -> str:
 
 def permitted(text: str, forbidden: Callable[[str], bool]) -> str:
     """The text without its forbidden sentences."""
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    ends = [match.end() for match in SENTENCE_END.finditer(text)]
     starts = [0, *ends]
     sentences = [text[start:end].strip() for start, end in zip(starts, [*ends, len(text)], strict=True)]
     return " ".join(sentence for sentence in sentences if sentence and not forbidden(sentence))
@@ -227,25 +225,12 @@ def permitted(text: str, forbidden: Callable[[str], bool]) -> str:
 def fit(text: str, platform: Platform, rest: str = "") -> str:
     """The text, cut so that it fits into one part with ``rest`` after it.
 
-    It is cut after a sentence when a good part of it is left, else between words, or between characters in
-    scripts without spaces. '' when nothing of it fits.
+    It is cut after a sentence when a good part of it is left, else as ``beginning`` does. '' when none fits.
     """
     if fits(platform, f"{text}{rest}"):
         return text
-
-    def longest(ends: Sequence[int], mark: str) -> str:
-        def cut(end: int) -> str:
-            return f"{text[:end].rstrip(_TRAILING)}{mark}"
-
-        at = bisect_left(ends, 1, key=lambda end: int(not fits(platform, f"{cut(end)}{rest}")))
-        return cut(ends[at - 1]) if at else ""
-
-    sentences = longest([match.end() for match in _SENTENCE_END.finditer(text)], "")
-    words = longest([match.start() for match in _SPACE.finditer(text) if match.start()], "\u2026")
-    characters = longest([match.end() for match in regex.finditer(r"\X", text)], "\u2026")
-    if len(words) * 2 < len(characters):
-        words = characters
-    return sentences if len(sentences) * 3 >= len(words) else words
+    text = text[: FAR * rules(platform).text]
+    return beginning(text, lambda part: fits(platform, f"{part}{rest}"), sentences=True, links=True)
 
 
 def _joined(between: str, texts: Sequence[str]) -> str:

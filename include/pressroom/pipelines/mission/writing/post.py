@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pressroom.domain.errors import InvalidAnswer
+from pressroom.domain.markup.cutting import whole_sentences
+from pressroom.domain.markup.lines import clip, says_something
 from pressroom.domain.model import ImageRequest, Prompt
 from pressroom.domain.platforms import meaning, rules
 from pressroom.domain.social import Platform
-from pressroom.pipelines.answers import clip, says_something, tokens_for, whole_sentences
+from pressroom.pipelines.answers import tokens_for
 from pressroom.pipelines.mission.writing.answers import (
     PostAnswer,
     PostShape,

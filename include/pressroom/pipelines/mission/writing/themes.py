@@ -11,10 +11,12 @@ from typing import Any
 
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import InvalidAnswer, InvalidMission
+from pressroom.domain.markup.cutting import whole_sentences
+from pressroom.domain.markup.lines import clip, distinct, says_something
 from pressroom.domain.missions import Mission
 from pressroom.domain.strategy import Weights
 from pressroom.domain.text import normalize
-from pressroom.pipelines.answers import clip, distinct, says_something, tokens_for, whole_sentences
+from pressroom.pipelines.answers import tokens_for
 from pressroom.pipelines.mission.cycle import Cycle
 from pressroom.pipelines.mission.writing.compliance import forbidden
 from pressroom.pipelines.mission.writing.exclusions import excluded

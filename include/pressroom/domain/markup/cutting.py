@@ -1,0 +1,79 @@
+"""Text cut to a bound, in any language: at a sentence, else at a word, else between two signs.
+
+A sign is what a reader takes for one character (a grapheme): a letter with its accents, a family of emoji.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+
+import regex
+
+Length = Callable[[str], int]
+"""How long a text counts as."""
+
+SENTENCE_END = re.compile(
+    r"[.!?\u2026\u061f\u06d4]+[\"'\u201d\u2019)]*(?=\s)"
+    r"|[\u3002\uff01\uff1f\u0964\u0965]+[\"'\u201d\u2019)\u300d\u300f]*"
+)
+WEB_LINK = re.compile(r"https?://[^\s<>\"/][^\s<>\"]*", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+_LEADS_ON = " \t\n,;:-\u2013\u2014"
+_ELLIPSIS = "\u2026"
+# Whatever a network counts, this many times its limit in characters is too long; only links count for less.
+FAR = 20
+
+
+def cut(text: str, most: int, length: Length = len, *, mark: str = "", links: bool = False) -> str:
+    """The text, at most ``most`` long. ``mark``: stands where it was cut; ``links``: see ``beginning``."""
+    if len(text) <= FAR * most and length(text) <= most:
+        return text
+    return beginning(text[: FAR * most], lambda part: length(part) <= most, mark=mark, links=links)
+
+
+def beginning(
+    text: str,
+    fits: Callable[[str], bool],
+    *,
+    mark: str = _ELLIPSIS,
+    sentences: bool = False,
+    links: bool = False,
+) -> str:
+    """The longest beginning that fits, with ``mark`` at its end; '' when nothing does.
+
+    It ends at a word unless that leaves less than half, as in a script without blanks. ``sentences``: at the
+    end of a sentence where that leaves a third, and then without the mark; ``links``: no link is cut in two.
+    """
+
+    def ended(end: int) -> str:
+        return f"{text[:end].rstrip(f'{_LEADS_ON}.{_ELLIPSIS}' if mark else _LEADS_ON)}{mark}"
+
+    signs = [match.end() for match in regex.finditer(r"\X", text)]
+    fitting = bisect_left(signs, 1, key=lambda end: int(not fits(ended(end))))
+    end = signs[fitting - 1] if fitting else 0
+    words = max((match.start() for match in _SPACE.finditer(text) if match.start() <= end), default=0)
+    end = words if words * 2 >= end else end
+    if links:
+        end = next((link.start() for link in WEB_LINK.finditer(text) if link.start() < end < link.end()), end)
+    if sentences:
+        ends = [match.end() for match in SENTENCE_END.finditer(text)]
+        whole = bisect_left(ends, 1, key=lambda end: int(not fits(text[:end])))
+        if whole and ends[whole - 1] * 3 >= end:
+            return text[: ends[whole - 1]]
+    return ended(end) if text[:end].strip() else ""
+
+
+def shorten(text: str, most: int) -> str:
+    """The text on one line, at most so many characters, with an ellipsis where it was cut."""
+    return cut(_SPACE.sub(" ", text).strip(), most, mark=_ELLIPSIS)
+
+
+def whole_sentences(text: str, most: int) -> str:
+    """The text without the sentence that a length bound cut off; all of it when it was not cut."""
+    text = text.strip()
+    if len(text) < most or SENTENCE_END.search(f"{text[-3:]} "):
+        return text
+    ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends and ends[-1] > most // 3 else text

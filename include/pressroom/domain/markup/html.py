@@ -1,0 +1,101 @@
+"""HTML from outside: the one place where it is cleaned, and where text and images are taken out of it.
+
+What is cleaned when it is saved goes out as it is: cleaning it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+
+import nh3
+
+from pressroom.domain.markup.balance import UNSEEN, balanced
+from pressroom.domain.outside import clean_line, clean_text, visible, web_url
+from pressroom.domain.packets import HTML_CHARS, TEXT_CHARS
+
+_TAGS = (
+    "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "dl", "dt", "dd", "strong", "em", "b", "i",
+    "blockquote", "code", "pre", "br", "hr", "table", "thead", "tbody", "tr", "td", "sub", "sup",
+    "figcaption", "q", "cite",
+)  # fmt: skip
+_ATTRIBUTES: Mapping[str, Collection[str]] = {
+    **dict.fromkeys(_TAGS, frozenset()),
+    "a": {"href", "title"},
+    "th": {"scope"},
+}
+_WITH_IMAGES: Mapping[str, Collection[str]] = {**_ATTRIBUTES, "figure": frozenset(), "img": {"src", "alt"}}
+_SOURCES: Mapping[str, Collection[str]] = {"img": {"src"}}
+_SCHEMES = {"http", "https"}
+
+_ANY_TAG = re.compile(r"<[^<>]*>")
+_BLOCK_END = re.compile(r"</(?:p|h\d|li|dt|dd|blockquote|pre|tr|ul|ol|dl|table|figcaption)>|<br>|<hr>")
+_PRE_START = re.compile(r"<pre>\n+")
+_INDENT = re.compile(r"\n[ \t]+")
+_CELL_END = re.compile(r"</t[hd]>")
+_IMAGE = re.compile(r'<img src="([^"]*)"')
+
+
+def sanitize(markup: str, *, base: str = "", most: int = HTML_CHARS, images: bool = False) -> str:
+    """HTML fit for any page, at most ``most`` characters.
+
+    Known tags; no scripts, styles, handlers or frames; links to the web, relative ones of ``base``.
+    ``images``: whether images of the web and their figures stay.
+    """
+    own = _WITH_IMAGES if images else _ATTRIBUTES
+    cleaner, margin = _cleaner(web_url(base), images=images), 100
+    cleaned = _clean(markup[:most], own, cleaner)
+    while len(cleaned) > most:  # cut, and closed again
+        cleaned = _clean(cleaned[: max(most - margin, 0)], own, cleaner)
+        margin *= 2
+    return cleaned
+
+
+def plain(markup: str) -> str:
+    """One line of plain text: no markup, nothing that cannot be seen, single spaces."""
+    return " ".join(visible(html.unescape(balanced(markup, {}, unseen=UNSEEN - {"title"}))).split())
+
+
+def line_of(markup: str, most: int) -> str:
+    """A title or a name that may hold markup, as one line of plain text."""
+    return clean_line(plain(markup[: 3 * most]), most)
+
+
+def text_of(markup: str, between: str = "\n") -> str:
+    """The text of sanitised HTML. ``between``: what stands between its blocks."""
+    lines = _ANY_TAG.sub("", _CELL_END.sub(" ", _BLOCK_END.sub(between, markup)))
+    return clean_text(html.unescape(_INDENT.sub("\n", lines)), TEXT_CHARS)
+
+
+def from_text(text: str) -> str:
+    """Paragraphs of plain text as HTML."""
+    parts = (" ".join(part.split()) for part in re.split(r"\n\s{0,99}\n", text))
+    return "\n".join(f"<p>{html.escape(part, quote=False)}</p>" for part in parts if part)
+
+
+def images_of(markup: str, *, base: str = "") -> list[str]:
+    """Absolute URLs of the images in raw HTML, in their order."""
+    if "<img" not in markup.lower():
+        return []
+    sources = _IMAGE.findall(balanced(markup[:HTML_CHARS], _SOURCES, unseen=UNSEEN))
+    return [url for url in (web_url(html.unescape(source), base) for source in sources) if url]
+
+
+def _clean(markup: str, own: Mapping[str, Collection[str]], cleaner: nh3.Cleaner) -> str:
+    cleaned = visible(cleaner.clean(balanced(visible(markup), own, unseen=UNSEEN)))
+    # A parser drops the first line break there, one each time that it reads the text.
+    return _PRE_START.sub("<pre>", cleaned).strip()
+
+
+@lru_cache(maxsize=64)
+def _cleaner(base: str, *, images: bool) -> nh3.Cleaner:
+    own = _WITH_IMAGES if images else _ATTRIBUTES
+    return nh3.Cleaner(
+        tags=set(own),
+        attributes={tag: set(names) for tag, names in own.items() if names},
+        url_schemes=_SCHEMES,
+        url_relative=("rewrite_with_base", base) if base else "deny",
+        link_rel="noopener nofollow",
+    )

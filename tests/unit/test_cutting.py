@@ -1,0 +1,67 @@
+"""Texts of any language are cut where a reader would cut them, and never within a sign."""
+
+from __future__ import annotations
+
+import random
+import unicodedata
+
+import pytest
+import regex
+
+from pressroom.domain.markup.cutting import cut, shorten, whole_sentences
+from pressroom.domain.markup.lines import clip
+from pressroom.domain.outside import clean_line, clean_text
+
+JAPANESE = "庭木の剪定は冬の終わりに行うのが一番よいとされています" * 10
+THAI = "การตัดแต่งกิ่งไม้ในสวนควรทำในช่วงปลายฤดูหนาว" * 10
+HINDI = "बगीचे के पेड़ों की छँटाई सर्दियों के अंत में करनी चाहिए " * 10
+FAMILY = "👨‍👩‍👧‍👦"
+LETTERS = ["e\u0301", "क्षि", FAMILY, "🇯🇵", "字", "a", "กำ", "한", "👍🏽", " ", ". "]
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "kept"),
+    [
+        ("【2026年版】 " + JAPANESE, 60, ("【2026年版】 " + JAPANESE)[:60]),
+        ("SEO " + JAPANESE, 40, ("SEO " + JAPANESE)[:40]),
+        ("one two three", 9, "one two"),
+        ("one, two", 6, "one"),
+        ("ab" + "e\u0301" * 4, 5, "abe\u0301"),
+        (FAMILY * 3, 10, FAMILY),
+        (FAMILY, 3, ""),
+        ("x" * 50, 9, "x" * 9),
+    ],
+)
+def test_where_a_text_is_cut(text: str, most: int, kept: str) -> None:
+    assert cut(text, most) == kept
+
+
+@pytest.mark.parametrize("text", [JAPANESE, THAI, HINDI, "word " * 60, FAMILY * 40, "e\u0301" * 200])
+@pytest.mark.parametrize("most", [20, 80, 159, 160])
+def test_most_of_the_room_is_used_in_any_language(text: str, most: int) -> None:
+    for kept in (
+        cut(text, most),
+        clip(text, most),
+        clean_line(text, most),
+        clean_text(text, most),
+        shorten(text, most),
+    ):
+        assert most / 2 - 1 <= len(kept) <= most
+
+
+def test_no_cut_is_within_a_sign() -> None:
+    dice = random.Random(5)
+    for _ in range(500):
+        signs = dice.choices(LETTERS, k=dice.randint(1, 40))
+        text = "".join(signs)
+        kept = cut(text, dice.randint(1, 60))
+        assert text.startswith(kept)
+        assert regex.findall(r"\X", text)[: len(regex.findall(r"\X", kept))] == regex.findall(r"\X", kept)
+        assert unicodedata.normalize("NFC", text).startswith(unicodedata.normalize("NFC", kept))
+
+
+def test_a_sentence_ends_as_its_language_ends_it() -> None:
+    assert whole_sentences("冬に切ります。春に植えます。そして夏に", 18) == "冬に切ります。春に植えます。"
+    assert whole_sentences("पेड़ काटें। फिर पानी दें। और अब", 30) == "पेड़ काटें। फिर पानी दें।"
+    assert whole_sentences("هل تعلم؟ نعم. ثم بعد", 20) == "هل تعلم؟ نعم."
+    assert whole_sentences("切りますか？はい！そして", 12) == "切りますか？はい！"
