@@ -228,5 +228,8 @@ def test_a_budget_that_does_not_cover_the_cycle_fails_at_intake_and_names_the_fi
     run = campaign.trigger()
     assert campaign.finish(run) == "failed"
     assert "constraints.budget_cents" in campaign.log(run, "intake.work")
+    assert campaign.sql("SELECT error_message FROM runs WHERE workflow_id = %(site)s")[0][0].startswith(
+        "intake: constraints.budget_cents: "
+    )
     assert campaign.number("cycles") == 0
     assert campaign.state_of(run, "strategy.plan") == ["upstream_failed"]

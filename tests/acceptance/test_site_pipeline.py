@@ -261,6 +261,9 @@ def test_a_missing_connection_fails_at_once_with_one_clear_message(newsroom: New
     log = newsroom.log(run, "content.work")
     assert "the Airflow connection 'pressroom_nowhere' does not exist" in log
     assert newsroom.run_status(run) == "failed"
+    [(reason,)] = newsroom.sql("SELECT error_message FROM runs WHERE workflow_id = %(site)s")
+    assert reason.startswith("content: the Airflow connection 'pressroom_nowhere' does not exist: add it to")
+    assert newsroom.sql("SELECT count(*) FROM item_failures WHERE workflow_id = %(site)s") == [(0,)]
     assert newsroom.sql("SELECT reserved FROM accounts WHERE id = %(account)s") == [(0,)]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -158,6 +160,98 @@ def test_a_wrong_configuration_fails_the_batch_at_once(world: World) -> None:
     assert reserved(world) == 0
 
 
+def test_items_of_one_wrong_set_up_wait_and_the_others_are_done(world: World) -> None:
+    ids, run = world.clusters(9), world.run()
+    wrong = [item for item in ids if item % 3 == 0]
+    tried: list[int] = []
+
+    async def process(item: int, tools: Tools) -> str:
+        tried.append(item)
+        return await failing(ConfigurationError(f"bad key, {item}"), *wrong)(item, tools)
+
+    stage = replace(toy(process), setup_of=lambda item: str(item % 3))
+    with pytest.raises(ConfigurationError, match=f"bad key, {wrong[0]}"):
+        go(world, stage, run, ids, concurrency=1)
+    assert set(tried) & set(wrong) == {wrong[0]}
+    assert planned(world) == [item for item in ids if item not in wrong]
+    assert reserved(world) == 0
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert go(world, toy(fine), run, ids).done == len(wrong)
+
+
+def test_items_at_work_when_a_set_up_turns_out_wrong_count_no_attempt(world: World) -> None:
+    ids, run = world.clusters(6), world.run()
+    with pytest.raises(ConfigurationError, match="key"):
+        go(world, toy(failing(ConfigurationError("bad key"), *ids)), run, ids, concurrency=6)
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert world.sql("SELECT count(*) FROM run_events WHERE kind = 'setup_wrong'") == [(1,)]
+    assert reserved(world) == 0
+
+
+def test_a_wrong_set_up_in_a_serial_stage_stops_at_its_first_item(world: World) -> None:
+    ids, run = world.clusters(4), world.run()
+    tried: list[int] = []
+
+    async def process(item: int, tools: Tools) -> str:
+        tried.append(item)
+        raise ConfigurationError("bad key")
+
+    with pytest.raises(ConfigurationError):
+        go(world, toy(process, serial=True), run, ids)
+    assert tried == ids[:1]
+
+
+def test_a_long_batch_keeps_its_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, run = world.clusters(4), world.run()
+    monkeypatch.setattr(control, "RENEW_EVERY", timedelta(0))
+
+    async def process(item: int, tools: Tools) -> str:
+        # As much time passes as the lease has, but for a moment.
+        world.sql("UPDATE runs SET lease_until = lease_until - %s", control.LEASE - timedelta(seconds=5))
+        return await fine(item, tools)
+
+    go(world, toy(process), run, ids, concurrency=1)
+    [(left,)] = world.sql("SELECT lease_until - now() FROM runs")
+    assert left > timedelta(0)
+    with pytest.raises(RunConflict, match="is running"):
+        world.run("manual__2")
+
+
+def test_a_lease_is_not_renewed_for_each_item(world: World) -> None:
+    ids, run = world.clusters(3), world.run()
+    go(world, toy(fine), run, ids[:1], concurrency=1)
+    renewed: list[Any] = []
+
+    async def process(item: int, tools: Tools) -> str:
+        renewed.extend(world.sql("SELECT lease_until FROM runs"))
+        return await fine(item, tools)
+
+    go(world, toy(process), run, ids, concurrency=1)
+    assert len(set(renewed)) == 1
+
+
+@pytest.mark.parametrize(("of_site", "of_run"), [(3, 50), (50, 3), (None, 3), (3, None)])
+def test_the_stricter_cap_of_run_and_definition_stops_the_run(
+    database_url: str, store: Store, of_site: int | None, of_run: int | None
+) -> None:
+    world = make_world(database_url, store, caps={"run_cents": of_site})
+    ids, run = world.clusters(5), world.run(params={"cap_cents": of_run})
+    scopes: dict[int, Scope] = {}
+
+    async def process(item: int, tools: Any) -> str:
+        with store.transaction(world.account_id) as tx:
+            ledger.hold_cents(tx, tools, Decimal(1))
+            ledger.book_cost(tx, tools, Decimal(1), held=Decimal(1), entry_key=f"call:{item}", note="m")
+        return await fine(item, tools)
+
+    with store.transaction(world.account_id) as tx:
+        tx.run("plan_stage", run=run.id, stage="ideas", planned=5, skipped=None)
+    bind = cast(Callable[[Scope], Tools], lambda scope: scopes.setdefault(int(scope.item), scope))
+    report = asyncio.run(run_batch(toy(process), run, ids, store=store, tools_for=bind, concurrency=1))
+    assert (report.done, report.failed, report.stop) == (3, 0, Stop.BUDGET)
+    assert "the run cap of 3 cents is reached" in report.reason
+
+
 def test_a_defect_fails_the_task_after_the_others_are_through(world: World) -> None:
     ids, run = world.clusters(5), world.run()
     with pytest.raises(ZeroDivisionError):
@@ -260,7 +354,7 @@ def test_concurrency_is_a_bound(world: World) -> None:
     async def process(item: int, tools: Tools) -> str:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
         now -= 1
         return await fine(item, tools)
 

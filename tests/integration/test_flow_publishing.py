@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from pressroom.domain.errors import (
-    UnknownOutcome,
-)
+from pressroom.domain.errors import ConfigurationError, UnknownOutcome
+from pressroom.domain.flows import Flow
 from pressroom.domain.model import Prompt
 from pressroom.store.database import Store
 from pressroom.testing import FakeText
@@ -128,3 +127,21 @@ def test_a_flow_that_posts_to_one_place_twice_has_two_pieces_there(make: Make) -
     assert world.state(item)[0] == "done"
     [target] = world.targets.values()
     assert len(target.pieces) == 2
+
+
+def test_a_wrong_set_up_of_a_target_holds_no_item_back_for_good(make: Make) -> None:
+    settings = {"colour": "red"}
+    world = make(FETCH, AUTO | {"settings": settings})
+    world.sources = entries("one", "two")
+    for number in range(4):  # more runs than an item of a site has attempts
+        run = world.run(f"manual__{number}")
+        items = world.take(run)
+        assert len(items) == 2
+        for item in items:
+            with pytest.raises(ConfigurationError, match="colour"):
+                world.step(run, "blog", item)
+        world.close(run)
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    world.flow = Flow.model_validate(world.flow.model_dump() | {"steps": [FETCH, AUTO]})
+    run = world.run("manual__mended")
+    assert [world.state(item)[0] for item in world.work(run)] == ["done", "done"]

@@ -81,6 +81,16 @@ def test_the_head_has_objectives_status_window_and_money(report: Report) -> None
     assert "completed : its budget is used up" in visible(report.write())
 
 
+def test_the_head_says_why_the_last_run_failed(report: Report) -> None:
+    two_cycles(report)
+    assert "Last run" not in visible(report.write())
+    report.world.sql(
+        "UPDATE runs SET status = 'failed', error_message = 'intake: no <b>account</b> is connected'"
+        " WHERE id = (SELECT max(id) FROM runs)"
+    )
+    assert "Last run failed : intake: no &lt;b&gt;account&lt;/b&gt; is connected" in visible(report.write())
+
+
 def test_the_simulator_and_the_bundled_model_are_named_on_every_page(report: Report) -> None:
     *_, posts = two_cycles(report)
     report.world.sql("UPDATE posts SET model = 'SmolLM2-135M-Instruct.Q4_1' WHERE id = %s", posts[0])

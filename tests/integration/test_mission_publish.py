@@ -161,10 +161,23 @@ def test_one_that_is_refused_for_good_leaves_its_neighbours_alone(desk: Desk) ->
 
 def test_wrong_settings_stop_the_batch_and_fail_no_post(desk: Desk) -> None:
     desk.add(NINE, NINE + 4 * HOUR)
-    desk.networks.script = [ConfigurationError("the token is wrong")]
-    with pytest.raises(ConfigurationError):
-        desk.publish(concurrency=1)
+    for _ in range(4):  # more often than a post has attempts
+        desk.networks.script = [ConfigurationError("the token is wrong")]
+        with pytest.raises(ConfigurationError):
+            desk.publish(concurrency=1)
     assert desk.posts("approved") == 2
+    assert desk.world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert desk.publish().done == 2
+
+
+def test_a_platform_that_is_set_up_wrongly_holds_no_other(desk: Desk) -> None:
+    desk.add(NINE, NINE + 4 * HOUR)
+    desk.add(NINE + DAY, platform="linkedin")
+    desk.networks.script = [ConfigurationError("no twitter account is connected")]
+    with pytest.raises(ConfigurationError, match="no twitter account"):
+        desk.publish(concurrency=1)
+    rows = desk.world.sql("SELECT platform, status FROM posts ORDER BY id")
+    assert rows == [("twitter", "approved"), ("twitter", "approved"), ("linkedin", "scheduled")]
     assert desk.publish().done == 2
 
 

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from pressroom.adapters.targets.static_site.target import StaticSite, StaticSiteSettings
-from pressroom.domain.errors import PermanentError, RunConflict, TransientError, UnknownOutcome
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PermanentError,
+    RunConflict,
+    TransientError,
+    UnknownOutcome,
+)
 from pressroom.domain.publishing import Piece, Placed
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
@@ -253,24 +259,45 @@ async def test_what_one_target_does_not_take_holds_no_other(press: Press, error:
     assert press.read(id).status == "published"
 
 
-async def test_a_target_that_is_set_up_wrongly_holds_no_other(press: Press) -> None:
+async def test_a_target_that_is_set_up_wrongly_holds_no_other_and_costs_no_attempt(press: Press) -> None:
     ids = press.articles(3)
     press.approve(*ids)
-    del press.targets[BLOG]
-    report = await press.publish()
-    assert (report.done, report.failed) == (3, 3)
+    blog = press.targets.pop(BLOG)
+    for _ in range(4):  # more runs than an item has attempts
+        with pytest.raises(ConfigurationError) as caught:
+            await press.publish()
+        assert str(caught.value) == f"{BLOG}/static_site: there is no connection '{BLOG}'"
     assert len(press.mirror.pages()) == 3
-    [(error,)] = press.world.sql("SELECT DISTINCT error FROM item_failures")
-    assert error == f"{BLOG}/static_site: there is no connection '{BLOG}'"
+    assert len(press.mirror.sent) == 3
+    assert press.world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    messages = press.world.sql("SELECT message FROM run_events WHERE kind = 'setup_wrong' ORDER BY run_id")
+    assert len(messages) == 4  # one a run, not one an article
+    assert all(f"waits, because the set-up is wrong: {BLOG}/static_site" in text for (text,) in messages)
+    press.targets[BLOG] = blog
+    assert (await press.publish()).done == 3
+    assert [press.read(id).status for id in ids] == ["published"] * 3
+
+
+async def test_a_key_that_is_refused_while_publishing_costs_no_attempt(press: Press) -> None:
+    press.approve(*press.articles(3))
+    press.blog.errors = [ConfigurationError("the password is wrong")] * 3
+    with pytest.raises(ConfigurationError, match=f"^{BLOG}/static_site: the password is wrong$"):
+        await press.publish()
+    assert len(press.mirror.pages()) == 3
+    assert press.world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    press.blog.errors = []
+    assert (await press.publish()).done == 3
 
 
 async def test_what_a_target_does_not_know_is_said(database_url: str, store: Store, tmp_path: Path) -> None:
     targets = [{"to": "static_site", "settings": {"colour": "red"}}]
     press = Press(make_world(database_url, store, publish={"targets": targets}), tmp_path)
     press.approve(*press.articles())
-    assert (await press.publish()).failed == 1
-    [(error,)] = press.world.sql("SELECT error FROM item_failures")
-    assert "does not take that: colour: Extra inputs are not permitted" in error
+    with pytest.raises(
+        ConfigurationError, match="does not take that: colour: Extra inputs are not permitted"
+    ):
+        await press.publish()
+    assert press.world.sql("SELECT count(*) FROM item_failures") == [(0,)]
 
 
 async def test_whoever_died_before_it_could_say_so_is_finished_by_the_next_run(press: Press) -> None:
@@ -350,7 +377,8 @@ async def test_an_edit_between_the_answer_and_its_saving_is_published_next(press
 
     press.blog.__class__ = Edited
     press.targets.pop(MIRROR)
-    await press.publish()
+    with pytest.raises(ConfigurationError):
+        await press.publish()
     assert press.read(id).status == "review"
     press.blog.__class__ = Folder
     press.targets[MIRROR] = press.mirror

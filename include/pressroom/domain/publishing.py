@@ -7,7 +7,7 @@ object and error to the types here and in ``domain.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import ConfigurationError, PermanentError
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
 
@@ -153,16 +153,20 @@ class Target(Protocol[Arguments]):
         ...
 
 
-def arguments_of(target: Target[Any], given: Mapping[str, Any], name: str) -> BaseModel:
-    """What a target is told. Raises PermanentError with the target's ``name`` and all that is wrong."""
+def arguments_of(
+    target: Target[Any], given: Mapping[str, Any], name: str, settings: Collection[str] = ()
+) -> BaseModel:
+    """What a target is told. Raises PermanentError with the target's ``name`` and all that is wrong;
+    ConfigurationError when some of it stands in the definition's ``settings``.
+    """
     try:
         arguments: BaseModel = target.arguments.model_validate(given)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-            for detail in error.errors(include_url=False, include_input=False)
-        )
-        raise PermanentError(f"{name} does not take that: {wrong}") from None
+        details = error.errors(include_url=False, include_input=False)
+        wrong = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
+        from_settings = any(detail["loc"] and detail["loc"][0] in settings for detail in details)
+        kind = ConfigurationError if from_settings else PermanentError
+        raise kind(f"{name} does not take that: {wrong}") from None
     return arguments
 
 

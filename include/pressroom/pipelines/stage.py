@@ -79,7 +79,8 @@ class Stage(Generic[Item, Output]):
     the next one is due; None after the last. Two looks at the same time do no harm. ``output``: what the
     stage made in this run, in its public form; None for nothing yet. ``failed``: what a final failure does to
     the item, in the transaction that records it; None for nothing. ``undo``: undoes what the stage did in
-    this run. Undoing twice is the same as once.
+    this run. Undoing twice is the same as once. ``setup_of``: the part of the set-up that an item depends on.
+    When that part is wrong, the items that share it wait, and the others go on.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Stage(Generic[Item, Output]):
     charge: Callable[[Run, Item], Decimal] = lambda run, item: Decimal(0)
     size: Callable[[Item], int] = lambda item: 1
     rows: Callable[[Key], int] = rows_of
+    setup_of: Callable[[Item], str] = lambda item: ""
     batch_items: Callable[[Any], int] = lambda workflow: 1
     pool: str | None = None
     serial: bool = False

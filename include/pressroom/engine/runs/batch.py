@@ -85,8 +85,9 @@ async def run_batch(
     """Work through the items behind ``keys`` that still wait.
 
     ``last_try``: errors that another try might mend are recorded as failures, like permanent ones.
-    Raises ConfigurationError and RunConflict at once, TransientError when the store is away, and any
-    unexpected exception after the other items are through. An item's own error raises nothing.
+    Raises RunConflict at once, TransientError when the store is away. Raises ConfigurationError, and any
+    unexpected exception, after the other items are through; items that share the wrong set-up are left
+    waiting, and none of them counts an attempt. An item's own error raises nothing.
     """
     batch = _Batch(stage, run, store, tools_for, last_try=last_try)
     return await batch.work(list(keys), 1 if stage.serial else max(1, concurrency))
@@ -106,6 +107,8 @@ class _Batch:
         self.last_try = last_try
         self.report = Report()
         self.fatal: Exception | None = None
+        self.misconfigured: dict[str, ConfigurationError] = {}
+        """The first error of each part of the set-up, by ``Stage.setup_of``."""
         self.defect: Exception | None = None
         self.finished: deque[_Finished] = deque()
         self.wake = asyncio.Event()
@@ -123,7 +126,7 @@ class _Batch:
                 await asyncio.gather(*(self._drain(queue) for _ in range(min(concurrency, len(queue)))))
         finally:
             saver.cancel()
-        if error := self.fatal or self.defect:
+        if error := self.fatal or next(iter(self.misconfigured.values()), self.defect):
             raise error
         return self.report
 
@@ -137,7 +140,9 @@ class _Batch:
 
     async def _drain(self, queue: deque[Any]) -> None:
         while queue and await self._may_go_on() and queue:
-            await self._one(queue.popleft())
+            item = queue.popleft()
+            if self.stage.setup_of(item) not in self.misconfigured:
+                await self._one(item)
 
     def _over(self) -> bool:
         return self.report.stop is not None or self.fatal is not None
@@ -183,8 +188,7 @@ class _Batch:
         except BudgetError as error:
             await self._stop_spending(scope, error)
         except (ConfigurationError, RunConflict) as error:
-            self.fatal = self.fatal or error
-            await self._release(scope)
+            await self._hold_back(item, scope, error)
         except TransientError as error:
             if self.last_try:
                 await self._record_failure(item, scope, error)
@@ -249,6 +253,18 @@ class _Batch:
         for entry in group:
             ledger.settle(tx, entry.scope, entry.credits)
         return results
+
+    async def _hold_back(self, item: Any, scope: Scope, error: ConfigurationError | RunConflict) -> None:
+        """Leave the item waiting: the lock is lost, or its set-up is wrong, as for all that share it."""
+        setup = self.stage.setup_of(item)
+        if isinstance(error, RunConflict):
+            self.fatal = self.fatal or error
+        elif setup not in self.misconfigured:
+            self.misconfigured[setup] = error
+            message = f"{scope.item} waits, because the set-up is wrong: {error}"
+            await self._note(scope, "setup_wrong", message, level="error")
+            return
+        await self._release(scope)
 
     async def _stop_spending(self, scope: Scope, error: BudgetError) -> None:
         await self._release(scope)

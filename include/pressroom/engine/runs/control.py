@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from pressroom.domain.errors import InsufficientCredits, RunConflict
+from pressroom.domain.errors import ConfigurationError, InsufficientCredits, RunConflict, TransientError
 from pressroom.engine.money import ledger
 from pressroom.pipelines.estimate import ESTIMATE_BUFFER
 from pressroom.store.database import Tx
@@ -187,10 +187,24 @@ def rollback_requested_by(tx: Tx, run_id: int) -> str | None:
     return name
 
 
+def record_reason(tx: Tx, run_id: int, error: Exception, reason: str) -> None:
+    """Keep why a live run fails. A set-up error counts more than a permanent one, that more than a transient
+    one; of one class the first counts. ``reason``: what is shown for ``error``.
+    """
+    rank = 3 if isinstance(error, ConfigurationError) else 1 if isinstance(error, TransientError) else 2
+    tx.run("record_reason", run=run_id, rank=rank, reason=reason)
+
+
+def reason_of(tx: Tx, run_id: int) -> str | None:
+    """Why the run fails; None: no task of it has said so."""
+    reason: str | None = tx.value("run_reason", run=run_id)
+    return reason
+
+
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     """Stamp the run's end, give back its reservations and the lock. Returns the final status.
 
-    ``failed``: what broke, None when nothing did. A run that left something undone ends partial.
+    ``failed``: why it failed, None when it did not. A run that left something undone ends partial.
     """
     state = get(tx, run_id)
     if not state.live:  # taken over, or closed before: its end is on record

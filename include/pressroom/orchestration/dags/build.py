@@ -43,7 +43,7 @@ TASK_DEFAULTS: dict[str, Any] = {
 
 def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
     """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run; a mission's has rollback
-    and done before close_run. ``part``: as in ``pipeline_of``.
+    and done before close_run, a flow's done. ``part``: as in ``pipeline_of``.
 
     Declares only: no database, no clock, nothing that differs between two parses of the same definition.
     """
@@ -63,11 +63,12 @@ def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
         opening = OpenRun(task_id="open_run", **facts).as_setup()
         before: list[Any] = [opening]
         stages: list[Any] = []
+        steps: list[Any] = []
         for stage in pipeline.stages[:1] if isinstance(workflow, Flow) else pipeline.stages:
             before = _stage(stage, workflow, facts, before)
             stages += before
         if isinstance(workflow, Flow) and len(pipeline.stages) > 1:
-            before = _chains(pipeline, workflow, name, before)
+            before, steps = _chains(pipeline, workflow, name, before)
         if isinstance(workflow, Site) and workflow.publish.targets and not part:
             asset = Asset(workflow.approved_asset)
             announce = AnnounceApproved(task_id="approved", outlets=[asset], **facts)
@@ -78,9 +79,9 @@ def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
             # In every mission: a person may want a run undone whose definition has no rollback.
             undo = RollBack(task_id=ROLLBACK_TASK, workflow=name, trigger_rule="all_done")
             stages >> undo >> closing
-            # A leaf that fails with any stage: without it a rollback that went well would end the run well.
-            done = EmptyOperator(task_id="done", trigger_rule="none_failed")
-            before >> done >> closing
+            before >> _done() >> closing
+        elif steps:
+            steps >> _done() >> closing
         before >> closing
     # Only now: what a DAG has before its tasks is copied into every one of them, and the copies would be half
     # of what the dag processor serializes and checks.
@@ -146,14 +147,21 @@ def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: lis
     return [plan, work]
 
 
-def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> list[Any]:
-    """A chain of all steps for each item. Whether a step has anything to do, the item's own status says.
+def _done() -> EmptyOperator:
+    """A leaf that fails with any stage: what comes after one, a rollback or a skipped step, may end well."""
+    return EmptyOperator(task_id="done", trigger_rule="none_failed")
 
+
+def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> tuple[list[Any], list[Any]]:
+    """A chain of all steps for each item. Returns what comes last, and the steps.
+
+    Whether a step has anything to do, the item's own status says.
     Airflow does not heed skips that operators decide on inside a mapped group, so none is relied upon: every
     task looks at its item, and runs whatever became of the tasks before it.
     """
     items = ItemsOfRun(task_id="items", workflow=name, trigger_rule="none_failed_min_one_success")
     before >> items
+    steps: list[Any] = []
 
     @task_group(group_id="item")
     def item(item: Any) -> None:
@@ -164,8 +172,9 @@ def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> lis
             if last is not None:
                 last >> task
             last = task
+            steps.append(task)
 
-    return [item.expand(item=items.output)]
+    return [item.expand(item=items.output)], steps
 
 
 def _step_task(stage: Stage[Any, Any], step: AnyStep, name: str, item: Any) -> Any:

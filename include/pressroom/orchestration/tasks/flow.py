@@ -20,7 +20,7 @@ from pressroom.engine.gates import EDIT, Gate
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
-from pressroom.orchestration.tasks.triggers import GateTrigger
+from pressroom.orchestration.tasks.triggers import GateTrigger, raise_failure
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.flow.items import FlowItem, Outcome, load_items
 from pressroom.pipelines.prompts import render_source
@@ -182,7 +182,8 @@ class WaitAtGate(_AtGate):
         return self._pass_or_wait(opened, item)
 
     def answered(self, context: Context, event: dict[str, Any]) -> Any:
-        """Looks at the gate itself: the event's content is of no use."""
+        """Looks at the gate itself, unless the trigger failed."""
+        raise_failure(event)
         opened = self._opened(context)
         self._until_it_may(opened)
         return self._pass_or_wait(opened, at_hand(opened, int(self.item), self.stage))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pressroom.domain.errors import PressroomError, RunConflict, TransientError
+from pressroom.domain.errors import PressroomError, RunConflict
 from pressroom.engine.money.ledger import Scope
 from pressroom.engine.runs import control, rollback
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
-from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 
 
 class OpenRun(RunOperator):
@@ -28,16 +28,7 @@ class OpenRun(RunOperator):
         store = connections.store()
         row = self._row(store)
         pipeline = pipeline_of(row.workflow, self.part)
-        dag_run = context["dag_run"]
-        # Airflow's enumeration prints as its name, not as its value.
-        kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
-        scheduled = kind == "scheduled"
-        by = {"scheduled": "the schedule", "asset_triggered": "an approval" if self.part else "an asset"}
-        who = dag_run.triggering_user_name or by.get(kind, "an API call")
-        facts: dict[str, Any] = {
-            "workflow_id": row.workflow_id, "dag_id": self.dag_id, "dag_run_id": dag_run_id(context),
-            "trigger": "scheduled" if scheduled else "manual", "owner": who,
-        }  # fmt: skip
+        facts = self._facts(context, row)
         params = {name: value for name, value in dict(context["params"]).items() if value is not None}
         now = asyncio.run(Toolbox(store, row.run(params=params)).clock.now())
         try:
@@ -55,19 +46,29 @@ class OpenRun(RunOperator):
                     tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
                 )
         except RunConflict as conflict:
-            if scheduled:  # nobody waits for it, and the next one comes by itself
+            if facts["trigger"] == "scheduled":  # nobody waits for it, and the next one comes by itself
                 raise AirflowSkipException(str(conflict)) from None
-            self._refuse(store, row.account_id, facts, conflict)
-        except PressroomError as refused:
-            if isinstance(refused, TransientError):
-                raise
-            self._refuse(store, row.account_id, facts, refused)
+            raise
         return {"run": state.id, "estimated_credits": float(estimate)}
 
-    def _refuse(self, store: Store, account_id: int, facts: dict[str, Any], why: PressroomError) -> NoReturn:
-        with store.transaction(account_id) as tx:
-            control.record_refusal(tx, **facts, reason=str(why))
-        raise why
+    def record_reason(self, context: Context, error: Exception, reason: str) -> None:
+        """A run that cannot be opened is in the history all the same, with the reason."""
+        store = connections.store()
+        row = self._row(store)
+        with store.transaction(row.account_id) as tx:
+            control.record_refusal(tx, **self._facts(context, row), reason=reason)
+
+    def _facts(self, context: Context, row: WorkflowRow) -> dict[str, Any]:
+        """Which run of the workflow this is, and who started it."""
+        dag_run = context["dag_run"]
+        # Airflow's enumeration prints as its name, not as its value.
+        kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+        by = {"scheduled": "the schedule", "asset_triggered": "an approval" if self.part else "an asset"}
+        return {
+            "workflow_id": row.workflow_id, "dag_id": self.dag_id, "dag_run_id": dag_run_id(context),
+            "trigger": "scheduled" if kind == "scheduled" else "manual",
+            "owner": dag_run.triggering_user_name or by.get(kind, "an API call"),
+        }  # fmt: skip
 
 
 class RollBack(RunOperator):
@@ -106,10 +107,12 @@ class CloseRun(RunOperator):
         """Returns the run's final status."""
         opened = self._opened(context)
         broken = _broken(self, context)
-        failed = f"{', '.join(broken)} failed: see the log of the task" if broken else None
         if opened.state.live:
             self._outside(lambda: asyncio.run(_settle_publications(opened)))
         with opened.store.transaction(opened.run.account_id) as tx:
+            failed = None
+            if broken:
+                failed = control.reason_of(tx, opened.run.id) or _died(broken)
             status = control.close_run(tx, opened.run.id, failed=failed)
         self._outside(lambda: self._settle(opened))
         return status
@@ -141,3 +144,9 @@ def _broken(task: RunOperator, context: Context) -> list[str]:
         dag_run_id(context)
     ]
     return sorted(name for name, state in states.items() if state == "failed")
+
+
+def _died(tasks: list[str]) -> str:
+    """What is said of tasks that were killed before they could give a reason."""
+    names = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
+    return f"{names} died without a reason: see the log of the task"

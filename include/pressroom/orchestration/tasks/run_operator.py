@@ -8,11 +8,13 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.log import redact
 
-from pressroom.domain.errors import RunConflict
+from pressroom.adapters.http.scrub import scrub
+from pressroom.domain.errors import PressroomError, RunConflict
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
-from pressroom.orchestration.tasks.triggers import RunTrigger
+from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Pipeline
@@ -41,13 +43,24 @@ class RunOperator(BaseOperator):
     """
 
     def __init__(self, *, workflow: str, part: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Airflow reports the failure when the task's process has ended, so the reason is on record before
+        # close_run begins.
+        super().__init__(**{"on_failure_callback": record_failure, **kwargs})
         self.workflow = workflow
         self.part = part
 
     def _row(self, store: Store) -> WorkflowRow:
         with store.transaction() as tx:
             return workflow(tx, self.workflow)
+
+    def record_reason(self, context: Context, error: Exception, reason: str) -> None:
+        """Keep with the run why this task failed for good. ``reason``: what is shown of ``error``."""
+        store = connections.store()
+        with store.transaction(self._row(store).account_id) as tx:
+            state = control.find(tx, self.dag_id, dag_run_id(context))
+            if state is not None:
+                stage = getattr(self, "stage", self.task_id)
+                control.record_reason(tx, state.id, error, f"{stage}: {reason}")
 
     def _opened(self, context: Context) -> Opened:
         """The run of this DAG run. Raises RunConflict when it holds the lock no longer."""
@@ -78,10 +91,26 @@ class RunOperator(BaseOperator):
         raise AssertionError("defer does not return")
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        """Taken up again by RunTrigger: the checks are made afresh, so the event's content is of no use."""
+        """Taken up again by RunTrigger: unless the trigger failed, the checks are made afresh."""
+        raise_failure(event)
         return self.execute(context)
 
 
 def dag_run_id(context: Context) -> str:
     """The id of the DAG run that a task is part of."""
     return context["dag_run"].run_id
+
+
+def record_failure(context: Context) -> None:
+    """What Airflow calls when a task has failed for good.
+
+    It comes without an exception for a task that was killed: that one can say nothing for itself.
+    """
+    task, error = context["task"], context.get("exception")
+    if not isinstance(task, RunOperator) or not isinstance(error, Exception):
+        return
+    if isinstance(error, PressroomError):
+        reason = scrub(str(redact(str(error))))
+    else:
+        reason = f"unexpected {type(error).__name__}: see the log of {task.task_id}"
+    task.record_reason(context, error, reason)

@@ -10,11 +10,12 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from pressroom.domain.errors import PermanentError, TransientError
+from pressroom.domain.errors import TransientError
+from pressroom.domain.text import counted
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
-from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger
+from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger, raise_failure
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.stage import Key, Skip, Stage
 
@@ -94,7 +95,7 @@ class WorkBatch(RunOperator):
             self._wait(opened)
         self._record(opened, stage, report, max(0, ti.map_index or 0), last_try=last_try)
         if report.waiting and (not last_try or report.done == 0):
-            raise self._what_waits(report)
+            raise self._what_waits(report, last_try=last_try)
         return {"processed": report.processed, "created": report.created, "failed": report.failed}
 
     async def _work(self, opened: Opened, stage: Stage[Any, Any], *, last_try: bool) -> Report:
@@ -140,11 +141,12 @@ class WorkBatch(RunOperator):
             )
 
     @staticmethod
-    def _what_waits(report: Report) -> TransientError:
+    def _what_waits(report: Report, *, last_try: bool) -> TransientError:
         """One error for all the items that wait: the longest Retry-After, and the first one's words."""
+        state = "failed at the last try" if last_try else "wait for another try"
         asked = [error.retry_after for error in report.waiting if error.retry_after is not None]
         return TransientError(
-            f"{len(report.waiting)} items wait for another try; the first: {report.waiting[0]}",
+            f"{counted(len(report.waiting), 'item')} {state}; the first: {report.waiting[0]}",
             retry_after=max(asked) if asked else None,
         )
 
@@ -203,11 +205,10 @@ class PollStage(RunOperator):
 
     def finish(self, context: Context, event: dict[str, Any]) -> Any:
         """The trigger is through: the last look was taken, the run was steered, or looking cannot go on."""
+        raise_failure(event)
         opened = self._opened(context)
         self._until_it_may(opened)
         run, stage = opened.run, opened.pipeline.stage(self.stage)
-        if event["status"] == "failed":
-            raise PermanentError(str(event["error"]))
         if event["status"] != "over":  # it was paused, and now it is not
             return self.execute(context)
         with opened.store.transaction(run.account_id) as tx:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from pressroom.domain.errors import PressroomError, TransientError
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
@@ -28,7 +28,28 @@ PATIENCE_SECONDS = 300.0
 """How long the outside may fail in a row before the task is told: it then retries like any other."""
 
 
-class RunTrigger(BaseTrigger):
+def raise_failure(event: Mapping[str, Any]) -> None:
+    """Raise the error for which a trigger fired, if there was one."""
+    if "error" in event:
+        raise (ConfigurationError if event["setup"] else PermanentError)(str(event["error"]))
+
+
+class _Waiting(BaseTrigger):
+    """Fires once, with an event for the task. An error that no waiting mends is the task's to raise."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """See BaseTrigger."""
+        try:
+            event = await self._event(await connections.triggerer_store())
+        except PermanentError as error:
+            event = {"error": str(error), "setup": isinstance(error, ConfigurationError)}
+        yield TriggerEvent(event)
+
+    async def _event(self, store: Store) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class RunTrigger(_Waiting):
     """Fires when the run may go on: not paused, ``until`` (ISO 8601, optional) has come, ``stage`` waits no
     more.
 
@@ -60,9 +81,8 @@ class RunTrigger(BaseTrigger):
         }  # fmt: skip
         return f"{type(self).__module__}.{type(self).__qualname__}", values
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
+    async def _event(self, store: Store) -> dict[str, Any]:
         """Poll the run's row."""
-        store = await connections.triggerer_store()
         due = datetime.fromisoformat(self.until) if self.until else None
         while True:
             try:
@@ -74,8 +94,7 @@ class RunTrigger(BaseTrigger):
                 self.log.warning("%s; looking again", error)
             else:
                 if ended(state) or not waits:
-                    yield TriggerEvent({"status": state.status})
-                    return
+                    return {"status": state.status}
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stage_waits(self, store: Store) -> bool:
@@ -85,7 +104,7 @@ class RunTrigger(BaseTrigger):
         return waits_for is not None and await store.run(self.account_id, waits_for, run, now) is not None
 
 
-class PollTrigger(BaseTrigger):
+class PollTrigger(_Waiting):
     """Looks at the outside whenever the stage says it is due, and fires when it says that it is over.
 
     It fires too when the run is paused, cancelled or no longer live (the task then decides), and when the
@@ -108,26 +127,19 @@ class PollTrigger(BaseTrigger):
         }  # fmt: skip
         return f"{type(self).__module__}.{type(self).__qualname__}", values
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
+    async def _event(self, store: Store) -> dict[str, Any]:
         """Poll until it is over."""
-        store = await connections.triggerer_store()
         failing_since: float | None = None
         while True:
             try:
-                event = await self._watch(store)
-                yield TriggerEvent(event)
-                return
+                return await self._watch(store)
             except TransientError as error:
                 loop_time = asyncio.get_running_loop().time()
                 failing_since = failing_since if failing_since is not None else loop_time
                 if loop_time - failing_since > PATIENCE_SECONDS:
-                    yield TriggerEvent({"status": "again"})
-                    return
+                    return {"status": "again"}
                 self.log.warning("%s; looking again", error)
                 await asyncio.sleep(min(60.0, error.retry_after or POLL_SECONDS))
-            except PressroomError as error:
-                yield TriggerEvent({"status": "failed", "error": str(error)})
-                return
 
     async def _watch(self, store: Store) -> dict[str, Any]:
         run, stage = await _subject(store, self.workflow, self.run_id, self.stage)
@@ -156,7 +168,7 @@ class PollTrigger(BaseTrigger):
         return None
 
 
-class GateTrigger(BaseTrigger):
+class GateTrigger(_Waiting):
     """Fires when an item's gate has its outcome, or when the run is not to go on."""
 
     def __init__(self, account_id: int, run_id: int, item_id: int, step: str) -> None:
@@ -176,9 +188,8 @@ class GateTrigger(BaseTrigger):
         }
         return f"{type(self).__module__}.{type(self).__qualname__}", values
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
+    async def _event(self, store: Store) -> dict[str, Any]:
         """Poll the gate's row."""
-        store = await connections.triggerer_store()
         while True:
             try:
                 state = await store.run(self.account_id, look, self.run_id)
@@ -187,8 +198,7 @@ class GateTrigger(BaseTrigger):
                 self.log.warning("%s; looking again", error)
             else:
                 if ended(state) or gate.outcome is not None:
-                    yield TriggerEvent({"outcome": gate.outcome})
-                    return
+                    return {"outcome": gate.outcome}
             await asyncio.sleep(POLL_SECONDS)
 
 

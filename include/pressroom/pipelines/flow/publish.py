@@ -32,7 +32,9 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
         if call is None:
             return Outcome([("note", {"passed_over": "no AI step asked for it"})], label="not asked for")
         arguments = arguments_of(target, call, step.to)
-    arguments = arguments_of(target, {**arguments.model_dump(mode="json"), **step.settings}, step.to)
+    arguments = arguments_of(
+        target, {**arguments.model_dump(mode="json"), **step.settings}, step.to, step.settings
+    )
     drawn = [packet.data for packet in item.packets if packet.kind == "media"][: target.limits.pictures]
     pictures = [await _picture(data, tools) for data in drawn]
     content = content_key(item, turn(step, position, tools.flow))

@@ -231,6 +231,7 @@ STAGE: Stage[Ready, Scheduled] = Stage(
     process=process,
     save=save,
     key=lambda post: str(post.id),
+    setup_of=lambda post: post.platform,
     result_fields={"posts_processed": "processed", "posts_scheduled": "created", "batches_run": "batches"},
     batch_items=lambda mission: mission.batch_size,
     pool="pressroom_publish",

@@ -66,22 +66,23 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[ForTarget]:
 
 
 async def process(item: ForTarget, tools: Tools) -> Publication:
-    """Publish, or find that it is there. A target that is set up wrongly is this item's error alone."""
+    """Publish, or find that it is there. Raises ConfigurationError, with the target's name, when the target
+    is set up wrongly.
+    """
     if item.digest != item.article.approved_hash:
         raise PermanentError("the article has changed since it was approved: review it again")
     to, site = item.target, tools.site
     try:
         target = tools.outside.target(to)
         made = target.from_content(_content(item.article, site)).model_dump(mode="json")
-        arguments = arguments_of(target, {**made, **to.settings}, to.target_name)
+        arguments = arguments_of(target, {**made, **to.settings}, to.target_name, to.settings)
         most = target.limits.pictures
         shown = item.images if most is None else item.images[:most]
         pieces = [await _picture(image, tools) for image in shown]
         piece: Piece[Any] = Piece(key_of(item, site), arguments, pieces)
         return await tools.outside.publish(to, item.content, item.digest, piece, update=True)
     except ConfigurationError as error:
-        # It would end the batch, and with it the other targets.
-        raise PermanentError(f"{to.target_name}: {error}") from error
+        raise ConfigurationError(f"{to.target_name}: {error}") from error
 
 
 def save(tx: Tx, run: Run, item: ForTarget, output: Publication) -> Saved:
@@ -153,6 +154,7 @@ STAGE: Stage[ForTarget, Publication] = Stage(
     process=process,
     save=save,
     key=lambda item: f"{item.article.id}:{item.target.target_name}",
+    setup_of=lambda item: item.target.target_name,
     rows=lambda key: 1,  # an article and a target, not two articles
     result_fields={"published": "created", "batches_run": "batches"},
     batch_items=lambda site: BATCH_ITEMS,

@@ -1,8 +1,10 @@
 -- What a mission's report shows of its cycles that were not withdrawn: their calendar, posts and publications.
 
 -- name: page_mission
--- Returns the mission and its spent cents.
+-- Returns the mission, its spent cents, and why its last run failed.
 SELECT id, status, definition, started_at, completed_at, completed_why,
+    (SELECT CASE WHEN status = 'failed' THEN error_message END FROM runs
+     WHERE account_id = %(account)s AND workflow_id = missions.id ORDER BY id DESC LIMIT 1) AS last_failure,
     (SELECT coalesce(sum(cents), 0) FROM ledger
      WHERE account_id = %(account)s AND kind = 'cost' AND workflow_id = missions.id) AS spent_cents
 FROM missions WHERE account_id = %(account)s AND id = %(mission)s

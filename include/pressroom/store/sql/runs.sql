@@ -62,7 +62,7 @@ UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' 
     owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
     lease_until = now() + %(lease)s, params = %(params)s,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
-    error_message = NULL, completed_at = NULL, opened_at = now()
+    error_message = NULL, error_rank = NULL, completed_at = NULL, opened_at = now()
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_begun
@@ -110,6 +110,16 @@ SELECT EXISTS (
 UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), current_stage = NULL,
     rollback_requested_by = NULL
 WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: record_reason
+-- Keeps the reason for which a live run fails, unless one of at least that rank is on record.
+UPDATE runs SET error_message = %(reason)s, error_rank = %(rank)s
+WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'paused')
+    AND (error_rank IS NULL OR error_rank < %(rank)s)
+
+-- name: run_reason
+-- Returns the reason for which a run fails, once a task has given it.
+SELECT error_message FROM runs WHERE account_id = %(account)s AND id = %(run)s AND error_rank IS NOT NULL
 
 -- name: set_current_stage
 -- Sets the stage that a run is at.

@@ -27,6 +27,7 @@ class MissionRow:
     started_at: datetime | None
     completed_at: datetime | None
     completed_why: str | None
+    last_failure: str | None
     spent_cents: Decimal
 
 
