@@ -163,6 +163,29 @@ async def test_an_edit_voids_the_approval(press: Press) -> None:
     assert press.waiting() == []
 
 
+async def test_an_edit_is_cleaned_before_it_is_approved_and_goes_out_as_it_is(press: Press) -> None:
+    (id,) = press.articles()
+    press.world.sql('UPDATE sites SET definition = definition || \'{"url": "https://site.test/blog/"}\'')
+    press.edit(id, html='<p><a href="/shears/">ours</a> <a href="mailto:a@b.test">write</a> <b>x<p>y</p>')
+    approved = press.read(id).html
+    rel = 'rel="noopener nofollow"'
+    assert approved == (
+        f'<p><a href="https://site.test/shears/" {rel}>ours</a> <a {rel}>write</a> <b>x</b></p><p>y</p>'
+    )
+    press.approve(id)
+    await press.publish()
+    assert all(approved in target.text("article-1") for target in press.targets.values())
+
+
+async def test_an_edit_costs_and_stores_no_more_than_was_sent(press: Press) -> None:
+    (id,) = press.articles()
+    hostile = "<p>" + "".join(f"<b a={number}>" for number in range(4_990)) + "<p>x" * 4_990
+    press.edit(id, html=hostile)
+    assert len(press.read(id).html) < len(hostile)
+    with pytest.raises(PermanentError, match="more than the 200,000 characters of an article"):
+        press.edit(id, html="<p>word</p>" * 20_000)
+
+
 async def test_who_changes_the_rows_behind_an_approval_publishes_nothing(press: Press) -> None:
     (id,) = press.articles()
     press.approve(id)

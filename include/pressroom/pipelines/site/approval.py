@@ -10,6 +10,7 @@ from datetime import datetime
 from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.markup.html import plain, sanitize
 from pressroom.domain.markup.lines import words_of_html
+from pressroom.domain.packets import HTML_CHARS
 from pressroom.domain.text import to_json
 from pressroom.store.database import Tx
 
@@ -148,6 +149,10 @@ def edit(
     before = _fresh(tx, site_id, content_id)
     if seen_hash is not None and seen_hash != before.content_hash:
         raise _stale(content_id)
+    if html is not None and len(html) > HTML_CHARS:
+        raise PermanentError(
+            f"the text has more than the {HTML_CHARS:,} characters of an article: shorten it"
+        )
     new_title = before.title if title is None else plain(title)
     new_html = before.html if html is None else sanitize(html, base=_address(tx, site_id))
     if not new_title or not plain(new_html):

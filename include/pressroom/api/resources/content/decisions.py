@@ -15,6 +15,7 @@ from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.problems import invalid
 from pressroom.api.resources.content.models import ContentKind, ContentStatus, content_id
 from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
+from pressroom.domain.packets import HTML_CHARS
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, public_id, row_id
 from pressroom.pipelines.mission import regeneration as post_regeneration
 from pressroom.pipelines.mission import review
@@ -26,20 +27,12 @@ from pressroom.store.workflows import workflow_by_id
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 200
-MOST_TAGS = 10_000
 MOST_CHARS = 70_000
 """Of a post: the longest that any platform takes has a few less."""
 Hash = Annotated[
     str, Field(min_length=1, max_length=100, description="content_hash of the version that was seen")
 ]
 Publishing = Literal["started", "with_the_next_run"]
-
-
-def _few_tags(html: str) -> str:
-    # The time that it takes to clean markup grows with the square of its depth.
-    if html.count("<") > MOST_TAGS:
-        raise ValueError(f"has more than {MOST_TAGS} tags")
-    return html
 
 
 def _short(parts: list[str]) -> list[str]:
@@ -72,9 +65,7 @@ class EditBody(Body):
 
     content_hash: Hash
     title: str | None = Field(default=None, min_length=1, max_length=200)
-    html: Annotated[str, AfterValidator(_few_tags)] | None = Field(
-        default=None, min_length=1, max_length=200_000
-    )
+    html: str | None = Field(default=None, min_length=1, max_length=HTML_CHARS)
     parts: Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(_short)] | None = Field(
         default=None, min_length=1, max_length=50
     )
