@@ -16,7 +16,7 @@ from pressroom.domain.publishing import PublicationStatus
 from pressroom.domain.run import Run
 from pressroom.engine.publishing.ledger import settle_open
 from pressroom.store.database import Store
-from pressroom_dev.simulator.scheduler import Desk
+from pressroom_dev.simulator.scheduler import SimulatedScheduler
 from tests.support.metricool_world import NOW, simulated
 from tests.support.mission_world import MissionWorld, make_mission
 from tests.support.posts import QUICK, Newsdesk, add_posts
@@ -37,7 +37,7 @@ def cycle_of(world: MissionWorld) -> Run:
     return run
 
 
-def texts(desk: Desk) -> Sequence[str]:
+def texts(desk: SimulatedScheduler) -> Sequence[str]:
     return sorted(post.parts[0] for post in desk.everything() if not post.deleted)
 
 
@@ -112,7 +112,7 @@ def test_workers_that_are_killed_leave_no_double_and_no_gap(world: MissionWorld,
         subprocess.run(command, cwd=ROOT, check=True, timeout=120)
         if scheduled() == 60:
             break
-    assert texts(Desk(journal)) == wanted
+    assert texts(SimulatedScheduler(journal)) == wanted
     [(left,)] = world.sql("SELECT count(*) FROM posts WHERE status <> 'scheduled'")
     assert left == 0
 

@@ -18,7 +18,7 @@ from pressroom.domain.social import Platform
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.in_process import InProcess
 from pressroom_dev.simulator.metricool import build_app
-from pressroom_dev.simulator.scheduler import Desk
+from pressroom_dev.simulator.scheduler import SimulatedScheduler
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -55,7 +55,7 @@ class World:
     """The simulator in this process, a client of it, and a hand on its clock and faults."""
 
     def __init__(self, path: Path | None = None, **options: Any) -> None:
-        self.desk = Desk(path, wall=lambda: NOW)
+        self.desk = SimulatedScheduler(path, wall=lambda: NOW)
         self.transport = InProcess(build_app(self.desk, Audience(3), **options))
         self.settings = MetricoolSettings.from_connection(
             "social",

@@ -12,7 +12,7 @@ from pressroom.domain.social import Platform
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.in_process import InProcess
 from pressroom_dev.simulator.metricool import build_app
-from pressroom_dev.simulator.scheduler import Desk
+from pressroom_dev.simulator.scheduler import SimulatedScheduler
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 QUERY = {"userId": "7", "blogId": "42"}
@@ -27,7 +27,9 @@ def new_client(
     networks: tuple[Platform, ...] = tuple(Platform),
 ) -> httpx.AsyncClient:
     """A client of a simulator whose real time stands still."""
-    app = build_app(Desk(path, wall=lambda: now), Audience(3), media_root=media_root, networks=networks)
+    app = build_app(
+        SimulatedScheduler(path, wall=lambda: now), Audience(3), media_root=media_root, networks=networks
+    )
     return httpx.AsyncClient(
         transport=InProcess(app),
         base_url="http://simulator.test",

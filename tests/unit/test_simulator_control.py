@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom_dev.simulator.scheduler import Desk, SimulatedClock
+from pressroom_dev.simulator.scheduler import SimulatedClock, SimulatedScheduler
 from tests.support.simulator_client import NOW, POSTS, QUERY, advance, body, create, listed, new_client
 
 
@@ -181,7 +181,7 @@ async def test_a_torn_last_line_is_dropped_and_a_broken_one_before_it_is_not(tmp
         assert len((await client.get("/simulator/posts")).json()["data"]) == 2
     path.write_bytes(b"{torn}\n" + whole)
     with pytest.raises(ValueError, match="line 1"):
-        Desk(path)
+        SimulatedScheduler(path)
 
 
 async def test_forgetting_keeps_the_clock_and_gives_no_id_twice(tmp_path: Path) -> None:

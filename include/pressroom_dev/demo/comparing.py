@@ -1,4 +1,4 @@
-"""What a cycle did differently from an earlier one, and what had been learned between them."""
+"""Compares two cycles of a mission: their slots, their results, and what was learned between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pressroom.store.database import Tx
 
 @dataclass(frozen=True)
 class Share:
-    """The share of a platform's slots that had a level, in the earlier and in the later cycle: 0 to 1."""
+    """A level's share of a platform's slots, in the earlier and in the later cycle: 0 to 1."""
 
     platform: str
     factor: str
@@ -22,7 +22,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``before`` and ``after``: engagements a post. ``shares``: those that moved, the farthest first."""
+    """``before`` and ``after``: engagements a post. ``shares``: those that changed, the largest change
+    first.
+    """
 
     numbers: tuple[int, int]
     before: float
@@ -34,7 +36,7 @@ class Comparison:
 def compare_cycles(
     tx: Tx, mission_id: int, earlier_run: int, later_run: int, *, most: int = 12
 ) -> Comparison:
-    """The cycles of two runs of a mission beside each other."""
+    """The comparison of the cycles of two runs."""
     facts = {
         row["run_id"]: row
         for row in tx.rows("cycle_engagement", mission=mission_id, runs=[earlier_run, later_run])

@@ -1,4 +1,6 @@
-"""Moves the simulator's clock on while a mission's run only waits for results: a week passes in moments."""
+"""Advances the simulator's clock while a mission's run waits for results, so that a week passes in
+moments.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
 PATIENCE_SECONDS = 8.0
-"""How long a look is waited for before the clock is moved on all the same."""
+"""The longest wait for a look of the run before the clock is advanced anyway."""
 
 
 class FastForward:
-    """For one mission. Time moves from one look to the next, and never beyond the end of the measuring."""
+    """For one mission. The clock moves from one look to the next, and never beyond the end of measuring."""
 
     def __init__(self, store: Store, row: WorkflowRow, simulator: httpx.Client) -> None:
         self._store, self._row, self._simulator = store, row, simulator
@@ -24,7 +26,7 @@ class FastForward:
         self._moved = 0.0
 
     def step(self, dag_run_id: str) -> None:
-        """Move on if the run waits, and has looked since the last time."""
+        """Advance the clock if the run waits and has looked since the last step."""
         mission = self._row.workflow
         if not isinstance(mission, Mission):
             raise TypeError(f"{mission.kind} {mission.slug} has no clock to move")

@@ -29,7 +29,7 @@ from pressroom_dev.demo.start import EXAMPLES, Root, say_who_wrote, services_at
 EXAMPLE_FLOW = "morning-digest"
 FILE = EXAMPLES / "morning-digest.yaml"
 ADDRESS = "127.0.0.1:18095"
-"""As the example's file has it; the feed is served at a free port, which is put in its place."""
+"""The feed's address in the example's file. It is replaced by the address at which the feed is served."""
 
 
 def demo_flow(root: Root = Path(".pressroom")) -> None:
@@ -51,8 +51,8 @@ def demo_flow(root: Root = Path(".pressroom")) -> None:
             ):
                 info = services.info
                 with AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password) as api:
-                    found = _run(api, store, console)
-                _summary(console, store, found, root, notes, time.monotonic() - began)
+                    status = _run(api, store, console)
+                _summary(console, store, status, root, notes, time.monotonic() - began)
     except KeyboardInterrupt:
         console.print("ended; what was finished is kept, and the next run takes up the rest")
         raise typer.Exit(130) from None
@@ -60,11 +60,11 @@ def demo_flow(root: Root = Path(".pressroom")) -> None:
 
 @contextmanager
 def _feed() -> Iterator[str]:
-    """Serves the examples' folder, as a site with a feed would. Yields host:port."""
+    """Serves the examples' folder like a site with a feed. Yields host:port."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the run's own log says what was fetched."""
+            """Logs nothing: the run's own log says what was fetched."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(EXAMPLES))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -73,10 +73,10 @@ def _feed() -> Iterator[str]:
 
 
 def _apply(store: Store, address: str) -> None:
-    found, problems = read_text(FILE.read_text("utf-8").replace(ADDRESS, address), str(FILE))
+    definitions, problems = read_text(FILE.read_text("utf-8").replace(ADDRESS, address), str(FILE))
     if problems:
         raise DefinitionError(problems)
-    apply(store, found)
+    apply(store, definitions)
 
 
 def _run(api: AirflowApi, store: Store, console: Console) -> reports.RunStatus:
@@ -93,33 +93,37 @@ def _run(api: AirflowApi, store: Store, console: Console) -> reports.RunStatus:
         _answer_gates(store, row, console)
         return api.run_state(dag_id, dag_run_id) in ("success", "failed")
 
-    found = watch(store, row, pipeline_of(row.workflow), dag_run_id, console=console, ended=ended)
-    if found is None or found.run.status not in ("completed", "partial"):
-        raise PermanentError(f"the run ended {found.run.status if found else 'unopened'}")
-    return found
+    status = watch(store, row, pipeline_of(row.workflow), dag_run_id, console=console, ended=ended)
+    if status is None or status.run.status not in ("completed", "partial"):
+        raise PermanentError(f"the run ended {status.run.status if status else 'unopened'}")
+    return status
 
 
 def _answer_gates(store: Store, row: WorkflowRow, console: Console) -> None:
-    """As `pressroom answer` does: the first entry is turned down, to show both."""
+    """Answer open gates as `pressroom answer` does. The first item is rejected, to show both answers."""
     with store.transaction(row.account_id) as tx:
         every = gates.gates(tx, row.workflow_id, open_only=False)
         for gate in every:
             if gate.outcome is None:
-                decision = gates.REJECT if gate.id == min(one.id for one in every) else gates.APPROVE
+                decision = gates.REJECT if gate.id == min(other.id for other in every) else gates.APPROVE
                 gates.answer(tx, gate.id, decision, "the command line")
                 console.print(f"answered: {gate.subject} → {decision}")
 
 
 def _summary(
-    console: Console, store: Store, found: reports.RunStatus, root: Path, notes: Path, seconds: float
+    console: Console, store: Store, status: reports.RunStatus, root: Path, notes: Path, seconds: float
 ) -> None:
     with store.transaction() as tx:
         row = workflow(tx, f"flow/{EXAMPLE_FLOW}")
     with store.transaction(row.account_id) as tx:
-        endings = tx.rows("flow_endings", run=found.run.id)
-        models = tx.values("models_of_run", run=found.run.id)
-    told = ", ".join(f"{one['items']} {one['status']}" for one in endings) or "nothing new in the feed"
-    console.print(f"run {found.run.id} {found.run.status} in {seconds:.0f} s, start-up included: {told}")
+        endings = tx.rows("flow_endings", run=status.run.id)
+        models = tx.values("models_of_run", run=status.run.id)
+    endings_text = (
+        ", ".join(f"{ending['items']} {ending['status']}" for ending in endings) or "nothing new in the feed"
+    )
+    console.print(
+        f"run {status.run.id} {status.run.status} in {seconds:.0f} s, start-up included: {endings_text}"
+    )
     console.print("A second run over the same feed publishes nothing again: try it.")
     say_who_wrote(console, models)
     for name, folder in (("the site", root / "site"), ("the notes", notes)):

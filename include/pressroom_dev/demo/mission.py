@@ -1,6 +1,4 @@
-"""`demo-mission`: two cycles of the example mission, and what the second one learned from the
-first.
-"""
+"""`demo-mission`: two cycles of the example mission, and what the second learned from the first."""
 
 from __future__ import annotations
 
@@ -72,12 +70,11 @@ def _cycle(
         forward.step(dag_run_id)
         return api.run_state(dag_id, dag_run_id) in ("success", "failed")
 
-    found = watch(store, row, MISSION, dag_run_id, console=console, ended=ended)
-    if found is None or found.run.status not in ("completed", "partial"):
-        raise PermanentError(
-            f"the run ended {found.run.status if found else 'unopened'}: {found and found.run.error_message}"
-        )
-    return found
+    status = watch(store, row, MISSION, dag_run_id, console=console, ended=ended)
+    if status is None or status.run.status not in ("completed", "partial"):
+        ending = f"{status.run.status}: {status.run.error_message}" if status else "unopened"
+        raise PermanentError(f"the run ended {ending}")
+    return status
 
 
 def _summary(
@@ -92,15 +89,16 @@ def _summary(
     from pressroom_dev.demo.comparing import compare_cycles
 
     with store.transaction(row.account_id) as tx:
-        found = compare_cycles(tx, row.workflow_id, runs[0].run.id, runs[1].run.id)
+        comparison = compare_cycles(tx, row.workflow_id, runs[0].run.id, runs[1].run.id)
         have = reports.balance(tx)
         models = tx.values("models_of_mission", mission=row.workflow_id)
         page = write_mission_page(tx, row.workflow_id, root / "mission", simulated=True)
-    console.print(_changes_table(found.changes))
-    console.print(_shares_table(found.shares))
+    console.print(_changes_table(comparison.changes))
+    console.print(_shares_table(comparison.shares))
+    first, second = comparison.numbers
     console.print(
-        f"engagements a post: {found.before:.1f} in cycle {found.numbers[0]},"
-        f" {found.after:.1f} in cycle {found.numbers[1]} (one week against another: chance has a part in it;"
+        f"engagements a post: {comparison.before:.1f} in cycle {first},"
+        f" {comparison.after:.1f} in cycle {second} (one week against another, so chance has a part in it;"
         " benchmarks/feedback.py measures the loop over many)"
     )
     used = sum((run.run.credits_used for run in runs), start=runs[0].run.credits_used * 0)

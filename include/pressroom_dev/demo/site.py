@@ -36,24 +36,24 @@ def demo(root: Root = Path(".pressroom")) -> None:
                     await_dag(api, row.workflow.dag_id)
                     dag_run_id = api.trigger(row.workflow.dag_id)
                     console.print(f"\n[bold]{row.workflow.name}[/]: {row.workflow.dag_id} {dag_run_id}\n")
-                    found = watch(
+                    status = watch(
                         store, row, SITE, dag_run_id, console=console,
                         ended=lambda: api.run_state(row.workflow.dag_id, dag_run_id) in ("success", "failed"),
                     )  # fmt: skip
-                if found is None:
+                if status is None:
                     raise PermanentError(f"the run was never opened: see {info.logs}")
                 with store.transaction(row.account_id) as tx:
                     page = write_preview(tx, row.workflow_id, root / "preview")
-                _summary(console, store, row, found, page.absolute(), time.monotonic() - began)
+                _summary(console, store, row, status, page.absolute(), time.monotonic() - began)
     except KeyboardInterrupt:
         console.print("ended; what was finished is kept, and the next run takes up the rest")
         raise typer.Exit(130) from None
-    if found.run.status not in ("completed", "partial"):
-        raise PermanentError(f"the run ended {found.run.status}: {found.run.error_message}")
+    if status.run.status not in ("completed", "partial"):
+        raise PermanentError(f"the run ended {status.run.status}: {status.run.error_message}")
 
 
 def _summary(
-    console: Console, store: Store, row: WorkflowRow, found: reports.RunStatus, page: Path, seconds: float
+    console: Console, store: Store, row: WorkflowRow, status: reports.RunStatus, page: Path, seconds: float
 ) -> None:
     with store.transaction(row.account_id) as tx:
         articles = tx.rows("articles_for_review", site=row.workflow_id)
@@ -71,7 +71,7 @@ def _summary(
     for article in articles:
         table.add_row(article["title"], str(article["word_count"]), str(article["images"]), article["model"])
     console.print(table)
-    run = found.run
+    run = status.run
     console.print(
         f"run {run.id} {run.status} in {seconds:.0f} s, start-up included;"
         f" {run.credits_used} credits ({have.available} left), {run.cents:.2f} cents",

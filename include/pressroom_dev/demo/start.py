@@ -82,7 +82,7 @@ def _apply_example(store: Store, report: Report) -> None:
 
 
 def say_who_wrote(console: Console, models: Sequence[str]) -> None:
-    """Name the models, and say what the bundled one is good for."""
+    """Print the models' names, and what the bundled model is good for."""
     if any("SmolLM2-135M" in model for model in models):
         console.print(
             "[yellow]Written by the bundled SmolLM2-135M, a model of 135 million parameters: it shows the"

@@ -14,22 +14,22 @@ import uvicorn
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.faults import Dropped
 from pressroom_dev.simulator.metricool import DEFAULT_TOKEN, build_app
-from pressroom_dev.simulator.scheduler import Desk
+from pressroom_dev.simulator.scheduler import SimulatedScheduler
 
 HOST = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until told to stop."""
+    """Serve until the process is stopped."""
     options = _parser().parse_args(arguments)
     try:
-        desk = Desk(options.state)
+        scheduler = SimulatedScheduler(options.state)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"The simulator's state cannot be read: {error}")
     audience = Audience(
         options.seed, timezone=options.timezone, strength=options.strength, noise=options.noise
     )
-    app = build_app(desk, audience, token=options.token, media_root=options.media_root)
+    app = build_app(scheduler, audience, token=options.token, media_root=options.media_root)
     config = uvicorn.Config(
         app, host=HOST, port=options.port, log_level="warning", timeout_graceful_shutdown=2, lifespan="off"
     )
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _not_on_purpose(record: logging.LogRecord) -> bool:
-    """Whether a failure is worth a line: connections that are dropped as a fault are not."""
+    """Whether to log a failure: connections that a fault drops are not logged."""
     return not (record.exc_info and isinstance(record.exc_info[1], Dropped))
 
 

@@ -1,4 +1,4 @@
-"""What the simulator answers: posts and their results in the shapes of the service it stands in for."""
+"""The simulator's answers: posts and their results in Metricool's form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pressroom_dev.simulator.scheduler import Post
 Json = dict[str, Any]
 
 FOLLOWERS_AT_FIRST = 1000
-# A post wins hardly anybody after this, so what it has won by then need not be worked out again.
+# After this a post wins hardly any follower, so the number is not computed again.
 _SETTLED = timedelta(days=7)
 
 # The name of its followers' timeline, per network.
@@ -29,7 +29,7 @@ FOLLOWER_METRICS = {
 
 
 def scheduled_post(post: Post, now: datetime, timezone: ZoneInfo, base: str) -> Json:
-    """A post as the scheduler tells of it, its time in a time zone. ``base``: the simulator's URL."""
+    """A post as the scheduler shows it, its time in a time zone. ``base``: the simulator's URL."""
     return {
         **post.body,
         "id": post.id,
@@ -41,7 +41,7 @@ def scheduled_post(post: Post, now: datetime, timezone: ZoneInfo, base: str) -> 
 
 
 def status(post: Post, now: datetime) -> str:
-    """Where a post stands at its networks."""
+    """A post's status at its networks."""
     if post.is_out(now):
         return "PUBLISHED"
     return "PENDING" if post.automatic else "DRAFT"
@@ -55,12 +55,12 @@ def _provider(post: Post, network: str, now: datetime, base: str) -> Json:
 
 
 def network_id(post: Post, network: str) -> str:
-    """The id that a network gives a post when it is out. X has numbers."""
+    """The id that a network gives a published post. X uses numbers."""
     return str(10**15 + post.id) if network == Platform.TWITTER else f"simulated-{network}-{post.id}"
 
 
 def local(at: datetime, timezone: ZoneInfo) -> Json:
-    """A time in the service's form."""
+    """A time in Metricool's form."""
     return {
         "dateTime": at.astimezone(timezone).strftime("%Y-%m-%dT%H:%M:%S"),
         "timezone": str(timezone),
@@ -68,7 +68,7 @@ def local(at: datetime, timezone: ZoneInfo) -> Json:
 
 
 class Results:
-    """What an audience makes of published posts."""
+    """The results of published posts with an audience."""
 
     def __init__(self, audience: Audience) -> None:
         self._audience = audience
@@ -86,7 +86,7 @@ class Results:
         return self._audience.reach(seen, f"{network}:{post.id}", age)
 
     def followers(self, posts: Iterable[Post], network: str, at: datetime) -> int:
-        """How many followers an account has after these posts, at a time."""
+        """The followers of an account at a time, after these posts."""
         return FOLLOWERS_AT_FIRST + sum(self._won(post, network, at - post.at) for post in posts)
 
     def _won(self, post: Post, network: str, age: timedelta) -> int:
@@ -98,7 +98,7 @@ class Results:
         return self._settled[key]
 
     def row(self, post: Post, network: str, now: datetime, base: str) -> Json:
-        """A published post as its network's analytics tell of it."""
+        """A published post in its network's analytics."""
         reached = self.reach(post, network, now - post.at)
         data = post.body.get("pinterestData") or {}
         return _ROWS[Platform(network)](

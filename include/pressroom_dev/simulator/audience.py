@@ -1,9 +1,8 @@
-"""The simulated audience: seeded preferences that a feedback loop can find out, and noise that hides them.
+"""The simulated audience: seeded preferences that a feedback loop can learn, and noise that hides them.
 
 A post's expected engagements are a platform's baseline times one factor for each thing people care about:
 the local hour, the weekday, thread or single post, length, picture, number of hashtags, and the hashtags
-themselves. The seed decides what they like; every audience of a seed likes the same. Factors multiply and do
-not interact.
+themselves. The seed decides the preferences. Factors multiply and do not interact.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 from pressroom.domain.social import Platform
 
 GROWTH_HOURS = 8.0
-"""After so many hours a post has 63 % of what it will ever reach; after 24 hours, 95 %."""
+"""After this many hours a post has 63 % of its final result; after 24 hours, 95 %."""
 
 PEAK = 1.9
 """The best hour against the mean of the 24 hours, at strength 1."""
@@ -68,7 +67,7 @@ class Seen:
 class Reach:
     """What a post has reached so far, in counts.
 
-    Engagements are among the impressions, the last two among the engagements.
+    Impressions include the engagements, and these include clicks and new followers.
     """
 
     impressions: int
@@ -79,7 +78,9 @@ class Reach:
 
 @dataclass(frozen=True)
 class _Taste:
-    """What the audience of one platform likes, in logarithms. ``hours``: one a quarter of an hour."""
+    """The preferences of one platform's audience, as logarithms. ``hours``: one for each quarter of
+    an hour.
+    """
 
     hours: tuple[float, ...]
     days: tuple[float, ...]
@@ -90,11 +91,11 @@ class _Taste:
 
 
 class Audience:
-    """People on every platform, who like what ``seed`` says.
+    """People on every platform, with the preferences of ``seed``.
 
-    ``timezone``: where they live. ``strength``: exponent on every preference; 0 means that they like all
-    alike. ``noise``: standard deviation of the logarithm of a post's engagements that nothing explains; the
-    noise of counting comes on top of it.
+    ``timezone``: where they live. ``strength``: the exponent of every preference; 0 for no preferences.
+    ``noise``: the unexplained standard deviation of the logarithm of a post's engagements, without the noise
+    of counting.
     """
 
     def __init__(
@@ -108,14 +109,14 @@ class Audience:
         self._tags: dict[str, float] = {}
 
     def expected(self, post: Seen) -> float:
-        """Engagements that a post ends up with on average over the noise."""
+        """A post's final engagements, averaged over the noise."""
         impressions, rate = self._rates(post)
         return impressions * rate
 
     def reach(self, post: Seen, key: str, age: timedelta) -> Reach:
         """What a post has reached at an age. The same for the same seed, post and key; never falls with age.
 
-        ``key`` tells posts apart: it seeds the noise. At or below age 0 nothing is reached.
+        ``key`` is the post's own and seeds the noise. At or below age 0 nothing is reached.
         """
         hours = age / timedelta(hours=1)
         if hours <= 0:
@@ -152,7 +153,7 @@ class Audience:
         liked += taste.long * math.tanh(2 * math.log(each / middling))
         liked += taste.many_tags * math.tanh(len(tags) - _MANY_TAGS)
         if tags:
-            # Divided by the root, so that many hashtags neither drown a topic nor outdo everything else.
+            # Divided by the root, so that many hashtags neither hide a topic nor outweigh everything else.
             liked += sum(map(self._tag, sorted(tags))) / math.sqrt(len(tags))
         return liked
 
@@ -167,7 +168,7 @@ def _taste(seed: int, platform: Platform) -> _Taste:
     dice = random.Random(_hash(seed, "taste", platform))  # noqa: S311  # a simulation, no secret
 
     def either(most: float) -> float:
-        """Half the logarithm of a ratio between two kinds: what the better gains and the other loses."""
+        """Half the logarithm of the ratio between two kinds: the better gains it and the other loses it."""
         return dice.choice((-1, 1)) * dice.uniform(_LEAST, 1) * math.log(most) / 2
 
     best = dice.uniform(7, 21)
@@ -181,7 +182,7 @@ def _taste(seed: int, platform: Platform) -> _Taste:
     hours = tuple(math.log((1 + height * bump) / (1 + height * mean)) for bump in bumps)
     drawn = [dice.gauss(0, 1) for _ in range(7)]
     top = math.log(dice.uniform(*_DAY_PEAK)) / (max(drawn) - sum(drawn) / 7)
-    days = tuple(top * (one - sum(drawn) / 7) for one in drawn)
+    days = tuple(top * (value - sum(drawn) / 7) for value in drawn)
     return _Taste(hours, days, either(_FORMAT), either(_LENGTH), either(_VISUAL), either(_COUNT))
 
 
@@ -191,6 +192,6 @@ def _bump(hour: float, middle: float) -> float:
 
 
 def _hash(seed: int, kind: str, key: str) -> int:
-    """64 bits that depend on nothing else, whatever the process."""
+    """64 bits that are the same in every process."""
     digest = hashlib.blake2b(f"{seed}\0{kind}\0{key}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big")

@@ -1,6 +1,6 @@
-"""What the simulator adds to the API it stands in for: its clock, its faults, its records, its pictures.
+"""The simulator's own routes: its clock, faults, records and pictures.
 
-For tests and for people on the same machine, so nothing here asks who is there.
+They are for tests and people on the same machine, so they need no login.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from starlette.routing import Route
 from pressroom_dev.simulator.answers import status
 from pressroom_dev.simulator.faults import Fault, Faults
 from pressroom_dev.simulator.requests import Refused
-from pressroom_dev.simulator.scheduler import Desk, Post
+from pressroom_dev.simulator.scheduler import Post, SimulatedScheduler
 
 Body = TypeVar("Body")
 
@@ -47,7 +47,7 @@ img{{max-width:100%}}.notice{{background:#fff3cd;padding:.5em 1em}}</style>
 
 
 class Time(BaseModel):
-    """Where the clock is set: by so many seconds, or to a time."""
+    """A new time of the clock: by seconds, or to a time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,9 +65,9 @@ _FAULTS = TypeAdapter(list[Fault])
 _TIME = TypeAdapter(Time)
 
 
-def control_routes(desk: Desk, faults: Faults, media_root: Path | None) -> list[Route]:
+def control_routes(scheduler: SimulatedScheduler, faults: Faults, media_root: Path | None) -> list[Route]:
     """The routes under /simulator and /media. ``media_root``: a folder whose files are served."""
-    control = Control(desk, faults)
+    control = Control(scheduler, faults)
     return [
         Route("/", control.about),
         Route("/simulator", control.about),
@@ -78,24 +78,24 @@ def control_routes(desk: Desk, faults: Faults, media_root: Path | None) -> list[
         Route("/simulator/faults", control.set_faults, methods=["POST"]),
         Route("/simulator/posts", control.posts),
         Route("/simulator/posts/{id:int}", control.post),
-        Route("/media/{name:path}", _media(desk, media_root)),
+        Route("/media/{name:path}", _media(scheduler, media_root)),
     ]
 
 
 class Control:
     """The endpoints under /simulator."""
 
-    def __init__(self, desk: Desk, faults: Faults) -> None:
-        self._desk = desk
+    def __init__(self, scheduler: SimulatedScheduler, faults: Faults) -> None:
+        self._scheduler = scheduler
         self._faults = faults
 
     async def about(self, _: Request) -> Response:
-        """What this is, how many posts there are, and what time it is."""
+        """A notice, the number of posts by status, and the time."""
         return JSONResponse(self._about())
 
     async def forget(self, _: Request) -> Response:
-        """Forget all posts and pictures, and let nothing go wrong any more. The clock stays."""
-        self._desk.forget()
+        """Delete all posts, pictures and faults. The clock stays."""
+        self._scheduler.forget()
         self._faults.arrange([])
         return JSONResponse(self._about())
 
@@ -108,30 +108,32 @@ class Control:
         wanted = await _body(request, _TIME)
         try:
             if wanted.to is not None:
-                self._desk.move_to(wanted.to.astimezone(UTC))
+                self._scheduler.move_to(wanted.to.astimezone(UTC))
             else:
-                self._desk.advance(timedelta(seconds=wanted.advance_seconds or 0))
+                self._scheduler.advance(timedelta(seconds=wanted.advance_seconds or 0))
         except ValueError as error:
             raise Refused(str(error)) from None
         return JSONResponse(self._now())
 
     async def faults(self, _: Request) -> Response:
-        """What goes wrong at present, and how often it has."""
-        return JSONResponse([{**one.fault.model_dump(), "hits": one.hits} for one in self._faults.arranged])
+        """The active faults, and how often each has struck."""
+        return JSONResponse(
+            [{**fault.fault.model_dump(), "hits": fault.hits} for fault in self._faults.active]
+        )
 
     async def set_faults(self, request: Request) -> Response:
-        """Replace what goes wrong: a list of faults, or nothing with an empty one."""
+        """Replace the active faults. An empty list removes all."""
         wanted: list[Fault] = await _body(request, _FAULTS)
         self._faults.arrange(wanted)
         return await self.faults(request)
 
     async def posts(self, _: Request) -> Response:
-        """Every post there ever was, deleted ones too."""
-        return JSONResponse({"data": [self._record(post) for post in self._desk.everything()]})
+        """Every post, also deleted ones."""
+        return JSONResponse({"data": [self._record(post) for post in self._scheduler.everything()]})
 
     async def post(self, request: Request) -> Response:
         """A page that shows one post."""
-        post = self._desk.get(request.path_params["id"])
+        post = self._scheduler.get(request.path_params["id"])
         if post is None:
             raise Refused("There is no such post", 404)
         pictures = "".join(
@@ -149,14 +151,14 @@ class Control:
         return HTMLResponse(page)
 
     def _about(self) -> dict[str, Any]:
-        states = Counter(self._status(post).lower() for post in self._desk.everything())
+        states = Counter(self._status(post).lower() for post in self._scheduler.everything())
         return {"simulator": True, "notice": NOTICE, **self._now(), "posts": dict(states)}
 
     def _now(self) -> dict[str, str]:
-        return {"now": self._desk.clock.now().isoformat()}
+        return {"now": self._scheduler.clock.now().isoformat()}
 
     def _status(self, post: Post) -> str:
-        return "DELETED" if post.deleted else status(post, self._desk.clock.now())
+        return "DELETED" if post.deleted else status(post, self._scheduler.clock.now())
 
     def _record(self, post: Post) -> dict[str, Any]:
         return {
@@ -172,14 +174,14 @@ class Control:
         }
 
 
-def _media(desk: Desk, root: Path | None) -> Callable[[Request], Response]:
-    """Serves the files of a folder, and nothing outside it; leads on to pictures hosted from elsewhere."""
+def _media(scheduler: SimulatedScheduler, root: Path | None) -> Callable[[Request], Response]:
+    """Serves the files of a folder, and redirects to pictures that are hosted elsewhere."""
 
     def media(request: Request) -> Response:
         name = request.path_params["name"]
-        if name in desk.pictures:
-            return RedirectResponse(desk.pictures[name])
-        # Resolved, so that neither .. nor a link leads out.
+        if name in scheduler.pictures:
+            return RedirectResponse(scheduler.pictures[name])
+        # Resolved, so that neither .. nor a link leads out of the folder.
         path = (root / name).resolve() if root is not None and "\0" not in name else None
         if root is None or path is None or not path.is_relative_to(root.resolve()) or not path.is_file():
             raise Refused("There is no such file", 404)

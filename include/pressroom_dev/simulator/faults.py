@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong between a client and a scheduler, by seeded chance."""
+"""Faults on demand between a client and the scheduler, by seeded chance."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PAST = "Given datetime cannot be in the past."
 
 
 class Dropped(ConnectionError):
-    """The connection was closed before there was an answer."""
+    """The connection was closed before the answer."""
 
 
 class Fault(BaseModel):
     """One thing that goes wrong.
 
-    ``lost``: the request is carried out, then nothing is answered: after ``hang_seconds`` the connection is
-    closed. ``refuse_past``: a post is refused as if its time were over. ``slow``: the answer comes after
+    ``lost``: the request takes effect, but after ``hang_seconds`` the connection is closed without an answer.
+    ``refuse_past``: a post is refused as if its time were over. ``slow``: the answer comes after
     ``delay_seconds``.
     """
 
@@ -43,17 +43,17 @@ class Fault(BaseModel):
 
 
 @dataclass
-class Arranged:
-    """A fault with its dice and how often it has struck."""
+class ActiveFault:
+    """A fault with its random numbers and how often it has struck."""
 
     fault: Fault
     dice: random.Random
     hits: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
-        """Throw the dice for a request of its kind.
+        """Whether the fault strikes a request.
 
-        They are thrown for every one, so that no other fault shifts what comes next.
+        Every request of its kind draws a number, so that other faults do not shift the sequence.
         """
         fault = self.fault
         if not path.startswith(fault.path) or fault.method not in ("", method):
@@ -64,17 +64,17 @@ class Arranged:
 
 @dataclass
 class Faults:
-    """What goes wrong at present. The same faults and the same requests in order give the same failures."""
+    """The active faults. The same faults and requests, in the same order, give the same failures."""
 
-    arranged: list[Arranged] = field(default_factory=list)
+    active: list[ActiveFault] = field(default_factory=list)
 
     def arrange(self, faults: Sequence[Fault]) -> None:
         """Replace all faults."""
-        self.arranged = [Arranged(fault, random.Random(fault.seed)) for fault in faults]  # noqa: S311
+        self.active = [ActiveFault(fault, random.Random(fault.seed)) for fault in faults]  # noqa: S311
 
     def draw(self, method: str, path: str) -> Fault | None:
-        """What happens to a request: the first fault that strikes."""
-        struck = [one for one in self.arranged if one.strikes(method, path)]
+        """The first fault that strikes a request, or None."""
+        struck = [fault for fault in self.active if fault.strikes(method, path)]
         if not struck:
             return None
         struck[0].hits += 1
@@ -82,7 +82,7 @@ class Faults:
 
 
 async def act(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request as the fault has it. Raises Dropped when there shall be no answer."""
+    """Answer a request with the fault. Raises Dropped when the fault gives no answer."""
     match fault.action:
         case "429":
             wait = {"Retry-After": f"{fault.retry_after:g}"}
@@ -103,11 +103,11 @@ async def act(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: 
 
 
 async def _swallow(message: Message) -> None:
-    """An answer that nobody gets."""
+    """Discards an answer."""
 
 
 async def _hang(receive: Receive, seconds: float) -> None:
-    """Wait until the client gives up, at most so long."""
+    """Wait until the client gives up, at most ``seconds``."""
 
     async def gone() -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""The simulator without a network: for tests and benchmarks, which give this transport to a client."""
+"""The simulator without a network: a transport that tests and benchmarks give to a client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pressroom_dev.simulator.faults import Dropped
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Hands requests to the simulator's app. A dropped connection is the error that a network would give."""
+    """Passes requests to the simulator's app. A dropped connection raises the same error as on a network."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._inner = httpx.ASGITransport(app=app)

@@ -1,8 +1,8 @@
-"""A server in the shape of Metricool's API, for running without an account: nothing it does reaches anyone.
+"""A server with Metricool's API, for running without an account. Nothing is posted anywhere.
 
-Posts come out when the simulated clock reaches their time, and an audience model answers them. The API is
-served at the root and under /api; what the simulator adds is under /simulator and /media. Every answer says
-with a header that it is simulated.
+Posts are published when the simulated clock reaches their time, and a model of an audience reacts to them.
+The API is served at the root and under /api; the simulator's own routes are under /simulator and /media. A
+header in every answer says that it is simulated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.control import control_routes
 from pressroom_dev.simulator.faults import Faults, act
 from pressroom_dev.simulator.requests import Refused, moment, new_post, number, zone
-from pressroom_dev.simulator.scheduler import Desk, Post
+from pressroom_dev.simulator.scheduler import Post, SimulatedScheduler
 
 HEADER = b"x-pressroom-simulator"
 DEFAULT_TOKEN = "simulator"
@@ -40,25 +40,27 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build_app(
-    desk: Desk,
+    scheduler: SimulatedScheduler,
     audience: Audience,
     *,
     token: str = DEFAULT_TOKEN,
     media_root: Path | None = None,
     networks: Sequence[Platform] = tuple(Platform),
 ) -> ASGIApp:
-    """The server. ``token``: the one it takes; ``networks``: the ones its brands are connected to."""
+    """The server. ``token``: the one that it accepts. ``networks``: those that its brands are
+    connected to.
+    """
     faults = Faults()
-    api = Api(desk, Results(audience), token, networks)
+    api = Api(scheduler, Results(audience), token, networks)
     app = Starlette(
-        routes=[*api.routes(), *control_routes(desk, faults, media_root)],
+        routes=[*api.routes(), *control_routes(scheduler, faults, media_root)],
         exception_handlers={Refused: _refused},
     )
     return _Front(ServerErrorMiddleware(app), faults)
 
 
 class _Front:
-    """What every request passes: it lets faults strike, and labels the answer."""
+    """Middleware that applies faults and labels every answer as simulated."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
@@ -89,16 +91,18 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 class Api:
-    """The endpoints that Pressroom uses of Metricool's."""
+    """The endpoints of Metricool that Pressroom uses."""
 
-    def __init__(self, desk: Desk, results: Results, token: str, networks: Sequence[Platform]) -> None:
-        self._desk = desk
+    def __init__(
+        self, scheduler: SimulatedScheduler, results: Results, token: str, networks: Sequence[Platform]
+    ) -> None:
+        self._scheduler = scheduler
         self._results = results
         self._token = token
         self._networks = networks
 
     def routes(self) -> list[Route]:
-        """Where they are."""
+        """The routes of the endpoints."""
         return [
             self._route("/v2/scheduler/posts", self._create, "POST"),
             self._route("/v2/scheduler/posts", self._list),
@@ -114,9 +118,9 @@ class Api:
 
     def _route(self, path: str, endpoint: Endpoint, method: str = "GET") -> Route:
         async def guarded(request: Request) -> Response:
-            given = request.headers.get("x-mc-auth") or request.query_params.get("userToken")
+            token = request.headers.get("x-mc-auth") or request.query_params.get("userToken")
             bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if self._token not in (given, bearer):
+            if self._token not in (token, bearer):
                 raise Refused("Unauthorized", 401)
             number(request.query_params, "userId")
             number(request.query_params, "blogId")
@@ -129,39 +133,39 @@ class Api:
             body = await request.json()
         except ValueError:
             raise Refused("JSON parse error") from None
-        at = new_post(body, self._desk.clock.now())
+        at = new_post(body, self._scheduler.clock.now())
         absent = {str(provider["network"]) for provider in body["providers"]} - set(self._networks)
         if absent:
             raise Refused(f"The brand has no {min(absent)} account connected")
-        post = self._desk.create(_blog(request), at, body)
+        post = self._scheduler.create(_blog(request), at, body)
         own = zone(body["publicationDate"].get("timezone"))
         return JSONResponse({"data": self._shown(request, post, str(own))})
 
     async def _list(self, request: Request) -> Response:
-        """Posts that wait; with the extended range, a day more at both ends, and what is out as well."""
-        params, now = request.query_params, self._desk.clock.now()
+        """Scheduled posts. The extended range has a day more at both ends, and also published posts."""
+        params, now = request.query_params, self._scheduler.clock.now()
         timezone = zone(params.get("timezone"))
         start, end = (moment(params.get(name), name, timezone) for name in ("start", "end"))
         wide = params.get("extendedRange", "").lower() == "true"
         if wide:
             start, end = start - DAY, end + DAY
-        found = self._desk.between(_blog(request), start, end)
-        shown = [self._shown(request, post, str(timezone)) for post in found if wide or not post.is_out(now)]
+        posts = self._scheduler.between(_blog(request), start, end)
+        shown = [self._shown(request, post, str(timezone)) for post in posts if wide or not post.is_out(now)]
         return JSONResponse({"data": shown})
 
     async def _show(self, request: Request) -> Response:
         return JSONResponse({"data": self._shown(request, self._asked(request), None)})
 
     async def _delete(self, request: Request) -> Response:
-        """Only what is not out can be deleted, and the answer says with ``data`` whether it was."""
+        """Delete a post that is not published. ``data`` of the answer says whether it was deleted."""
         post = self._asked(request)
-        if post.is_out(self._desk.clock.now()):
+        if post.is_out(self._scheduler.clock.now()):
             return JSONResponse({"data": False})
-        self._desk.delete(post)
+        self._scheduler.delete(post)
         return JSONResponse({"data": True})
 
     async def _brands(self, request: Request) -> Response:
-        """Whatever brand is asked about is there: the simulator has no accounts."""
+        """Every brand exists, because the simulator has no accounts."""
         connected = {
             f"{network}Data": {"username": f"simulated-{network}", "providerUserId": f"simulated-{network}"}
             for network in self._networks
@@ -170,7 +174,7 @@ class Api:
         return JSONResponse({"data": [{**brand, "networksData": connected}]})
 
     async def _host(self, request: Request) -> Response:
-        """The address of a picture here, as plain text. A picture that is here already keeps its address."""
+        """Host a picture. Returns its address as plain text; a hosted picture keeps its address."""
         url, base = request.query_params.get("url", ""), _base(request)
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -180,7 +184,7 @@ class Api:
         suffix = PurePosixPath(parts.path).suffix
         ending = suffix if re.fullmatch(r"\.\w{1,5}", suffix) else ""
         name = f"hosted/{hashlib.sha256(url.encode()).hexdigest()[:32]}{ending}"
-        self._desk.host(name, url)
+        self._scheduler.host(name, url)
         return PlainTextResponse(f"{base}/media/{name}")
 
     async def _published(self, request: Request) -> Response:
@@ -220,8 +224,8 @@ class Api:
     def _daily(
         self, request: Request, network: str, start: datetime, end: datetime
     ) -> list[tuple[datetime, int]]:
-        """An account's followers from one time to another, once a day, the last one at present."""
-        now = self._desk.clock.now()
+        """An account's followers in a span, once a day and at its end, or now if that is earlier."""
+        now = self._scheduler.clock.now()
         end = min(end, now)
         posts = self._out(request, network, datetime.min.replace(tzinfo=now.tzinfo), end)
         days = min(_MOST_DAYS, max(0, (end - start) // DAY))
@@ -232,25 +236,25 @@ class Api:
         ]
 
     def _rows(self, request: Request, network: str, start: datetime, end: datetime) -> list[Any]:
-        now, base = self._desk.clock.now(), _base(request)
+        now, base = self._scheduler.clock.now(), _base(request)
         posts = self._out(request, network, start, end)
         return [self._results.row(post, network, now, base) for post in posts]
 
     def _out(self, request: Request, network: str, start: datetime, end: datetime) -> list[Post]:
-        """The brand's posts that came out on a network in a span."""
-        now = self._desk.clock.now()
-        found = self._desk.between(_blog(request), start, end)
-        return [post for post in found if post.is_out(now) and network in post.networks]
+        """The brand's posts that were published on a network in a span."""
+        now = self._scheduler.clock.now()
+        posts = self._scheduler.between(_blog(request), start, end)
+        return [post for post in posts if post.is_out(now) and network in post.networks]
 
     def _asked(self, request: Request) -> Post:
-        post = self._desk.get(request.path_params["id"])
+        post = self._scheduler.get(request.path_params["id"])
         if post is None or post.deleted or post.blog_id != _blog(request):
             raise Refused("The post does not exist", 404)
         return post
 
     def _shown(self, request: Request, post: Post, timezone: str | None) -> dict[str, Any]:
         own = post.body["publicationDate"].get("timezone")
-        return scheduled_post(post, self._desk.clock.now(), zone(timezone or own), _base(request))
+        return scheduled_post(post, self._scheduler.clock.now(), zone(timezone or own), _base(request))
 
 
 def _blog(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""What the simulator accepts, as strictly as the service it stands in for. Raises Refused for the rest."""
+"""Checks requests as strictly as Metricool. Raises Refused for those that it would refuse."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WITH_MEDIA = {Platform.INSTAGRAM, Platform.PINTEREST}
 
 
 class Refused(Exception):
-    """A request that the scheduler does not take. ``status``: of the answer."""
+    """A refused request. ``status``: of the answer."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class Refused(Exception):
 
 
 def number(params: Mapping[str, str], name: str) -> int:
-    """A query parameter that must be there and be a whole number."""
+    """A required query parameter that is a whole number."""
     try:
         return int(params[name])
     except KeyError:
@@ -55,7 +55,7 @@ def number(params: Mapping[str, str], name: str) -> int:
 
 
 def zone(name: str | None) -> ZoneInfo:
-    """A time zone by its IANA name; UTC when there is none."""
+    """A time zone by its IANA name; UTC without a name."""
     try:
         return ZoneInfo(name or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -63,9 +63,9 @@ def zone(name: str | None) -> ZoneInfo:
 
 
 def moment(text: str | None, name: str, timezone: ZoneInfo) -> datetime:
-    """A parameter that must be there and be a time, in UTC: ISO 8601, or a day as 20261122.
+    """A required parameter that is a time (ISO 8601, or a day as 20261122), in UTC.
 
-    Without an offset it is in the time zone.
+    A time without an offset is in ``timezone``.
     """
     if not text:
         raise Refused(f"Required request parameter '{name}' is not present")
@@ -77,20 +77,20 @@ def moment(text: str | None, name: str, timezone: ZoneInfo) -> datetime:
 
 
 def new_post(body: Any, now: datetime) -> datetime:
-    """Check what is to be scheduled, and return when, in UTC. ``now``: the simulated present."""
+    """Check a new post. Returns its time, in UTC. ``now``: the simulated time."""
     _check_shape(body)
     providers = body.get("providers")
     if not isinstance(providers, list) or not providers:
         raise Refused("At least one provider is needed")
-    networks = {str(one.get("network")) if isinstance(one, dict) else "" for one in providers}
+    networks = {str(provider.get("network")) if isinstance(provider, dict) else "" for provider in providers}
     unknown = networks - {str(platform) for platform in Platform}
     if unknown:
         raise Refused(f"Unknown provider '{min(unknown)}'")
     _check_content(body, networks)
-    given = body.get("publicationDate")
-    at = _publication(given)
+    publication = body.get("publicationDate")
+    at = _publication(publication)
     if at <= now:
-        raise Refused(f"Invalid value '{given}'. {PAST}")
+        raise Refused(f"Invalid value '{publication}'. {PAST}")
     for child in body.get("descendants") or []:
         _check_shape(child)
         if not _has_content(child):
@@ -118,7 +118,7 @@ def _check_content(body: Json, networks: set[str]) -> None:
     media = body.get("media") or []
     if not isinstance(media, list) or not all(isinstance(url, str) for url in media):
         raise Refused("Cannot deserialize value of media")
-    for platform in sorted(networks & {str(one) for one in _WITH_MEDIA}):
+    for platform in sorted(networks & {str(network) for network in _WITH_MEDIA}):
         if not media:
             raise Refused(f"Media is required for {platform}")
     if Platform.PINTEREST in networks and not body.get("pinterestData", {}).get("boardId"):
@@ -129,11 +129,11 @@ def _has_content(body: Json) -> bool:
     return bool(str(body.get("text") or "").strip() or body.get("media"))
 
 
-def _publication(given: Any) -> datetime:
-    if not isinstance(given, dict) or not isinstance(given.get("dateTime"), str):
+def _publication(value: Any) -> datetime:
+    if not isinstance(value, dict) or not isinstance(value.get("dateTime"), str):
         raise Refused("publicationDate: dateTime is needed")
     try:
-        local = datetime.strptime(given["dateTime"], "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007  # its zone comes next
+        local = datetime.strptime(value["dateTime"], "%Y-%m-%dT%H:%M:%S")  # noqa: DTZ007  # its zone comes next
     except ValueError:
-        raise Refused(f"Text '{given['dateTime']}' could not be parsed at index 0") from None
-    return local.replace(tzinfo=zone(given.get("timezone"))).astimezone(UTC)
+        raise Refused(f"Text '{value['dateTime']}' could not be parsed at index 0") from None
+    return local.replace(tzinfo=zone(value.get("timezone"))).astimezone(UTC)

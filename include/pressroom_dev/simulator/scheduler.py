@@ -1,4 +1,4 @@
-"""What the simulator keeps: posts and a clock that can be advanced, in memory and in a journal."""
+"""The simulator's state: posts, and a clock that can be advanced, in memory and in a journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def wall_clock() -> datetime:
 
 
 class SimulatedClock:
-    """Real time plus an offset that only grows. ``wall`` tells the real time."""
+    """Real time plus an offset that only grows. ``wall`` returns the real time."""
 
     def __init__(self, wall: Callable[[], datetime] = wall_clock) -> None:
         self._wall = wall
@@ -29,12 +29,12 @@ class SimulatedClock:
         self.offset = timedelta(0)
 
     def now(self) -> datetime:
-        """The simulated present, in UTC. It stands still while the real clock is set back."""
+        """The simulated time, in UTC. It never goes backwards, even when the real clock is set back."""
         self._latest = max(self._latest, self._wall() + self.offset)
         return self._latest
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass. Raises ValueError when it would run backwards."""
+        """Advance the clock. Raises ValueError for a negative time."""
         if by < timedelta(0):
             raise ValueError("the clock never goes backwards")
         try:
@@ -43,7 +43,7 @@ class SimulatedClock:
             raise ValueError("the calendar ends before that") from None
 
     def move_to(self, at: datetime) -> None:
-        """Make it a certain time. Raises ValueError when that is over."""
+        """Set the clock. Raises ValueError for an earlier time."""
         if at < self.now():
             raise ValueError("the clock never goes backwards")
         self.offset = at - self._wall()
@@ -52,7 +52,7 @@ class SimulatedClock:
 
 @dataclass(frozen=True)
 class Post:
-    """A scheduled post. ``body``: what was sent; ``at``, ``created``: in UTC."""
+    """A scheduled post. ``body``: the request's. ``at``, ``created``: in UTC."""
 
     id: int
     uuid: str
@@ -64,37 +64,37 @@ class Post:
 
     @property
     def networks(self) -> list[str]:
-        """Where it goes."""
+        """The networks of the post."""
         return [provider["network"] for provider in self.body["providers"]]
 
     @property
     def parts(self) -> list[str]:
-        """The texts of its thread, in order."""
+        """The texts of the post's thread, in order."""
         children = self.body.get("descendants") or []
-        return [one.get("text") or "" for one in (self.body, *children)]
+        return [part.get("text") or "" for part in (self.body, *children)]
 
     @property
     def automatic(self) -> bool:
-        """Whether it goes out by itself."""
+        """Whether it is published at its time."""
         return self.body.get("autoPublish", True) and not self.body.get("draft", False)
 
     def is_out(self, now: datetime) -> bool:
-        """Whether its readers can see it."""
+        """Whether it is published."""
         return self.automatic and not self.deleted and now >= self.at
 
 
 class Journal:
-    """An append-only file of JSON lines; without a path, none.
+    """An append-only file of JSON lines. Without a path nothing is written.
 
-    Each line is handed to the system before the change is answered, so it outlives the process. A last line
-    that was cut short belongs to a change that nobody was told of: it is dropped.
+    Each line is written before the change is answered, so it survives the process. An incomplete last line
+    belongs to a change that was not answered, and is dropped.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
 
     def read(self) -> list[Json]:
-        """Every event so far. Raises ValueError with the number of a line that is broken and not the last."""
+        """Every event so far. Raises ValueError with the number of a broken line that is not the last."""
         if self._path is None or not self._path.exists():
             return []
         data = self._path.read_bytes()
@@ -110,11 +110,11 @@ class Journal:
         return events
 
     def add(self, event: Json) -> None:
-        """Note a change."""
+        """Append a change."""
         self._write(event, "ab")
 
     def restart(self, event: Json) -> None:
-        """Forget all changes but this one."""
+        """Replace all changes by this one."""
         self._write(event, "wb")
 
     def _write(self, event: Json, mode: str) -> None:
@@ -125,8 +125,8 @@ class Journal:
             file.write(json.dumps(event, ensure_ascii=False).encode() + b"\n")
 
 
-class Desk:
-    """The posts of all brands, their pictures' addresses, and the clock. What it holds survives a restart."""
+class SimulatedScheduler:
+    """The posts of all brands, their pictures' addresses, and the clock. The state survives a restart."""
 
     def __init__(self, path: Path | None = None, *, wall: Callable[[], datetime] = wall_clock) -> None:
         self.clock = SimulatedClock(wall)
@@ -138,7 +138,7 @@ class Desk:
             self._replay(event)
 
     def create(self, blog_id: int, at: datetime, body: Mapping[str, Any]) -> Post:
-        """Keep a new post."""
+        """Store a new post."""
         number = self._next_id
         # Derived, not drawn, so that the same run has the same ids.
         name = str(uuid.uuid5(uuid.NAMESPACE_OID, f"pressroom-simulator-{number}"))
@@ -162,16 +162,16 @@ class Desk:
         return self._posts.get(number)
 
     def delete(self, post: Post) -> None:
-        """Take a post back; it stays in the records."""
+        """Delete a post. It stays in the records."""
         self._journal.add({"event": "deleted", "id": post.id})
         self._posts[post.id] = replace(post, deleted=True)
 
     def everything(self) -> list[Post]:
-        """Every post of every brand in the order of creation, deleted ones too."""
+        """Every post of every brand in the order of creation, also deleted ones."""
         return list(self._posts.values())
 
     def between(self, blog_id: int, start: datetime, end: datetime) -> Iterator[Post]:
-        """The brand's posts whose time is in the span, both ends included, but for deleted ones."""
+        """The brand's posts with a time in the span, ends included, without deleted ones."""
         return (
             post
             for post in self._posts.values()
@@ -179,23 +179,23 @@ class Desk:
         )
 
     def host(self, name: str, source: str) -> None:
-        """Remember where the picture of this name comes from."""
+        """Record the source of the picture with this name."""
         if self.pictures.get(name) != source:
             self._journal.add({"event": "hosted", "name": name, "source": source})
             self.pictures[name] = source
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass. Raises ValueError when it would run backwards."""
+        """Advance the clock. Raises ValueError for a negative time."""
         self.clock.advance(by)
         self._note_clock()
 
     def move_to(self, at: datetime) -> None:
-        """Make it a certain time. Raises ValueError when that is over."""
+        """Set the clock. Raises ValueError for an earlier time."""
         self.clock.move_to(at)
         self._note_clock()
 
     def forget(self) -> None:
-        """Forget all posts and pictures. The clock stays, and ids are not given out again."""
+        """Delete all posts and pictures. The clock stays, and ids are not used again."""
         self._posts.clear()
         self.pictures.clear()
         self._journal.restart(
