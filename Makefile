@@ -4,6 +4,8 @@
 
 # Choose the interpreter of a fresh .venv with PYTHON=/path/to/python (3.11, 3.12 or 3.13).
 export PYTHON
+# What runs ends when make is killed, in whatever way: see pressroom_dev/local/guard.py.
+export PRESSROOM_ENDS_WITH_PARENT := 1
 BIN := .venv/bin
 
 help: ## Show the targets
@@ -14,19 +16,19 @@ setup: ## Make or update .venv (Python 3.11 to 3.13)
 	@scripts/setup
 
 run: setup ## Run the example from a keyword list to articles that wait for review, then stop
-	@$(BIN)/python -m pressroom_dev demo
+	@exec $(BIN)/python -m pressroom_dev demo
 
 run-mission: setup ## Run two weekly cycles of the example mission against the simulator, then stop
-	@$(BIN)/python -m pressroom_dev demo-mission
+	@exec $(BIN)/python -m pressroom_dev demo-mission
 
 run-flow: setup ## Run the example flow over a stored feed, with its gate answered, then stop
-	@$(BIN)/python -m pressroom_dev demo-flow
+	@exec $(BIN)/python -m pressroom_dev demo-flow
 
 up: setup ## Start everything, print address, user and password, stay until Ctrl-C
-	@$(BIN)/python -m pressroom_dev up
+	@exec $(BIN)/python -m pressroom_dev up
 
 test: setup ## Run all tests, two at a time
-	@$(BIN)/python -m pytest -q -n 2
+	@exec $(BIN)/python -m pytest -q -n 2
 
 lint: setup ## Check style, layering and types
 	@$(BIN)/ruff check .

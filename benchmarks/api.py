@@ -39,10 +39,9 @@ from benchmarks.api_requests import Question, questions, samples_of
 from benchmarks.large_world import ACCOUNT, MEMBER, Sizes, load
 from benchmarks.parse import progress, serialized
 from pressroom.store.migrate import migrate
-from pressroom_dev.local import airflow_processes
-from pressroom_dev.local.airflow_processes import ADMIN
-from pressroom_dev.local.processes import stop, wait_until
-from pressroom_dev.local.services import API_SERVER, LocalServices
+from pressroom_dev.local.airflow_processes import ADMIN, API_SERVER
+from pressroom_dev.local.processes import wait_until
+from pressroom_dev.local.services import LocalServices
 
 BASE = "/pressroom/api/v1"
 AIRFLOW = "/api/v2/dags"
@@ -89,15 +88,15 @@ def main() -> None:
             if count(url, "accounts") < 2:  # the second one comes last
                 load(url, folder / "media", sizes, lambda part: progress("load", part))
             serialize(services.environment, count(url, "sites"))
-            with api_server(services, folder) as callers:
-                rows = every_row(callers, samples_of(url), options.only)
-                progress("api", f"{len(rows)} kinds of requests")
-                ask(rows, max(10, options.requests // 10), options.clients)  # to warm up
-                for row in rows:
-                    row.seconds.clear()
-                began = time.monotonic()
-                ask(rows, options.requests, options.clients)
-                took = time.monotonic() - began
+            callers = api_server(services, folder)
+            rows = every_row(callers, samples_of(url), options.only)
+            progress("api", f"{len(rows)} kinds of requests")
+            ask(rows, max(10, options.requests // 10), options.clients)  # to warm up
+            for row in rows:
+                row.seconds.clear()
+            began = time.monotonic()
+            ask(rows, options.requests, options.clients)
+            took = time.monotonic() - began
             sized = {table: count(url, table) for table in ("sites", "contents", "run_events")}
     requests = sum(len(row.seconds) for row in rows)
     load_facts = {"clients": options.clients, "requests": requests, "per_second": round(requests / took, 1)}
@@ -162,18 +161,16 @@ class Caller:
         return content
 
 
-@contextlib.contextmanager
-def api_server(services: LocalServices, folder: Path) -> Iterator[list[Caller]]:
-    """Airflow's API server with Pressroom's routes, and who calls it."""
+def api_server(services: LocalServices, folder: Path) -> list[Caller]:
+    """Start Airflow's API server with Pressroom's routes. Returns who calls it."""
     url = services.info.airflow_url
-    log = folder / "logs" / "api-server.log"
-    child = airflow_processes.start(API_SERVER, env=services.environment, log=log, cwd=folder)
-    try:
-        wait_until(lambda: answers(url), children=[child], timeout=180, what="Airflow's API server")
-        passwords = json.loads((folder / "airflow" / "passwords.json").read_text("utf-8"))
-        yield [Caller(url, name, passwords[name]) for name in (MEMBER, ADMIN)]
-    finally:
-        stop([child], grace=5)
+    child = services.start(API_SERVER)
+    wait_until(
+        lambda: child.serves(lambda: answers(url)),
+        children=[child], timeout=180, what="Airflow's API server",
+    )  # fmt: skip
+    passwords = json.loads((folder / "airflow" / "passwords.json").read_text("utf-8"))
+    return [Caller(url, name, passwords[name]) for name in (MEMBER, ADMIN)]
 
 
 def answers(url: str) -> bool:

@@ -9,9 +9,17 @@ from typing import TypeVar
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from pressroom_dev.local.guard import GUARD, WITH_PARENT
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 ACCEPTANCE = "tests/acceptance"
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End with the parent where that is wanted, as when `make test` is killed."""
+    if os.environ.get(WITH_PARENT) == "1":
+        GUARD.start()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,10 +18,10 @@ from pressroom.definitions.loading import load
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom_dev.local import airflow_processes
-from pressroom_dev.local.airflow_processes import AirflowSetup
+from pressroom_dev.local.airflow_processes import API_SERVER, AirflowSetup
 from pressroom_dev.local.ports import PortReservations
 from pressroom_dev.local.processes import Child
-from pressroom_dev.local.services import AIRFLOW_PORT, API_SERVER, PROJECT, LocalServices
+from pressroom_dev.local.services import AIRFLOW_PORT, PROJECT, LocalServices
 from tests.support.roots import throwaway_root
 
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -152,10 +152,7 @@ def _start(
         "AIRFLOW__API__PORT": str(setup.port), "AIRFLOW__API__BASE_URL": setup.url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{setup.url}/execution/",
     }  # fmt: skip
-    child = airflow_processes.start(
-        API_SERVER, env={**services.environment, **own, **env}, log=root / "logs" / f"{name}.log", cwd=root
-    )
-    return setup, services._add(child)  # so that it ends with the others
+    return setup, services.start(API_SERVER, {**own, **env}, log=name)
 
 
 def _set_up_fab(services: LocalServices) -> None:

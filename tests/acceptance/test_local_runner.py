@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from pressroom_dev.local.guard import WITH_PARENT
 from tests.support.roots import throwaway_root
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
@@ -47,14 +49,16 @@ def processes_of(root: Path) -> list[str]:
     return found
 
 
-def wait_for(file: Path, runner: subprocess.Popen[str]) -> dict[str, str]:
+def wait_for(file: Path, runner: subprocess.Popen[str]) -> dict[str, Any]:
     end = time.monotonic() + 150
-    while not file.exists():
+    while True:
+        if file.exists():
+            found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+            if found["pid"] == runner.pid:  # and not a runner's that was killed
+                return found
         assert runner.poll() is None, runner.communicate()[0]
         assert time.monotonic() < end, "not ready in time"
         time.sleep(0.2)
-    found: dict[str, str] = json.loads(file.read_text("utf-8"))
-    return found
 
 
 @pytest.fixture
@@ -63,16 +67,29 @@ def root() -> Iterator[Path]:
         yield folder
 
 
-def test_up_is_ready_on_free_ports_and_ctrl_c_leaves_nothing_running(root: Path, taken_port: int) -> None:
+def up(root: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pressroom_dev", "up", "--root", str(root)]
+    # Should these tests be killed, it ends too.
+    return subprocess.Popen(
+        command, env={**env, WITH_PARENT: "1"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def test_up_is_ready_on_free_ports_and_leaves_nothing_running(root: Path, taken_port: int) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PRESSROOM", "AIRFLOW"))}
     env |= {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-secret"}
-    runner = subprocess.Popen(
-        [sys.executable, "-m", "pressroom_dev", "up", "--root", str(root)],
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    runner = up(root, env)
+    wait_for(root / "local.json", runner)
+    assert len(processes_of(root)) > 10
+    # Killed, it can end nothing itself.
+    runner.kill()
+    runner.communicate(timeout=60)
+    end = time.monotonic() + 20
+    while left := processes_of(root):
+        assert time.monotonic() < end, left
+        time.sleep(0.2)
+
+    runner = up(root, env)
     try:
         info = wait_for(root / "local.json", runner)
         assert f":{taken_port}" not in info["airflow_url"]

@@ -163,8 +163,14 @@ def _start(folder: Path, port: int, children: list[Child]) -> RunningWordPress:
     password = installed.stderr.rpartition("password=")[2].strip()
     if installed.returncode or not password:
         raise processes.LocalServiceError(f"WordPress could not be installed: {installed.stderr[-2000:]}")
-    children.append(_server(folder, site, port))
-    wait_until(lambda: _answers(url), children=children[::-1], timeout=START_SECONDS, what="WordPress")
+    server = _server(folder, site, port)
+    children.append(server)
+    wait_until(
+        lambda: server.serves(lambda: _answers(url)),
+        children=children[::-1],
+        timeout=START_SECONDS,
+        what="WordPress",
+    )
     return RunningWordPress(url, USER, password, site)
 
 
@@ -212,6 +218,7 @@ def _server(folder: Path, site: Path, port: int) -> Child:
         cwd=site,
         stop_signal=signal.SIGINT,
         ask_all=True,
+        port=port,
     )
 
 

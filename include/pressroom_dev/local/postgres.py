@@ -24,7 +24,7 @@ import psycopg
 from psycopg import sql
 
 from pressroom_dev.local.ports import HOST
-from pressroom_dev.local.processes import Account, Child, LocalServiceError, spawn, wait_until
+from pressroom_dev.local.processes import Child, LocalServiceError, ServiceUser, spawn, wait_until
 
 MAJOR_VERSION = 18
 SUPERUSER = "pressroom"
@@ -64,7 +64,7 @@ class EmbeddedPostgres:
         self.port = port
         self._password = password
         self._log = log
-        self._account = _unprivileged_account()
+        self._user = _unprivileged_user()
 
     @property
     def home(self) -> Path:
@@ -100,14 +100,18 @@ class EmbeddedPostgres:
             env=_environment(),
             log=self._log,
             cwd=self.home,
-            account=self._account,
+            user=self._user,
             # "Fast": ends the sessions and shuts down cleanly. SIGTERM would wait for every client to leave.
             stop_signal=signal.SIGINT,
+            port=self.port,
         )
 
     def wait(self, child: Child, databases: dict[str, dict[str, str]]) -> None:
         """Wait until the server answers and make the missing databases, with their settings."""
-        wait_until(self._answers, children=[child], timeout=START_TIMEOUT, what="Postgres", poll=0.05)
+        wait_until(
+            lambda: self._is_ready(child) and self._answers(),
+            children=[child], timeout=START_TIMEOUT, what="Postgres", poll=0.05,
+        )  # fmt: skip
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             present = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
             for name, settings in databases.items():
@@ -120,6 +124,14 @@ class EmbeddedPostgres:
                             sql.Identifier(name), sql.Identifier(key), sql.Literal(value)
                         )
                     )
+
+    def _is_ready(self, child: Child) -> bool:
+        """Whether this server, and not another one at its port, says that it takes connections."""
+        try:
+            lines = (self.home / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return False
+        return len(lines) > 7 and lines[0] == str(child.pid) and lines[7].strip() == "ready"
 
     def _answers(self) -> bool:
         try:
@@ -137,16 +149,16 @@ class EmbeddedPostgres:
     def _prepare_home(self) -> None:
         if not self._folder.exists():
             home = self._folder
-            if self._account and not _reachable(self._folder.parent, self._account):
+            if self._user and not _reachable(self._folder.parent, self._user):
                 name = hashlib.sha256(str(self._folder.absolute()).encode()).hexdigest()[:12]
                 home = SHARED_FOLDER / name
                 home.mkdir(parents=True, exist_ok=True)
                 self._folder.unlink(missing_ok=True)
                 self._folder.symlink_to(home)
             home.mkdir(parents=True, exist_ok=True)
-        if self._account:
-            os.chown(self.home, self._account.uid, self._account.gid)
-            if not _reachable(self.home, self._account):
+        if self._user:
+            os.chown(self.home, self._user.uid, self._user.gid)
+            if not _reachable(self.home, self._user):
                 raise LocalServiceError(
                     f"Postgres runs as user {UNPRIVILEGED_USER}, who cannot reach {self.home}. "
                     "Move the folder, run as another user than root, or let others pass its parent folders."
@@ -160,10 +172,10 @@ class EmbeddedPostgres:
             )
         package = Path(spec.origin).parent
         programs = package / _INSTALLATION / "bin"
-        if self._account is None or _can_run(programs / "postgres", self._account):
+        if self._user is None or _can_run(programs / "postgres", self._user):
             return programs
         copy = _copy_for_others(package)
-        if not _can_run(copy / "postgres", self._account):
+        if not _can_run(copy / "postgres", self._user):
             raise LocalServiceError(
                 f"User {UNPRIVILEGED_USER} can run Postgres neither from {programs} nor from {copy}. "
                 "Run as another user than root, or put the virtual environment where everyone can read it."
@@ -177,8 +189,8 @@ class EmbeddedPostgres:
         password_file.touch(mode=0o600)
         try:
             password_file.write_text(self._password, encoding="utf-8")
-            if self._account:
-                os.chown(password_file, self._account.uid, self._account.gid)
+            if self._user:
+                os.chown(password_file, self._user.uid, self._user.gid)
             made = _run(
                 [
                     str(programs / "initdb"),
@@ -195,7 +207,7 @@ class EmbeddedPostgres:
                     # The first checkpoint flushes the files; doing it here too would only double that.
                     "--no-sync",
                 ],
-                self._account,
+                self._user,
             )
         finally:
             password_file.unlink()
@@ -204,11 +216,11 @@ class EmbeddedPostgres:
             raise LocalServiceError(f"initdb could not make {data}:\n{made.stderr.strip()}")
 
 
-def _unprivileged_account() -> Account | None:
+def _unprivileged_user() -> ServiceUser | None:
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam(UNPRIVILEGED_USER)
-    return Account(entry.pw_uid, entry.pw_gid)
+    return ServiceUser(entry.pw_uid, entry.pw_gid)
 
 
 def _environment() -> dict[str, str]:
@@ -216,30 +228,30 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"}
 
 
-def _run(command: list[str], account: Account | None) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], user: ServiceUser | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         env=_environment(),
-        # A working folder that the account can enter.
+        # A working folder that the user can enter.
         cwd="/",
         capture_output=True,
         text=True,
         check=False,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=[] if user else None,
     )
 
 
-def _can_run(program: Path, account: Account) -> bool:
+def _can_run(program: Path, user: ServiceUser) -> bool:
     try:
-        return _run([str(program), "--version"], account).returncode == 0
+        return _run([str(program), "--version"], user).returncode == 0
     except OSError:
         return False
 
 
-def _reachable(folder: Path, account: Account) -> bool:
-    return _run(["test", "-x", str(folder.absolute())], account).returncode == 0
+def _reachable(folder: Path, user: ServiceUser) -> bool:
+    return _run(["test", "-x", str(folder.absolute())], user).returncode == 0
 
 
 def _copy_for_others(package: Path) -> Path:

@@ -3,57 +3,59 @@
     with LocalServices(Path(".pressroom")) as services:
         print(services.info.airflow_url)
 
-Two of them run side by side when their roots differ. Whatever ends the runner (the end of the block, an
-exception, Ctrl-C, SIGTERM) ends the services too; what a killed runner left is ended by the next start on the
-same root.
+Two of them run side by side when their roots differ. Whatever ends the runner ends the services too: the end
+of the block, an exception, Ctrl-C and SIGTERM in good order, SIGKILL by the runner's guard.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import IO, Any
+from types import TracebackType
+from typing import IO
 
 from pressroom_dev.local import (
     airflow_processes,
     astro_settings,
     connections,
     model_server,
-    processes,
     simulator_server,
+    stand_ins,
 )
-from pressroom_dev.local.airflow_processes import ADMIN, AirflowSetup, Secrets, write_private
+from pressroom_dev.local.airflow_processes import ADMIN, API_SERVER, AirflowSetup, Secrets, write_private
 from pressroom_dev.local.connections import TextModel
-from pressroom_dev.local.ports import PortReservations
 from pressroom_dev.local.postgres import EmbeddedPostgres
-from pressroom_dev.local.processes import Child, LocalServiceError, Registry, stop, wait_until
+from pressroom_dev.local.processes import Child, LocalServiceError, PortTaken
+from pressroom_dev.local.running import Report, Running
+from pressroom_dev.local.signals import Signals
+from pressroom_dev.local.stand_ins import StandIn
 
 POSTGRES_PORT = 15432
-MODEL_PORT = 8081
-SIMULATOR_PORT = 8082
 AIRFLOW_PORT = 8080
 
 AIRFLOW_DATABASE = "airflow"
 PRESSROOM_DATABASE = "pressroom"
 
 POSTGRES = "postgres"
-MODEL = "model server"
-API_SERVER = "api server"
 
-# How long Airflow's components may take to end by themselves. They would wait for running tasks to end, which
-# may take minutes; a task that is cut off resumes from item status at the next start.
-GRACE_SECONDS = 6.0
+# What ends together, with the seconds that it has to end by itself. A task that is ending reports to the API
+# server, which writes to Postgres: hence in this order. Airflow's components would wait for running tasks to
+# end, which may take minutes; a task that is cut off resumes from item status at the next start.
+STOPPED = (
+    (set(airflow_processes.COMPONENTS) - {API_SERVER}, 6.0),
+    ({API_SERVER, model_server.NAME, simulator_server.NAME}, 2.0),
+    ({POSTGRES}, 15.0),
+)
+
+STARTS = 3
+"""Times that the services start on other ports, because somebody took one of theirs."""
 
 PROJECT = Path(__file__).resolve().parents[3]
 
-Report = Callable[[str, str], None]
 Prepare = Callable[[str], None]
 
 
@@ -108,20 +110,17 @@ class LocalServices:
         airflow: bool = True,
     ) -> None:
         self.root = root.absolute()
-        self._project = project.absolute()
-        self._dags = (dags or self._project / "dags").absolute()
-        self._settings_file = (settings or self._project / "airflow_settings.yaml").absolute()
-        self._extra_env = dict(extra_env or {})
+        project = project.absolute()
+        self._dags = (dags or project / "dags").absolute()
+        self._settings_file = (settings or project / "airflow_settings.yaml").absolute()
         self._serve_model = model
         self._parallelism = parallelism
         self._report = report
-        self._prepare = prepare
+        self._prepare, self._prepared = prepare, False
         self._with_airflow = airflow
-        self._ports = PortReservations()
-        self._registry = Registry(self.root / "processes.json")
-        self._children: list[Child] = []
+        self._running = Running(self.root, project, extra_env or {}, report)
+        self._signals = Signals()
         self._lock: IO[bytes] | None = None
-        self._handlers: dict[signal.Signals, Any] = {}
         self._env: dict[str, str] = {}
         self._info: ServiceInfo | None = None
 
@@ -134,25 +133,27 @@ class LocalServices:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of the services, for commands that shall use the same databases and connections."""
+        """The services' environment, for commands that use the same databases and connections."""
         return dict(self._env)
 
     @property
     def children(self) -> tuple[Child, ...]:
-        """The running services, for those who want to watch or, in a test, kill one."""
-        return tuple(self._children)
+        """The running services, to watch one or, in a test, to kill it."""
+        return self._running.children
 
-    def replace(self, name: str) -> None:
-        """Kill an Airflow component with all its processes, and start it anew: what a crash looks like."""
-        old = next(child for child in self._children if child.name == name)
-        processes.kill(old)
-        self._children.remove(old)
-        self._add(airflow_processes.start(name, env=self._env, log=self._log(name), cwd=self.root))
+    def start(self, component: str, env: Mapping[str, str] | None = None, log: str = "") -> Child:
+        """Start a component of Airflow, without waiting. ``env``: changes to the environment."""
+        return airflow_processes.start(self._running, component, {**self._env, **(env or {})}, log)
+
+    def replace(self, component: str) -> None:
+        """Kill a component with all its processes, and start another: what a crash looks like."""
+        self._running.kill(component)
+        self.start(component)
 
     def __enter__(self) -> LocalServices:
         self._take_root()
         try:
-            self._catch_signals()
+            self._signals.end_in_order()
             self._start()
         except BaseException:
             self._shut_down()
@@ -166,12 +167,7 @@ class LocalServices:
 
     def wait(self) -> None:
         """Stay until a signal, or until a service ends, which raises LocalServiceError with its log's end."""
-        while True:
-            for child in self._children:
-                child.require_running()
-            time.sleep(0.5)
-
-    # Starting
+        self._running.wait()
 
     def _take_root(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -187,41 +183,54 @@ class LocalServices:
 
     def _start(self) -> None:
         began = time.monotonic()
-        for name in self._registry.end_leftovers():
-            self._report(name, "ended: left over from a runner that was killed")
+        (self.root / "local.json").unlink(missing_ok=True)
+        self._running.end_leftovers()
+        for left in reversed(range(STARTS)):
+            try:
+                self._start_services()
+                break
+            except PortTaken as error:
+                if not left:
+                    raise
+                self._report("pressroom", f"{error} Starting again on other ports")
+                self._running.stop(STOPPED)
+        write_private(self.root / "local.json", asdict(self.info))
+        self._report("pressroom", f"all services ready after {time.monotonic() - began:.1f} s")
+
+    def _start_services(self) -> None:
         keys = Secrets.load(self.root / "secrets.json")
-        caller = {**os.environ, **self._extra_env}
+        caller = {**os.environ, **self._running.extra_env}
         settings = astro_settings.read(self._settings_file)
 
         # The model loads while Postgres starts; both are mostly waiting for the disk.
         postgres, postgres_child = self._start_postgres(keys)
-        model, model_variables, model_ready = self._start_model(caller, settings)
+        model = stand_ins.text_model(self._running, caller, settings, serve=self._serve_model)
+        media = connections.media_variables(caller, settings, self.root / "media")
+        simulator = StandIn()
+        if self._with_airflow:
+            simulator = stand_ins.simulator(self._running, caller, settings, media["PRESSROOM_MEDIA_ROOT"])
 
         setup = AirflowSetup(
-            project=self._project,
+            project=self._running.project,
             root=self.root,
             dags=self._dags,
-            port=self._ports.take(AIRFLOW_PORT),
+            port=self._running.ports.take(AIRFLOW_PORT),
             database_url=postgres.url(AIRFLOW_DATABASE),
             parallelism=self._parallelism,
         )
+        setup.write_passwords(keys)
         outside_database = connections.outside_database(caller, settings)
         database_url = outside_database or postgres.url(PRESSROOM_DATABASE)
-        media = connections.media_variables(caller, settings, self.root / "media")
-        simulator_url, simulator_variables, simulator_ready = self._start_simulator(
-            caller, settings, media["PRESSROOM_MEDIA_ROOT"]
-        )
         self._env = {
-            **self._base_environment(),
+            **self._running.environment(),
             **setup.environment(keys),
-            **model_variables,
+            **model.variables,
             **connections.database_variables(database_url, caller),
             **media,
-            **simulator_variables,
+            **simulator.variables,
             **connections.static_site_variables(caller, settings, self.root / "site"),
-            **self._extra_env,
+            **self._running.extra_env,
         }
-        setup.write_passwords(keys)
         self._info = ServiceInfo(
             pid=os.getpid(),
             airflow_url=setup.url,
@@ -229,8 +238,8 @@ class LocalServices:
             airflow_password=keys.admin_password,
             database_url=database_url,
             media_root=media["PRESSROOM_MEDIA_ROOT"],
-            simulator_url=simulator_url,
-            model=model,
+            simulator_url=simulator.url,
+            model=model.model,
             logs=str(self.root / "logs"),
         )
 
@@ -241,165 +250,34 @@ class LocalServices:
         postgres.wait(postgres_child, databases)
         self._report("postgres", f"ready on port {postgres.port}")
 
-        self._prepare(database_url)
-        self._set_up_airflow(postgres)
+        if not self._prepared:
+            self._prepare(database_url)
+            self._prepared = True
+        stamp = postgres.home / "bootstrap.stamp"
+        airflow_processes.bootstrap(self._running, self._settings_file, env=self._env, stamp=stamp)
         if self._with_airflow:
-            self._start_airflow(setup, keys)
-        model_ready()
-        simulator_ready()
-        write_private(self.root / "local.json", asdict(self._info))
-        self._report("pressroom", f"all services ready after {time.monotonic() - began:.1f} s")
+            airflow_processes.start_all(self._running, setup, self._env, keys.admin_password)
+        model.wait()
+        simulator.wait()
 
     def _start_postgres(self, keys: Secrets) -> tuple[EmbeddedPostgres, Child]:
         server = EmbeddedPostgres(
             self.root / "postgres",
-            port=self._ports.take(POSTGRES_PORT),
+            port=self._running.ports.take(POSTGRES_PORT),
             password=keys.postgres_password,
-            log=self._log("postgres"),
+            log=self._running.log("postgres"),
         )
         self._report("postgres", "starting")
-        return server, self._add(server.start())
-
-    def _start_model(
-        self, caller: Mapping[str, str], settings: astro_settings.AstroSettings
-    ) -> tuple[TextModel | None, dict[str, str], Callable[[], None]]:
-        outside = connections.outside_text(caller, settings)
-        if self._serve_model is not True and outside is not None:
-            self._report("model", f"using {outside[0].name or 'the connection'} at {outside[0].base_url}")
-            return *outside, lambda: None
-        if self._serve_model is False:
-            return None, {}, lambda: None
-        file = model_server.find_model(caller)
-        port = self._ports.take(MODEL_PORT)
-        self._report("model", f"loading {file.name}")
-        child = self._add(
-            model_server.start(
-                file,
-                port=port,
-                env={**self._base_environment(), **self._extra_env},
-                log=self._log("model"),
-                cwd=self.root,
-            )
-        )
-
-        def wait() -> None:
-            wait_until(
-                lambda: model_server.healthy(port),
-                children=[child],
-                timeout=model_server.START_TIMEOUT,
-                what=f"The language model {file.name}",
-            )
-            self._report("model", f"{file.name} ready on port {port}")
-
-        name = model_server.model_name(file)
-        return *connections.local_text(name, model_server.base_url(port), settings), wait
-
-    def _start_simulator(
-        self, caller: Mapping[str, str], settings: astro_settings.AstroSettings, media_root: str
-    ) -> tuple[str | None, dict[str, str], Callable[[], None]]:
-        if not self._with_airflow:
-            return None, {}, lambda: None
-        if connections.outside_metricool(caller, settings):
-            self._report("simulator", "not needed: the connection to Metricool is set up")
-            return None, {}, lambda: None
-        port = self._ports.take(SIMULATOR_PORT)
-        child = self._add(
-            simulator_server.start(
-                port=port, state=self.root / "simulator.jsonl", media_root=media_root,
-                env={**self._base_environment(), **self._extra_env},
-                log=self._log("simulator"), cwd=self.root,
-            )
-        )  # fmt: skip
-
-        def wait() -> None:
-            wait_until(
-                lambda: simulator_server.healthy(port), children=[child],
-                timeout=simulator_server.START_TIMEOUT, what="The simulator",
-            )  # fmt: skip
-            self._report("simulator", f"in Metricool's place on port {port}: nothing is posted anywhere")
-
-        url = simulator_server.base_url(port)
-        return url, connections.simulator_variables(simulator_server.connection(port), url), wait
-
-    def _set_up_airflow(self, postgres: EmbeddedPostgres) -> None:
-        self._report("airflow", "checking its database")
-        worked = airflow_processes.bootstrap(
-            self._settings_file,
-            env=self._env,
-            stamp=postgres.home / "bootstrap.stamp",
-            log=self._log("bootstrap"),
-            cwd=self.root,
-        )
-        self._report("airflow", "database and settings loaded" if worked else "database is up to date")
-
-    def _start_airflow(self, setup: AirflowSetup, keys: Secrets) -> None:
-        self._report("airflow", "starting API server, scheduler, dag processor and triggerer")
-        started = {
-            name: self._add(airflow_processes.start(name, env=self._env, log=self._log(name), cwd=self.root))
-            for name in airflow_processes.COMPONENTS
-        }
-        airflow_processes.wait_for_api(setup, started["api server"])
-        # While the others still start.
-        airflow_processes.warm_up(setup, keys.admin_password)
-        self._report("airflow", f"API server ready at {setup.url}")
-        airflow_processes.wait_for_health(setup, list(started.values()))
-        self._report("airflow", "all components healthy")
-
-    def _base_environment(self) -> dict[str, str]:
-        env = dict(os.environ)
-        # Without byte code each start and each task would compile what it imports.
-        env.pop("PYTHONDONTWRITEBYTECODE", None)
-        paths = [str(self._project / "include"), str(self._project / "config"), env.get("PYTHONPATH", "")]
-        env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-        env["PYTHONUNBUFFERED"] = "1"
-        return env
-
-    def _log(self, name: str) -> Path:
-        return self.root / "logs" / f"{name.replace(' ', '-')}.log"
-
-    def _add(self, child: Child) -> Child:
-        self._children.append(child)
-        self._registry.write(self._children)
-        return child
-
-    # Ending
-
-    def _catch_signals(self) -> None:
-        # Only the main thread may set handlers; elsewhere the block's own end does the work.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                self._handlers[number] = signal.signal(number, _leave)
+        return server, self._running.add(server.start())
 
     def _shut_down(self) -> None:
-        impatient = threading.Event()
-        # A second Ctrl-C must not end the ending; it shortens it.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                previous = signal.signal(number, lambda *_: impatient.set())
-                self._handlers.setdefault(number, previous)
-        if self._children:
+        self._signals.only_hurry()
+        if self._running.children:
             self._report("pressroom", "stopping")
-        # A task that is ending reports to the API server, which writes to Postgres: hence in this order.
-        workers = set(airflow_processes.COMPONENTS) - {API_SERVER}
-        for names, grace in (
-            (workers, GRACE_SECONDS),
-            ({API_SERVER, MODEL, simulator_server.NAME}, 2.0),
-            ({POSTGRES}, 15.0),
-        ):
-            group = [child for child in self._children if child.name in names]
-            stop(group, grace=grace, hurry=impatient.is_set)
-        self._children.clear()
-        self._registry.clear()
+        self._running.stop(STOPPED, hurry=lambda: self._signals.hurry)
         self._info = None
         (self.root / "local.json").unlink(missing_ok=True)
-        self._ports.release()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+        self._signals.restore()

@@ -34,7 +34,7 @@ def start(*, port: int, state: Path, media_root: str, env: Mapping[str, str], lo
     ]  # fmt: skip
     if media_root.startswith("file://"):
         command += ["--media-root", media_root.removeprefix("file://")]
-    return spawn(NAME, command, env=env, log=log, cwd=cwd)
+    return spawn(NAME, command, env=env, log=log, cwd=cwd, port=port)
 
 
 def healthy(port: int) -> bool:
