@@ -23,7 +23,6 @@ def test_delimiters(delimiter: str) -> None:
         "red shoes", 1200, Decimal(35), "informational", 2,
     )  # fmt: skip
     assert (second.volume, second.difficulty, second.intent) == (None, None, None)
-    assert parsed.delimiter == delimiter
     assert not parsed.bad
 
 

@@ -64,7 +64,6 @@ class ParsedKeywords:
     bad: Sequence[BadRow]
     duplicates: int
     encoding: str
-    delimiter: str
     ignored_columns: Sequence[str] = ()
 
 
@@ -92,8 +91,7 @@ def parse(data: bytes, name: str = "file") -> ParsedKeywords:
         else:
             rows[row.normalized] = row
     ignored = tuple(column for column in columns if column and column not in COLUMNS)
-    shown = "" if delimiter == NO_DELIMITER else delimiter
-    return ParsedKeywords(tuple(rows.values()), tuple(bad), duplicates, encoding, shown, ignored)
+    return ParsedKeywords(tuple(rows.values()), tuple(bad), duplicates, encoding, ignored)
 
 
 def keyword_text(given: str) -> str:

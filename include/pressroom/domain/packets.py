@@ -93,18 +93,6 @@ class SourceItem:
             "extra": dict(self.extra),
         }
 
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> SourceItem:
-        """The item of a value of ``to_data``."""
-        return cls(
-            **{
-                **data,
-                "published_at": moment(data.get("published_at")),
-                "tags": tuple(data.get("tags") or ()),
-                "images": tuple(data.get("images") or ()),
-            }
-        )
-
 
 def source_item(
     source_id: str,

@@ -45,7 +45,6 @@ class Gate:
     outcome: str | None
     answer: Mapping[str, Any] | None
     answered_by: str | None
-    answered_at: datetime | None
     task: Mapping[str, Any]
     due: bool
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pressroom.adapters.http.addresses import Resolve, system_resolver, why_refused
-from pressroom.adapters.http.stranger_answer import Fetched, Validators, read, shown, unanswered
+from pressroom.adapters.http.stranger_answer import Fetched, read, shown, unanswered
 from pressroom.domain.errors import PermanentError, PressroomError, TransientError
 
 _PORTS = {"http": 80, "https": 443}
@@ -47,22 +47,16 @@ class Limits:
 
 
 class SafeHttp:
-    """The client. ``allow_hosts``: names that may be private; as ``host:port`` for any port but 80 and 443.
-
-    ``headers``: origin (``https://api.example.com``) → headers for it, credentials among them; no other
-    origin gets them, and no redirect carries them along.
-    """
+    """The client. ``allow_hosts``: names that may be private; with a port when it is not 80 or 443."""
 
     def __init__(
         self,
         *,
         allow_hosts: Collection[str] = (),
-        headers: Mapping[str, Mapping[str, str]] | None = None,
         limits: Limits | None = None,
         resolve: Resolve = system_resolver,
     ) -> None:
         self._allowed = {host.strip().lower().strip("[").replace("]", "") for host in allow_hosts}
-        self._headers = {origin.lower().rstrip("/"): dict(given) for origin, given in (headers or {}).items()}
         self.limits = limits or Limits()
         self._resolve = resolve
         # No connection is kept: it would be reused by address, whatever the host's name and certificate.
@@ -87,7 +81,6 @@ class SafeHttp:
         url: str,
         *,
         accept: Collection[str] = (),
-        validators: Validators | None = None,
         also: Collection[int] = (),
         most: int | None = None,
     ) -> Fetched:
@@ -100,17 +93,15 @@ class SafeHttp:
         most = min(most or self.limits.bytes, self.limits.bytes)
         try:
             async with asyncio.timeout(self.limits.seconds):
-                return await self._follow(url, accept, validators or Validators(), also, most)
+                return await self._follow(url, accept, also, most)
         except TimeoutError:
             raise TransientError(f"{where}: not done within {self.limits.seconds:g} seconds") from None
 
-    async def _follow(
-        self, url: str, accept: Collection[str], validators: Validators, also: Collection[int], most: int
-    ) -> Fetched:
+    async def _follow(self, url: str, accept: Collection[str], also: Collection[int], most: int) -> Fetched:
         for _ in range(self.limits.redirects + 1):
             target = self._target(url)
             where = shown(url)
-            response = await self._send(target, where, accept, validators)
+            response = await self._send(target, where, accept)
             try:
                 if response.status_code not in _REDIRECTS:
                     return await read(response, url, where, accept, also, most)
@@ -143,18 +134,13 @@ class SafeHttp:
             )
         return target
 
-    async def _send(
-        self, target: httpx.URL, where: str, accept: Collection[str], validators: Validators
-    ) -> httpx.Response:
+    async def _send(self, target: httpx.URL, where: str, accept: Collection[str]) -> httpx.Response:
         """The head of an answer, from the first checked address that takes the connection."""
         headers = {
             "Host": target.netloc.decode("ascii"),
             "User-Agent": _AGENT,
             "Accept": ", ".join([*accept, "*/*;q=0.1"]),
             "Accept-Encoding": "gzip",
-            **({"If-None-Match": validators.etag} if validators.etag else {}),
-            **({"If-Modified-Since": validators.last_modified} if validators.last_modified else {}),
-            **self._headers.get(f"{target.scheme}://{target.netloc.decode('ascii')}".lower(), {}),
         }
         failed: PressroomError = TransientError(f"{where}: its host has no address")
         for address in await self._addresses(target, where):

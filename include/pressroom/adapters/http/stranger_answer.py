@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -19,31 +19,14 @@ from pressroom.domain.errors import ConfigurationError, PermanentError, Pressroo
 
 
 @dataclass(frozen=True)
-class Validators:
-    """What a server gave along to ask later whether the same is still current."""
-
-    etag: str = ""
-    last_modified: str = ""
-
-
-@dataclass(frozen=True)
 class Fetched:
-    """An answer. ``url``: where it finally came from; ``media_type``: lower case, '' when not said.
-
-    ``not_modified``: it is what the validators were of; there is no body.
-    """
+    """An answer. ``url``: where it finally came from; ``media_type``: lower case, '' when not said."""
 
     url: str
     status: int
     media_type: str = ""
     charset: str = ""
     body: bytes = b""
-    validators: Validators = field(default_factory=Validators)
-
-    @property
-    def not_modified(self) -> bool:
-        """Whether nothing changed since the validators were given."""
-        return self.status == 304
 
     @property
     def text(self) -> str:
@@ -58,22 +41,11 @@ async def read(
     status = response.status_code
     media_type, _, rest = response.headers.get("content-type", "").partition(";")
     media_type = media_type.strip().lower()
-    fetched = Fetched(
-        url=url,
-        status=status,
-        media_type=media_type,
-        charset=_charset(rest),
-        validators=Validators(
-            response.headers.get("etag", "")[:300], response.headers.get("last-modified", "")[:100]
-        ),
-    )
-    if status == 304:
-        return fetched
     if status not in also and not 200 <= status < 300:
         raise _by_status(response, where)
     if accept and media_type and status not in also and not _fits(media_type, accept):
         raise PermanentError(f"{where}: it is {media_type[:80]!r}, not {' or '.join(sorted(accept))}")
-    return Fetched(**{**vars(fetched), "body": await _body(response, where, most)})
+    return Fetched(url, status, media_type, _charset(rest), await _body(response, where, most))
 
 
 async def _body(response: httpx.Response, where: str, most: int) -> bytes:

@@ -145,7 +145,7 @@ RETURNING id
 
 -- name: gate_of_item
 -- Returns an item's gate at a step. `due`: its time is over.
-SELECT id, item_id, step, by, subject, due_at, on_timeout, outcome, answer, answered_by, answered_at, task,
+SELECT id, item_id, step, by, subject, due_at, on_timeout, outcome, answer, answered_by, task,
     due_at <= now() AS due
 FROM gates WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s
 
@@ -164,7 +164,7 @@ WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND ou
 -- name: gates_of_flow
 -- Returns a flow's gates. `open_only`: only unanswered gates of active items.
 SELECT gates.id, gates.item_id, gates.step, gates.by, gates.subject, gates.due_at, gates.on_timeout, gates.outcome,
-    gates.answer, gates.answered_by, gates.answered_at, gates.task, gates.due_at <= now() AS due
+    gates.answer, gates.answered_by, gates.task, gates.due_at <= now() AS due
 FROM gates JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
 WHERE gates.account_id = %(account)s AND items.flow_id = %(flow)s
     AND (NOT %(open_only)s::boolean OR (gates.outcome IS NULL AND items.status = 'active'))

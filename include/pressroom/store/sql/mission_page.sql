@@ -13,7 +13,7 @@ FROM missions WHERE account_id = %(account)s AND id = %(mission)s
 -- Returns the cycles, newest first, each with its last snapshot and its optimization.
 SELECT cycles.id, cycles.number, cycles.starts_at, cycles.ends_at, cycles.closes_at, cycles.context,
     cycles.brand ->> 'name' AS brand, cycles.strategy, cycles.measured_at, cycles.optimized_at,
-    last.at AS snapshot_at, last.output AS snapshot, optimizations.output AS optimization
+    last.output AS snapshot, optimizations.output AS optimization
 FROM cycles
 LEFT JOIN LATERAL (
     SELECT at, output FROM snapshots

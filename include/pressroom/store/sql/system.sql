@@ -80,7 +80,7 @@ RETURNING id
 -- name: gate_by_id
 -- Returns a gate of any account.
 SELECT gates.id, gates.account_id, gates.item_id, gates.step, gates.by, gates.subject, gates.token_hash, gates.due_at,
-    gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at, gates.task,
+    gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.task,
     gates.due_at <= now() AS due, items.source ->> 'title' AS title
 FROM gates JOIN flow_items AS items ON items.id = gates.item_id
 WHERE gates.id = %(gate)s::bigint

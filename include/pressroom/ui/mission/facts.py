@@ -45,7 +45,6 @@ class CycleRow:
     strategy: Mapping[str, Any] | None
     measured_at: datetime | None
     optimized_at: datetime | None
-    snapshot_at: datetime | None
     snapshot: Mapping[str, Any] | None
     optimization: Mapping[str, Any] | None
 
