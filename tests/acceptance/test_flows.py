@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
+from pressroom.adapters.http.signing import sign
 from pressroom_dev.local.services import LocalServices
 from tests.acceptance.desk import Desk, answer, forged, other_link
 from tests.acceptance.outside import INBOUND_SECRET, Entry, Outside
@@ -336,8 +336,8 @@ def test_a_signed_webhook_starts_one_run_and_only_one(desk: Desk) -> None:
     body = json.dumps({"id": "order-7", "title": "Sent from outside", "text": "What was sent."}).encode()
 
     def send(secret: str = INBOUND_SECRET, at: float | None = None, to: str = url) -> httpx.Response:
-        signature = sign(body, secret, at=int(at or time.time()))
-        return httpx.post(to, content=body, headers={SIGNATURE_HEADER: signature}, timeout=60)
+        signed = sign("order-7", body, secret, at=at or time.time())
+        return httpx.post(to, content=body, headers=signed, timeout=60)
 
     now = time.time()
     assert send("another secret").status_code == 401

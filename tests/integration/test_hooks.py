@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
 import pytest
 
-from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
+from pressroom.adapters.http.signing import sign
 from pressroom.api.hooks import MOST_BYTES, build_app
 from pressroom.domain.errors import ConfigurationError, RunConflict, TransientError
 from pressroom.domain.flows import GateStep
@@ -91,12 +94,18 @@ class Hooks:
         self.world.sql("UPDATE gates SET due_at = now() - interval '1 s'")
 
     async def send(
-        self, body: bytes | None = None, *, to: str = "inbox", secret: str = SECRET, at: float | None = None
+        self,
+        body: bytes | None = None,
+        *,
+        to: str = "inbox",
+        secret: str = SECRET,
+        at: float | None = None,
+        message: str | None = None,
     ) -> httpx.Response:
-        """A signed call."""
+        """A signed call: of a message of its own, or of this one."""
         body = b'{"title": "New"}' if body is None else body
-        header = sign(body, secret, at=int(time.time() if at is None else at))
-        return await self.client.post(f"/flows/{to}", content=body, headers={SIGNATURE_HEADER: header})
+        headers = sign(message or str(uuid.uuid4()), body, secret, at=time.time() if at is None else at)
+        return await self.client.post(f"/flows/{to}", content=body, headers=headers)
 
 
 @pytest.fixture
@@ -303,7 +312,7 @@ async def test_a_signature_that_does_not_hold(inbox: Hooks, secret: str, later: 
 
 
 async def test_a_signature_of_another_body(inbox: Hooks) -> None:
-    header = {SIGNATURE_HEADER: sign(b'{"title": "a"}', SECRET, at=int(time.time()))}
+    header = sign("m", b'{"title": "a"}', SECRET, at=time.time())
     answer = await inbox.client.post("/flows/inbox", content=b'{"title": "b"}', headers=header)
     assert answer.status_code == 401
     assert inbox.airflow.triggered == []
@@ -315,9 +324,22 @@ async def test_one_that_is_almost_too_old_is_not(inbox: Hooks) -> None:
 
 async def test_a_replay_is_refused_and_a_new_call_with_the_same_body_is_not(inbox: Hooks) -> None:
     now = time.time()
-    assert (await inbox.send(at=now)).status_code == 202
-    assert problem(await inbox.send(at=now)) == (409, "this call was received already")
-    assert (await inbox.send(at=now - 1)).status_code == 202
+    assert (await inbox.send(at=now, message="m")).status_code == 202
+    assert problem(await inbox.send(at=now, message="m")) == (409, "this call was received already")
+    assert (await inbox.send(at=now, message="n")).status_code == 202
+    assert len(inbox.airflow.triggered) == 2
+
+
+async def test_a_message_that_its_sender_repeats_starts_one_run(inbox: Hooks) -> None:
+    assert (await inbox.send(at=time.time() - 200, message="m")).status_code == 202
+    assert (await inbox.send(message="m")).status_code == 409
+    assert len(inbox.airflow.triggered) == 1
+
+
+async def test_one_message_may_go_to_two_flows(inbox: Hooks) -> None:
+    make_flow(inbox.url, inbox.store, PING, slug="second", trigger={"webhook": "inbound"})
+    for slug in ("inbox", "second"):
+        assert (await inbox.send(to=slug, message="m")).status_code == 202
     assert len(inbox.airflow.triggered) == 2
 
 
@@ -331,7 +353,7 @@ async def test_nothing_is_remembered_of_calls_without_a_signature(inbox: Hooks) 
 async def test_a_call_of_long_ago_is_forgotten(inbox: Hooks) -> None:
     await inbox.send()
     world = make_flow(inbox.url, inbox.store, PING, slug="another")
-    world.sql("UPDATE webhook_calls SET at = now() - interval '601 s'")
+    world.sql("UPDATE webhook_calls SET at = now() - interval '86401 s'")
     await inbox.send(b"{}")
     assert len(world.sql("SELECT signature FROM webhook_calls")) == 1
 
@@ -347,7 +369,7 @@ async def test_a_body_that_is_too_large(inbox: Hooks, chunked: bool) -> None:
             sent += 1
             yield body[start : start + 64_000]
 
-    header = {SIGNATURE_HEADER: sign(body, SECRET, at=int(time.time()))}
+    header = sign("m", body, SECRET, at=time.time())
     content = pieces() if chunked else body
     answer = await inbox.client.post("/flows/inbox", content=content, headers=header)
     assert problem(answer) == (413, f"the body is larger than {MOST_BYTES} bytes")
@@ -365,11 +387,19 @@ async def test_a_body_of_just_the_size_is_taken(inbox: Hooks) -> None:
     ("body", "what"),
     [(b"nonsense", "the body is not JSON"), (b"[1]", "the body is not an object"),
      (b'"x"', "the body is not an object"), (b'{"a": Infinity}', "the body is not JSON"),
-     (b"[" * 100_000, "the body is not JSON"),
-     (b"\xff", "the body is not JSON")],
+     (b"[" * 100_000, "the body is not JSON")],
 )  # fmt: skip
 async def test_a_body_that_is_no_item(inbox: Hooks, body: bytes, what: str) -> None:
     assert problem(await inbox.send(body)) == (400, what)
+    assert inbox.airflow.triggered == []
+
+
+async def test_a_body_that_is_no_text_has_no_signature_that_holds(inbox: Hooks) -> None:
+    body, at = b"\xff", str(int(time.time()))
+    digest = hmac.digest(SECRET.encode(), f"msg.{at}.".encode() + body, "sha256")
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    headers = {"webhook-id": "msg", "webhook-timestamp": at, "webhook-signature": signature}
+    assert (await inbox.client.post("/flows/inbox", content=body, headers=headers)).status_code == 401
     assert inbox.airflow.triggered == []
 
 

@@ -25,7 +25,8 @@ from pressroom.adapters.targets.pinterest import PinterestArguments, PinterestSe
 from pressroom.adapters.targets.webhook import Webhook, WebhookSettings
 from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.adapters.targets.wordpress.target import WordPress
-from pressroom.adapters.targets.x.target import XArguments, XSettings, XTarget
+from pressroom.adapters.targets.x.account import XSettings
+from pressroom.adapters.targets.x.target import XArguments, XTarget
 from pressroom.domain.errors import RunConflict
 from pressroom.domain.model import ImageRequest
 from pressroom.domain.publishing import Piece

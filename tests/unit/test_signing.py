@@ -1,92 +1,115 @@
-"""A signature holds for one body, one time and one secret, and for a while."""
+"""A signature holds for one message, one body, one time and one secret, and for a while."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import base64
+import time
+from datetime import UTC, datetime
 
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from pressroom.adapters.http.signing import SIGNATURE_HEADER, Proven, sign, verify
+from pressroom.adapters.http.signing import TOLERANCE_SECONDS, sign, verify
+from pressroom.domain.errors import ConfigurationError
 
-NOW = 1_800_000_000
 BODY = '{"title": "Grüße"}'.encode()
-DIGEST = hmac.new(b"secret", f"{NOW}.".encode() + BODY, hashlib.sha256).hexdigest()
-HEADER = f"t={NOW},v1={DIGEST}"
 
 
-def test_it_is_the_documented_form() -> None:
-    assert SIGNATURE_HEADER == "Pressroom-Signature"
-    assert sign(BODY, "secret", at=NOW) == HEADER
+def signed(age: float = 0, /, **changes: str) -> dict[str, str]:
+    headers = sign("article:7", BODY, "secret", at=time.time() - age)
+    return {**headers, **{name.replace("_", "-"): value for name, value in changes.items()}}
 
 
-@pytest.mark.parametrize("age", [-300, 0, 300])
-def test_what_was_signed_holds_within_the_tolerance(age: int) -> None:
-    assert verify(HEADER, BODY, "secret", now=NOW + age) == Proven(NOW, DIGEST)
+def test_it_is_the_standards_own_example() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    example = Webhook(secret).sign(
+        "msg_p5jXN8AQM9LWM0D4loKWxJek", datetime.fromtimestamp(1614265330, UTC), '{"test": 2432232314}'
+    )
+    assert example == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-@pytest.mark.parametrize("age", [-301, 301, float("nan")])
+@pytest.mark.parametrize("secret", ["a word with blanks", "whsec_" + base64.b64encode(b"a key").decode()])
+def test_a_receivers_library_takes_what_is_signed(secret: str) -> None:
+    headers = sign("article:7", BODY, secret, at=time.time())
+    assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    shared = secret if secret.startswith("whsec_") else base64.b64encode(secret.encode()).decode()
+    Webhook(shared).verify(BODY, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(shared).verify(BODY + b" ", headers)
+    assert secret not in str(headers)
+
+
+def test_a_message_keeps_its_id_however_often_it_is_sent() -> None:
+    first, again, other = (sign(key, BODY, "secret", at=at) for key, at in [("a", 1), ("a", 9), ("b", 1)])
+    assert first["webhook-id"] == again["webhook-id"] != other["webhook-id"]
+    assert first["webhook-signature"] != again["webhook-signature"]
+
+
+@pytest.mark.parametrize("age", [5 - TOLERANCE_SECONDS, 0, TOLERANCE_SECONDS - 5])
+def test_what_was_signed_holds_within_the_tolerance(age: float) -> None:
+    headers = signed(age)
+    assert verify(headers, BODY, "secret") == headers["webhook-id"]
+
+
+@pytest.mark.parametrize("age", [-TOLERANCE_SECONDS - 5, TOLERANCE_SECONDS + 5])
 def test_what_is_older_or_from_the_future_does_not(age: float) -> None:
-    assert verify(HEADER, BODY, "secret", now=NOW + age) is None
-
-
-def test_the_tolerance_is_the_callers() -> None:
-    assert verify(HEADER, BODY, "secret", now=NOW + 20, tolerance=10) is None
+    assert verify(signed(age), BODY, "secret") is None
 
 
 @pytest.mark.parametrize(
-    ("header", "body", "secret"),
+    ("headers", "body", "secret"),
     [
-        (HEADER, BODY + b" ", "secret"),
-        (HEADER, BODY, "Secret"),
-        (HEADER.replace(f"t={NOW}", f"t={NOW + 1}"), BODY, "secret"),
-        (HEADER.replace("v1=", "v0="), BODY, "secret"),
-        (HEADER.replace("v1=", "v2="), BODY, "secret"),
+        (signed(), BODY + b" ", "secret"),
+        (signed(), BODY, "Secret"),
+        (signed(webhook_id="msg_other"), BODY, "secret"),
+        (signed(webhook_timestamp=str(int(time.time()) - 60)), BODY, "secret"),
+        (signed(webhook_signature=signed()["webhook-signature"].replace("v1,", "v2,")), BODY, "secret"),
     ],
+    ids=["body", "secret", "id", "time", "version"],
 )
-def test_whatever_is_exchanged_voids_it(header: str, body: bytes, secret: str) -> None:
-    assert verify(header, body, secret, now=NOW) is None
+def test_whatever_is_exchanged_voids_it(headers: dict[str, str], body: bytes, secret: str) -> None:
+    assert verify(headers, body, secret) is None
 
 
 @pytest.mark.parametrize(
-    "header",
+    "changes",
     [
-        "",
-        "t=,v1=",
-        f"t={NOW}",
-        f"v1={DIGEST}",
-        f"t={NOW},t={NOW},v1={DIGEST}",
-        f"t=-{NOW},v1={DIGEST}",
-        f"t={NOW}.0,v1={DIGEST}",
-        f"t={NOW},v1={DIGEST.upper()}",
-        f"t={NOW},v1={DIGEST[:-1]}",
-        f"t={NOW},v1={DIGEST},",
-        f"t={NOW};v1={DIGEST}",
-        f"t={NOW},v1={DIGEST},v2={'x' * 1000}",
-        f"t={NOW},v1={DIGEST[:-1]}é",
-        f"t=1{'0' * 400},v1={DIGEST}",
+        {"webhook_id": ""},
+        {"webhook_timestamp": ""},
+        {"webhook_timestamp": "soon"},
+        {"webhook_timestamp": "nan"},
+        {"webhook_timestamp": "inf"},
+        {"webhook_timestamp": "1" + "0" * 400},
+        {"webhook_signature": ""},
+        {"webhook_signature": "v1"},
+        {"webhook_signature": "v1,"},
+        {"webhook_signature": "v1,not base64 at all"},
+        {"webhook_signature": "v1,é"},
+        {"webhook_signature": "v1,a,b"},
+        {"webhook_signature": "v1," + "A" * 2000},
+        {"webhook_id": "x" * 2000},
     ],
 )
-def test_a_header_that_is_none_proves_nothing(header: str) -> None:
-    assert verify(header, BODY, "secret", now=NOW) is None
+def test_a_header_that_is_none_proves_nothing(changes: dict[str, str]) -> None:
+    assert verify(signed(**changes), BODY, "secret") is None
 
 
-def test_blanks_and_parts_of_later_versions_are_no_obstacle() -> None:
-    assert verify(f"t={NOW}, v1={DIGEST}, v2=abc", BODY, "secret", now=NOW)
+def test_a_body_that_is_no_text_proves_nothing() -> None:
+    assert verify(signed(), b"\xff", "secret") is None
 
 
 def test_one_of_several_signatures_is_enough_and_the_order_does_not_matter() -> None:
-    assert verify(f"v1={'0' * 64},t={NOW},v1={DIGEST}", BODY, "secret", now=NOW) == Proven(NOW, DIGEST)
+    headers = signed()
+    wrong = "v1," + base64.b64encode(b"0" * 32).decode()
+    for both in (f"{wrong} {headers['webhook-signature']}", f"{headers['webhook-signature']} {wrong} v2,x"):
+        assert verify({**headers, "webhook-signature": both}, BODY, "secret") == headers["webhook-id"]
 
 
-def test_a_replay_is_known_by_what_was_proven_whatever_is_added_to_its_header() -> None:
-    first = verify(HEADER, BODY, "secret", now=NOW)
-    assert first is not None
-    assert verify(f"v1={'1' * 64}, {HEADER},x=y", BODY, "secret", now=NOW + 9) == first
-
-
-def test_without_a_secret_nothing_is_signed_and_nothing_holds() -> None:
-    with pytest.raises(ValueError, match="secret"):
-        sign(BODY, "", at=NOW)
-    with pytest.raises(ValueError, match="secret"):
-        verify(HEADER, BODY, "", now=NOW)
+@pytest.mark.parametrize(
+    ("secret", "words"), [("", "no secret"), ("whsec_", "no secret"), ("whsec_A", "not base64")]
+)
+def test_without_a_secret_nothing_is_signed_and_nothing_holds(secret: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        sign("m", BODY, secret, at=0)
+    with pytest.raises(ConfigurationError, match=words):
+        verify(signed(), BODY, secret)

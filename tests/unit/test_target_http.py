@@ -18,7 +18,6 @@ from pressroom.adapters.http.service import Service, until
 from pressroom.adapters.targets.pictures import fitted, is_public
 from pressroom.adapters.targets.pinterest import PinterestSettings
 from pressroom.adapters.targets.text import cut, post_of, refuse_later
-from pressroom.adapters.targets.x.oauth1 import Keys, authorization
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.publishing import Content, Picture
 from tests.support.strict_server import Refused, StrictServer, served
@@ -136,14 +135,6 @@ async def test_a_429_says_how_long_to_wait() -> None:
 )
 def test_a_reset_is_a_time_or_a_number_of_seconds(reset: str, seconds: float | None) -> None:
     assert until(reset, now=1_800_000_000) == seconds
-
-
-def test_oauth1_signs_as_the_protocols_own_example() -> None:
-    keys = Keys("dpf43f3p2l4k3l03", "kd94hf93k423kf44", "nnch734d00sl2jdk", "pfkkdhi9sl3r4s00")
-    url = httpx.URL("http://photos.example.net/photos?file=vacation.jpg&size=original")
-    header = authorization(keys, "GET", url, "kllo9940pd9333jh", 1191242096)
-    assert 'oauth_signature="tR3%2BTy81lMeYAr%2FFid0kMTYa%2FWM%3D"' in header
-    assert "kd94hf93k423kf44" not in f"{header} {keys!r}"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from authlib.oauth1.rfc5849 import client_auth
 from pydantic import ValidationError
 
-from pressroom.adapters.targets.x.target import XArguments, XSettings, XTarget
+from pressroom.adapters.targets.x.account import XSettings
+from pressroom.adapters.targets.x.target import XArguments, XTarget
 from pressroom.adapters.targets.x.text import comparable, weight
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -148,6 +150,52 @@ async def test_the_earlier_name_of_the_fields_is_understood_too() -> None:
         assert await x.find(piece()) == placed
         assert await x.find(piece()) == placed
     assert server.count("GET", "/2/users/4242/tweets") == 3
+
+
+def signature(monkeypatch: pytest.MonkeyPatch, method: str, url: str) -> str:
+    """The Authorization of a request, with nonce and time of the protocol's own example."""
+    monkeypatch.setattr(client_auth, "generate_nonce", lambda: "kllo9940pd9333jh")
+    monkeypatch.setattr(client_auth, "generate_timestamp", lambda: "1191242096")
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+    extra = {"consumer_key": "dpf43f3p2l4k3l03", "consumer_secret": "kd94hf93k423kf44"}
+    own = XSettings.from_connection(
+        "mine", password="nnch734d00sl2jdk", extra={**extra, "token_secret": "pfkkdhi9sl3r4s00"}
+    )
+    assert own.auth is not None
+    assert "kd94hf93k423kf44" not in f"{own!r} {own.auth!r}"
+    request = httpx.Request(method, url, json={"text": "Bread"} if method == "POST" else None)
+    next(own.auth.auth_flow(request))
+    assert request.content == (b'{"text":"Bread"}' if method == "POST" else b"")
+    return str(request.headers["Authorization"])
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "expected"),
+    [
+        (
+            "GET",
+            "http://photos.example.net/photos?file=vacation.jpg&size=original",
+            "tR3%2BTy81lMeYAr%2FFid0kMTYa%2FWM%3D",
+        ),
+        ("POST", "https://api.x.com/2/tweets", "HEboxz1rsalk%2BVnWJ%2FEDNeaeGhE%3D"),
+        ("POST", "https://api.x.com/p?a=b%20c&a=%C3%BC&e=&x=1%2B2", "gWqdmGNhaIIPK2QmjV2UspbUbCE%3D"),
+    ],
+    ids=["the protocol's own example", "a JSON body", "a query with everything"],
+)
+def test_oauth1_signs_method_address_and_query(
+    monkeypatch: pytest.MonkeyPatch, method: str, url: str, expected: str
+) -> None:
+    header = signature(monkeypatch, method, url)
+    assert f'oauth_signature="{expected}"' in header
+    assert "oauth_body_hash" not in header
+    assert "kd94hf93k423kf44" not in header
+
+
+def test_what_is_not_https_is_not_signed() -> None:
+    keys = {"consumer_key": "KEY", "consumer_secret": "SECRETCONSUMER", "token_secret": "SECRETUSER"}
+    with pytest.raises(ConfigurationError, match="host must be an https address") as caught:
+        XSettings.from_connection("mine", host="http://x.test", password=TOKEN, extra=keys)
+    assert "SECRET" not in str(caught.value)
 
 
 async def test_with_oauth1_every_request_is_signed() -> None:

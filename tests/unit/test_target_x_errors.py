@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.targets.x.target import XArguments, XSettings, XTarget
+from pressroom.adapters.targets.x.account import XSettings
+from pressroom.adapters.targets.x.target import XArguments, XTarget
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

@@ -10,7 +10,6 @@ import asyncio
 import html
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NoReturn
 from urllib.parse import parse_qs
@@ -18,7 +17,7 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from pressroom.adapters.http.signing import SIGNATURE_HEADER, TOLERANCE_SECONDS, verify
+from pressroom.adapters.http.signing import verify
 from pressroom.api.kit.ports import Airflow
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -36,7 +35,9 @@ from pressroom.store.workflows import workflow
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 1_000_000
-REMEMBERED_SECONDS = 2 * TOLERANCE_SECONDS
+REMEMBERED_SECONDS = 24 * 3600.0
+"""How long a message counts as received: a signature is good for minutes, a sender may repeat for hours."""
+
 OPTIONS = {"approve": "Approve", "reject": "Reject"}
 
 _PAGE = """<!doctype html>
@@ -141,20 +142,18 @@ def _decision(given: object) -> str:
 async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response:
     body = await _body(request)
     flow, account = await asyncio.to_thread(_webhook_flow, airflow, slug)
-    proven = verify(
-        request.headers.get(SIGNATURE_HEADER, ""),
-        body,
-        await asyncio.to_thread(airflow.secret, str(flow.trigger.webhook)),
-        now=time.time(),
-    )
-    if proven is None:
+    secret = await asyncio.to_thread(airflow.secret, str(flow.trigger.webhook))
+    message = verify(request.headers, body, secret)
+    if message is None:
         return _problem(401, "the signature is missing, wrong, or too old")
+    # A sender may send one message to several flows.
+    call = f"{slug} {message}"
     item = bounded_fields(_object(body), TEXT_CHARS)
 
     def first_time() -> bool:
         with airflow.store().transaction(account) as tx:
             tx.run("webhook_calls_forget", seconds=REMEMBERED_SECONDS)
-            return tx.run("webhook_call", signature=proven.digest) == 1
+            return tx.run("webhook_call", signature=call) == 1
 
     if not await asyncio.to_thread(first_time):
         return _problem(409, "this call was received already")
@@ -162,7 +161,7 @@ async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response
         run = await airflow.trigger(flow.dag_id, {"item": item}, note="started by a webhook")
     except PressroomError:
         # Nothing came of it, so whoever sends it again must not be told that it was received.
-        await asyncio.to_thread(_forget, airflow, account, proven.digest)
+        await asyncio.to_thread(_forget, airflow, account, call)
         raise
     return JSONResponse({"flow": slug, "run": run}, 202)
 

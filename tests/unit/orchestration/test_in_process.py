@@ -96,7 +96,9 @@ def test_clear(serve: Callable[..., Server]) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("trouble", [said(500), said(409), RuntimeError("the row was changed")], ids=str)
+@pytest.mark.parametrize(
+    "trouble", [said(500), said(409), RuntimeError("the row was changed")], ids=["500", "409", "bug"]
+)
 def test_clear_tries_again_when_the_scheduler_changes_the_same_rows(
     serve: Callable[..., Server], trouble: Any
 ) -> None:

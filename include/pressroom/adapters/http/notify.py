@@ -6,6 +6,7 @@ Fails as every service does; its address is the connection's own, so 404 and 410
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any, Self, Unpack
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pressroom.adapters.connection import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.adapters.http.errors import OWN_ADDRESS
 from pressroom.adapters.http.service import Service
-from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
+from pressroom.adapters.http.signing import sign
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.text import to_json
 
@@ -77,7 +78,7 @@ async def notify(
     headers = {
         "Content-Type": "application/json",
         "Pressroom-Event": event,
-        SIGNATURE_HEADER: sign(body, settings.password.get_secret_value(), at=int(time.time())),
+        **sign(str(uuid.uuid4()), body, settings.password.get_secret_value(), at=time.time()),
     }
     service = Service(RECEIVER, settings, rows=(OWN_ADDRESS,), transport=transport)
     try:

@@ -1,76 +1,60 @@
-"""Signatures of webhooks, sent and received: ``Pressroom-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256>``.
+"""Signatures of webhooks, sent and received, as Standard Webhooks has them (https://www.standardwebhooks.com).
 
-What is signed is the time, a full stop and the body's bytes, so neither can be exchanged, and what was
-overheard is of no use once it is older than the tolerance.
+Three headers: ``webhook-id``, the same whenever a message is sent again; ``webhook-timestamp``, Unix seconds;
+``webhook-signature``: one or more ``v1,<base64 of HMAC-SHA256>``, with blanks between, as while a secret is
+being exchanged. Signed are id, time and body. Receivers have libraries for it, in most languages.
+
+A secret that begins with ``whsec_`` is base64, as such libraries make them; any other is taken as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
-SIGNATURE_HEADER = "Pressroom-Signature"
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
+
+from pressroom.domain.errors import ConfigurationError
+
 TOLERANCE_SECONDS = 300.0
+"""How old a signature may be, or how far ahead."""
 
+_ID, _TIME, _SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 _LONGEST = 1000
-_PART = re.compile(r"(t)=([0-9]{1,12})|(v1)=([0-9a-f]{64})|[a-z][a-z0-9]*=[^,\s]*")
 
 
-@dataclass(frozen=True)
-class Proven:
-    """A signature that holds. Both together are the same for a request that is sent again by somebody who
-    overheard it, and only for that: whoever refuses replays remembers them for twice the tolerance.
+def sign(message: str, body: bytes, secret: str, *, at: float) -> dict[str, str]:
+    """The headers of a signed request. ``message``: what it is about, the same whenever it is sent again.
 
-    ``at``: Unix seconds, when it was signed; ``digest``: the HMAC in hex.
+    ``at``: Unix seconds. Raises ConfigurationError without a secret.
     """
-
-    at: int
-    digest: str
-
-
-def sign(body: bytes, secret: str, *, at: int) -> str:
-    """The header's value. ``at``: Unix seconds. Raises ValueError without a secret."""
-    return f"t={at},v1={_digest(body, secret, at)}"
+    id = f"msg_{hashlib.sha256(message.encode()).hexdigest()[:32]}"
+    signature = _key(secret).sign(id, datetime.fromtimestamp(int(at), UTC), body.decode())
+    return {_ID: id, _TIME: str(int(at)), _SIGNATURE: signature}
 
 
-def verify(
-    header: str, body: bytes, secret: str, *, now: float, tolerance: float = TOLERANCE_SECONDS
-) -> Proven | None:
-    """The signature, when the header holds one of this body by this secret; otherwise None.
+def verify(headers: Mapping[str, str], body: bytes, secret: str) -> str | None:
+    """The id of a message that was signed by this secret lately; None for every other.
 
-    It must be at most ``tolerance`` seconds from ``now`` (Unix seconds), earlier or later. A header may hold
-    several ``v1``, as while a secret is being exchanged. Takes the same time wherever a forged one differs.
-    Raises ValueError without a secret.
+    Whoever refuses replays remembers ids. Raises ConfigurationError without a secret.
     """
-    times, digests = _parts(header)
-    if len(times) != 1 or not digests or not abs(now - times[0]) <= tolerance:
+    key = _key(secret)
+    signed = {name: headers.get(name, "") for name in (_ID, _TIME, _SIGNATURE)}
+    if any(len(value) > _LONGEST for value in signed.values()):
         return None
-    expected = _digest(body, secret, times[0])
-    # All are compared: where the right one stands is nobody's business either.
-    matches = [hmac.compare_digest(expected, digest) for digest in digests]
-    return Proven(times[0], expected) if any(matches) else None
+    try:
+        key.verify(body, signed, json_parse=False)
+    except (WebhookVerificationError, ValueError, TypeError):
+        # The library's own error, and what it lets through of a header that is not of the form.
+        return None
+    return signed[_ID]
 
 
-def _parts(header: str) -> tuple[list[int], list[str]]:
-    """Times and v1 digests; none when the header is not of the form. It may have parts of later versions."""
-    times: list[int] = []
-    digests: list[str] = []
-    if len(header) > _LONGEST:
-        return [], []
-    for part in header.split(","):
-        found = _PART.fullmatch(part.strip(" \t"))
-        if found is None:
-            return [], []
-        if found[1]:
-            times.append(int(found[2]))
-        elif found[3]:
-            digests.append(found[4])
-    return times, digests
-
-
-def _digest(body: bytes, secret: str, at: int) -> str:
-    if not secret:
-        raise ValueError("no secret to sign with")
-    return hmac.new(secret.encode(), f"{at}.".encode("ascii") + body, hashlib.sha256).hexdigest()
+def _key(secret: str) -> Webhook:
+    try:
+        return Webhook(secret if secret.startswith("whsec_") else secret.encode())
+    except EmptyWebhookSecretError:
+        raise ConfigurationError("there is no secret to sign with") from None
+    except ValueError:
+        raise ConfigurationError("the secret begins with whsec_, and the rest of it is not base64") from None

@@ -1,10 +1,10 @@
 """A webhook as a target: the piece as JSON, signed, to an address of the user's.
 
-The request carries ``Pressroom-Signature`` (see ``signing``; the secret is the connection's password) and
-``Idempotency-Key``, the piece's key: a receiver that gets a key again does nothing, or updates what it has.
-With such a receiver sending again does no harm, so ``find`` says that it lacks the piece unless ``find_url``
-says otherwise. One that does not promise this (``"idempotent": false`` in extra) needs ``find_url``, or an
-operator who settles what became of a request that was not answered.
+The request is signed by the rules of Standard Webhooks (see ``signing``; the secret is the connection's
+password), and carries ``Idempotency-Key``, the piece's key: a receiver that gets a key again does nothing, or
+updates what it has. With such a receiver sending again does no harm, so ``find`` says that it lacks the piece
+unless ``find_url`` says otherwise. One that does not promise this (``"idempotent": false`` in extra) needs
+``find_url``, or an operator who settles what became of a request that was not answered.
 
 Needs: the URL in host, the secret in password; ``find_url`` and ``idempotent`` in extra. Fails as
 ``adapters.http.errors`` says, and besides::
@@ -27,7 +27,7 @@ from pydantic import AfterValidator, Field
 from pressroom.adapters.http.errors import OWN_ADDRESS, Row
 from pressroom.adapters.http.notify import RECEIVER, HookSettings, address_parts
 from pressroom.adapters.http.service import Service
-from pressroom.adapters.http.signing import SIGNATURE_HEADER, sign
+from pressroom.adapters.http.signing import sign
 from pressroom.adapters.targets.article import LinkedArticleArguments, linked_article_of
 from pressroom.adapters.targets.body import Illustration, cleaned_with
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -112,7 +112,8 @@ class Webhook:
     async def publish(self, piece: Piece[LinkedArticleArguments]) -> Placed:
         """See Target. Raises ConfigurationError for a picture without an address on the web."""
         headers = {"Idempotency-Key": header_value(piece.key), "Content-Type": "application/json"}
-        answer = await self._send("POST", "", payload(piece, self._where), headers, changes=True)
+        body = payload(piece, self._where)
+        answer = await self._send("POST", "", piece.key, body, headers, changes=True)
         return _placed(piece.key, answer.content)
 
     async def find(self, piece: Piece[LinkedArticleArguments]) -> Placed | None:
@@ -125,7 +126,7 @@ class Webhook:
                 " and settle it by hand, or put find_url into extra"
             )
         url = self._settings.find_url.replace("{key}", quote(piece.key, safe=""))
-        answer = await self._send("GET", url, b"", {}, allow=(404,))
+        answer = await self._send("GET", url, piece.key, b"", {}, allow=(404,))
         return None if answer.status_code == 404 else _placed(piece.key, answer.content)
 
     async def unpublish(self, external_id: str) -> bool:
@@ -134,9 +135,9 @@ class Webhook:
         return False
 
     async def _send(
-        self, method: str, url: str, body: bytes, headers: Mapping[str, str], **options: Any
+        self, method: str, url: str, key: str, body: bytes, headers: Mapping[str, str], **options: Any
     ) -> httpx.Response:
-        signed = {**headers, SIGNATURE_HEADER: sign(body, self._secret, at=int(self._clock()))}
+        signed = {**headers, **sign(key, body, self._secret, at=self._clock())}
         return await self._api.request(
             method, url, status_only=True, content=body or None, headers=signed, **options
         )

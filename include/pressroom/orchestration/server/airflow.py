@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import httpx
 from airflow.api_fastapi.app import cached_app
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 
 from pressroom.adapters.airflow_api import ROWS, explanation
 from pressroom.adapters.http.errors import Refusal, row_of
@@ -68,12 +68,15 @@ class InProcessAirflow:
             "include_downstream": True, "reset_dag_runs": True,
         }  # fmt: skip
         path, conflict = f"dags/{_part(dag_id)}/clearTaskInstances", f"{dag_run_id} is being changed"
-        for pause in PAUSES:
-            try:
-                return int((await _call("POST", path, body, conflict=conflict))["total_entries"])
-            except (TransientError, RunConflict):  # the scheduler changed the same rows
-                await asyncio.sleep(pause)
-        return int((await _call("POST", path, body, conflict=conflict))["total_entries"])
+        # The scheduler may change the same rows.
+        again = AsyncRetrying(
+            retry=retry_if_exception_type((TransientError, RunConflict)),
+            wait=wait_chain(*map(wait_fixed, PAUSES)),
+            stop=stop_after_attempt(len(PAUSES) + 1),
+            reraise=True,
+        )
+        answer: dict[str, Any] = await again(_call, "POST", path, body, conflict=conflict)
+        return int(answer["total_entries"])
 
     async def asset_event(self, uri: str) -> None:
         """See ControlPlane."""

@@ -6,8 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+)
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.public_ids import CONTENT, public_id
@@ -17,10 +24,11 @@ from pressroom.pipelines.stage import Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between the tries of a call that takes a post back."""
+LONGEST_PAUSE = 8.0
+"""Seconds between the tries of a call that takes a post back, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ async def _placed(store: Store, run: Run, target: Target[Any], row: Outstanding)
     sent = recalled(target, row.sent, row.scheduled_for)
     if sent is None:
         return None
-    placed = await _patiently(partial(target.find, sent))
+    placed = await _patiently(target.find, sent)
     if placed is None:
         return None
     owner = await store.run(
@@ -90,19 +98,26 @@ async def _placed(store: Store, run: Run, target: Target[Any], row: Outstanding)
 async def _taken_back(target: Target[Any], row: Outstanding, placed: Placed) -> bool:
     if row.status == PublicationStatus.CONFIRMED:
         return False
-    return await _patiently(partial(target.unpublish, placed.external_id))
+    return await _patiently(target.unpublish, placed.external_id)
 
 
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, TransientError) and (error.retry_after or 0) <= LONGEST_PAUSE
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, TransientError) else None
+    return asked or wait_exponential(LONGEST_PAUSE / 2**4, max=LONGEST_PAUSE)(state)
+
+
+async def _patiently(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """A call that may be repeated: one that fails in passing must not stop a rollback of hundreds."""
-    for pause in PAUSES:
-        try:
-            return await call()
-        except TransientError as error:
-            if error.retry_after is not None and error.retry_after > PAUSES[-1]:
-                raise
-            await asyncio.sleep(error.retry_after or pause)
-    return await call()
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(_may_pass), wait=_pause, stop=stop_after_attempt(6), reraise=True
+    )
+    result: T = await retrying(call, *args, **kwargs)
+    return result
 
 
 def _record(

@@ -1,7 +1,9 @@
-"""X: posts through its API v2.
+"""X: posts through its API v2, as the account of a connection (see ``account``).
 
 A post has no room for a key of ours. X refuses a text that the account posted lately, and ``find`` reads the
 account's posts of the last days and takes the one with the same text: two pieces with one text are one post.
+Fails as ``adapters.http.errors`` says; a 403 to a post is about that post, unless X says that it is about the
+application.
 """
 
 from __future__ import annotations
@@ -9,17 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pressroom.adapters.connection import ApiSettings, HeaderSecret
 from pressroom.adapters.http.errors import Row
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import post_of, refuse_later
-from pressroom.adapters.targets.x.oauth1 import Keys, OAuth1
+from pressroom.adapters.targets.x.account import XSettings
 from pressroom.adapters.targets.x.text import TEXT, comparable, expanded, weight
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
@@ -53,43 +54,6 @@ def _fits(text: str) -> str:
     if weight(text) > TEXT:
         raise ValueError(f"weighs {weight(text)}, and X takes {TEXT} (links 23, emoji and CJK 2)")
     return text
-
-
-class XSettings(ApiSettings):
-    """One connection. ``password``: the user's access token.
-
-    With consumer_key, consumer_secret and token_secret in extra it is one of OAuth 1.0a, which does not
-    expire; without, a bearer token of OAuth 2.0 with tweet.read, tweet.write, users.read and media.write,
-    which X ends after two hours. ``look_back_days``: how far ``find`` looks; X charges for what it reads.
-    """
-
-    home: ClassVar[str] = "https://api.x.com"
-
-    password: HeaderSecret
-    consumer_key: str = ""
-    consumer_secret: HeaderSecret | None = None
-    token_secret: HeaderSecret | None = None
-    made_with_ai: bool = Field(default=False, description="tell readers that media are made by AI")
-    look_back_days: int = Field(default=7, ge=1, le=3650)
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        given = [bool(one) for one in (self.consumer_key, self.consumer_secret, self.token_secret)]
-        if any(given) and not all(given):
-            raise ValueError("consumer_key, consumer_secret and token_secret in extra belong together")
-        return self
-
-    @property
-    def keys(self) -> Keys | None:
-        """What requests are signed with; None: the token alone is sent."""
-        if self.consumer_secret is None or self.token_secret is None:
-            return None
-        return Keys(
-            self.consumer_key,
-            self.consumer_secret.get_secret_value(),
-            self.password.get_secret_value(),
-            self.token_secret.get_secret_value(),
-        )
 
 
 class XArguments(BaseModel):
@@ -126,13 +90,11 @@ class XTarget:
         self.settle_seconds = settings.settle_seconds
         self._settings = settings
         self._now = now
-        keys = settings.keys
-        token = settings.password.get_secret_value()
         self._api = Service(
             "X",
             settings,
-            headers=None if keys else {"Authorization": f"Bearer {token}"},
-            auth=OAuth1(keys) if keys else None,
+            headers=settings.headers,
+            auth=settings.auth,
             rows=_ROWS,
             resets=("x-rate-limit-reset", "x-user-limit-24hour-reset", "x-app-limit-24hour-reset"),
             transport=transport,
