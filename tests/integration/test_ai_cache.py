@@ -17,7 +17,7 @@ from pressroom.domain.errors import CapReached, InvalidAnswer, TransientError
 from pressroom.domain.model import ImageRequest, Prompt
 from pressroom.engine.models.images import ImageEngine
 from pressroom.engine.models.text import TextEngine
-from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.store.database import Store
 from tests.support.scripted_openai import ScriptedOpenAI
 from tests.support.world import World, make_world
@@ -44,8 +44,8 @@ def server() -> Iterator[ScriptedOpenAI]:
         yield running
 
 
-def scope(world: World, caps: Caps = Caps(), item: str = "1") -> Scope:  # noqa: B008
-    return Scope(world.account_id, world.site_id, world.run().id, "ideas", item, caps)
+def scope(world: World, caps: Caps = Caps(), item: str = "1") -> CostScope:  # noqa: B008
+    return CostScope(world.account_id, world.site_id, world.run().id, "ideas", item, caps)
 
 
 def settings(server: ScriptedOpenAI, **extra: Any) -> ConnectionSettings:
@@ -58,7 +58,7 @@ def settings(server: ScriptedOpenAI, **extra: Any) -> ConnectionSettings:
 async def ask(
     world: World,
     server: ScriptedOpenAI,
-    where: Scope,
+    where: CostScope,
     *,
     kind: type[Idea] = Idea,
     times: int = 1,
@@ -167,7 +167,7 @@ async def test_many_at_once_add_up(world: World, server: ScriptedOpenAI) -> None
         )
 
         async def one(number: int) -> Idea:
-            mine = Scope(run.account_id, run.workflow_id, run.run_id, "ideas", str(number))
+            mine = CostScope(run.account_id, run.workflow_id, run.run_id, "ideas", str(number))
             return await engine.bound(mine, 0.7).generate(Prompt("idea", "", f"Number {number}"), Idea)
 
         ideas = await asyncio.gather(*(one(number) for number in range(24)))

@@ -15,7 +15,7 @@ import pytest
 
 from pressroom.domain.model import RateLimits, Usage
 from pressroom.engine.money import ledger, usage
-from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.money.metering import Call, Meter
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.engine.money.usage import By
@@ -67,7 +67,7 @@ def meter(world: World, model: str = "small", **limits: Any) -> Meter:
 async def test_entries_are_listed_newest_first(control: Control) -> None:
     world = control.world
     run = world.run()
-    scope = Scope(world.account_id, world.site_id, run.id, "content", "7")
+    scope = CostScope(world.account_id, world.site_id, run.id, "content", "7")
     with world.store.transaction(world.account_id) as tx:
         ledger.settle(tx, scope, Decimal(5))
         ledger.book_cost(tx, scope, Decimal("0.25"), held=Decimal(0), entry_key="call:1", note="small")
@@ -301,7 +301,7 @@ def test_calls_and_charges_at_once_do_not_lock_each_other_out(control: Control) 
         of = (world, other)[number % 2].site_id
         for step in range(rounds):
             stage = ("content", "ideas")[(number + step) % 2]
-            scope = Scope(world.account_id, of, run, stage, f"{number}:{step}", caps)
+            scope = CostScope(world.account_id, of, run, stage, f"{number}:{step}", caps)
             chosen = meters[step % 2]
             held = chosen.prepare(scope, Decimal("0.5")).held
             spent = Call("ok", Usage(3, 4), Decimal("0.25"))
@@ -370,6 +370,8 @@ async def test_a_new_account_has_no_pace_yet(control: Control) -> None:
 async def test_credits_that_are_reserved_are_not_available(control: Control) -> None:
     world = control.world
     with world.store.transaction(world.account_id) as tx:
-        ledger.reserve(tx, Scope(world.account_id, world.site_id, world.run().id, "content", "1"), Decimal(9))
+        ledger.reserve(
+            tx, CostScope(world.account_id, world.site_id, world.run().id, "content", "1"), Decimal(9)
+        )
     found = await control.get("/usage/forecast")
     assert (found["credits"]["balance"], found["credits"]["available"]) == (1000, 991)

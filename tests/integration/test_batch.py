@@ -20,7 +20,7 @@ from pressroom.domain.errors import (
 )
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import batch, control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
 from pressroom.pipelines.stage import Key, Saved, Stage
@@ -64,7 +64,7 @@ def toy(
 def go(world: World, stage: Stage[int, str], run: Run, keys: Sequence[Key], **kwargs: Any) -> Report:
     with world.store.transaction(world.account_id) as tx:
         tx.run("plan_stage", run=run.id, stage=stage.name, planned=len(keys), skipped=None)
-    tools = cast(Callable[[Scope], Tools], lambda scope: None)
+    tools = cast(Callable[[CostScope], Tools], lambda scope: None)
     kwargs = {"concurrency": 4, **kwargs}
     return asyncio.run(run_batch(stage, run, keys, store=world.store, tools_for=tools, **kwargs))
 
@@ -236,7 +236,7 @@ def test_the_stricter_cap_of_run_and_definition_stops_the_run(
 ) -> None:
     world = make_world(database_url, store, caps={"run_cents": of_site})
     ids, run = world.clusters(5), world.run(params={"cap_cents": of_run})
-    scopes: dict[int, Scope] = {}
+    scopes: dict[int, CostScope] = {}
 
     async def process(item: int, tools: Any) -> str:
         with store.transaction(world.account_id) as tx:
@@ -246,7 +246,7 @@ def test_the_stricter_cap_of_run_and_definition_stops_the_run(
 
     with store.transaction(world.account_id) as tx:
         tx.run("plan_stage", run=run.id, stage="ideas", planned=5, skipped=None)
-    bind = cast(Callable[[Scope], Tools], lambda scope: scopes.setdefault(int(scope.item), scope))
+    bind = cast(Callable[[CostScope], Tools], lambda scope: scopes.setdefault(int(scope.item), scope))
     report = asyncio.run(run_batch(toy(process), run, ids, store=store, tools_for=bind, concurrency=1))
     assert (report.done, report.failed, report.stop) == (3, 0, Stop.BUDGET)
     assert "the run cap of 3 cents is reached" in report.reason

@@ -9,7 +9,7 @@ import pytest
 
 from pressroom.domain.errors import InsufficientCredits, RunConflict
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.control import TooSoon
 from pressroom.store.database import Store
@@ -132,7 +132,7 @@ def test_a_paused_run_can_be_cancelled_and_then_no_longer_waits(world: World) ->
 
 def test_closing_gives_back_what_was_reserved(world: World) -> None:
     run = world.run()
-    scope = Scope(world.account_id, world.site_id, run.id, "content", "1")
+    scope = CostScope(world.account_id, world.site_id, run.id, "content", "1")
     with world.store.transaction(world.account_id) as tx:
         ledger.reserve(tx, scope, Decimal(5))
         assert ledger.balance(tx) == (Decimal(1000), Decimal(5))

@@ -13,7 +13,7 @@ import pytest
 
 from pressroom.domain.errors import CapReached, InsufficientCredits, PermanentError, PressroomError
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.store.database import Store
 from tests.support.world import World, make_world
 
@@ -26,8 +26,8 @@ def world(database_url: str, store: Store) -> World:
 
 
 @pytest.fixture
-def scope(world: World) -> Scope:
-    return Scope(world.account_id, world.site_id, world.run().id, "content", "1")
+def scope(world: World) -> CostScope:
+    return CostScope(world.account_id, world.site_id, world.run().id, "content", "1")
 
 
 def balance(world: World) -> tuple[Decimal, Decimal]:
@@ -35,7 +35,7 @@ def balance(world: World) -> tuple[Decimal, Decimal]:
         return ledger.balance(tx)
 
 
-def test_reserve_settle_and_release(world: World, scope: Scope) -> None:
+def test_reserve_settle_and_release(world: World, scope: CostScope) -> None:
     with world.store.transaction(world.account_id) as tx:
         ledger.reserve(tx, scope, Decimal(4))
     assert balance(world) == (Decimal(10), Decimal(4))
@@ -52,7 +52,7 @@ def test_reserve_settle_and_release(world: World, scope: Scope) -> None:
     assert world.sql("SELECT sum(credits) FROM ledger") == [(Decimal(5),)]
 
 
-def test_release_run_frees_everything(world: World, scope: Scope) -> None:
+def test_release_run_frees_everything(world: World, scope: CostScope) -> None:
     with world.store.transaction(world.account_id) as tx:
         for item in "123":
             ledger.reserve(tx, replace(scope, item=item), Decimal(2))
@@ -60,7 +60,7 @@ def test_release_run_frees_everything(world: World, scope: Scope) -> None:
     assert balance(world) == (Decimal(10), Decimal(0))
 
 
-def test_more_than_there_is_is_refused(world: World, scope: Scope) -> None:
+def test_more_than_there_is_is_refused(world: World, scope: CostScope) -> None:
     with world.store.transaction(world.account_id) as tx:
         ledger.reserve(tx, scope, Decimal(8))
     with (
@@ -71,7 +71,7 @@ def test_more_than_there_is_is_refused(world: World, scope: Scope) -> None:
     assert balance(world) == (Decimal(10), Decimal(8))
 
 
-def test_two_at_once_cannot_overspend(world: World, scope: Scope) -> None:
+def test_two_at_once_cannot_overspend(world: World, scope: CostScope) -> None:
     """Both look before either writes; the table's own check lets one of them through."""
     both = threading.Barrier(2)
 
@@ -97,7 +97,7 @@ def test_the_ledger_cannot_be_changed(world: World) -> None:
     assert balance(world) == (Decimal(10), Decimal(0))
 
 
-def test_the_same_fact_is_entered_once(world: World, scope: Scope) -> None:
+def test_the_same_fact_is_entered_once(world: World, scope: CostScope) -> None:
     with world.store.transaction(world.account_id) as tx:
         assert ledger.grant(tx, Decimal(7), entry_key="gift")
         assert not ledger.grant(tx, Decimal(7), entry_key="gift")
@@ -108,7 +108,7 @@ def test_the_same_fact_is_entered_once(world: World, scope: Scope) -> None:
     assert balance(world) == (Decimal(15), Decimal(0))
 
 
-def test_a_failed_transaction_charges_nothing(world: World, scope: Scope) -> None:
+def test_a_failed_transaction_charges_nothing(world: World, scope: CostScope) -> None:
     class Crash(Exception):
         pass
 
@@ -123,7 +123,7 @@ def test_a_failed_transaction_charges_nothing(world: World, scope: Scope) -> Non
 
 
 @pytest.mark.parametrize("name", ["run", "workflow_month", "account_month", "account_total"])
-def test_each_cap_stops_new_calls(world: World, scope: Scope, name: str) -> None:
+def test_each_cap_stops_new_calls(world: World, scope: CostScope, name: str) -> None:
     capped = replace(scope, caps=Caps(**{name: Decimal(10)}))
     with world.store.transaction(world.account_id) as tx:
         ledger.hold_cents(tx, capped, Decimal(6))
@@ -143,19 +143,19 @@ def test_each_cap_stops_new_calls(world: World, scope: Scope, name: str) -> None
     assert world.sql("SELECT spent_cents FROM accounts") == [(Decimal(10),)]
 
 
-def test_caps_of_run_and_site_do_not_count_others(world: World, scope: Scope, database_url: str) -> None:
+def test_caps_of_run_and_site_do_not_count_others(world: World, scope: CostScope, database_url: str) -> None:
     with world.store.transaction(world.account_id) as tx:
         ledger.book_cost(tx, scope, Decimal(10), held=Decimal(0), entry_key="call:1", note="m")
     other = make_world(database_url, world.store, slug="other", credits=0)
     caps = Caps(run=Decimal(10), workflow_month=Decimal(10))
-    elsewhere = Scope(other.account_id, other.site_id, other.run("manual__9").id, "content", "1", caps)
+    elsewhere = CostScope(other.account_id, other.site_id, other.run("manual__9").id, "content", "1", caps)
     with world.store.transaction(world.account_id) as tx:
         ledger.hold_cents(tx, elsewhere, Decimal(5))
     with pytest.raises(CapReached), world.store.transaction(world.account_id) as tx:
         ledger.hold_cents(tx, replace(elsewhere, caps=Caps(account_month=Decimal(14))), Decimal(5))
 
 
-def test_two_calls_cannot_both_see_the_last_cent(world: World, scope: Scope) -> None:
+def test_two_calls_cannot_both_see_the_last_cent(world: World, scope: CostScope) -> None:
     capped = replace(scope, caps=Caps(run=Decimal(10)))
 
     def hold(item: str) -> bool:
@@ -170,7 +170,7 @@ def test_two_calls_cannot_both_see_the_last_cent(world: World, scope: Scope) -> 
         assert sum(pool.map(hold, "abcd")) == 1
 
 
-def test_the_balance_is_the_ledgers_sum(world: World, scope: Scope) -> None:
+def test_the_balance_is_the_ledgers_sum(world: World, scope: CostScope) -> None:
     with world.store.transaction(world.account_id) as tx:
         for number in range(3):
             ledger.settle(tx, replace(scope, item=str(number)), Decimal("1.25"))

@@ -14,7 +14,7 @@ import pytest
 from pressroom.domain.errors import InvalidMission, WorkflowOver
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, reports, rollback
 from pressroom.pipelines.mission import analytics, content, intake, lifecycle, publish, strategy
 from pressroom.pipelines.mission.pipeline import MISSION
@@ -86,7 +86,7 @@ def test_a_mission_over_its_budget_is_completed(database_url: str, store: Store)
     world = make_mission(database_url, store, slug="dear", constraints={"budget_cents": 5})
     run = world.run()
     world.cycle(run)
-    scope = Scope(world.account_id, world.mission_id, run.id, "content", "1")
+    scope = CostScope(world.account_id, world.mission_id, run.id, "content", "1")
     with store.transaction(world.account_id) as tx:
         ledger.book_cost(tx, scope, Decimal("5.5"), held=Decimal(0), entry_key="call:1", note="m")
     _, why = settle(world, run, START)
@@ -113,7 +113,7 @@ def test_applying_a_longer_mission_lets_it_go_on(world: MissionWorld) -> None:
 def script(world: MissionWorld, run: Run, networks: FakeNetworks | None = None) -> Tools:
     """Fakes, but for the publication ledger."""
     made = world.tools(FakeText(), now=BEFORE)
-    scope = Scope(world.account_id, world.mission_id, run.id, "publish", "any")
+    scope = CostScope(world.account_id, world.mission_id, run.id, "publish", "any")
     target = networks or FakeNetworks(made.social.clock)
     return replace(made, outside=LedgerOutside(world.store, scope, lambda _: target))
 

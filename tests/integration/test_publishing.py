@@ -24,7 +24,7 @@ from pressroom.domain.errors import (
 from pressroom.domain.publishing import Piece, Publication, PublicationStatus
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing import ledger as publishing
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.claim import Claim, Intent
@@ -48,8 +48,8 @@ class Desk(Newsdesk):
     run: Run
     networks: FlakyNetworks
 
-    def scope(self, content: str = "post:1") -> Scope:
-        return Scope(self.world.account_id, self.world.mission_id, self.run.id, "publish", content)
+    def scope(self, content: str = "post:1") -> CostScope:
+        return CostScope(self.world.account_id, self.world.mission_id, self.run.id, "publish", content)
 
     async def publish(self, content: str = "post:1", digest: str = "h", **changes: Any) -> Publication:
         return await self.publish_piece(content, post(**changes), digest)

@@ -17,7 +17,7 @@ from pressroom.domain.flows import Flow
 from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.flow.items import FlowItem, load_items
@@ -47,7 +47,7 @@ def entries(*names: str) -> list[SourceItem]:
 class FlowOutside(LedgerOutside):
     """Fakes, but for the publication ledger and for what a flow has taken up."""
 
-    def __init__(self, world: FlowWorld, scope: Scope) -> None:
+    def __init__(self, world: FlowWorld, scope: CostScope) -> None:
         super().__init__(world.store, scope)
         self.sources = list(world.sources)
         self.targets = world.targets
@@ -99,7 +99,7 @@ class FlowWorld:
         with self.store.transaction(self.account_id) as tx:
             return control.close_run(tx, run.id, failed=None)
 
-    def tools_for(self, scope: Scope) -> Tools:
+    def tools_for(self, scope: CostScope) -> Tools:
         """Fakes around the real ledger."""
         made = fake_tools(
             self.account, self.flow, text=self.text, images=FakeImages(), media=self.media,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pressroom.domain.publishing import Piece, Publication, Target
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.claim import Patience
 from pressroom.pipelines.tools import Destination
@@ -20,7 +20,7 @@ class LedgerOutside(FakeOutside):
     def __init__(
         self,
         store: Store,
-        scope: Scope,
+        scope: CostScope,
         target_of: Callable[[Destination], Target[Any]] | None = None,
         patience: Patience | None = None,
     ) -> None:

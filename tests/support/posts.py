@@ -16,7 +16,7 @@ from pressroom.domain.errors import PastDate, TransientError, UnknownOutcome
 from pressroom.domain.publishing import Piece, Placed, Publication, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.claim import Patience
 from pressroom.engine.publishing.ledger import publications
 from pressroom.engine.runs.batch import Report, run_batch
@@ -148,7 +148,7 @@ class Newsdesk:
     clock: Clock
     patience: Patience = QUICK
 
-    def tools_for(self) -> Callable[[Scope], Tools]:
+    def tools_for(self) -> Callable[[CostScope], Tools]:
         """The stage's tools, bound to an item, as another process would have them: nothing is remembered."""
         return lambda scope: fake_tools(
             self.world.account, self.world.mission, social=Social(FakeMetrics(), self.clock),
@@ -173,7 +173,7 @@ class Newsdesk:
     async def undo(self, run: Run) -> Any:
         """Roll the stage back."""
         assert publish.STAGE.undo
-        tools = self.tools_for()(Scope(run.account_id, run.workflow_id, run.id, "rollback", "all"))
+        tools = self.tools_for()(CostScope(run.account_id, run.workflow_id, run.id, "rollback", "all"))
         return await publish.STAGE.undo(self.world.store, run, tools)
 
     def publications(self, status: str | None = None) -> list[Publication]:

@@ -12,7 +12,7 @@ from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import MediaStore
 from pressroom.domain.publishing import Target
 from pressroom.domain.run import Run
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.claim import Patience
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.site.publish import STAGE
@@ -63,7 +63,7 @@ async def work(
             raise ConfigurationError(f"there is no connection {to.connection_id!r}")
         return targets[to.connection_id]
 
-    def tools_for(scope: Scope) -> Tools:
+    def tools_for(scope: CostScope) -> Tools:
         outside = LedgerOutside(store, scope, target_of, QUICK)
         return replace(tools(site=run.workflow, outside=outside), media=media)
 

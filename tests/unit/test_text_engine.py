@@ -27,11 +27,11 @@ from pressroom.domain.errors import (
 )
 from pressroom.domain.model import Finish, ModelReply, ModelRequest, Prompt, Tool, ToolCall, Usage
 from pressroom.engine.models.text import BoundText, TextEngine
-from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.store.database import Store
 from tests.support.scripted_openai import ScriptedOpenAI
 
-SCOPE = Scope(1, 1, 1, "content", "7")
+SCOPE = CostScope(1, 1, 1, "content", "7")
 PROMPT = Prompt("article", "You write.", "Write about hedges.", max_tokens=100)
 
 
@@ -139,7 +139,7 @@ PRICED = ConnectionSettings.from_connection(
 
 
 def engine(
-    store: MemoryStore, model: Any, settings: ConnectionSettings = PRICED, scope: Scope = SCOPE
+    store: MemoryStore, model: Any, settings: ConnectionSettings = PRICED, scope: CostScope = SCOPE
 ) -> BoundText:
     price = text_price(settings, model.model)
     return TextEngine(model, cast(Store, store), price, settings.limits).bound(scope, 0.5)
@@ -445,7 +445,7 @@ async def test_the_server_says_how_many_calls_were_in_flight(
 
 async def test_a_reached_cap_stops_the_call(store: MemoryStore) -> None:
     model = FakeModel(GOOD)
-    text = engine(store, model, scope=Scope(1, 1, 1, "content", "7", Caps(run=Decimal("0.01"))))
+    text = engine(store, model, scope=CostScope(1, 1, 1, "content", "7", Caps(run=Decimal("0.01"))))
     with pytest.raises(PressroomError, match="cap"):
         await text.generate(PROMPT, Article)
     assert model.requests == []

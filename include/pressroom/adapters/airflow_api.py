@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from pressroom.adapters.http.bodies import BoundedBody
-from pressroom.adapters.http.errors import Refusal, Row, error_of, unanswered
+from pressroom.adapters.http.errors import ErrorRow, Refusal, error_of, unanswered
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.adapters.http.scrub import scrub
 from pressroom.adapters.http.service import ANSWER_BYTES, PATIENCE, WORDS_CHARS, with_body
@@ -29,7 +29,7 @@ from pressroom.domain.errors import (
 )
 
 TIMEOUT_SECONDS = 30.0
-ROWS = (Row(RunConflict, {409}),)
+ROWS = (ErrorRow(RunConflict, {409}),)
 FINAL_STATES = frozenset({"success", "failed"})
 
 

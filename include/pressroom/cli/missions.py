@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the stages bring libraries along that other commands should
 Mission = Annotated[str, typer.Argument(help="the mission's slug", metavar="MISSION")]
 
 
-class Outcome(StrEnum):
+class Settlement(StrEnum):
     """What an operator found out about a publication nobody knew about."""
 
     SENT = "sent"
@@ -199,7 +199,7 @@ def publications(
 def settle(
     name: Annotated[str, typer.Argument(help="the slug of a site or mission", metavar="NAME")],
     publication: Annotated[int, typer.Argument(help="its number, as `publications` shows it")],
-    outcome: Annotated[Outcome, typer.Argument(help="whether the target has it")],
+    outcome: Annotated[Settlement, typer.Argument(help="whether the target has it")],
     external_id: Annotated[str | None, typer.Option("--id", help="its id there, when it was sent")] = None,
 ) -> None:
     """Say what became of a publication that is unknown, after having looked at the target."""
@@ -207,7 +207,7 @@ def settle(
 
     with open_tx(name) as (tx, row):
         publishing.settle(
-            tx, row.workflow_id, publication, sent=outcome is Outcome.SENT, external_id=external_id
+            tx, row.workflow_id, publication, sent=outcome is Settlement.SENT, external_id=external_id
         )
     typer.echo(f"publication {publication}: {outcome}")
 

@@ -131,7 +131,7 @@ class Target(Protocol[Arguments]):
         ...
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
-        """See that the credentials work, and that what the settings name is there: a board, a network.
+        """Check that the credentials work, and that what the settings name exists: a board, a network.
 
         ``settings``: arguments that every piece is to have. Raises ConfigurationError, with the remedy.
         """

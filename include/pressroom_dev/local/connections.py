@@ -34,7 +34,7 @@ LOCAL_TEXT_OPTIONS = {"requests_per_minute": 6000, "tokens_per_minute": 6000000,
 
 
 @dataclass(frozen=True)
-class TextModel:
+class LocalTextModel:
     """Which model writes: its name and base URL, and whether it is the one that this runner serves."""
 
     name: str
@@ -49,7 +49,7 @@ def conn_variable(conn_id: str) -> str:
 
 def outside_text(
     environ: Mapping[str, str], settings: AstroSettings
-) -> tuple[TextModel, dict[str, str]] | None:
+) -> tuple[LocalTextModel, dict[str, str]] | None:
     """The language model the user has set up, with the variables to export for it; None if there is none."""
     given = environ.get(conn_variable(TEXT))
     if given:
@@ -68,11 +68,11 @@ def outside_text(
     return _text_model(_fields(TEXT, filled)), {}
 
 
-def local_text(name: str, base_url: str, settings: AstroSettings) -> tuple[TextModel, dict[str, str]]:
+def local_text(name: str, base_url: str, settings: AstroSettings) -> tuple[LocalTextModel, dict[str, str]]:
     """The language model this runner serves, with the variables to export for it."""
     extra = {**settings.options(TEXT), **LOCAL_TEXT_OPTIONS, "model": name}
     connection = _text_connection(base_url, "local", extra)
-    return TextModel(name, base_url, local=True), {conn_variable(TEXT): json.dumps(connection)}
+    return LocalTextModel(name, base_url, local=True), {conn_variable(TEXT): json.dumps(connection)}
 
 
 def outside_metricool(environ: Mapping[str, str], settings: AstroSettings) -> bool:
@@ -133,10 +133,10 @@ def _text_connection(base_url: str, key: str, extra: Mapping[str, Any]) -> dict[
     return {"conn_type": "generic", "host": base_url, "password": key, "extra": dict(extra)}
 
 
-def _text_model(connection: Mapping[str, Any]) -> TextModel:
+def _text_model(connection: Mapping[str, Any]) -> LocalTextModel:
     options = connection.get("extra") or {}
     host = connection.get("host") or OPENAI_BASE_URL
-    return TextModel(str(options.get("model", "")), str(host), local=False)
+    return LocalTextModel(str(options.get("model", "")), str(host), local=False)
 
 
 def _fields(conn_id: str, filled: Mapping[str, Any]) -> Mapping[str, Any]:

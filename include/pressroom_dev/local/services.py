@@ -27,7 +27,7 @@ from pressroom_dev.local import (
     stand_ins,
 )
 from pressroom_dev.local.airflow_processes import ADMIN, API_SERVER, AirflowSetup, Secrets, write_private
-from pressroom_dev.local.connections import TextModel
+from pressroom_dev.local.connections import LocalTextModel
 from pressroom_dev.local.postgres import EmbeddedPostgres
 from pressroom_dev.local.processes import Child, LocalServiceError, PortTaken
 from pressroom_dev.local.running import Report, Running
@@ -72,7 +72,7 @@ class ServiceInfo:
     # The simulator's base URL; None when missions post to Metricool itself.
     simulator_url: str | None
     # None when the language model was left out and no connection names one.
-    model: TextModel | None
+    model: LocalTextModel | None
     logs: str
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pressroom_dev.local import connections, model_server, simulator_server
 from pressroom_dev.local.astro_settings import AstroSettings
-from pressroom_dev.local.connections import TextModel
+from pressroom_dev.local.connections import LocalTextModel
 from pressroom_dev.local.processes import wait_until
 from pressroom_dev.local.running import Running
 
@@ -24,7 +24,7 @@ class StandIn:
 
     variables: Mapping[str, str] = field(default_factory=dict)
     wait: Callable[[], None] = lambda: None
-    model: TextModel | None = None
+    model: LocalTextModel | None = None
     url: str | None = None
 
 

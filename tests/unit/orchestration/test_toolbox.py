@@ -14,7 +14,7 @@ from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.orchestration.tools.connections import OF_TASK, Connections, of_triggerer
 from pressroom.orchestration.tools.toolbox import Toolbox
 
@@ -23,7 +23,7 @@ PAGE = {"name": "page", "type": "publish", "to": "static_site", "mode": "auto", 
 FLOW = Flow.model_validate({**NAMED, "steps": [PAGE]})
 SITE = Site.model_validate(NAMED)
 MISSION = Mission.model_validate({**NAMED, "objectives": ["be known"], "platforms": ["twitter"]})
-SCOPE = Scope(1, 2, 3, "stage", "item")
+SCOPE = CostScope(1, 2, 3, "stage", "item")
 
 STORE: Any = SimpleNamespace()
 
@@ -87,7 +87,7 @@ def test_a_tool_is_opened_once_for_all_items_and_closed_with_the_toolbox() -> No
 
             async def item(name: str) -> str:
                 await asyncio.sleep(0)
-                return opened.bound(Scope(1, 2, 3, "content", name)).text.model
+                return opened.bound(CostScope(1, 2, 3, "content", name)).text.model
 
             assert await asyncio.gather(*map(item, "abc")) == ["m"] * 3
 

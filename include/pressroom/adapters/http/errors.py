@@ -53,7 +53,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Row:
+class ErrorRow:
     """A service's own line of the table: every condition that it states must hold.
 
     ``code`` and ``words`` are patterns without regard to case: of the whole code, and of a part of the words.
@@ -79,28 +79,28 @@ class Row:
         )
 
 
-OWN_ADDRESS = Row(ConfigurationError, {404, 410})
+OWN_ADDRESS = ErrorRow(ConfigurationError, {404, 410})
 """For services whose every request goes to the connection's own address: nothing is there for any item."""
 
 
-def row_of(refusal: Refusal, rows: Sequence[Row] = ()) -> Row:
+def row_of(refusal: Refusal, rows: Sequence[ErrorRow] = ()) -> ErrorRow:
     """The first of the service's rows that holds, else the line of the table above."""
     return next((row for row in rows if row.holds(refusal)), None) or _common(refusal)
 
 
-def _common(refusal: Refusal) -> Row:
+def _common(refusal: Refusal) -> ErrorRow:
     status = refusal.status
     if status == 429:
-        return Row(TransientError)
+        return ErrorRow(TransientError)
     if status >= 500 or status in _PASSING:
-        return Row(UnknownOutcome if refusal.changes else TransientError)
+        return ErrorRow(UnknownOutcome if refusal.changes else TransientError)
     if 300 <= status < 400:
-        return Row(ConfigurationError, hint="a redirect: put the final address into the connection")
-    return Row(ConfigurationError if status in _SETUP else PermanentError)
+        return ErrorRow(ConfigurationError, hint="a redirect: put the final address into the connection")
+    return ErrorRow(ConfigurationError if status in _SETUP else PermanentError)
 
 
 def error_of(
-    refusal: Refusal, text: str, rows: Sequence[Row] = (), *, retry_after: float | None = None
+    refusal: Refusal, text: str, rows: Sequence[ErrorRow] = (), *, retry_after: float | None = None
 ) -> PressroomError:
     """Our error for a refusal. ``text``: what it says, already without secrets."""
     row = row_of(refusal, rows)

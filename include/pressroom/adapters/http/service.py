@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import httpx
 
 from pressroom.adapters.http.bodies import BoundedBody
-from pressroom.adapters.http.errors import Refusal, Row, error_of, said, unanswered
+from pressroom.adapters.http.errors import ErrorRow, Refusal, error_of, said, unanswered
 from pressroom.adapters.http.retry_after import LONGEST, retry_after
 from pressroom.adapters.http.scrub import scrub
 from pressroom.domain.errors import PressroomError, TransientError, UnknownOutcome
@@ -68,7 +68,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
         auth: httpx.Auth | None = None,
         params: Mapping[str, Any] | None = None,
-        rows: Sequence[Row] = (),
+        rows: Sequence[ErrorRow] = (),
         said: Said = said,
         resets: Iterable[str] = (),
         at_once: int = 100,

@@ -11,7 +11,7 @@ import json
 
 import openai
 
-from pressroom.adapters.http.errors import OWN_ADDRESS, Refusal, Row, error_of
+from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow, Refusal, error_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.adapters.http.scrub import scrub
 from pressroom.domain.errors import (
@@ -27,10 +27,10 @@ _NO_MONEY = "insufficient_quota|billing_hard_limit_reached|billing_not_active"
 _FILTERED = "content_filter|content_policy_violation|moderation_blocked|ResponsibleAIPolicyViolation"
 # The code of a refusal is here what the SDK reads as code and type, with a blank between.
 _ROWS = (
-    Row(ConfigurationError, code=f"(.* )?({_NO_MONEY})( .*)?"),
-    Row(TransientError, {409}),
+    ErrorRow(ConfigurationError, code=f"(.* )?({_NO_MONEY})( .*)?"),
+    ErrorRow(TransientError, {409}),
     OWN_ADDRESS,
-    Row(FilteredAnswer, code=f"(.* )?({_FILTERED})( .*)?"),
+    ErrorRow(FilteredAnswer, code=f"(.* )?({_FILTERED})( .*)?"),
 )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import httpx
 
-from pressroom.adapters.http.errors import OWN_ADDRESS, Row, said
+from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow, said
 from pressroom.adapters.http.service import Service
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.settings import ConnectionSettings
@@ -32,11 +32,11 @@ _STEP, _SMALLEST, _LARGEST = 64, 128, 2048
 _PROMPT_LIMIT = 3000
 _PICTURE_BYTES = 64_000_000
 _ROWS = (
-    Row(TransientError, {408, 409, 429, *range(500, 600)}),
-    Row(TransientError, code=".*(timeout|rate_?limit|concurren|unavailable|internal|server).*"),
-    Row(FilteredAnswer, code=".*(moderat|nsfw|safety|content_?policy).*"),
+    ErrorRow(TransientError, {408, 409, 429, *range(500, 600)}),
+    ErrorRow(TransientError, code=".*(timeout|rate_?limit|concurren|unavailable|internal|server).*"),
+    ErrorRow(FilteredAnswer, code=".*(moderat|nsfw|safety|content_?policy).*"),
     OWN_ADDRESS,
-    Row(ConfigurationError, code=".*(api_?key|credit|balance|payment|model|permission|unauthor).*"),
+    ErrorRow(ConfigurationError, code=".*(api_?key|credit|balance|payment|model|permission|unauthor).*"),
 )
 
 

@@ -108,7 +108,7 @@ class PinterestTarget:
         )
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
-        """See Target: the token, and the board of the settings or else of the connection."""
+        """Check the token, and the board of the settings or else of the connection."""
         self._boards = None
         await self._all_boards()
         if named := settings.get("board") or self._settings.board:

@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import AfterValidator, Field
 
-from pressroom.adapters.http.errors import OWN_ADDRESS, Row
+from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow
 from pressroom.adapters.http.notify import RECEIVER, HookSettings, address_parts
 from pressroom.adapters.http.service import Service
 from pressroom.adapters.http.signing import sign
@@ -40,7 +40,7 @@ __all__ = ["Webhook", "WebhookSettings"]
 
 ID_CHARS = 200
 
-_ROWS = (OWN_ADDRESS, Row(TransientError, {409}))
+_ROWS = (OWN_ADDRESS, ErrorRow(TransientError, {409}))
 
 
 def _is_template(text: str) -> str:
@@ -103,21 +103,20 @@ class Webhook:
         await self._api.close()
 
     def from_content(self, content: Content) -> LinkedArticleArguments:
-        """See Target."""
         return LinkedArticleArguments(**linked_article_of(content))
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
-        """See Target. Nothing can be asked of a receiver without sending it something, so nothing is."""
+        """Checks nothing: a receiver can only be asked by sending something."""
 
     async def publish(self, piece: Piece[LinkedArticleArguments]) -> Placed:
-        """See Target. Raises ConfigurationError for a picture without an address on the web."""
+        """Raises ConfigurationError for a picture without an address on the web."""
         headers = {"Idempotency-Key": header_value(piece.key), "Content-Type": "application/json"}
         body = payload(piece, self._where)
         answer = await self._send("POST", "", piece.key, body, headers, changes=True)
         return _placed(piece.key, answer.content)
 
     async def find(self, piece: Piece[LinkedArticleArguments]) -> Placed | None:
-        """See Target. Without ``find_url`` None where sending again does no harm, else PermanentError."""
+        """Without ``find_url``: None when sending again does no harm, else PermanentError."""
         if not self._settings.find_url:
             if self._settings.idempotent:
                 return None
@@ -130,7 +129,7 @@ class Webhook:
         return None if answer.status_code == 404 else _placed(piece.key, answer.content)
 
     async def unpublish(self, external_id: str) -> bool:
-        """See Target. What was sent stays sent."""
+        """Does nothing: a sent webhook cannot be taken back."""
         del external_id
         return False
 

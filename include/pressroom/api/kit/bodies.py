@@ -26,7 +26,6 @@ class BoundedBodies:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -54,7 +53,6 @@ class EitherSpelling:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
         path = scope.get("path", "")
         if scope["type"] == "http" and path.endswith("/") and path.rstrip("/") != scope.get("root_path", ""):
             scope = {**scope, "path": path.rstrip("/")}

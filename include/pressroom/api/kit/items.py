@@ -61,7 +61,7 @@ def check_site(tx: Tx, site: int | None) -> None:
 
 
 @dataclass(frozen=True)
-class Items(Generic[V]):
+class ItemResource(Generic[V]):
     """One kind of a site's items, with its statements.
 
     ``create``, ``name`` and ``named`` are of kinds that callers create: ``name`` is the field that tells a

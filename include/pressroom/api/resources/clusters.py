@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from pressroom.api.kit.access import ACCOUNT, CLUSTER, Scope, allowed
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import DisabledFilter, Items, Line, Named
+from pressroom.api.kit.items import DisabledFilter, ItemResource, Line, Named
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import LARGEST
@@ -53,7 +53,7 @@ class ClusterChanges(Body):
     disabled: bool = Field(default_factory=bool)
 
 
-CLUSTERS = Items(
+CLUSTERS = ItemResource(
     "cluster", ClusterView, page="clusters_page", row="cluster_row", change="cluster_change",
     create="cluster_create", name="name", named="cluster_named",
 )  # fmt: skip

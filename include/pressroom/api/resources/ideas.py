@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from pressroom.api.kit.access import ACCOUNT, IDEA, Scope, allowed
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import ClusterFilter, DisabledFilter, Filled, Items, Line, Named
+from pressroom.api.kit.items import ClusterFilter, DisabledFilter, Filled, ItemResource, Line, Named
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem, invalid
 from pressroom.definitions.keywords_csv import LONGEST_KEYWORD
@@ -75,7 +75,7 @@ class IdeaChanges(Body):
     disabled: bool = Field(default_factory=bool)
 
 
-IDEAS = Items(
+IDEAS = ItemResource(
     "idea", IdeaView, page="ideas_page", row="idea_row", change="idea_change", create="idea_create",
     name="title", named="idea_titled",
     fixed=lambda: Problem(

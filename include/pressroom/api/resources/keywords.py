@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pressroom.api.kit.access import ACCOUNT, KEYWORD, Scope, allowed
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import ClusterFilter, DisabledFilter, Items, check_site
+from pressroom.api.kit.items import ClusterFilter, DisabledFilter, ItemResource, check_site
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid
 from pressroom.api.kit.views import Amount
@@ -101,7 +101,9 @@ class KeywordChanges(Body):
     disabled: bool = Field(default_factory=bool)
 
 
-KEYWORDS = Items("keyword", KeywordView, page="keywords_page", row="keyword_row", change="keyword_change")
+KEYWORDS = ItemResource(
+    "keyword", KeywordView, page="keywords_page", row="keyword_row", change="keyword_change"
+)
 
 
 @router.get("")

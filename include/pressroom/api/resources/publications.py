@@ -45,7 +45,7 @@ class SettleBody(Body):
         return self
 
 
-class Retried(BaseModel):
+class PublicationRetried(BaseModel):
     """A publication that is tried again. ``job``: the one that does it."""
 
     id: str
@@ -103,13 +103,13 @@ def settle_publication(
     return _view(scope)
 
 
-@router.post("/{id}/retry", status_code=202, response_model=Retried)
+@router.post("/{id}/retry", status_code=202, response_model=PublicationRetried)
 async def retry_publication(
     idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, PUBLICATION)
 ) -> JSONResponse:
     """Try it again: an article's in a run of its site's publish part, a post's in its mission's job."""
 
-    async def work() -> Retried:
+    async def work() -> PublicationRetried:
         row = await scope.run(scope.workflow)
         again = await run_in_threadpool(prepare, row)
         if again.by_itself and again.run is not None:
@@ -121,7 +121,7 @@ async def retry_publication(
             state = await start(scope, row, {}, idempotency.run_name(scope), part=PUBLISH)
             job, detail = state.id, "a new job publishes it"
         now = await run_in_threadpool(_view, scope)
-        return Retried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
+        return PublicationRetried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
 
     def prepare(row: WorkflowRow) -> Again:
         with scope.changing("publication.retry", f"publication:{scope.id}") as tx:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, RateLimits
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.metering import Call, Meter, warn_unpriced
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
@@ -41,11 +41,11 @@ class ImageEngine:
             store, self._limiter, connection=provider.connection, model=provider.model, kind="image"
         )
 
-    def bound(self, scope: Scope) -> BoundImages:
+    def bound(self, scope: CostScope) -> BoundImages:
         """The provider as a stage sees it: its costs are booked to ``scope``."""
         return BoundImages(self, scope)
 
-    async def draw(self, scope: Scope, request: ImageRequest) -> ImageResult:
+    async def draw(self, scope: CostScope, request: ImageRequest) -> ImageResult:
         """One picture, recorded and booked. Raises what the provider raises, and CapReached."""
         # No cache: a stage asks only for pictures that it does not have.
         prepared = await asyncio.to_thread(self._meter.prepare, scope, self.provider.estimate(request))
@@ -72,7 +72,7 @@ class ImageEngine:
 class BoundImages:
     """The ``ImageProvider`` of one item."""
 
-    def __init__(self, engine: ImageEngine, scope: Scope) -> None:
+    def __init__(self, engine: ImageEngine, scope: CostScope) -> None:
         self._engine = engine
         self._scope = scope
         self.connection = engine.provider.connection

@@ -29,7 +29,7 @@ from pressroom.domain.model import (
 from pressroom.domain.prices import FREE, TextPrice
 from pressroom.domain.text import to_json
 from pressroom.engine.models.answers import choice_type, choices, judge, repaired
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.metering import Call, Meter, warn_unpriced
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
@@ -49,7 +49,7 @@ class TextEngine:
         self._limiter = RateLimiter(store, model.connection, limits)
         self._meter = Meter(store, self._limiter, connection=model.connection, model=model.model, kind="text")
 
-    def bound(self, scope: Scope, temperature: float) -> BoundText:
+    def bound(self, scope: CostScope, temperature: float) -> BoundText:
         """The engine as a stage sees it: its costs are booked to ``scope``."""
         return BoundText(self, scope, temperature)
 
@@ -57,7 +57,7 @@ class TextEngine:
         """The cost of a usage, in cents."""
         return self._price.cents(usage)
 
-    async def answer(self, scope: Scope, request: ModelRequest, output_type: type[Answer]) -> Answer:
+    async def answer(self, scope: CostScope, request: ModelRequest, output_type: type[Answer]) -> Answer:
         """A validated answer, from the cache or from the model, with at most one repair round.
 
         Raises as ``Text.generate``. Every call is recorded, also failed ones.
@@ -106,7 +106,7 @@ class TextEngine:
                 return answer
 
     async def _call(
-        self, scope: Scope, request: ModelRequest, expected: Usage, held: Decimal
+        self, scope: CostScope, request: ModelRequest, expected: Usage, held: Decimal
     ) -> tuple[ModelReply, int]:
         """The reply and its milliseconds. Without a reply, the held cents are given back."""
         try:
@@ -131,7 +131,7 @@ class TextEngine:
 class BoundText:
     """The ``Text`` of one item."""
 
-    def __init__(self, engine: TextEngine, scope: Scope, temperature: float) -> None:
+    def __init__(self, engine: TextEngine, scope: CostScope, temperature: float) -> None:
         self._engine = engine
         self._scope = scope
         self._temperature = temperature

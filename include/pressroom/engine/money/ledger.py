@@ -34,7 +34,7 @@ class Caps:
 
 
 @dataclass(frozen=True)
-class Scope:
+class CostScope:
     """The account, workflow, run, stage and item that a call or a charge is booked to."""
 
     account_id: int
@@ -61,7 +61,7 @@ def balance(tx: Tx) -> tuple[Decimal, Decimal]:
     return row["balance"], row["reserved"]
 
 
-def reserve(tx: Tx, scope: Scope, credits: Decimal) -> None:
+def reserve(tx: Tx, scope: CostScope, credits: Decimal) -> None:
     """Reserve credits for the item. A second reservation of the item in the run replaces the first.
 
     Raises InsufficientCredits.
@@ -75,7 +75,7 @@ def reserve(tx: Tx, scope: Scope, credits: Decimal) -> None:
     tx.run("reserve_credits", credits=credits, **scope.key)
 
 
-def settle(tx: Tx, scope: Scope, credits: Decimal) -> None:
+def settle(tx: Tx, scope: CostScope, credits: Decimal) -> None:
     """Charge a finished item and end its reservation. Called in the transaction that saves the item."""
     tx.run("release_reservation", **scope.key)
     if credits:
@@ -87,7 +87,7 @@ def settle(tx: Tx, scope: Scope, credits: Decimal) -> None:
         )
 
 
-def release(tx: Tx, scope: Scope) -> None:
+def release(tx: Tx, scope: CostScope) -> None:
     """End an unfinished item's reservation without a charge."""
     tx.run("release_reservation", **scope.key)
 
@@ -103,7 +103,7 @@ def refund_run(tx: Tx, run_id: int) -> Decimal:
     return refunded
 
 
-def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
+def hold_cents(tx: Tx, scope: CostScope, cents: Decimal) -> None:
     """Hold what the next call may cost. Raises CapReached when a cap would be exceeded."""
     if scope.caps.any:
         tx.run("lock_account")  # one decision at a time: two calls must not both take the last cent
@@ -117,7 +117,7 @@ def hold_cents(tx: Tx, scope: Scope, cents: Decimal) -> None:
         tx.run("hold_cents", cents=cents, **scope.key)
 
 
-def book_cost(tx: Tx, scope: Scope, cents: Decimal, *, held: Decimal, entry_key: str, note: str) -> None:
+def book_cost(tx: Tx, scope: CostScope, cents: Decimal, *, held: Decimal, entry_key: str, note: str) -> None:
     """Enter the cost of a call and give back what was held for it. Units: cents."""
     if held:
         tx.run("hold_cents", cents=-held, **scope.key)
@@ -125,6 +125,6 @@ def book_cost(tx: Tx, scope: Scope, cents: Decimal, *, held: Decimal, entry_key:
         tx.run("ledger_cost", cents=cents, entry_key=entry_key, note=note, **scope.key)
 
 
-def _own(tx: Tx, scope: Scope) -> Decimal:
+def _own(tx: Tx, scope: CostScope) -> Decimal:
     own: Decimal | None = tx.value("own_reservation", **scope.key)
     return own or Decimal(0)

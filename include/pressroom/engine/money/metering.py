@@ -9,7 +9,7 @@ from typing import Literal
 
 from pressroom.domain.model import Usage
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
@@ -61,7 +61,7 @@ class Meter:
         self._limiter = limiter
         self._facts = {"connection": connection, "model": model, "kind": kind}
 
-    def prepare(self, scope: Scope, estimate: Decimal, *, key: str | None = None) -> Prepared:
+    def prepare(self, scope: CostScope, estimate: Decimal, *, key: str | None = None) -> Prepared:
         """Look for a cached answer under ``key``, or else hold the cents. Raises CapReached."""
         if key is None and not estimate and not scope.caps.any:
             return Prepared(None, Decimal(0))
@@ -73,7 +73,7 @@ class Meter:
                 ledger.hold_cents(tx, scope, estimate)
             return Prepared(None, estimate)
 
-    def release(self, scope: Scope, held: Decimal) -> None:
+    def release(self, scope: CostScope, held: Decimal) -> None:
         """Give back what was held for a call that did not happen."""
         if held:
             with self._store.transaction(scope.account_id) as tx:
@@ -81,7 +81,7 @@ class Meter:
 
     def book(
         self,
-        scope: Scope,
+        scope: CostScope,
         call: Call,
         *,
         held: Decimal = Decimal(0),

@@ -28,7 +28,7 @@ from pressroom.domain.publishing import (
     Target,
     recalled,
 )
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.claim import Claim, Intent, Patience
 from pressroom.store.database import Store
 
@@ -39,7 +39,7 @@ OPEN = (PublicationStatus.ATTEMPTING, PublicationStatus.UNKNOWN)
 
 async def publish_once(
     store: Store,
-    scope: Scope,
+    scope: CostScope,
     target: Target[Any],
     name: str,
     content: str,
@@ -67,7 +67,7 @@ async def publish_once(
 
 
 async def settle_once(
-    store: Store, scope: Scope, intent: Intent, target: Target[Any], patience: Patience | None = None
+    store: Store, scope: CostScope, intent: Intent, target: Target[Any], patience: Patience | None = None
 ) -> Publication:
     """Find out about an open publication, and send nothing: accepted, planned again, or else unknown.
 
@@ -80,7 +80,7 @@ class _Attempt:
     def __init__(
         self,
         store: Store,
-        scope: Scope,
+        scope: CostScope,
         intent: Intent,
         target: Target[Any],
         patience: Patience | None,

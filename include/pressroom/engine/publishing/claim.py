@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pressroom.domain.errors import PermanentError, TimeTaken, TransientError
 from pressroom.domain.publishing import Placed, Publication, PublicationStatus
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
 
@@ -81,7 +81,7 @@ class Claim:
     """A worker's hold on the row of an intent. Every method raises TransientError when the store is away."""
 
     def __init__(
-        self, store: Store, scope: Scope, intent: Intent, patience: Patience, settle_seconds: float
+        self, store: Store, scope: CostScope, intent: Intent, patience: Patience, settle_seconds: float
     ) -> None:
         self._store, self._scope, self._intent, self._patience = store, scope, intent, patience
         self._settle_seconds = settle_seconds

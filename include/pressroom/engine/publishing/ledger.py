@@ -11,7 +11,7 @@ from pressroom.domain.errors import PermanentError, RunConflict, TransientError
 from pressroom.domain.publishing import Publication, PublicationStatus, Target
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import OPEN, settle_once
 from pressroom.engine.publishing.claim import Intent, Patience, get, publication
 from pressroom.engine.runs import control
@@ -78,7 +78,7 @@ async def settle_open(
 
     async def look(row: Mapping[str, Any]) -> None:
         intent = Intent(row["content"], row["target"], row["content_hash"], row["scheduled_for"])
-        scope = Scope(run.account_id, run.workflow_id, run.id, STAGE, intent.content)
+        scope = CostScope(run.account_id, run.workflow_id, run.id, STAGE, intent.content)
         async with gate:
             try:
                 await _settle_after_others(store, scope, intent, target, patience)
@@ -108,7 +108,7 @@ def _unknown_of(tx: Tx, run_id: int) -> list[Publication]:
 
 
 async def _settle_after_others(
-    store: Store, scope: Scope, intent: Intent, target: Target[Any], patience: Patience | None
+    store: Store, scope: CostScope, intent: Intent, target: Target[Any], patience: Patience | None
 ) -> None:
     """Settle; the claim of a worker that died a moment ago is waited for, at most for as long as it holds."""
     try:

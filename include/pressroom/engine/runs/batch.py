@@ -27,7 +27,7 @@ from pressroom.domain.errors import (
 )
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
-from pressroom.engine.money.ledger import Caps, Scope
+from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
@@ -67,7 +67,7 @@ class Report:
 class _Finished:
     item: Any
     output: Any
-    scope: Scope
+    scope: CostScope
     credits: Decimal
     saved: asyncio.Future[Saved]
 
@@ -78,7 +78,7 @@ async def run_batch(
     keys: Sequence[Key],
     *,
     store: Store,
-    tools_for: Callable[[Scope], Tools],
+    tools_for: Callable[[CostScope], Tools],
     concurrency: int,
     last_try: bool = False,
 ) -> Report:
@@ -99,7 +99,7 @@ class _Batch:
         stage: Stage[Any, Any],
         run: Run,
         store: Store,
-        tools_for: Callable[[Scope], Tools],
+        tools_for: Callable[[CostScope], Tools],
         *,
         last_try: bool,
     ) -> None:
@@ -173,7 +173,7 @@ class _Batch:
 
     async def _one(self, item: Any) -> None:
         credits = self.stage.charge(self.run, item)
-        scope = Scope(
+        scope = CostScope(
             account_id=self.run.account_id, workflow_id=self.run.workflow_id, run_id=self.run.id,
             stage=self.stage.name, item=self.stage.key(item), caps=caps_of(self.run),
         )  # fmt: skip
@@ -254,7 +254,7 @@ class _Batch:
             ledger.settle(tx, entry.scope, entry.credits)
         return results
 
-    async def _hold_back(self, item: Any, scope: Scope, error: ConfigurationError | RunConflict) -> None:
+    async def _hold_back(self, item: Any, scope: CostScope, error: ConfigurationError | RunConflict) -> None:
         """Leave the item waiting: the lock is lost, or its set-up is wrong, as for all that share it."""
         setup = self.stage.setup_of(item)
         if isinstance(error, RunConflict):
@@ -266,16 +266,16 @@ class _Batch:
             return
         await self._release(scope)
 
-    async def _stop_spending(self, scope: Scope, error: BudgetError) -> None:
+    async def _stop_spending(self, scope: CostScope, error: BudgetError) -> None:
         await self._release(scope)
         if self.report.stop is None:
             self.report.stop, self.report.reason = Stop.BUDGET, str(error)
             await self._note(scope, "budget_reached", str(error), level="warning")
 
-    async def _release(self, scope: Scope) -> None:
+    async def _release(self, scope: CostScope) -> None:
         await self.store.run(scope.account_id, ledger.release, scope)
 
-    async def _note(self, scope: Scope, kind: str, message: str, level: str = "warning") -> None:
+    async def _note(self, scope: CostScope, kind: str, message: str, level: str = "warning") -> None:
         def write(tx: Tx) -> None:
             control.event(
                 tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item}
@@ -284,7 +284,7 @@ class _Batch:
 
         await self.store.run(scope.account_id, write)
 
-    async def _record_failure(self, item: Any, scope: Scope, error: Exception) -> None:
+    async def _record_failure(self, item: Any, scope: CostScope, error: Exception) -> None:
         """Give the reservation back and keep what went wrong, for the operator and for the next plan."""
         name = type(error).__name__
         text = str(error) if isinstance(error, PressroomError) else f"unexpected {name}"

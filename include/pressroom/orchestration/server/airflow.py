@@ -27,24 +27,20 @@ PAUSES = (0.2, 0.5, 1.0, 2.0)
 
 
 class InProcessAirflow:
-    """See ``Airflow`` and ``ControlPlane``."""
+    """The ``Airflow`` and ``ControlPlane`` of the API server."""
 
     def store(self) -> Store:
-        """See Airflow."""
         return server_connections.store()
 
     def secret(self, connection: str) -> str:
-        """See Airflow."""
         return server_connections.secret(connection)
 
     async def login(self, request: Request) -> Login | None:
-        """See ControlPlane."""
         return await api_login.login(request)
 
     async def trigger(
         self, dag_id: str, conf: Mapping[str, Any], *, note: str, dag_run_id: str | None = None
     ) -> str:
-        """See Airflow."""
         body: dict[str, Any] = {"logical_date": None, "conf": dict(conf), "note": note}
         if dag_run_id is not None:
             body["dag_run_id"] = dag_run_id
@@ -53,7 +49,6 @@ class InProcessAirflow:
         return str(answer["dag_run_id"])
 
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
-        """See Airflow."""
         path = (
             f"dags/{_part(task['dag_id'])}/dagRuns/{_part(task['run_id'])}/taskInstances/"
             f"{_part(task['task_id'])}/{int(task['map_index'])}/hitlDetails"
@@ -62,7 +57,6 @@ class InProcessAirflow:
         await _call("PATCH", path, body, conflict="this was answered already")
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
-        """See ControlPlane."""
         body = {
             "dry_run": False, "only_failed": False, "dag_run_id": dag_run_id, "task_ids": list(task_ids),
             "include_downstream": True, "reset_dag_runs": True,
@@ -79,7 +73,6 @@ class InProcessAirflow:
         return int(answer["total_entries"])
 
     async def asset_event(self, uri: str) -> None:
-        """See ControlPlane."""
         page = await _call("GET", f"assets?limit=100&uri_pattern={_part(uri)}")
         ids = [asset["id"] for asset in page["assets"] if asset["uri"] == uri]
         if not ids:

@@ -20,7 +20,6 @@ class ErrorClassPolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
-        """See RetryPolicy."""
         if isinstance(exception, PermanentError):
             return RetryDecision.fail(f"{type(exception).__name__}: another try cannot help")
         if not isinstance(exception, TransientError):

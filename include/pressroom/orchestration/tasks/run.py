@@ -11,7 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.errors import PressroomError, RunConflict
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, rollback
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
 from pressroom.orchestration.tools import connections
@@ -91,7 +91,7 @@ class RollBack(RunOperator):
             )
 
         async def undo() -> dict[str, Any]:
-            scope = Scope(run.account_id, run.workflow_id, run.id, "rollback", "all")
+            scope = CostScope(run.account_id, run.workflow_id, run.id, "rollback", "all")
             async with Toolbox(opened.store, run) as box:
                 return await rollback.roll_back(
                     opened.pipeline, run, opened.store, box.bound(scope), on_request=not broken

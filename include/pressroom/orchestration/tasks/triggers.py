@@ -14,7 +14,7 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine import gates
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
@@ -38,7 +38,6 @@ class _Waiting(BaseTrigger):
     """Fires once, with an event for the task. An error that no waiting mends is the task's to raise."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """See BaseTrigger."""
         try:
             event = await self._event(await connections.triggerer_store())
         except PermanentError as error:
@@ -74,7 +73,6 @@ class RunTrigger(_Waiting):
         self.stage = stage
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """See BaseTrigger."""
         values = {
             "account_id": self.account_id, "run_id": self.run_id, "until": self.until,
             "workflow": self.workflow, "stage": self.stage,
@@ -120,7 +118,6 @@ class PollTrigger(_Waiting):
         self.stage = stage
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """See BaseTrigger."""
         values = {
             "account_id": self.account_id, "run_id": self.run_id, "workflow": self.workflow,
             "stage": self.stage,
@@ -146,7 +143,7 @@ class PollTrigger(_Waiting):
         if stage.poll is None:
             raise TypeError(f"the stage {stage.name} has nothing to poll")
         async with await _toolbox(store, run) as box:
-            scope = Scope(run.account_id, run.workflow_id, run.id, stage.name, "poll")
+            scope = CostScope(run.account_id, run.workflow_id, run.id, stage.name, "poll")
             while True:
                 state = await store.run(self.account_id, look, self.run_id)
                 if ended(state) or state.paused:
@@ -179,7 +176,6 @@ class GateTrigger(_Waiting):
         self.step = step
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """See BaseTrigger."""
         values = {
             "account_id": self.account_id,
             "run_id": self.run_id,

@@ -16,13 +16,13 @@ MOST_FILES = 10_000
 
 
 class ObjectStorageFiles:
-    """See FileSource."""
+    """A FileSource on any storage that Airflow reaches."""
 
     def __init__(self, settings: FilesFetch) -> None:
         self._root = ObjectStoragePath(settings.path, conn_id=settings.connection)
 
     def entries(self) -> Sequence[FileEntry]:
-        """See FileSource. Raises PermanentError when the folder is not there."""
+        """The files below the folder. Raises PermanentError when the folder does not exist."""
         base = str(self._root).rstrip("/")
         try:
             if not self._root.is_dir():
@@ -45,7 +45,6 @@ class ObjectStorageFiles:
             ) from None
 
     def read(self, name: str, most: int) -> bytes:
-        """See FileSource."""
         path = self._root / name
         try:
             with path.open("rb") as file:

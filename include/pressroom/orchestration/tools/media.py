@@ -53,7 +53,6 @@ class ObjectStorageMedia:
         return str(path)
 
     def get(self, url: str) -> bytes:
-        """See MediaStore."""
         if not url.startswith(f"{str(self._root).rstrip('/')}/"):
             raise PermanentError("that is no medium of this store")
         path = ObjectStoragePath(url)
@@ -65,5 +64,4 @@ class ObjectStorageMedia:
             raise TransientError(f"the medium {path.name} cannot be read: {type(error).__name__}") from error
 
     def public_url(self, url: str) -> str:
-        """See MediaStore."""
         return public_url(url, str(self._root), self._public_base)

@@ -34,7 +34,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine.models.images import BoundImages, ImageEngine, PricedImages
 from pressroom.engine.models.text import BoundText, TextEngine
-from pressroom.engine.money.ledger import Scope
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.ledger import settle_open
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, OF_TASK, Connections
@@ -67,7 +67,7 @@ class Toolbox:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def bound(self, scope: Scope) -> ItemTools:
+    def bound(self, scope: CostScope) -> ItemTools:
         """The tools of one item."""
         return ItemTools(self, scope)
 
@@ -149,7 +149,7 @@ class Toolbox:
 class ItemTools:
     """The ``Tools`` and the ``Outside`` of one item: what they spend and publish belongs to ``scope``."""
 
-    def __init__(self, box: Toolbox, scope: Scope) -> None:
+    def __init__(self, box: Toolbox, scope: CostScope) -> None:
         self._box, self._scope = box, scope
 
     @property

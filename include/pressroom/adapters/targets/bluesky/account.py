@@ -11,7 +11,7 @@ import httpx
 from pydantic import AfterValidator, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
-from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.text import is_web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -27,9 +27,9 @@ class _SessionOver(TransientError):
 
 # The protocol answers much with 400, and says by a name what it is.
 _ROWS = (
-    Row(_SessionOver, code="ExpiredToken|InvalidToken"),
-    Row(ConfigurationError, code="AccountTakedown|AccountDeactivated|AccountSuspended"),
-    Row(NoRecord, code="RecordNotFound"),
+    ErrorRow(_SessionOver, code="ExpiredToken|InvalidToken"),
+    ErrorRow(ConfigurationError, code="AccountTakedown|AccountDeactivated|AccountSuspended"),
+    ErrorRow(NoRecord, code="RecordNotFound"),
 )
 
 
@@ -47,7 +47,7 @@ class BlueskySettings(ApiSettings):
 
 
 @dataclass(frozen=True)
-class Session:
+class BlueskySession:
     """``did``: the account's lasting name; ``handle``: the one that people read."""
 
     did: str
@@ -61,7 +61,7 @@ class Session:
         return {"Authorization": f"Bearer {self.access}"}
 
 
-class Account:
+class BlueskyClient:
     """Calls as the account. ``transport`` takes the network's place in tests."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Account:
         self._api = Service("Bluesky", settings, rows=_ROWS, resets=("ratelimit-reset",), transport=transport)
         self.where = self._api.where
         self.strange = self._api.strange
-        self._session: Session | None = None
+        self._session: BlueskySession | None = None
         self._signing_in = asyncio.Lock()
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class Account:
         self._session = None
         await self.session()
 
-    async def session(self, over: Session | None = None) -> Session:
+    async def session(self, over: BlueskySession | None = None) -> BlueskySession:
         """The session; another one when there is none yet, or it is the one that is ``over``.
 
         Servers permit few sign-ins (Bluesky: 30 in five minutes), so calls side by side share one.
@@ -111,7 +111,7 @@ class Account:
 
     async def _in(
         self,
-        session: Session,
+        session: BlueskySession,
         method: str,
         name: str,
         headers: Mapping[str, str] | None = None,
@@ -120,7 +120,7 @@ class Account:
         own = {**(headers or {}), **session.headers}
         return await self._api.call(method, f"/xrpc/{name}", headers=own, **options)
 
-    async def _renewed(self, over: Session) -> Session:
+    async def _renewed(self, over: BlueskySession) -> BlueskySession:
         own = {"Authorization": f"Bearer {over.refresh}"}
         try:
             answer = await self._api.call("POST", "/xrpc/com.atproto.server.refreshSession", headers=own)
@@ -128,7 +128,7 @@ class Account:
             return await self._created()
         return self._read(answer)
 
-    async def _created(self) -> Session:
+    async def _created(self) -> BlueskySession:
         password = self._settings.password.get_secret_value()
         body = {"identifier": self._settings.login, "password": password}
         try:
@@ -137,7 +137,7 @@ class Account:
             raise ConfigurationError(str(error)) from None
         return self._read(answer)
 
-    def _read(self, answer: Json) -> Session:
+    def _read(self, answer: Json) -> BlueskySession:
         names = ("did", "handle", "accessJwt", "refreshJwt")
         did, handle, access, refresh = (str(answer.get(name) or "") for name in names)
         if not (did and access and refresh):
@@ -145,4 +145,4 @@ class Account:
         self._api.hide(access, refresh)
         if answer.get("active") is False:  # it can sign in, and do little else
             raise ConfigurationError(f"{self.where}: login: the account is not active at its server")
-        return Session(did, handle, access, refresh)
+        return BlueskySession(did, handle, access, refresh)

@@ -17,7 +17,12 @@ import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pressroom.adapters.http.service import Json
-from pressroom.adapters.targets.bluesky.account import Account, BlueskySettings, NoRecord, Session
+from pressroom.adapters.targets.bluesky.account import (
+    BlueskyClient,
+    BlueskySession,
+    BlueskySettings,
+    NoRecord,
+)
 from pressroom.adapters.targets.bluesky.facets import BYTES, GRAPHEMES, facets, graphemes
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import cut, is_web_link, post_of, refuse_later, web_link
@@ -102,7 +107,7 @@ class BlueskyTarget:
         self.settle_seconds = settings.settle_seconds
         self._settings = settings
         self._now = now
-        self._account = Account(settings, transport=transport)
+        self._account = BlueskyClient(settings, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -221,7 +226,7 @@ class BlueskyTarget:
             raise self._account.strange()
         return blob
 
-    def _placed(self, uri: str, session: Session, key: str) -> Placed:
+    def _placed(self, uri: str, session: BlueskySession, key: str) -> Placed:
         # A handle can change hands or be invalid; then the account's lasting name does.
         whose = session.handle if session.handle and session.handle != "handle.invalid" else session.did
         return Placed(uri, f"{self._settings.app_url.rstrip('/')}/profile/{whose}/post/{key}")

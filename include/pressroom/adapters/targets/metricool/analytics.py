@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pressroom.adapters.targets.metricool.wire import Scheduled, instant, loose, near
+from pressroom.adapters.targets.metricool.wire import ScheduledEntry, instant, loose, near
 from pressroom.domain.social import Platform
 
 Json = dict[str, Any]
@@ -106,7 +106,7 @@ FOLLOWERS_OF_X = "twitterFollowers"
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricsRow:
     """A published post as a network reports it. ``texts``: fields that can hold its text."""
 
     id: str
@@ -123,7 +123,7 @@ class Row:
         return any(loose(mine) == wanted for mine in self.texts)
 
 
-def row(platform: Platform, entry: Mapping[str, Any]) -> Row | None:
+def row(platform: Platform, entry: Mapping[str, Any]) -> MetricsRow | None:
     """What an entry says; None when it lacks an id or a time, or repeats what somebody else wrote."""
     shape = SHAPES[platform]
     identity, at = _first(entry, shape.id), instant(entry.get(shape.at))
@@ -133,7 +133,7 @@ def row(platform: Platform, entry: Mapping[str, Any]) -> Row | None:
     engagements = (
         sum(_count(_first(entry, names)) for names in shape.parts) if whole is None else _count(whole)
     )
-    return Row(
+    return MetricsRow(
         id=str(identity),
         at=at,
         texts=tuple(str(entry[name]) for name in shape.texts if entry.get(name)) or ("",),
@@ -149,11 +149,11 @@ class Known:
     """The scheduler's entries of one platform, ready to be found by what a network reports."""
 
     platform: Platform
-    by_place: dict[str, Scheduled] = field(default_factory=dict)
-    by_text: dict[str, list[Scheduled]] = field(default_factory=dict)
+    by_place: dict[str, ScheduledEntry] = field(default_factory=dict)
+    by_text: dict[str, list[ScheduledEntry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, platform: Platform, entries: Sequence[Scheduled]) -> Known:
+    def of(cls, platform: Platform, entries: Sequence[ScheduledEntry]) -> Known:
         """Index the entries that go to the platform."""
         known = cls(platform)
         for entry in entries:
@@ -162,7 +162,7 @@ class Known:
                 known.by_text.setdefault(loose(entry.parts[0]), []).append(entry)
         return known
 
-    def id(self, reported: Row) -> str:
+    def id(self, reported: MetricsRow) -> str:
         """The scheduler's id of a reported post: by the network's id or URL of it, else by text and time.
 
         A post that the scheduler does not know goes under the name of the network and its id there.

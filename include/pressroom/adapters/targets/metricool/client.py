@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.domain.errors import ConfigurationError, PastDate, PermanentError, TransientError
@@ -21,10 +21,10 @@ from pressroom.domain.errors import ConfigurationError, PastDate, PermanentError
 SIMULATOR_HEADER = "X-Pressroom-Simulator"
 MOST_PAGES = 200
 
-_ROWS = (Row(PastDate, {400}, words=r"\bin the past\b"),)
+_ROWS = (ErrorRow(PastDate, {400}, words=r"\bin the past\b"),)
 
 
-class Calls:
+class MetricoolClient:
     """A client of one brand. Use as an async context manager; ``transport`` takes the network's place."""
 
     def __init__(

@@ -14,14 +14,14 @@ from pressroom.adapters.targets.metricool.analytics import (
     FOLLOWERS,
     FOLLOWERS_OF_X,
     Known,
-    Row,
+    MetricsRow,
     growth,
     row,
     timeline,
 )
-from pressroom.adapters.targets.metricool.client import Calls
+from pressroom.adapters.targets.metricool.client import MetricoolClient
 from pressroom.adapters.targets.metricool.settings import MetricoolSettings
-from pressroom.adapters.targets.metricool.wire import Scheduled, apportioned, instant, placed, scheduled
+from pressroom.adapters.targets.metricool.wire import ScheduledEntry, apportioned, instant, placed, scheduled
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.publishing import Placed
 from pressroom.domain.social import Measured, Platform
@@ -42,7 +42,7 @@ class MetricoolMetrics:
         self, settings: MetricoolSettings, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self.simulated = settings.simulator
-        self.calls = Calls(settings, transport=transport)
+        self.calls = MetricoolClient(settings, transport=transport)
         self._settings = settings
 
     async def __aenter__(self) -> Self:
@@ -66,7 +66,7 @@ class MetricoolMetrics:
         if not reported:
             return []
         known = Known.of(platform, await self.scheduled(start - DAY, end + DAY))
-        threads: dict[str, list[Row]] = {}
+        threads: dict[str, list[MetricsRow]] = {}
         for one in reported:
             threads.setdefault(known.id(one), []).append(one)
         engagements = [sum(part.engagements for part in parts) for parts in threads.values()]
@@ -96,7 +96,7 @@ class MetricoolMetrics:
             raise self.calls.strange()
         return at
 
-    async def scheduled(self, start: datetime, end: datetime) -> list[Scheduled]:
+    async def scheduled(self, start: datetime, end: datetime) -> list[ScheduledEntry]:
         """Every entry of the scheduler between the two times."""
         # The extended range holds what is already out, too.
         entries = await self.calls.pages(
@@ -104,7 +104,7 @@ class MetricoolMetrics:
         )
         return [one for entry in entries if (one := scheduled(entry)) is not None]
 
-    async def published(self, platform: Platform, start: datetime, end: datetime) -> list[Row]:
+    async def published(self, platform: Platform, start: datetime, end: datetime) -> list[MetricsRow]:
         """What the platform reports for these days and the ones around: its days may be in another zone."""
         first, last = start - DAY, end + DAY
         if platform is Platform.TWITTER:
@@ -132,7 +132,7 @@ class MetricoolMetrics:
             return 0
         return growth(timeline(answer))
 
-    def placed(self, entry: Scheduled) -> Placed:
+    def placed(self, entry: ScheduledEntry) -> Placed:
         """Where an entry of the scheduler stands."""
         if self._settings.simulator:
             return placed(entry, f"{self._settings.origin}/simulator/posts/{entry.id}")

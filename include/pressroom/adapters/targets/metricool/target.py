@@ -88,7 +88,7 @@ class MetricoolTarget:
         return self.arguments(network=network, text=text, link=link if network in _LINK_FIELD else "")
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
-        """See Target: the token, the brand, and the network's account."""
+        """Check the token, the brand, and the network's account."""
         named = settings.get("network") or self.network
         if self.network is not None and named != self.network:
             raise ConfigurationError(

@@ -95,7 +95,7 @@ def _network_data(post: MetricoolArguments, board: str) -> Json:
 
 
 @dataclass(frozen=True)
-class Scheduled:
+class ScheduledEntry:
     """An entry of the scheduler's list. ``parts``: its texts; ``statuses``: one for each network it goes to.
 
     ``shown``: ids and URLs under which its parts are known at the networks, once they are out.
@@ -124,7 +124,7 @@ class Scheduled:
         return self.on(post.network) and same_time and same_text
 
 
-def scheduled(entry: Mapping[str, Any]) -> Scheduled | None:
+def scheduled(entry: Mapping[str, Any]) -> ScheduledEntry | None:
     """What an entry of the list says; None when it lacks an id or a time."""
     at = instant(entry.get("publicationDate"))
     if entry.get("id") is None or at is None:
@@ -132,7 +132,7 @@ def scheduled(entry: Mapping[str, Any]) -> Scheduled | None:
     children = [child for child in entry.get("descendants") or [] if isinstance(child, Mapping)]
     statuses, *below = [_statuses(one) for one in (entry, *children)]
     everywhere = [status for group in (statuses, *below) for status in group]
-    return Scheduled(
+    return ScheduledEntry(
         id=str(entry["id"]),
         uuid=str(entry.get("uuid") or ""),
         at=at,
@@ -153,7 +153,7 @@ def _statuses(entry: Mapping[str, Any]) -> list[Json]:
     return [dict(one) for one in entry.get("providers") or [] if isinstance(one, Mapping)]
 
 
-def placed(entry: Scheduled, preview_url: str) -> Placed:
+def placed(entry: ScheduledEntry, preview_url: str) -> Placed:
     """Where an entry stands: failed when one network refused it, published when all have it."""
     states = [str(status.get("status") or "PENDING") for status in entry.statuses]
     if "ERROR" in states:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pressroom.adapters.targets.static_site.pages import (
     GENERATED,
-    Page,
+    SitePage,
     StaticSiteSettings,
     feed_of,
     from_markdown,
@@ -47,7 +47,7 @@ class SiteFolder:
         self._site = site
         self._root = site.folder
         self.where = f"connection {site.connection!r}" if site.connection else f"the site in {site.folder}"
-        self._read: dict[Path, tuple[tuple[int, int, int], Page | None]] = {}
+        self._read: dict[Path, tuple[tuple[int, int, int], SitePage | None]] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -66,12 +66,12 @@ class SiteFolder:
         except OSError as error:
             raise self._error(error) from error
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[SitePage]:
         """All pieces whose front matter can be read, newest first."""
         found = [page for source in self._sources() if (page := self._page(source)) is not None]
         return sorted(found, key=lambda page: (page.date, page.folder), reverse=True)
 
-    def page_of(self, key: str) -> Page | None:
+    def page_of(self, key: str) -> SitePage | None:
         """The piece with this key. Raises PermanentError when it may be one whose front matter is broken."""
         for source in self._sources():
             page = self._page(source)
@@ -91,7 +91,7 @@ class SiteFolder:
             number += 1
         return name
 
-    def put(self, page: Page, page_html: str, source: str, pictures: Mapping[str, bytes]) -> None:
+    def put(self, page: SitePage, page_html: str, source: str, pictures: Mapping[str, bytes]) -> None:
         """Write a piece. A new one appears whole; of one that is there each file is exchanged whole.
 
         Its front matter comes last: until it is there, the piece counts as what it was before.
@@ -114,7 +114,7 @@ class SiteFolder:
         part.rename(folder)
         _sync(self._root)
 
-    def remove(self, page: Page) -> None:
+    def remove(self, page: SitePage) -> None:
         """Take a piece away with all that is in its folder."""
         self._lists_due("")
         gone = self._root / f"{_GONE}{page.folder}"
@@ -146,7 +146,7 @@ class SiteFolder:
     def _sources(self) -> list[Path]:
         return sorted(path for path in self._root.glob(f"*/{SOURCE}") if not path.parent.name.startswith("."))
 
-    def _page(self, source: Path) -> Page | None:
+    def _page(self, source: Path) -> SitePage | None:
         """What the front matter says; None when it cannot be read. A file that did not change is not read
         again.
         """
@@ -162,7 +162,7 @@ class SiteFolder:
             self._read[source] = known = (stamp, page)
         return known[1]
 
-    def _sizes(self, pages: Sequence[Page]) -> dict[str, int]:
+    def _sizes(self, pages: Sequence[SitePage]) -> dict[str, int]:
         sizes = {}
         for page in pages:
             for picture in page.pictures[:1]:

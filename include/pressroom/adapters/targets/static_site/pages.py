@@ -84,7 +84,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Page:
+class SitePage:
     """A piece as its front matter says it. ``folder``: its name, in the site's; ``date``: when it appears,
     aware.
     """
@@ -114,7 +114,7 @@ class Enclosure:
     media_type: str
 
 
-def to_markdown(page: Page, body: str) -> str:
+def to_markdown(page: SitePage, body: str) -> str:
     """The piece as Markdown with YAML front matter. ``body``: clean HTML."""
     matter = {
         "key": page.key,
@@ -132,7 +132,7 @@ def to_markdown(page: Page, body: str) -> str:
     return f"{_FENCE}{front}{_FENCE}\n{text}\n"
 
 
-def from_markdown(text: str, folder: str) -> Page:
+def from_markdown(text: str, folder: str) -> SitePage:
     """The piece that a front matter describes. Raises ValueError when there is none that can be read."""
     head, fence, _ = text.removeprefix(_FENCE).partition(f"\n{_FENCE}")
     try:
@@ -145,7 +145,7 @@ def from_markdown(text: str, folder: str) -> Page:
     key, title = matter.get("key"), matter.get("title")
     if not isinstance(key, str) or not key or title is None or date is None:
         raise ValueError("its front matter lacks key, title or date, or is none")
-    return Page(
+    return SitePage(
         folder,
         key,
         str(title),
@@ -162,7 +162,7 @@ def from_markdown(text: str, folder: str) -> Page:
     )
 
 
-def to_html(site: StaticSiteSettings, page: Page, body: str) -> str:
+def to_html(site: StaticSiteSettings, page: SitePage, body: str) -> str:
     """The piece's page. ``body``: clean HTML; the first picture leads unless the body has it."""
     lead = page.pictures[0].file if page.pictures else ""
     return _template("piece.html.j2").render(
@@ -174,13 +174,13 @@ def to_html(site: StaticSiteSettings, page: Page, body: str) -> str:
     )
 
 
-def index_of(site: StaticSiteSettings, pages: Sequence[Page]) -> str:
+def index_of(site: StaticSiteSettings, pages: Sequence[SitePage]) -> str:
     """The front page, pieces in the given order."""
     return _template("index.html.j2").render(site=site, pieces=pages)
 
 
 def feed_of(
-    site: StaticSiteSettings, pages: Sequence[Page], sizes: Mapping[str, int], built: datetime
+    site: StaticSiteSettings, pages: Sequence[SitePage], sizes: Mapping[str, int], built: datetime
 ) -> str:
     """RSS 2.0 of the first pieces. ``sizes``: bytes of pictures, by folder and file name."""
     shown = [
@@ -196,7 +196,7 @@ def address(site: StaticSiteSettings, folder: str) -> str:
     return (site.folder / folder / "index.html").as_uri()
 
 
-def _enclosure(site: StaticSiteSettings, page: Page, sizes: Mapping[str, int]) -> Enclosure | None:
+def _enclosure(site: StaticSiteSettings, page: SitePage, sizes: Mapping[str, int]) -> Enclosure | None:
     if not page.pictures or not site.base_url:
         return None
     place = f"{page.folder}/{page.pictures[0].file}"

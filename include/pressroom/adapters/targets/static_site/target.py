@@ -22,8 +22,8 @@ from pressroom.adapters.targets.article import (
 from pressroom.adapters.targets.body import Illustration, body_of
 from pressroom.adapters.targets.static_site.folder import SiteFolder, now_utc
 from pressroom.adapters.targets.static_site.pages import (
-    Page,
     Shown,
+    SitePage,
     StaticSiteSettings,
     address,
     to_html,
@@ -63,23 +63,21 @@ class StaticSite:
         return None
 
     def from_content(self, content: Content) -> LinkedArticleArguments:
-        """See Target."""
         return LinkedArticleArguments(**linked_article_of(content))
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
-        """See Target: that the folder can be written to, and is no other site's."""
+        """Check that the folder can be written to and belongs to no other site."""
         await asyncio.to_thread(self._check)
 
     async def publish(self, piece: Piece[LinkedArticleArguments]) -> Placed:
-        """See Target. An update keeps the piece's address and, unless ``at`` is to come, its date."""
+        """An update keeps the piece's address and, unless ``at`` is in the future, its date."""
         return await asyncio.to_thread(self._publish, piece)
 
     async def find(self, piece: Piece[LinkedArticleArguments]) -> Placed | None:
-        """See Target."""
         return await asyncio.to_thread(self._find, piece.key)
 
     async def unpublish(self, external_id: str) -> bool:
-        """See Target. Always possible."""
+        """Always possible."""
         await asyncio.to_thread(self._unpublish, external_id)
         return True
 
@@ -99,7 +97,7 @@ class StaticSite:
         )
         with self._files.locked():
             before, now = self._files.page_of(piece.key), self._now()
-            page = Page(
+            page = SitePage(
                 folder=before.folder if before else self._files.free_folder(slug_of(arguments, piece.key)),
                 key=piece.key,
                 title=clean_line(arguments.title, TITLE_CHARS),
@@ -137,13 +135,13 @@ class StaticSite:
             self._files.write_lists(now)
         return now
 
-    def _placed(self, page: Page, now: datetime) -> Placed:
+    def _placed(self, page: SitePage, now: datetime) -> Placed:
         if page.date <= now:
             return Placed(page.key, address(self._site, page.folder))
         return Placed(page.key, delivery=Delivery.PENDING, detail=f"scheduled for {page.date.isoformat()}")
 
 
-def _date(at: datetime | None, now: datetime, before: Page | None) -> datetime:
+def _date(at: datetime | None, now: datetime, before: SitePage | None) -> datetime:
     """When it appears: at its time, or now; what has appeared keeps its date."""
     if at is not None and at > now:
         return at

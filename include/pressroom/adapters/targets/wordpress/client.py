@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service, is_page
 from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -37,17 +37,17 @@ _PAGE = (
 _NO_API = "the REST API is switched off, or elsewhere: rest_base in extra"
 _ROWS = (
     # WordPress says 500 where it means that the file is at fault.
-    Row(PermanentError, code="rest_upload_unknown_error|rest_upload_sideload_error"),
-    Row(TransientError, code="rest_post_invalid_id"),
-    Row(ConfigurationError, {401}, hint=_LOGIN),
-    Row(ConfigurationError, code="rest_forbidden_status", hint=_LOGIN),
-    Row(ConfigurationError, {403}, page=True, hint=_PAGE),
-    Row(ConfigurationError, code="rest_no_route|rest_disabled", hint=_NO_API),
-    Row(ConfigurationError, {404}, page=True, hint=_NO_API),
+    ErrorRow(PermanentError, code="rest_upload_unknown_error|rest_upload_sideload_error"),
+    ErrorRow(TransientError, code="rest_post_invalid_id"),
+    ErrorRow(ConfigurationError, {401}, hint=_LOGIN),
+    ErrorRow(ConfigurationError, code="rest_forbidden_status", hint=_LOGIN),
+    ErrorRow(ConfigurationError, {403}, page=True, hint=_PAGE),
+    ErrorRow(ConfigurationError, code="rest_no_route|rest_disabled", hint=_NO_API),
+    ErrorRow(ConfigurationError, {404}, page=True, hint=_NO_API),
 )
 
 
-class Calls:
+class WordPressClient:
     """A client of one site's API. ``transport`` takes the network's place in tests."""
 
     def __init__(

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from pressroom.adapters.targets.wordpress.client import Calls
+from pressroom.adapters.targets.wordpress.client import WordPressClient
 from pressroom.adapters.targets.wordpress.wire import as_html, file_name, media_slug, with_suffixes
 from pressroom.domain.errors import ConfigurationError, PermanentError, UnknownOutcome
 from pressroom.domain.outside import clean_line
@@ -31,7 +31,7 @@ class Medium:
 class MediaLibrary:
     """The library of one site. ``where``: how errors name it."""
 
-    def __init__(self, calls: Calls, where: str) -> None:
+    def __init__(self, calls: WordPressClient, where: str) -> None:
         self._calls = calls
         self._where = where
 

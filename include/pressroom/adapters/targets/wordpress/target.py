@@ -17,7 +17,7 @@ import httpx
 
 from pressroom.adapters.targets.article import ArticleArguments, article_of, slug_of
 from pressroom.adapters.targets.body import Illustration, body_of
-from pressroom.adapters.targets.wordpress.client import Calls
+from pressroom.adapters.targets.wordpress.client import WordPressClient
 from pressroom.adapters.targets.wordpress.library import MediaLibrary, Medium
 from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.adapters.targets.wordpress.terms import Terms
@@ -71,7 +71,7 @@ class WordPress:
         self.settle_seconds = settings.settle_seconds
         self._settings = settings
         self._where = f"connection {settings.connection!r}"
-        self._calls = Calls(settings, transport=transport)
+        self._calls = WordPressClient(settings, transport=transport)
         self._terms = Terms(self._calls)
         self._media = MediaLibrary(self._calls, self._where)
         self._now = now
@@ -83,11 +83,10 @@ class WordPress:
         await self._calls.close()
 
     def from_content(self, content: Content) -> ArticleArguments:
-        """See Target."""
         return ArticleArguments(**article_of(content))
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
-        """See Target. Also that the user may do what publishing here takes."""
+        """Also checks that the user has the permissions for publishing."""
         me = await self._calls.get("/wp/v2/users/me", context="edit")
         may = me.get("capabilities")
         if not isinstance(may, dict):
@@ -104,12 +103,12 @@ class WordPress:
             )
 
     async def find(self, piece: Piece[ArticleArguments]) -> Placed | None:
-        """See Target. A claim that became no article yet does not count."""
+        """A claim that has not become an article does not count."""
         found = ranked(await self._marked(piece), piece.key)
         return placed(found[0]) if found and is_finished(found[0], piece.key) else None
 
     async def publish(self, piece: Piece[ArticleArguments]) -> Placed:
-        """See Target. Raises UnknownOutcome when the article, or a step on the way to it, may be there."""
+        """Raises UnknownOutcome when the article, or a part of it, may exist."""
         arguments, slug = piece.arguments, self._slug(piece)
         # What is wrong with the piece shows before anything is sent.
         names = [self._media.file_name(slug, picture) for picture in piece.pictures]
@@ -139,7 +138,7 @@ class WordPress:
         )
 
     async def unpublish(self, external_id: str) -> bool:
-        """See Target. Into the trash; on a site without one, back to a draft."""
+        """Moves the article to the trash or, on a site without one, back to draft."""
         if not external_id.isdecimal():
             raise PermanentError(f"{self._where}: {external_id[:40]!r} is not the id of a post")
         gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_trash_not_supported")

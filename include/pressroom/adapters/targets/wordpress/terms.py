@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from pressroom.adapters.targets.wordpress.client import Calls
+from pressroom.adapters.targets.wordpress.client import WordPressClient
 from pressroom.domain.errors import PressroomError, UnknownOutcome
 from pressroom.domain.outside import clean_line
 
@@ -20,7 +20,7 @@ RACE_SECONDS = 0.3
 class Terms:
     """The terms of one site. What was found once is not asked for again, so it lives as long as a batch."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: WordPressClient) -> None:
         self._calls = calls
         self._known: dict[tuple[str, str], int] = {}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pressroom.adapters.http.errors import Row
+from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import post_of, refuse_later
@@ -44,9 +44,9 @@ class _Duplicate(PermanentError):
 
 # X answers 403 for the application (its rights, its plan), with a type of its own, and for one post.
 _ROWS = (
-    Row(_Duplicate, {403}, words="duplicate", changes=True),
-    Row(ConfigurationError, {403}, code=".*/problems/.*", changes=True),
-    Row(PermanentError, {403}, changes=True),
+    ErrorRow(_Duplicate, {403}, words="duplicate", changes=True),
+    ErrorRow(ConfigurationError, {403}, code=".*/problems/.*", changes=True),
+    ErrorRow(PermanentError, {403}, changes=True),
 )
 
 

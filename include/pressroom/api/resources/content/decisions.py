@@ -118,7 +118,7 @@ class Regenerated(Decided):
 
 
 @dataclass(frozen=True)
-class Piece:
+class ReviewedPiece:
     """An article or a post, and the site or mission that it is of."""
 
     kind: ContentKind
@@ -136,12 +136,12 @@ class Piece:
         return f"{self.kind}:{self.id}"
 
 
-def piece_of(scope: Scope) -> Piece:
+def piece_of(scope: Scope) -> ReviewedPiece:
     """What a request is about."""
-    return Piece(cast(ContentKind, scope.kind), scope.id, scope.workflow_id or 0)
+    return ReviewedPiece(cast(ContentKind, scope.kind), scope.id, scope.workflow_id or 0)
 
 
-def approve(scope: Scope, piece: Piece, seen: str) -> None:
+def approve(scope: Scope, piece: ReviewedPiece, seen: str) -> None:
     """Approve what has that hash. Raises RunConflict."""
     with scope.changing(f"{piece.kind}.approve", piece.target, content_hash=seen) as tx:
         _must_be_open(tx, piece)
@@ -149,7 +149,7 @@ def approve(scope: Scope, piece: Piece, seen: str) -> None:
         decide(tx, piece.workflow_id, piece.id, seen, scope.caller.label)
 
 
-def reject(scope: Scope, piece: Piece, reason: str) -> None:
+def reject(scope: Scope, piece: ReviewedPiece, reason: str) -> None:
     """Reject it, whatever it is now. Raises RunConflict."""
     with scope.changing(f"{piece.kind}.reject", piece.target, reason=reason) as tx:
         _must_be_open(tx, piece)
@@ -157,7 +157,7 @@ def reject(scope: Scope, piece: Piece, reason: str) -> None:
         decide(tx, piece.workflow_id, piece.id, reason, scope.caller.label)
 
 
-def choose(scope: Scope, piece: Piece) -> ContentStatus:
+def choose(scope: Scope, piece: ReviewedPiece) -> ContentStatus:
     """Put a post's second version in the first one's place, and say where it stands. Raises RunConflict."""
     if piece.kind == "article":
         raise RunConflict(f"{piece.name} has no other version")
@@ -166,7 +166,7 @@ def choose(scope: Scope, piece: Piece) -> ContentStatus:
     return cast(ContentStatus, chosen.status)
 
 
-def edit(scope: Scope, piece: Piece, body: EditBody) -> None:
+def edit(scope: Scope, piece: ReviewedPiece, body: EditBody) -> None:
     """Change it. Raises RunConflict, or Problem 422 for what cannot be published."""
     given = [name for name in ("title", "html", "parts") if getattr(body, name) is not None]
     own = ("title", "html") if piece.kind == "article" else ("parts",)
@@ -191,7 +191,7 @@ def edit(scope: Scope, piece: Piece, body: EditBody) -> None:
             raise invalid(f"body.{given[0]}", str(error)) from error
 
 
-def regenerate(scope: Scope, piece: Piece, instructions: str) -> Regenerated:
+def regenerate(scope: Scope, piece: ReviewedPiece, instructions: str) -> Regenerated:
     """Have it written anew. Raises RunConflict."""
     with scope.changing(f"{piece.kind}.regenerate", piece.target, instructions=instructions) as tx:
         if piece.kind == "article":
@@ -204,7 +204,7 @@ def regenerate(scope: Scope, piece: Piece, instructions: str) -> Regenerated:
     return Regenerated(id=piece.name, status="archived", revision=revision, job=job, detail=detail)
 
 
-async def approve_one(scope: Scope, piece: Piece, seen: str) -> Approved:
+async def approve_one(scope: Scope, piece: ReviewedPiece, seen: str) -> Approved:
     """Approve, and have it published."""
     await run_in_threadpool(approve, scope, piece, seen)
     publishing = await announce(scope, piece.workflow_id) if piece.kind == "article" else None
@@ -241,7 +241,7 @@ async def announce(scope: Scope, site_id: int) -> Publishing | None:
 
 
 def _approve_each(
-    scope: Scope, items: Sequence[ApproveItem], pieces: dict[str, Piece]
+    scope: Scope, items: Sequence[ApproveItem], pieces: dict[str, ReviewedPiece]
 ) -> list[ApprovedOfMany]:
     results = []
     for item in items:
@@ -258,17 +258,17 @@ def _approve_each(
     return results
 
 
-def _find(scope: Scope, ids: Sequence[str]) -> dict[str, Piece]:
+def _find(scope: Scope, ids: Sequence[str]) -> dict[str, ReviewedPiece]:
     """Those that are the account's, by their public ids."""
     articles = [number for one in ids if (number := row_id(ARTICLE, one)) is not None]
     posts = [number for one in ids if (number := row_id(CONTENT, one)) is not None]
     with scope.transaction() as tx:
         rows = tx.rows("content_statuses", articles=articles, posts=posts)
-    pieces = [Piece(row["kind"], row["id"], row["workflow_id"]) for row in rows]
+    pieces = [ReviewedPiece(row["kind"], row["id"], row["workflow_id"]) for row in rows]
     return {piece.name: piece for piece in pieces}
 
 
-def _must_be_open(tx: Tx, piece: Piece) -> None:
+def _must_be_open(tx: Tx, piece: ReviewedPiece) -> None:
     """Refuses what has not gone to review, and what was written anew since. Raises RunConflict."""
     article = piece.kind == "article"
     rows = tx.rows(

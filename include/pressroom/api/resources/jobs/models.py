@@ -167,7 +167,7 @@ def _progress(stages: Sequence[StageView]) -> Progress:
     )  # fmt: skip
 
 
-class Retried(BaseModel):
+class JobRetried(BaseModel):
     """A job that runs again. ``stages``: those that do."""
 
     id: str

@@ -19,9 +19,9 @@ from pressroom.api.kit.views import LogLineView
 from pressroom.api.resources.jobs.models import (
     Accepted,
     JobBody,
+    JobRetried,
     JobRow,
     JobView,
-    Retried,
     RetryBody,
     WorkflowKind,
 )
@@ -141,19 +141,19 @@ def get_logs(
     return Response(log.model_dump_json(), media_type="application/json")
 
 
-@router.post("/{id}/retry", status_code=202, response_model=Retried)
+@router.post("/{id}/retry", status_code=202, response_model=JobRetried)
 async def retry_job(
     idempotency: IdempotencyDep, body: RetryBody | None = None, scope: Scope = allowed(Role.EDITOR, JOB)
 ) -> JSONResponse:
     """Run a stage and what follows it again, in the same DAG run. What is done is not repeated."""
 
-    async def work() -> Retried:
+    async def work() -> JobRetried:
         row, run = await scope.run(_row_and_run, scope)
         try:
             stages = await start_again(scope, row, run, body.from_stage if body else None)
         except NoSuchStage as error:
             raise invalid("body.from_stage", str(error)) from None
-        return Retried(id=public_id(public_ids.JOB, run.id), from_stage=stages[0], stages=stages)
+        return JobRetried(id=public_id(public_ids.JOB, run.id), from_stage=stages[0], stages=stages)
 
     return await idempotency.once(scope, 202, work)
 
