@@ -48,6 +48,18 @@ def test_times_and_words_are_not_numbers_and_booleans(tmp_path: Path) -> None:
     assert found.definition.automation.concurrency == 3
 
 
+@pytest.mark.parametrize(
+    "word", ["on", "off", "yes", "no", "y", "1_000", "0b1", "12:30:00", "2026-01-02", "<<"]
+)
+def test_what_yaml_1_1_took_for_something_else_is_text(tmp_path: Path, word: str) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"kind: Account\nslug: acme\nname: {word}\nmembers: {{{word}: owner}}\n")
+    (found,) = loading.load(file)
+    assert isinstance(found.definition, Account)
+    assert found.definition.name == word
+    assert found.definition.members == {word: "owner"}
+
+
 def test_an_alias_is_its_anchor(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(ACCOUNT + "members: {ann: &role owner, bob: *role}\n")
@@ -121,6 +133,12 @@ def test_an_alias_is_its_anchor(tmp_path: Path) -> None:
         ("[" * 5000, "a.yaml: nested too deeply"),
         ("[" * 40 + "]" * 40, "a.yaml:1: nested too deeply"),
         ("1" * 5000, "a.yaml:1: a number of too many digits"),
+        ("\n1." + "1" * 5000, "a.yaml:2: a number of too many digits"),
+        (ACCOUNT + "caps: {run_cents: .inf}\n", "a.yaml:4: .inf is not a number that can be used here"),
+        ("a: 1e999\n", "a.yaml:1: 1e999 is not a number that can be used here"),
+        ("a: !!int ten\n", "a.yaml:1: 'ten' is not of the type int that its tag says"),
+        ("a: !!bool maybe\n", "a.yaml:1: 'maybe' is not of the type bool that its tag says"),
+        ("a: !secret:str x\n", "a.yaml:1: the tag !secret:str is not understood here"),
         ("? [a, b]\n: 1\n", "a.yaml:1: a key must be text"),
         (
             "kind: !!python/name:os.system\n",
