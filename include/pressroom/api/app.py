@@ -64,23 +64,23 @@ def _documented(status: int) -> dict[str, Any]:
 
 
 def _describe_itself(app: FastAPI) -> None:
-    """The OpenAPI document, and a page to read it on, for whoever is logged in."""
+    """The OpenAPI document, and a page to read it on, for callers with a login."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            found = get_openapi(
+            spec = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = found.setdefault("components", {}).setdefault("schemas", {})
+            schemas = spec.setdefault("components", {}).setdefault("schemas", {})
             schemas |= schema.pop("$defs", {})
             schemas["ProblemDetails"] = schema
-            found["components"]["securitySchemes"] = {
+            spec["components"]["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "_token"},
             }
-            found["security"] = [{"bearer": []}, {"session": []}]
-            app.openapi_schema = found
+            spec["security"] = [{"bearer": []}, {"session": []}]
+            app.openapi_schema = spec
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]

@@ -1,6 +1,4 @@
-"""Requests in general: bodies of a bounded size and without unknown keys; paths with and without a slash at
-their end.
-"""
+"""Bodies of a bounded size and without unknown keys; paths with and without a slash at their end."""
 
 from __future__ import annotations
 
@@ -14,34 +12,35 @@ MOST_BYTES = 6_000_000
 
 
 class Body(BaseModel):
-    """Base of all request bodies: unknown keys are refused, so that a misspelt one is not passed over."""
+    """Base of all request bodies. Unknown keys are refused, so that a misspelt one is not passed over."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class BoundedBodies:
-    """Refuses larger bodies, however they come: told in advance or not."""
+    """Refuses bodies of more than ``most`` bytes, whether or not their length is announced."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, most: int = MOST_BYTES) -> None:
+        self.app, self.most = app, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > MOST_BYTES:
-            await _too_large()(scope, receive, send)
+        message = f"the body is larger than {self.most} bytes"
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self.most:
+            await Problem(413, message).response()(scope, receive, send)
             return
         seen = 0
 
         async def bounded() -> Message:
             nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MOST_BYTES:
-                raise HTTPException(413, _SAID)  # the one error that reading a body lets through
-            return message
+            part = await receive()
+            seen += len(part.get("body", b""))
+            if seen > self.most:
+                raise HTTPException(413, message)  # the only error that reading a body lets through
+            return part
 
         await self.app(scope, bounded, send)
 
@@ -57,10 +56,3 @@ class EitherSpelling:
         if scope["type"] == "http" and path.endswith("/") and path.rstrip("/") != scope.get("root_path", ""):
             scope = {**scope, "path": path.rstrip("/")}
         await self.app(scope, receive, send)
-
-
-_SAID = f"the body is larger than {MOST_BYTES} bytes"
-
-
-def _too_large() -> ASGIApp:
-    return Problem(413, _SAID).response()

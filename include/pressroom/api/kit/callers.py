@@ -54,7 +54,7 @@ def plane_of(request: Request) -> ControlPlane:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Whoever sent the request. Raises Problem 401, 403 (a cross-site write by cookie) or 429."""
+    """The caller of a request. Raises Problem 401, 403 (a cross-site write by cookie) or 429."""
     plane = plane_of(request)
     token = _bearer(request)
     if token.startswith(KEY_PREFIX):

@@ -17,14 +17,14 @@ JobFilter = Annotated[str | None, Query(max_length=30, examples=["job_12"])]
 
 
 def number_of(prefix: str, given: str | None) -> int | None:
-    """The row's number of a filter; None for none, and 0, which no row has, for what is no such id."""
+    """Row number named by a filter. None: no filter given. 0 (matches nothing): not an id of this kind."""
     return None if given is None else row_id(prefix, given) or 0
 
 
 def named_workflow(
     site: int | None = None, mission: str | None = None, flow: str | None = None
 ) -> tuple[str, int] | None:
-    """(kind, number) of the one workflow that is asked for; None: any. Raises Problem 422 for several."""
+    """(kind, number) of the workflow to filter by; None: no filter. Raises Problem 422 for several."""
     asked = {
         "site": site, "mission": number_of(public_ids.MISSION, mission),
         "flow": number_of(public_ids.FLOW, flow),
@@ -33,11 +33,12 @@ def named_workflow(
     if len(named) > 1:
         kinds = [kind for kind, _ in named]
         remedy = f"name {' or '.join(f'a {kind}' for kind in kinds)}"
-        raise invalid(f"query.{kinds[-1]}", f"nothing is of a {' and a '.join(kinds)}", remedy=remedy)
+        detail = f"filter by {' or by '.join(kinds)}, not by several"
+        raise invalid(f"query.{kinds[-1]}", detail, remedy=remedy)
     return named[0] if named else None
 
 
 def workflow_of(site: int | None = None, mission: str | None = None, flow: str | None = None) -> int | None:
-    """The number of the one workflow that is asked for; None: any. Raises Problem 422 for several."""
+    """The number of the workflow to filter by; None: no filter. Raises Problem 422 for several."""
     named = named_workflow(site, mission, flow)
     return None if named is None else named[1]

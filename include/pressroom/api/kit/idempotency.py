@@ -1,8 +1,8 @@
-"""Calls that may come again: with an Idempotency-Key, the first answer is given again.
+"""Calls that may be repeated: with an Idempotency-Key, the first answer is given again.
 
-The key is kept before the work begins, so that two calls at once cannot both do it. A call that was begun and
-never answered, because its server died, may be taken up again after a while; what it starts bears a name made
-of the key (``run_name``), so that it cannot be started twice.
+The key is kept before the work begins, so that two calls at once cannot both do it. A call whose server died
+before the answer can be repeated after a while. A run that it starts has a name made of the key
+(``run_name``), so that it cannot be started twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pressroom.domain.errors import PressroomError
 from pressroom.domain.text import to_json
 
 STALE = timedelta(minutes=2)
-"""After this long, whoever worked on a call is taken for dead."""
+"""After this long without an answer, the server that worked on a call counts as dead."""
 KEPT = timedelta(days=1)
 REPLAYED = "Idempotency-Replayed"
 

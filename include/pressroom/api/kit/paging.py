@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
@@ -27,8 +28,10 @@ class Page(BaseModel, Generic[T]):
 
 
 def wrong_cursor() -> Problem:
-    """The answer for a cursor that the list did not give."""
-    return invalid("query.cursor", "is none of this list's", remedy="take next_cursor as it came")
+    """The answer for a cursor of another list."""
+    return invalid(
+        "query.cursor", "this cursor belongs to another list", remedy="take next_cursor as it came"
+    )
 
 
 class Paging:
@@ -45,34 +48,46 @@ class Paging:
     @property
     def before(self) -> int | None:
         """The number that the list goes on below, for lists by falling number."""
-        found = self.at()
-        if found is None:
-            return None
-        if len(found) != 1 or type(found[0]) is not int or not 0 <= found[0] <= LARGEST:
-            raise wrong_cursor()
-        return int(found[0])
+        last = self.after(int)
+        return None if last is None else last[0]
 
-    def at(self) -> list[Any] | None:
-        """What the last row of the page before was sorted by. Raises Problem 422 for no cursor of ours."""
+    def after(self, *types: type[int | str | datetime]) -> list[Any] | None:
+        """What the last row of the page before was sorted by; None at the beginning of the list.
+
+        ``types``: of the values. Times are aware, numbers are ids. Raises Problem 422 for a cursor of another
+        list.
+        """
         if self._cursor is None:
             return None
         try:
-            found = json.loads(base64.urlsafe_b64decode(self._cursor.encode("ascii") + b"=="))
-        except (ValueError, binascii.Error, RecursionError):
-            found = None
-        if not isinstance(found, list):
-            raise wrong_cursor()
-        return found
+            values = json.loads(base64.urlsafe_b64decode(self._cursor.encode("ascii") + b"=="))
+            return [_value(kind, value) for kind, value in zip(types, values, strict=True)]
+        except (ValueError, TypeError, binascii.Error, RecursionError):
+            raise wrong_cursor() from None
 
     def page(self, rows: Sequence[R], show: Callable[[R], T], key: Callable[[R], Sequence[Any]]) -> Page[T]:
-        """The page made of ``fetch`` rows. ``key``: what a row is sorted by, as JSON values."""
+        """The page made of ``fetch`` rows. ``key``: what a row is sorted by."""
         shown = rows[: self.limit]
         more = len(rows) > self.limit
         return Page(items=[show(row) for row in shown], next_cursor=_cursor(key(shown[-1])) if more else None)
 
 
+def _value(kind: type[int | str | datetime], value: Any) -> int | str | datetime:
+    """A value of a cursor. Raises ValueError or TypeError when it cannot be one."""
+    if issubclass(kind, datetime):
+        value = datetime.fromisoformat(value)
+    if type(value) is not kind:
+        raise TypeError(type(value))
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError("no offset")
+    if isinstance(value, int) and not 0 <= value <= LARGEST:
+        raise ValueError("not an id")
+    return value
+
+
 def _cursor(key: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(list(key)).encode()).decode().rstrip("=")
+    text = json.dumps(list(key), default=datetime.isoformat)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _paging(default: int) -> Callable[..., Paging]:

@@ -15,7 +15,7 @@ from pressroom.store.database import Store
 class Login:
     """Who calls, as Airflow's auth manager says. ``name``: the user name, as in an account's members.
 
-    ``admin``: whether they administer this Airflow. ``by_cookie``: a browser sent it along by itself.
+    ``admin``: whether they administer this Airflow. ``by_cookie``: a browser sent the login as a cookie.
     """
 
     name: str

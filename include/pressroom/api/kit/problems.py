@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,6 +21,7 @@ from pressroom.domain.errors import (
     RunConflict,
     TransientError,
 )
+from pressroom.engine.gates import NoSuchGate
 
 log = logging.getLogger(__name__)
 
@@ -90,22 +91,27 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """The answer for what does not exist, and for what is another tenant's: one cannot be told from the
-    other.
-    """
+    """The answer for what does not exist, and for what is another tenant's: both look the same."""
     return Problem(404, f"there is no such {what}")
 
 
 def invalid(field: str, detail: str, *, remedy: str | None = None) -> Problem:
-    """A field that was understood and cannot be used."""
-    return Problem(
-        422, f"{field}: {detail}", remedy=remedy, errors=[FieldProblem(field=field, detail=detail)]
-    )
+    """The answer for a field that was understood and cannot be used."""
+    return invalid_fields([(field, detail)], remedy)
+
+
+def invalid_fields(fields: Iterable[tuple[str, str]], remedy: str | None = None) -> Problem:
+    """The answer for wrong fields: each with its path and what is wrong."""
+    errors = [FieldProblem(field=field, detail=detail) for field, detail in fields]
+    detail = "; ".join(f"{error.field}: {error.detail}" for error in errors)
+    return Problem(422, detail, remedy=remedy, errors=errors)
 
 
 def problem_of(error: PressroomError) -> Problem:
-    """What a caller gets to read of an error of ours: its class decides the status."""
+    """The answer to one of our errors: its class decides the status and what a caller may read."""
     match error:
+        case NoSuchGate():
+            return Problem(404, str(error))
         case RunConflict():
             return Problem(409, str(error))
         case InsufficientCredits():
@@ -126,8 +132,8 @@ def problem_of(error: PressroomError) -> Problem:
             return Problem(400, str(error))
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
+def install(app: FastAPI, answer_to: Callable[[PressroomError], Problem] = problem_of) -> None:
+    """Make every error of the app a problem. ``answer_to``: the answer to one of our errors."""
 
     @app.exception_handler(Problem)
     def _problem(_: Request, error: Problem) -> JSONResponse:
@@ -135,16 +141,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(PressroomError)
     def _ours(_: Request, error: PressroomError) -> JSONResponse:
-        return problem_of(error).response()
+        return answer_to(error).response()
 
     @app.exception_handler(RequestValidationError)
     def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [
-            FieldProblem(field=".".join(map(str, one["loc"])), detail=_said(one)) for one in error.errors()
-        ]
-        return Problem(
-            422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors=errors
-        ).response()
+        fields = [(".".join(map(str, each["loc"])), _said(each)) for each in error.errors()]
+        return invalid_fields(fields).response()
 
     @app.exception_handler(HTTPException)
     def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -156,6 +158,6 @@ def install(app: FastAPI) -> None:
         return Problem(500, "something went wrong; the server's log says what").response()
 
 
-def _said(one: Mapping[str, Any]) -> str:
+def _said(error: Mapping[str, Any]) -> str:
     """Pydantic's message, without the input: that may be long, or secret."""
-    return str(one["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")

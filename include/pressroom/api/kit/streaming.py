@@ -37,7 +37,7 @@ EVENT = {
 async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
     """The lines after that number as they come, until the run is over: then an event ``end``.
 
-    Events are numbered by their run, and whoever has read up to one has missed none before it.
+    A run numbers its events in order: a reader who has one of them has missed none before it.
     """
     began = spoke = time.monotonic()
     while time.monotonic() - began < LONGEST_SECONDS:

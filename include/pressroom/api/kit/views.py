@@ -9,8 +9,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, PlainSerializer
 
+from pressroom.domain.public_ids import FLOW, MISSION, public_id
+
 Amount = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 """Credits or cents: exact inside, a JSON number outside."""
+
+
+def workflow_ids(kind: str, number: int) -> dict[str, Any]:
+    """The fields ``site_id``, ``mission_id`` and ``flow_id`` of what belongs to one workflow."""
+    return {
+        "site_id": number if kind == "site" else None,
+        "mission_id": public_id(MISSION, number) if kind == "mission" else None,
+        "flow_id": public_id(FLOW, number) if kind == "flow" else None,
+    }
 
 
 class LogLineView(BaseModel):

@@ -84,13 +84,13 @@ class AuditView(BaseModel):
 def list_accounts(plane: PlaneDep, caller: Caller = signed_in()) -> list[AccountView]:
     """The caller's accounts, with their credits."""
     with plane.store().transaction() as tx:
-        found = []
-        for one in accounts_of(tx, caller, limit=1000):
-            role = caller.role_in(one.account_id, one.role)
+        views = []
+        for owned in accounts_of(tx, caller, limit=1000):
+            role = caller.role_in(owned.account_id, owned.role)
             if role is not None:
-                have = reports.balance(tx.for_account(one.account_id))
-                found.append(AccountView.of(one.account, role, have))
-    return found
+                have = reports.balance(tx.for_account(owned.account_id))
+                views.append(AccountView.of(owned.account, role, have))
+    return views
 
 
 @router.get("/api-keys")

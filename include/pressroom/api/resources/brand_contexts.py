@@ -13,11 +13,9 @@ from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem
 from pressroom.api.resources.definitions import Documented, MergePatch, Resource
 from pressroom.definitions import saving
-from pressroom.definitions.saving import Stored
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import BrandContext, Role
 from pressroom.domain.kinds import KINDS
-from pressroom.domain.public_ids import public_id
 
 router = APIRouter(prefix="/brand-contexts", tags=["brand contexts"])
 
@@ -41,14 +39,7 @@ class BrandView(BaseModel):
     definition: BrandContext
 
 
-def _view(there: Stored, brand: BrandContext) -> BrandView:
-    return BrandView(
-        id=public_id(public_ids.BRAND, there.id), slug=there.slug, updated_at=there.row["updated_at"],
-        definition=brand,
-    )  # fmt: skip
-
-
-BRANDS = Resource(KINDS["BrandContext"], "/brand-contexts", public_ids.BRAND, _view)
+BRANDS = Resource(KINDS["BrandContext"], "/brand-contexts", public_ids.BRAND, BrandView)
 
 
 @router.get("")

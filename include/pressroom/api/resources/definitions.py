@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema
 
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.paging import Page, Paging
-from pressroom.api.kit.problems import FieldProblem, Problem, not_found
+from pressroom.api.kit.problems import FieldProblem, Problem, invalid_fields, not_found
 from pressroom.definitions import checking, saving
 from pressroom.definitions.applying import SlugTaken
 from pressroom.definitions.checking import Wrong
@@ -48,7 +48,7 @@ GOES_ON = "its live run goes on to its end; cancel the job to end it now"
 
 
 class DefinitionView(BaseModel):
-    """``live``: a run of it is running or paused. ``note``: what else to know about what was just done."""
+    """``live``: a run of it is running or paused. ``note``: what else to know about the change just made."""
 
     slug: str
     status: str
@@ -63,15 +63,15 @@ class DefinitionView(BaseModel):
 
 @dataclass(frozen=True)
 class Documented:
-    """Marks a body that is taken as any object and checked by us, and documented as a definition."""
+    """Marks a body that is documented as a definition; it comes as any object, and ``checked`` checks it."""
 
     model: type[BaseModel]
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        found = handler(self.model.__pydantic_core_schema__)
-        inner = handler.resolve_ref_schema(found)
+        schema = handler(self.model.__pydantic_core_schema__)
+        inner = handler.resolve_ref_schema(schema)
         inner["required"] = [name for name in inner.get("required", []) if name != "account"]
-        return found
+        return schema
 
 
 MergePatch = Annotated[
@@ -86,60 +86,67 @@ MergePatch = Annotated[
 
 @dataclass(frozen=True)
 class Resource(Generic[D, V]):
-    """A kind of definition and its routes. ``show``: a row and its definition as an answer."""
+    """A kind of definition and its routes. ``answer``: what they show of one."""
 
     kind: Kind[D]
     path: str
     prefix: str | None
-    show: Callable[[Stored, D], V]
+    answer: type[V]
 
     def view(self, stored: Stored, note: str | None = None) -> V:
         """The answer for a row. Raises DefinitionError when this version does not understand it."""
-        shown = self.show(stored, parse(self.kind.model, stored.data, stored.slug))
-        return shown if note is None else shown.model_copy(update={"note": note})
+        definition = parse(self.kind.model, stored.data, stored.slug)
+        return self.answer.model_validate({
+            **stored.row, "id": self.public(stored), "note": note, "definition": definition,
+            "status": getattr(definition, "status", None), "dag_id": getattr(definition, "dag_id", None),
+        })  # fmt: skip
+
+    def public(self, stored: Stored) -> int | str:
+        """The id that callers know it by."""
+        return stored.id if self.prefix is None else public_id(self.prefix, stored.id)
 
     def page(self, scope: Scope, paging: Paging, status: str | None = None) -> Page[V]:
-        """The account's definitions, latest first. One that cannot be read is left out, as the log says."""
+        """The account's definitions, latest first. Leaves out those that cannot be read, and logs them."""
         with scope.transaction() as tx:
             rows = saving.listed(tx, self.kind, status=status, before=paging.before, limit=paging.fetch)
-        found = paging.page(rows, self._readable, lambda row: [row.id])
-        return Page(items=[one for one in found.items if one is not None], next_cursor=found.next_cursor)
+        page = paging.page(rows, self._readable, lambda row: [row.id])
+        return Page(items=[item for item in page.items if item is not None], next_cursor=page.next_cursor)
 
     def get(self, scope: Scope) -> V:
-        """The one that the request is about."""
-        return self.view(self.there(scope))
+        """The definition that the request is about."""
+        return self.view(self.stored(scope))
 
-    def there(self, scope: Scope) -> Stored:
-        """Its row."""
+    def stored(self, scope: Scope) -> Stored:
+        """The row that the request is about. Raises Problem 404."""
         with scope.transaction() as tx:
-            found = saving.stored(tx, self.kind, id=scope.id)
-        if found is None:
+            stored = saving.stored(tx, self.kind, id=scope.id)
+        if stored is None:
             raise not_found(self.kind.word)
-        return found
+        return stored
 
     def create(self, scope: Scope, request: Request, response: Response, body: Mapping[str, Any]) -> V:
-        """Store a new one, and answer with where it is."""
+        """Store a new definition, and answer with its address."""
         named = {"kind": self.kind.model.model_fields["kind"].default, "account": scope.account}
         definition = self.checked(scope, {**named, **body})
         try:
             with scope.transaction() as tx:
-                made = saving.create(tx, definition)
-                scope.note(tx, f"{self.kind.word}.create", f"{self.kind.word}:{made.id}", slug=made.slug)
+                created = saving.create(tx, definition)
+                self._note(scope, tx, "create", created.id, slug=created.slug)
         except SlugTaken as taken:
             detail = str(taken)
             raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
         except checking.WrongDefinition as error:
             raise problem(error.wrong) from None
-        number = str(made.id) if self.prefix is None else public_id(self.prefix, made.id)
-        response.headers["Location"] = f"{request.scope.get('root_path', '')}{self.path}/{number}"
-        return self.view(made)
+        root = request.scope.get("root_path", "")
+        response.headers["Location"] = f"{root}{self.path}/{self.public(created)}"
+        return self.view(created)
 
     def patch(self, scope: Scope, patch: Mapping[str, Any]) -> V:
-        """Change the one that the request is about by a merge patch."""
+        """Change the definition that the request is about by a merge patch."""
         wrong = list(islice(_unusable(patch), MOST_PROBLEMS))
         if wrong:
             raise problem(wrong)
-        return self.view(self.edit(scope, "update", lambda there: merged(there.data, patch)))
+        return self.view(self.edit(scope, "update", lambda stored: merged(stored.data, patch)))
 
     def turn(
         self,
@@ -147,17 +154,17 @@ class Resource(Generic[D, V]):
         action: str,
         status: str,
         *,
-        may: Callable[[Stored], None] = lambda there: None,
+        may: Callable[[Stored], None] = lambda stored: None,
         also: Callable[[Tx, Stored], None] | None = None,
     ) -> V:
-        """Give it another status. ``may`` raises when it cannot go there; ``also``: as in ``edit``."""
+        """Give it another status. ``may`` raises when it cannot have that; ``also``: as in ``edit``."""
 
-        def change(there: Stored) -> dict[str, Any]:
-            may(there)
-            return {**there.data, "status": status}
+        def change(stored: Stored) -> dict[str, Any]:
+            may(stored)
+            return {**stored.data, "status": status}
 
-        there = self.edit(scope, action, change, also)
-        return self.view(there, GOES_ON if there.row["live"] and status != "active" else None)
+        turned = self.edit(scope, action, change, also)
+        return self.view(turned, GOES_ON if turned.row["live"] and status != "active" else None)
 
     def edit(
         self,
@@ -166,42 +173,37 @@ class Resource(Generic[D, V]):
         change: Callable[[Stored], Mapping[str, Any]],
         also: Callable[[Tx, Stored], None] | None = None,
     ) -> Stored:
-        """Change the one that the request is about, and note it in the audit log when something changed.
+        """Change the definition that the request is about. An audit line records what changed, if anything.
 
-        The change is checked before it is stored, as long as that takes, and made anew when somebody else was
-        quicker. ``also``: what else to do in the same transaction, given what there was before.
+        The result is checked before the transaction, because that can take long. When another change comes in
+        between, it is made again. ``also``: more work in the same transaction, given the row before.
         """
         for _ in range(TRIES):
-            there = self.there(scope)
-            definition = self.checked(scope, change(there), there)
+            before = self.stored(scope)
+            definition = self.checked(scope, change(before), before)
             try:
                 with scope.transaction() as tx:
-                    found, keys = saving.update(tx, definition, there.data)
+                    after, keys = saving.update(tx, definition, before.data)
                     if keys:
-                        scope.note(
-                            tx,
-                            f"{self.kind.word}.{action}",
-                            f"{self.kind.word}:{scope.id}",
-                            changed=list(keys),
-                        )
+                        self._note(scope, tx, action, scope.id, changed=list(keys))
                     if also is None:
-                        return found
-                    also(tx, there)
-                return self.there(scope)
+                        return after
+                    also(tx, before)
+                return self.stored(scope)
             except saving.ChangedMeanwhile:
                 continue
             except checking.WrongDefinition as error:
                 raise problem(error.wrong) from None
         raise Problem(409, "others keep changing it at the moment", remedy="send it again")
 
-    def checked(self, scope: Scope, data: Mapping[str, Any], there: Stored | None = None) -> D:
-        """The definition. ``there``: what it shall take the place of. Raises Problem 422."""
+    def checked(self, scope: Scope, data: Mapping[str, Any], before: Stored | None = None) -> D:
+        """The definition that the data is. ``before``: the row that it replaces. Raises Problem 422."""
         wrong = list(islice(_unusable(data), MOST_PROBLEMS))
-        if there is not None:
+        if before is not None:
             wrong += [
-                Wrong((key,), f"cannot change from {there.data.get(key)!r}")
+                Wrong((key,), f"cannot change from {before.data.get(key)!r}")
                 for key in FIXED
-                if data.get(key) != there.data.get(key)
+                if data.get(key) != before.data.get(key)
             ]
         elif data["account"] != scope.account:
             wrong.append(Wrong(("account",), f"must be {scope.account!r}: the account that the call is for"))
@@ -212,11 +214,14 @@ class Resource(Generic[D, V]):
             raise problem(wrong)
         return definition
 
-    def _readable(self, there: Stored) -> V | None:
+    def _note(self, scope: Scope, tx: Tx, action: str, number: int, **details: Any) -> None:
+        scope.note(tx, f"{self.kind.word}.{action}", f"{self.kind.word}:{number}", **details)
+
+    def _readable(self, stored: Stored) -> V | None:
         try:
-            return self.view(there)
+            return self.view(stored)
         except DefinitionError as error:
-            logger.error("%s %s is left out: %s", self.kind.word, there.slug, error)  # noqa: TRY400  # it says it all
+            logger.error("%s %s is left out: %s", self.kind.word, stored.slug, error)  # noqa: TRY400  # it says it all
             return None
 
 
@@ -224,29 +229,26 @@ def merged(target: Any, patch: Any) -> Any:
     """A JSON merge patch applied (RFC 7396)."""
     if not isinstance(patch, Mapping):
         return patch
-    found = dict(target) if isinstance(target, Mapping) else {}
+    result = dict(target) if isinstance(target, Mapping) else {}
     for key, value in patch.items():
         if value is None:
-            found.pop(key, None)
+            result.pop(key, None)
         else:
-            found[key] = merged(found.get(key), value)
-    return found
+            result[key] = merged(result.get(key), value)
+    return result
 
 
 def problem(wrong: Sequence[Wrong]) -> Problem:
-    """What a caller gets to read of a definition's problems."""
-    errors = [
-        FieldProblem(
-            field=shorten(".".join(["body", *(str(step) for step in one.path)]), LONGEST_PROBLEM),
-            detail=shorten(one.told, LONGEST_PROBLEM),
-        )
-        for one in wrong
-    ]
-    return Problem(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors=errors)
+    """The answer for a wrong definition: each problem with its place in the body."""
+    paths = [".".join(["body", *map(str, each.path)]) for each in wrong]
+    return invalid_fields(
+        (shorten(path, LONGEST_PROBLEM), shorten(each.told, LONGEST_PROBLEM))
+        for path, each in zip(paths, wrong, strict=True)
+    )
 
 
 def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[Wrong]:
-    """What JSON can say and neither the database nor an answer can hold. The paths are fit to be shown."""
+    """The values that JSON can hold and the database cannot. The paths are fit to be shown."""
     if len(path) > DEEPEST:
         yield Wrong(path[:3], "is nested too deeply")
     elif isinstance(value, str) and _unprintable(value):
@@ -254,14 +256,14 @@ def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[Wrong]:
     elif isinstance(value, float) and not math.isfinite(value):
         yield Wrong(path, "must be a finite number")
     elif isinstance(value, list):
-        for position, one in enumerate(value):
-            yield from _unusable(one, (*path, position))
+        for position, item in enumerate(value):
+            yield from _unusable(item, (*path, position))
     elif isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, item in value.items():
             if _unprintable(key):
                 yield Wrong(path, f"the key {shorten(ascii(key), 80)} has a character that no text can hold")
             else:
-                yield from _unusable(one, (*path, key))
+                yield from _unusable(item, (*path, key))
 
 
 def _unprintable(text: str) -> bool:

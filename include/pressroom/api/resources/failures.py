@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from pressroom.api.kit.access import ACCOUNT, FLOW, MISSION, SITE, Scope, allowed
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.paging import Page, Paged, wrong_cursor
+from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid
 from pressroom.api.resources.jobs.models import WorkflowKind
 from pressroom.domain.definitions import Role
@@ -58,22 +58,13 @@ def list_failures(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[FailureView]:
     """The account's failed items, latest first."""
-    last: dict[str, Any] = {"at": None, "last_workflow": None, "last_stage": None, "last_item": None}
-    found = paging.at()
-    if found is not None:
-        try:
-            at, last_workflow, last_stage, last_item = found
-            last = {
-                "at": datetime.fromisoformat(at), "last_workflow": int(last_workflow),
-                "last_stage": str(last_stage), "last_item": str(last_item),
-            }  # fmt: skip
-        except (ValueError, TypeError, OverflowError):
-            raise wrong_cursor() from None
+    at, last_workflow, last_stage, last_item = paging.after(datetime, int, str, str) or [None] * 4
     with scope.transaction() as tx:
-        rows = tx.rows("failures_page", workflow=workflow, stage=stage, limit=paging.fetch, **last)
-    return paging.page(
-        rows, _view, lambda row: [row["at"].isoformat(), row["workflow_id"], row["stage"], row["item"]]
-    )
+        rows = tx.rows(
+            "failures_page", workflow=workflow, stage=stage, limit=paging.fetch, at=at,
+            last_workflow=last_workflow, last_stage=last_stage, last_item=last_item,
+        )  # fmt: skip
+    return paging.page(rows, _view, lambda row: [row["at"], row["workflow_id"], row["stage"], row["item"]])
 
 
 @router.post("/sites/{id}/retry-failed")

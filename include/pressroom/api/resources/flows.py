@@ -9,12 +9,10 @@ from fastapi import APIRouter, Body, Request, Response
 from pressroom.api.kit.access import ACCOUNT, FLOW, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
-from pressroom.definitions.saving import Stored
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import KINDS
-from pressroom.domain.public_ids import public_id
 
 router = APIRouter(prefix="/flows", tags=["flows"])
 
@@ -47,14 +45,7 @@ class FlowView(DefinitionView):
     definition: Flow
 
 
-def _view(there: Stored, flow: Flow) -> FlowView:
-    return FlowView(
-        id=public_id(public_ids.FLOW, there.id), slug=there.slug, status=flow.status, dag_id=flow.dag_id,
-        live=there.row["live"], updated_at=there.row["updated_at"], definition=flow,
-    )  # fmt: skip
-
-
-FLOWS = Resource(KINDS["Flow"], "/flows", public_ids.FLOW, _view)
+FLOWS = Resource(KINDS["Flow"], "/flows", public_ids.FLOW, FlowView)
 
 
 @router.get("")

@@ -17,11 +17,11 @@ from pressroom.api.kit.filters import (
     named_workflow,
     number_of,
 )
-from pressroom.api.kit.paging import Page, Paged, Paging, wrong_cursor
+from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid, not_found
 from pressroom.api.kit.views import Amount
 from pressroom.domain.definitions import Role
-from pressroom.domain.public_ids import JOB, LARGEST, public_id
+from pressroom.domain.public_ids import JOB, public_id
 from pressroom.store.database import Tx
 
 router = APIRouter(prefix="/ledger", tags=["usage"])
@@ -65,28 +65,13 @@ def list_entries(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[EntryView]:
     """The entries, newest first."""
-    at, number = _after(paging)
+    at, number = paging.after(datetime, int) or (None, None)
     with scope.transaction() as tx:
         rows = tx.rows(
             "ledger_page", at=at, id=number, limit=paging.fetch, kind=kind, stage=_plain("stage", stage),
             workflow=_workflow(tx, site, mission, flow), run=_run(tx, job), since=since, until=until,
         )  # fmt: skip
-    return paging.page(rows, _view, lambda row: [row["at"].isoformat(), row["id"]])
-
-
-def _after(paging: Paging) -> tuple[datetime | None, int | None]:
-    """Time and number of the last entry shown."""
-    found = paging.at()
-    if found is None:
-        return None, None
-    try:
-        at, number = found
-        moment = datetime.fromisoformat(at)
-        if type(number) is int and 0 <= number <= LARGEST and moment.tzinfo is not None:
-            return moment, number
-    except (ValueError, TypeError):
-        pass
-    raise wrong_cursor()
+    return paging.page(rows, _view, lambda row: [row["at"], row["id"]])
 
 
 def _plain(field: str, text: str | None) -> str | None:

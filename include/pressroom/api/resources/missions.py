@@ -19,7 +19,6 @@ from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.kinds import KINDS
 from pressroom.domain.missions import Mission, MissionStatus
-from pressroom.domain.public_ids import public_id
 from pressroom.store.database import Tx
 
 router = APIRouter(prefix="/missions", tags=["missions"])
@@ -55,17 +54,7 @@ class MissionView(DefinitionView):
     definition: Mission
 
 
-def _view(there: Stored, mission: Mission) -> MissionView:
-    row = there.row
-    return MissionView(
-        id=public_id(public_ids.MISSION, there.id), slug=there.slug, status=mission.status,
-        dag_id=mission.dag_id, live=row["live"], updated_at=row["updated_at"], started_at=row["started_at"],
-        completed_at=row["completed_at"], completed_why=row["completed_why"], spent_cents=row["spent_cents"],
-        cycles=row["cycles"], definition=mission,
-    )  # fmt: skip
-
-
-MISSIONS = Resource(KINDS["Mission"], "/missions", public_ids.MISSION, _view)
+MISSIONS = Resource(KINDS["Mission"], "/missions", public_ids.MISSION, MissionView)
 
 
 @router.get("")
@@ -117,9 +106,9 @@ def complete_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionVie
 
 
 def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequence[str]) -> MissionView:
-    def may(there: Stored) -> None:
-        if there.data["status"] not in allowed_from:
-            raise _refused(there, action, allowed_from)
+    def may(stored: Stored) -> None:
+        if stored.data["status"] not in allowed_from:
+            raise _refused(stored, action, allowed_from)
 
     def completed(tx: Tx, before: Stored) -> None:
         row = before.row  # one that was over already stays over for the same reason
@@ -132,14 +121,14 @@ def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequen
     return MISSIONS.turn(scope, action, status, may=may, also=also)
 
 
-def _refused(there: Stored, action: str, allowed_from: Sequence[str]) -> Problem:
-    over = there.row["completed_why"]
-    is_now = f"is {there.data['status']}" + (f", and over: {over}" if over else "")
-    if action == "activate" and (over or there.data["status"] == "completed"):
+def _refused(stored: Stored, action: str, allowed_from: Sequence[str]) -> Problem:
+    over = stored.row["completed_why"]
+    is_now = f"is {stored.data['status']}" + (f", and over: {over}" if over else "")
+    if action == "activate" and (over or stored.data["status"] == "completed"):
         remedy = "PATCH what ended it, such as ends_at, duration_days or constraints.budget_cents, and status"
     else:
         remedy = None
     return Problem(
-        409, f"the mission {there.slug} {is_now}: {action} is for one that is {' or '.join(allowed_from)}",
+        409, f"the mission {stored.slug} {is_now}: {action} is for one that is {' or '.join(allowed_from)}",
         remedy=remedy,
     )  # fmt: skip

@@ -2,32 +2,95 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, model_validator
 
-from pressroom.api.kit.access import ACCOUNT, PUBLICATION, Scope, allowed
+from pressroom.api.kit.access import ACCOUNT, Scope, allowed
+from pressroom.api.kit.access import PUBLICATION as PUBLICATION_ID
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.idempotency import IdempotencyDep
-from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.paging import MOST, Page, Paged
 from pressroom.api.kit.problems import not_found
+from pressroom.api.kit.views import workflow_ids
 from pressroom.api.resources.jobs.starting import start, start_again
-from pressroom.api.resources.publication_views import PublicationView, shown
-from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
-from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, public_id, row_id
+from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, PUBLICATION, public_id, row_id
 from pressroom.domain.publishing import PublicationStatus
 from pressroom.engine.publishing import again as republishing
 from pressroom.engine.publishing import ledger as publishing
 from pressroom.engine.publishing.again import Again
 from pressroom.pipelines.registry import PUBLISH
+from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
 router = APIRouter(prefix="/publications", tags=["publications"])
+
+
+class PublicationView(BaseModel):
+    """One piece of content on one target. ``content``: art_… or cnt_…; of a flow's, what its source calls it.
+
+    ``job``: the one that tried last. ``error``: what went wrong then, '' when nothing did.
+    """
+
+    id: str
+    kind: Literal["article", "post", "item"]
+    content: str
+    target: str
+    status: PublicationStatus
+    site_id: int | None
+    mission_id: str | None
+    flow_id: str | None
+    job: str
+    content_hash: str
+    scheduled_for: datetime
+    attempts: int
+    error: str
+    external_id: str | None
+    preview_url: str
+    public_url: str
+    attempted_at: datetime | None
+    accepted_at: datetime | None
+    confirmed_at: datetime | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Self:
+        """The view of a row of ``publications_shown``."""
+        named, _, number = row["content"].partition(":")
+        kind = named if named in _PREFIXES else "item"
+        content = public_id(_PREFIXES[kind], int(number)) if kind in _PREFIXES else row["content"]
+        return cls(**{
+            **row,
+            "id": public_id(PUBLICATION, row["id"]),
+            "kind": kind,
+            "content": content,
+            **workflow_ids(row["kind"], row["workflow_id"]),
+            "job": public_id(JOB, row["run_id"]),
+        })  # fmt: skip
+
+
+_PREFIXES = {"article": ARTICLE, "post": CONTENT}
+
+
+def of_content(tx: Tx, content: str) -> list[PublicationView]:
+    """A piece's publications, one for each of its targets. ``content``: as the ledger names it."""
+    ids = tx.values(
+        "publication_page_of_content", content=content, workflow=None, before=LARGEST, limit=MOST,
+        statuses=list(PublicationStatus),
+    )  # fmt: skip
+    return shown(tx, ids)
+
+
+def shown(tx: Tx, ids: Sequence[int]) -> list[PublicationView]:
+    """Publications by their numbers, the highest first."""
+    return [PublicationView.of(row) for row in tx.rows("publications_shown", ids=list(ids))]
 
 
 class SettleBody(Body):
@@ -77,8 +140,8 @@ def list_publications(
             ids = tx.values("publication_page_of_content", content=_ledger_name(content), **where)
         else:
             ids = tx.values("publication_page", **where)
-        found = shown(tx, ids)
-    return paging.page(found, lambda one: one, lambda one: [row_id(public_ids.PUBLICATION, one.id)])
+        publications = shown(tx, ids)
+    return paging.page(publications, lambda each: each, lambda each: [row_id(PUBLICATION, each.id)])
 
 
 def _ledger_name(content: str) -> str:
@@ -88,14 +151,14 @@ def _ledger_name(content: str) -> str:
 
 
 @router.get("/{id}")
-def get_publication(scope: Scope = allowed(Role.VIEWER, PUBLICATION)) -> PublicationView:
+def get_publication(scope: Scope = allowed(Role.VIEWER, PUBLICATION_ID)) -> PublicationView:
     """One publication."""
     return _view(scope)
 
 
 @router.post("/{id}/settle")
 def settle_publication(
-    body: SettleBody, scope: Scope = allowed(Role.APPROVER, PUBLICATION)
+    body: SettleBody, scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)
 ) -> PublicationView:
     """Say what became of one that nobody knows about, after having looked at the target."""
     with scope.changing("publication.settle", f"publication:{scope.id}", sent=body.sent) as tx:
@@ -105,7 +168,7 @@ def settle_publication(
 
 @router.post("/{id}/retry", status_code=202, response_model=PublicationRetried)
 async def retry_publication(
-    idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, PUBLICATION)
+    idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)
 ) -> JSONResponse:
     """Try it again: an article's in a run of its site's publish part, a post's in its mission's job."""
 
@@ -132,7 +195,7 @@ async def retry_publication(
 
 def _view(scope: Scope) -> PublicationView:
     with scope.transaction() as tx:
-        found = shown(tx, [scope.id])
-    if not found:
+        publications = shown(tx, [scope.id])
+    if not publications:
         raise not_found("publication")
-    return found[0]
+    return publications[0]

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Body, Request, Response
 from pressroom.api.kit.access import ACCOUNT, SITE, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
-from pressroom.definitions.saving import Stored
 from pressroom.domain.definitions import Role, Site
 from pressroom.domain.kinds import KINDS
 
@@ -32,14 +31,7 @@ class SiteView(DefinitionView):
     definition: Site
 
 
-def _view(there: Stored, site: Site) -> SiteView:
-    return SiteView(
-        id=there.id, slug=there.slug, status=site.status, dag_id=site.dag_id, live=there.row["live"],
-        updated_at=there.row["updated_at"], definition=site,
-    )  # fmt: skip
-
-
-SITES = Resource(KINDS["Site"], "/sites", None, _view)
+SITES = Resource(KINDS["Site"], "/sites", None, SiteView)
 
 
 @router.get("")

@@ -139,19 +139,19 @@ def forecast(scope: Scope = allowed(Role.VIEWER, ACCOUNT)) -> ForecastView:
         account = usage.account_of(tx)
         if account is None:
             raise not_found("account")
-        found = usage.forecast(account, usage.spent_by_day(tx, account.now))
-    mean, expected = found.mean, found.expected
+        outlook = usage.forecast(account, usage.spent_by_day(tx, account.now))
+    mean, expected = outlook.mean, outlook.expected
     return ForecastView(
-        month_ends_on=found.last_day,
-        days_left=found.days_left,
-        spent=SpentView.of(found.spent),
+        month_ends_on=outlook.last_day,
+        days_left=outlook.days_left,
+        spent=SpentView.of(outlook.spent),
         daily_mean=None
         if mean is None
-        else MeanView(credits=mean.credits, cents=mean.cents, days=found.mean_days),
+        else MeanView(credits=mean.credits, cents=mean.cents, days=outlook.mean_days),
         expected=None if expected is None else SpentView.of(expected),
-        cap=CapView(month_cents=account.month_cap, reached=found.cap_reached),
+        cap=CapView(month_cents=account.month_cap, reached=outlook.cap_reached),
         credits=CreditsView(
-            balance=account.balance, available=account.available, run_out_on=found.credits_end
+            balance=account.balance, available=account.available, run_out_on=outlook.credits_end
         ),
     )
 

@@ -49,18 +49,18 @@ class ConfigBody(Body):
     def merged(self, before: Automation) -> dict[str, Any]:
         """The automation part of a definition, with these changes."""
         data = before.model_dump()
-        given = self.model_dump(exclude_none=True)
+        changes = self.model_dump(exclude_none=True)
         for number, stage in enumerate(BATCHED, 1):
-            if (size := given.pop(f"stage_{number}_batch_size", None)) is not None:
+            if (size := changes.pop(f"stage_{number}_batch_size", None)) is not None:
                 data["batch_sizes"][stage] = size
         for theirs, ours in RENAMED.items():
-            if theirs in given:
-                given[ours] = given.pop(theirs)
+            if theirs in changes:
+                changes[ours] = changes.pop(theirs)
         # Null leaves as it is, so there is another way to say "none".
         return (
             data
-            | given
-            | {name: given[name] or None for name in ("cron", "articles_per_run") if name in given}
+            | changes
+            | {name: changes[name] or None for name in ("cron", "articles_per_run") if name in changes}
         )
 
 
@@ -96,15 +96,12 @@ class ConfigView(BaseModel):
     ) -> ConfigView:
         """The view of a site's automation."""
         sizes = automation.batch_sizes.model_dump()
-        return cls(
-            site_id=site_id, is_enabled=automation.enabled, frequency=automation.frequency,
-            scheduled_time=f"{automation.time:%H:%M}", timezone=automation.timezone, cron=automation.cron,
+        return cls.model_validate({
+            **vars(automation), "site_id": site_id, "is_enabled": automation.enabled,
+            "scheduled_time": f"{automation.time:%H:%M}", "last_run_at": last_run_at,
+            "next_run_at": next_run(automation, now),
             **{f"stage_{number}_batch_size": sizes[stage] for number, stage in enumerate(BATCHED, 1)},
-            within_stage_delay=automation.within_stage_delay,
-            between_stage_delay=automation.between_stage_delay, concurrency=automation.concurrency,
-            articles_per_run=automation.articles_per_run, last_run_at=last_run_at,
-            next_run_at=next_run(automation, now),
-        )  # fmt: skip
+        })  # fmt: skip
 
 
 def next_run(automation: Automation, now: datetime) -> datetime | None:
@@ -112,8 +109,8 @@ def next_run(automation: Automation, now: datetime) -> datetime | None:
     if automation.schedule is None:
         return None
     local = now.astimezone(ZoneInfo(automation.timezone))
-    found: datetime = croniter(automation.schedule, local).get_next(datetime)
-    return found
+    next_at: datetime = croniter(automation.schedule, local).get_next(datetime)
+    return next_at
 
 
 class RunRow(BaseModel):
@@ -135,22 +132,13 @@ class RunRow(BaseModel):
 
     @classmethod
     def facts(cls, run: Job) -> dict[str, Any]:
-        """The fields, of a run of ours: one that left something undone is completed, and partial."""
+        """The fields of a run. One that left something undone is completed, and partial."""
         return {
-            "run_id": public_id(JOB, run.id),
-            "status": "completed" if run.status == "partial" else run.status,
-            "partial": run.status == "partial",
-            "trigger_type": run.trigger,
-            "current_stage": NUMBERS.get(run.current_stage or ""),
-            "current_stage_name": run.current_stage,
-            "started_at": run.started_at,
-            "paused_at": run.paused_at,
-            "resumed_at": run.resumed_at,
-            "cancelled_at": run.cancelled_at,
-            "completed_at": run.completed_at,
-            "total_credits_used": run.credits_used,
-            "error_message": run.error_message,
-        }
+            **vars(run), "run_id": public_id(JOB, run.id), "partial": run.status == "partial",
+            "status": "completed" if run.status == "partial" else run.status, "trigger_type": run.trigger,
+            "current_stage": NUMBERS.get(run.current_stage or ""), "current_stage_name": run.current_stage,
+            "total_credits_used": run.credits_used, "started_by": run.owner,
+        }  # fmt: skip
 
     @classmethod
     def of(cls, run: Job) -> RunRow:
@@ -174,18 +162,14 @@ class CurrentRun(RunRow):
     stage_7_result: dict[str, Any] | None = None
 
     @classmethod
-    def with_results(cls, found: RunStatus) -> CurrentRun:
+    def with_results(cls, status: RunStatus) -> CurrentRun:
         """The view of a run with what its stages made."""
-        run = found.run
         results: dict[str, Any] = {
             f"stage_{NUMBERS[stage.name]}_result": dict(stage.result)
-            for stage in found.stages
+            for stage in status.stages
             if stage.name in NUMBERS and stage.result
         }
-        return cls(
-            **RunRow.facts(run), state=run.state, started_by=run.owner, cancel_requested=run.cancel_requested,
-            estimated_credits=run.estimated_credits, **results,
-        )  # fmt: skip
+        return cls(**RunRow.facts(status.run), **results)
 
 
 class OverviewStage(BaseModel):

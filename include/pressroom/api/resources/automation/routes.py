@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, ValidationError
 from pressroom.api.kit.access import Scope, Subject, allowed
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.paging import History, Page
-from pressroom.api.kit.problems import FieldProblem, Problem, not_found
+from pressroom.api.kit.problems import Problem, invalid_fields, not_found
 from pressroom.api.resources.automation.models import (
     FIELDS,
     NUMBERS,
@@ -235,12 +235,12 @@ def _config(tx: Tx, scope: Scope, automation: Automation) -> ConfigView:
 
 
 def _invalid_config(error: ValidationError) -> Problem:
-    errors = []
-    for one in error.errors(include_url=False, include_input=False):
-        first = str(one["loc"][0]) if one["loc"] else "cron"
-        said = str(one["msg"]).removeprefix("Value error, ")
-        errors.append(FieldProblem(field=f"body.{FIELDS.get(first, first)}", detail=said))
-    return Problem(422, "; ".join(f"{one.field}: {one.detail}" for one in errors), errors=errors)
+    fields = []
+    for each in error.errors(include_url=False, include_input=False):
+        first = str(each["loc"][0]) if each["loc"] else "cron"
+        message = str(each["msg"]).removeprefix("Value error, ")
+        fields.append((f"body.{FIELDS.get(first, first)}", message))
+    return invalid_fields(fields)
 
 
 def _must_be_of_site(scope: Scope) -> None:

@@ -168,14 +168,14 @@ def choose(scope: Scope, piece: ReviewedPiece) -> ContentStatus:
 
 def edit(scope: Scope, piece: ReviewedPiece, body: EditBody) -> None:
     """Change it. Raises RunConflict, or Problem 422 for what cannot be published."""
-    given = [name for name in ("title", "html", "parts") if getattr(body, name) is not None]
+    changed = [name for name in ("title", "html", "parts") if getattr(body, name) is not None]
     own = ("title", "html") if piece.kind == "article" else ("parts",)
-    for name in given:
+    for name in changed:
         if name not in own:
             raise invalid(f"body.{name}", f"{piece.name} has none", remedy=f"send {' or '.join(own)}")
-    if not given:
+    if not changed:
         raise invalid("body", "says nothing to change", remedy=f"send {' or '.join(own)}")
-    with scope.changing(f"{piece.kind}.edit", piece.target, fields=given) as tx:
+    with scope.changing(f"{piece.kind}.edit", piece.target, fields=changed) as tx:
         _must_be_open(tx, piece)
         by, seen = scope.caller.label, body.content_hash
         try:
@@ -188,18 +188,18 @@ def edit(scope: Scope, piece: ReviewedPiece, body: EditBody) -> None:
         except RunConflict:
             raise
         except PermanentError as error:
-            raise invalid(f"body.{given[0]}", str(error)) from error
+            raise invalid(f"body.{changed[0]}", str(error)) from error
 
 
 def regenerate(scope: Scope, piece: ReviewedPiece, instructions: str) -> Regenerated:
-    """Have it written anew. Raises RunConflict."""
+    """Archive it and have its next version written. Raises RunConflict."""
     with scope.changing(f"{piece.kind}.regenerate", piece.target, instructions=instructions) as tx:
         if piece.kind == "article":
             revision = article_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
             job, detail = None, f"the site's next run writes version {revision}"
         else:
-            found = post_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
-            revision, job = found.revision, public_id(JOB, found.run_id)
+            regenerated = post_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
+            revision, job = regenerated.revision, public_id(JOB, regenerated.run_id)
             detail = f"version {revision} is written once {job} is retried from its stage content"
     return Regenerated(id=piece.name, status="archived", revision=revision, job=job, detail=detail)
 
@@ -215,14 +215,14 @@ async def approve_many(scope: Scope, items: Sequence[ApproveItem]) -> list[Appro
     """Approve each that is as it was seen, each for itself; what is approved is published."""
     pieces = await run_in_threadpool(_find, scope, [item.id for item in items])
     results = await run_in_threadpool(_approve_each, scope, items, pieces)
-    approved = {one.id for one in results if one.outcome == "approved"}
-    sites = {one.workflow_id for one in pieces.values() if one.kind == "article" and one.name in approved}
-    told = {site: await announce(scope, site) for site in sorted(sites)}
+    approved = {each.id for each in results if each.outcome == "approved"}
+    sites = {each.workflow_id for each in pieces.values() if each.kind == "article" and each.name in approved}
+    publishing = {site: await announce(scope, site) for site in sorted(sites)}
     return [
-        one.model_copy(update={"publishing": told.get(pieces[one.id].workflow_id)})
-        if one.outcome == "approved"
-        else one
-        for one in results
+        each.model_copy(update={"publishing": publishing.get(pieces[each.id].workflow_id)})
+        if each.outcome == "approved"
+        else each
+        for each in results
     ]
 
 
@@ -260,8 +260,8 @@ def _approve_each(
 
 def _find(scope: Scope, ids: Sequence[str]) -> dict[str, ReviewedPiece]:
     """Those that are the account's, by their public ids."""
-    articles = [number for one in ids if (number := row_id(ARTICLE, one)) is not None]
-    posts = [number for one in ids if (number := row_id(CONTENT, one)) is not None]
+    articles = [number for name in ids if (number := row_id(ARTICLE, name)) is not None]
+    posts = [number for name in ids if (number := row_id(CONTENT, name)) is not None]
     with scope.transaction() as tx:
         rows = tx.rows("content_statuses", articles=articles, posts=posts)
     pieces = [ReviewedPiece(row["kind"], row["id"], row["workflow_id"]) for row in rows]
@@ -269,7 +269,7 @@ def _find(scope: Scope, ids: Sequence[str]) -> dict[str, ReviewedPiece]:
 
 
 def _must_be_open(tx: Tx, piece: ReviewedPiece) -> None:
-    """Refuses what has not gone to review, and what was written anew since. Raises RunConflict."""
+    """Raises RunConflict for a piece that has not gone to review, or that has a later version."""
     article = piece.kind == "article"
     rows = tx.rows(
         "content_statuses", articles=[piece.id] if article else [], posts=[] if article else [piece.id]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from pressroom.adapters.storage.media import is_local
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.problems import not_found
-from pressroom.api.resources.publication_views import PublicationView, of_content
+from pressroom.api.resources.publications import PublicationView, of_content
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, MISSION, public_id
 from pressroom.pipelines.site import approval
@@ -186,14 +186,14 @@ def post_row(tx: Tx, number: int) -> dict[str, Any]:
 
 
 def image_url(base: str, content: str, position: int, stored: str) -> str:
-    """Where a caller finds a picture: what is in a folder of ours, by a route of ours."""
+    """Where a caller finds a picture. The API itself serves one that is stored in a local folder."""
     return f"{base}/content/{content}/images/{position}" if is_local(stored) else stored
 
 
 def _article(tx: Tx, number: int, base: str) -> ArticleView:
-    row, found = article_row(tx, number), tx.rows("content_images", content=number)
+    row, pictures = article_row(tx, number), tx.rows("content_images", content=number)
     name = content_id("article", number)
-    images = [ImageView(**image, url=_place(base, name, image)) for image in found]
+    images = [ImageView(**image, url=_place(base, name, image)) for image in pictures]
     return ArticleView(**{
         **row, "id": name, "images": images, "content_hash": _hash(tx, row),
         "publications": of_content(tx, f"article:{number}"),
@@ -209,7 +209,7 @@ def _hash(tx: Tx, row: Mapping[str, Any]) -> str:
     """Of the article as its rows are now: what an approval is compared with."""
     if row["status"] not in approval.REVIEWED:
         return str(row["content_hash"])
-    facts = {one.name: row[one.name] for one in fields(approval.ReviewedArticle)}
+    facts = {each.name: row[each.name] for each in fields(approval.ReviewedArticle)}
     pictures = approval.pictures(tx, row["site_id"], [row["id"]]).get(row["id"], [])
     return approval.content_hash(approval.ReviewedArticle(**facts), pictures)
 

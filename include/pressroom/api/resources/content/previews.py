@@ -56,4 +56,4 @@ def _post(tx: Tx, number: int, base: str) -> str:
 
 
 def _only(kind: Any, row: dict[str, Any]) -> dict[str, Any]:
-    return {one.name: row[one.name] for one in fields(kind)}
+    return {each.name: row[each.name] for each in fields(kind)}

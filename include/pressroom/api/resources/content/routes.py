@@ -75,7 +75,7 @@ def list_content(
     }
     with scope.transaction() as tx:
         keys = [(row["kind"], row["id"]) for row in tx.rows("content_page", **where)]
-        found = {
+        rows = {
             (row["kind"], row["id"]): row
             for row in tx.rows(
                 "content_listed",
@@ -84,34 +84,25 @@ def list_content(
             )
         }
     return paging.page(
-        [found[key] for key in keys], row_of,
-        lambda row: [row["created_at"].isoformat(), row["kind"], row["id"]],
+        [rows[key] for key in keys], row_of,
+        lambda row: [row["created_at"], row["kind"], row["id"]],
     )  # fmt: skip
 
 
 def _statuses(known: Any, only: ContentStatus | None) -> list[str]:
-    return [one for one in get_args(known) if (one == only if only else one != "archived")]
+    return [status for status in get_args(known) if (status == only if only else status != "archived")]
 
 
 def _after(paging: Paging) -> dict[str, Any]:
     """Where a page begins: before which moment, and within it before which number of each kind."""
-    found = paging.at()
-    if found is None:
-        return {"at": None, "article": LARGEST, "post": LARGEST}
-    try:
-        moment, kind, number = found
-        at = datetime.fromisoformat(moment)
-        if at.tzinfo is None or kind not in get_args(ContentKind) or type(number) is not int:
-            raise ValueError(kind)
-        if not 0 <= number <= LARGEST:
-            raise ValueError(number)
-    except (ValueError, TypeError):
-        raise wrong_cursor() from None
+    at, kind, number = paging.after(datetime, str, int) or (None, "", LARGEST)
+    if at is not None and kind not in get_args(ContentKind):
+        raise wrong_cursor()
     # Of one moment the posts come first, and then the articles.
     return {
         "at": at,
         "article": number if kind == "article" else LARGEST,
-        "post": number if kind == "post" else 0,
+        "post": 0 if kind == "article" else number,
     }
 
 
@@ -164,11 +155,10 @@ def get_image(
     with scope.transaction() as tx:
         if scope.kind == "article":
             images = tx.rows("content_images", content=scope.id)
-            found = [(one["media_url"], one["media_type"]) for one in images if one["position"] == position]
+            picture = next((image for image in images if image["position"] == position), None)
         else:
-            post = post_row(tx, scope.id)
-            found = [(post["media_url"], post["media_type"])] if position == 0 else []
-    url, media_type = found[0] if found else (None, None)
+            picture = post_row(tx, scope.id) if position == 0 else None
+    url, media_type = (picture["media_url"], picture["media_type"]) if picture else (None, None)
     if url is None or media_type not in PICTURES or not is_local(url):
         raise not_found("picture here")
     try:

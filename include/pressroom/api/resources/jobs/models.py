@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.views import Amount
-from pressroom.domain.public_ids import FLOW, JOB, MISSION, public_id
+from pressroom.api.kit.views import Amount, workflow_ids
+from pressroom.domain.public_ids import JOB, public_id
 from pressroom.engine.runs.reports import Job, JobState, RunStatus
 
 WorkflowKind = Literal["site", "mission", "flow"]
@@ -35,8 +35,8 @@ class JobBody(Body):
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
-        given = [name for name in ("mission_id", "flow_id", "site_id") if getattr(self, name) is not None]
-        if len(given) != 1:
+        named = [name for name in ("mission_id", "flow_id", "site_id") if getattr(self, name) is not None]
+        if len(named) != 1:
             raise ValueError("name one of mission_id, flow_id and site_id")
         if self.articles is not None and self.site_id is None:
             raise ValueError("articles is for sites")
@@ -86,23 +86,11 @@ class JobRow(BaseModel):
 
     @classmethod
     def facts(cls, job: Job) -> dict[str, Any]:
-        """The fields, of a run of ours."""
+        """The fields of a run."""
         _, _, part = job.dag_id.removeprefix(f"{job.kind}__").partition("__")
-        ids: dict[str, dict[str, Any]] = {
-            "site": {"site_id": job.workflow_id},
-            "mission": {"mission_id": public_id(MISSION, job.workflow_id)},
-            "flow": {"flow_id": public_id(FLOW, job.workflow_id)},
-        }
-        own = {"site_id": None, "mission_id": None, "flow_id": None, **ids[job.kind]}
-        return own | {
-            "id": public_id(JOB, job.id), "state": job.state, "status": job.status,
-            "partial": job.status == "partial", "cancel_requested": job.cancel_requested, "kind": job.kind,
-            "workflow": job.slug, "part": part, "trigger": job.trigger, "started_by": job.owner,
-            "current_stage": job.current_stage, "estimated_credits": job.estimated_credits,
-            "credits_used": job.credits_used, "cents": job.cents, "error_message": job.error_message,
-            "dag_id": job.dag_id, "dag_run_id": job.dag_run_id, "started_at": job.started_at,
-            "paused_at": job.paused_at, "resumed_at": job.resumed_at, "cancelled_at": job.cancelled_at,
-            "completed_at": job.completed_at,
+        return {
+            **vars(job), **workflow_ids(job.kind, job.workflow_id), "id": public_id(JOB, job.id),
+            "partial": job.status == "partial", "workflow": job.slug, "part": part, "started_by": job.owner,
         }  # fmt: skip
 
     @classmethod
@@ -142,18 +130,17 @@ class JobView(JobRow):
 
     @classmethod
     def whole(
-        cls, job: Job, found: RunStatus, outputs: Sequence[Mapping[str, Any]], rollback: dict[str, Any] | None
+        cls, status: RunStatus, outputs: Sequence[Mapping[str, Any]], rollback: dict[str, Any] | None
     ) -> JobView:
         """The view of a run with its stages."""
-        made = {one["stage"]: one["output"] for one in outputs}
+        made = {row["stage"]: row["output"] or None for row in outputs}
         stages = [
-            StageView(
-                stage=stage.name, title=stage.title, status=stage.state, planned=stage.planned,
-                processed=stage.processed, failed=stage.failed, output=made.get(stage.name) or None,
+            StageView.model_validate(
+                {**vars(stage), "stage": stage.name, "status": stage.state, "output": made.get(stage.name)}
             )
-            for stage in found.stages
-        ]  # fmt: skip
-        return cls(**JobRow.facts(job), progress=_progress(stages), stages=stages, rollback=rollback)
+            for stage in status.stages
+        ]
+        return cls(**JobRow.facts(status.run), progress=_progress(stages), stages=stages, rollback=rollback)
 
 
 def _progress(stages: Sequence[StageView]) -> Progress:

@@ -213,4 +213,4 @@ def _view(tx: Tx, row: WorkflowRow, run_id: int) -> JobView:
     pipeline = pipeline_of_dag(row.workflow, job.dag_id)
     status = reports.status_of(tx, job, pipeline)
     outputs = reports.outputs(tx, row.run(run_id), pipeline, status)
-    return JobView.whole(job, status, outputs, tx.value("rollback_report", run=run_id))
+    return JobView.whole(status, outputs, tx.value("rollback_report", run=run_id))
