@@ -87,5 +87,5 @@ def _account(tx: Tx, name: str) -> tuple[int, str]:
     if name.rpartition("/")[2] not in slugs:
         known = [*(row["slug"] for row in accounts), *slugs]
         raise PermanentError(f"there is no account, site or mission {name!r}{did_you_mean(name, known)}")
-    found = workflow(tx, name)
-    return found.account_id, found.account.slug
+    owner = workflow(tx, name)
+    return owner.account_id, owner.account.slug

@@ -35,15 +35,15 @@ def articles(
     from pressroom.pipelines.site import approval
 
     with open_tx(site, "site") as (tx, row):
-        found = approval.articles(tx, row.workflow_id, status)
+        listed = approval.articles(tx, row.workflow_id, status)
     show(
         ["article", "title", "status", "words", "content", "approved by", "published", "note"],
         [
             (
-                one.id, one.title, one.status, one.word_count, one.content_hash[:12], one.approved_by,
-                one.published_at, one.review_note,
+                each.id, each.title, each.status, each.word_count, each.content_hash[:12], each.approved_by,
+                each.published_at, each.review_note,
             )
-            for one in found
+            for each in listed
         ],
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def approve_article(
         raise typer.BadParameter("name articles, or --all")
     with open_workflow(site, "site") as (store, row):
         with store.transaction(row.account_id) as tx:
-            waiting = {one.id: one for one in approval.articles(tx, row.workflow_id, "review")}
+            waiting = {each.id: each for each in approval.articles(tx, row.workflow_id, "review")}
             chosen = list(waiting) if everything else article or []
             for number in chosen:
                 seen = waiting.get(number) or approval.article(tx, row.workflow_id, number)

@@ -93,7 +93,7 @@ def start(
     try:
         await_dag(api, dag_id)
         api.trigger(dag_id, params, dag_run_id=dag_run_id)
-    except PressroomError as error:
+    except (PressroomError, KeyboardInterrupt) as error:
         with store.transaction(row.account_id) as tx:
             starting.abandon(tx, run, error)
         raise

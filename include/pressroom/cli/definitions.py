@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +17,11 @@ from pressroom import settings
 from pressroom.cli.common import open_airflow, open_store, open_tx, show
 from pressroom.definitions import applying, loading
 from pressroom.definitions.importing import import_keywords
-from pressroom.domain.definitions import Account, BrandContext, Site, dump
+from pressroom.domain.definitions import Site, dump
 from pressroom.domain.errors import ConfigurationError, DefinitionError, PermanentError, TransientError
-from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import KINDS, AnyDefinition
-from pressroom.domain.missions import Mission
 from pressroom.domain.text import did_you_mean
-from pressroom.store import workflows as reading
+from pressroom.store import workflows
 from pressroom.store.migrate import migrate as run_migrations
 
 KIND_NAMES = {
@@ -32,6 +31,27 @@ KIND_NAMES = {
     for ending in ("", "s")
 }
 BAD_ROWS_SHOWN = 20
+
+
+def _schedule(site: Site) -> str:
+    schedule = site.automation.schedule
+    return f"{schedule} {site.automation.timezone}" if schedule else "by hand"
+
+
+_WORKFLOW = {name: attrgetter(name) for name in ("slug", "name", "account", "status")}
+COLUMNS: dict[str, dict[str, Callable[[Any], object]]] = {
+    "Account": {
+        "slug": attrgetter("slug"), "name": attrgetter("name"), "members": lambda each: len(each.members)
+    },
+    "BrandContext": {name: attrgetter(name) for name in ("account", "slug", "name")},
+    "Site": {**_WORKFLOW, "schedule": _schedule, "brand": attrgetter("brand")},
+    "Mission": {
+        **_WORKFLOW, "platforms": lambda each: ", ".join(each.platforms),
+        "cycle": lambda each: f"{each.cycle_days} days", "brand": attrgetter("brand"),
+    },
+    "Flow": {**_WORKFLOW, "steps": lambda each: " → ".join(step.name for step in each.steps)},
+}  # fmt: skip
+"""What `get` shows of each kind: column → its cell."""
 
 import_app = typer.Typer(help="Bring items in from files.", no_args_is_help=True)
 
@@ -75,9 +95,9 @@ def apply(
     ] = False,
 ) -> None:
     """Make the database hold what the files say, all of it or nothing, and show the difference."""
-    found = loading.load(path)
+    located = loading.load(path)
     with open_store() as store:
-        changes = applying.apply(store, found, dry_run=dry_run, prune=prune)
+        changes = applying.apply(store, located, dry_run=dry_run, prune=prune)
     for change in changes:
         if change.action is not applying.Action.UNCHANGED:
             typer.echo(
@@ -86,31 +106,22 @@ def apply(
             for line in change.diff:
                 typer.echo(f"  {line}")
     counts = {action: sum(change.action is action for change in changes) for action in applying.Action}
-    words = {
-        "create": "created",
-        "update": "updated",
-        "disable": "disabled",
-        "pause": "paused",
-        "delete": "deleted",
-        "keep": "kept",
-    }
-    summary = ", ".join(f"{count} {words.get(action, action)}" for action, count in counts.items() if count)
+    summary = ", ".join(f"{count} {action.done}" for action, count in counts.items() if count)
     typer.echo(f"{summary}{' (dry run: nothing was written)' if dry_run else ''}")
-    for warning in _missing_connections(found):
+    for warning in _missing_connections(located):
         typer.echo(warning, err=True)
 
 
-def _missing_connections(found: Sequence[loading.Located]) -> Iterator[str]:
+def _missing_connections(located: Sequence[loading.Located]) -> Iterator[str]:
     """Connections that active flows need and Airflow does not know, each with its line and the remedy.
 
-    Warnings only: a connection of a secrets backend, or of a worker's environment, is none that can be seen
-    from here.
+    Warnings only: connections of a secrets backend, or of a worker's environment, cannot be seen from here.
     """
     needed = {
-        name: f"{one.file}:{line}"
-        for one in found
-        if one.definition.kind == "Flow" and one.definition.status == "active"
-        for line, name in reversed(one.connections)
+        name: f"{each.file}:{line}"
+        for each in located
+        if each.definition.kind == "Flow" and each.definition.status == "active"
+        for line, name in reversed(each.connections)
         if f"AIRFLOW_CONN_{name.upper()}" not in os.environ
     }
     if not needed:
@@ -139,16 +150,18 @@ def get(
     name = KIND_NAMES.get(kind.lower())
     if name is None:
         raise typer.BadParameter(f"{kind!r} is not known{did_you_mean(kind.lower(), KIND_NAMES)}")
-    found = _stored(name)
+    definitions = _stored(name)
     if slug is not None:
-        known = {definition.slug for definition in found}
+        known = {definition.slug for definition in definitions}
         if slug not in known:
             raise PermanentError(f"there is no {name} {slug!r}{did_you_mean(slug, known)}")
-        found = [definition for definition in found if definition.slug == slug]
+        definitions = [definition for definition in definitions if definition.slug == slug]
     if output is Output.TABLE:
-        _show_table(name, found)
+        columns = COLUMNS[name]
+        show(list(columns), [[cell(each) for cell in columns.values()] for each in definitions])
         return
-    data = [_plain(definition) for definition in found]
+    # kind first, as people write it
+    data = [{"kind": definition.kind} | dump(definition) for definition in definitions]
     if output is Output.JSON:
         typer.echo(json.dumps(data[0] if slug and len(data) == 1 else data, indent=2, ensure_ascii=False))
     else:
@@ -180,63 +193,7 @@ def keywords(
 def _stored(name: str) -> Sequence[AnyDefinition]:
     with open_store() as store, store.transaction() as tx:
         if name == "Account":
-            return [row.account for row in reading.all_accounts(tx)]
+            return [row.account for row in workflows.all_accounts(tx)]
         if name == "BrandContext":
-            return reading.all_brands(tx)
-        return [row.workflow for row in reading.all_workflows(tx, name.lower())]
-
-
-def _plain(definition: AnyDefinition) -> dict[str, Any]:
-    # kind first, as people write it
-    return {"kind": definition.kind} | dump(definition)
-
-
-def _show_table(name: str, found: Sequence[AnyDefinition]) -> None:
-    if name == "Account":
-        rows = [(d.slug, d.name, len(d.members)) for d in found if isinstance(d, Account)]
-        show(["slug", "name", "members"], rows)
-    elif name == "BrandContext":
-        show(
-            ["account", "slug", "name"],
-            [(d.account, d.slug, d.name) for d in found if isinstance(d, BrandContext)],
-        )
-    elif name == "Mission":
-        show(
-            ["slug", "name", "account", "status", "platforms", "cycle", "brand"],
-            [
-                (
-                    d.slug,
-                    d.name,
-                    d.account,
-                    d.status,
-                    ", ".join(d.platforms),
-                    f"{d.cycle_days} days",
-                    d.brand or "",
-                )
-                for d in found
-                if isinstance(d, Mission)
-            ],
-        )
-    elif name == "Flow":
-        show(
-            ["slug", "name", "account", "status", "steps"],
-            [
-                (d.slug, d.name, d.account, d.status, " → ".join(step.name for step in d.steps))
-                for d in found
-                if isinstance(d, Flow)
-            ],
-        )
-    else:
-        show(
-            ["slug", "name", "account", "status", "schedule", "brand"],
-            [
-                (d.slug, d.name, d.account, d.status, _schedule(d), d.brand or "")
-                for d in found
-                if isinstance(d, Site)
-            ],
-        )
-
-
-def _schedule(site: Site) -> str:
-    schedule = site.automation.schedule
-    return f"{schedule} {site.automation.timezone}" if schedule else "by hand"
+            return workflows.all_brands(tx)
+        return [row.workflow for row in workflows.all_workflows(tx, KINDS[name].word)]

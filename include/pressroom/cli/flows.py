@@ -35,17 +35,17 @@ def items(
 ) -> None:
     """List what a flow has worked on, newest first."""
     with open_tx(flow, "flow") as (tx, row):
-        found = tx.rows("flow_item_list", flow=row.workflow_id, run=run, limit=limit)
+        rows = tx.rows("flow_item_list", flow=row.workflow_id, run=run, limit=limit)
         names = [step.name for step in row.run().flow.steps]
     show(
         ["item", "title", "status", "step", "reason"],
         [
             (
-                one["id"], one["title"] or one["source_id"], one["status"],
-                names[one["step"]] if one["status"] == "active" and one["step"] < len(names) else "",
-                one["reason"],
+                item["id"], item["title"] or item["source_id"], item["status"],
+                names[item["step"]] if item["status"] == "active" and item["step"] < len(names) else "",
+                item["reason"],
             )
-            for one in found
+            for item in rows
         ],
     )  # fmt: skip
 
@@ -54,13 +54,13 @@ def packets(flow: Flow, item: Annotated[int, typer.Argument(help="the item's num
     """Show everything that an item has gone through."""
     with open_tx(flow, "flow") as (tx, row):
         if item not in {
-            one["id"] for one in tx.rows("flow_item_list", flow=row.workflow_id, run=None, limit=10**9)
+            each["id"] for each in tx.rows("flow_item_list", flow=row.workflow_id, run=None, limit=10**9)
         }:
             raise PermanentError(f"the flow {flow} has no item {item}")
-        found = tx.rows("packets_of_item", item=item)
+        rows = tx.rows("packets_of_item", item=item)
     show(
         ["packet", "step", "kind", "data"],
-        [(one["id"], one["step"], one["kind"], str(one["data"])[:200]) for one in found],
+        [(packet["id"], packet["step"], packet["kind"], str(packet["data"])[:200]) for packet in rows],
     )
 
 
@@ -69,12 +69,21 @@ def gates(
 ) -> None:
     """List what waits for an answer."""
     with open_tx(flow, "flow") as (tx, row):
-        found = engine_gates.gates(tx, row.workflow_id, open_only=not everything)
+        listed = engine_gates.gates(tx, row.workflow_id, open_only=not everything)
     show(
         ["gate", "item", "step", "by", "what is asked", "until", "outcome", "answered by"],
         [
-            (one.id, one.item_id, one.step, one.by, one.subject, one.due_at, one.outcome, one.answered_by)
-            for one in found
+            (
+                each.id,
+                each.item_id,
+                each.step,
+                each.by,
+                each.subject,
+                each.due_at,
+                each.outcome,
+                each.answered_by,
+            )
+            for each in listed
         ],
     )
 
@@ -87,14 +96,14 @@ def answer(
 ) -> None:
     """Answer a gate, as its link or Airflow's page would."""
     with open_tx(flow, "flow") as (tx, row):
-        found = {one.id: one for one in engine_gates.gates(tx, row.workflow_id)}
-        if gate not in found:
+        open_gates = {each.id: each for each in engine_gates.gates(tx, row.workflow_id)}
+        if gate not in open_gates:
             raise PermanentError(f"gate {gate} of {flow} does not wait for an answer")
-        if found[gate].by != "approval":
+        if open_gates[gate].by != "approval":
             data = {"text": text} if text else {}
             engine_gates.answer(tx, gate, decision.value, getpass.getuser(), data)
             typer.echo(f"gate {gate}: {decision}")
             return
     with open_airflow() as (api, _):
-        api.answer(dict(found[gate].task), decision.value.capitalize(), {"text": text})
+        api.answer(dict(open_gates[gate].task), decision.value.capitalize(), {"text": text})
     typer.echo(f"gate {gate}: {decision}")

@@ -63,22 +63,22 @@ def insights(mission: Mission) -> None:
     from pressroom.pipelines.mission.learning import changes as parameters
 
     with open_tx(mission, "mission") as (tx, row):
-        found = parameters.insights(tx, row.workflow_id)
+        learned = parameters.insights(tx, row.workflow_id)
         changed = parameters.changes(tx, row.workflow_id)
     show(
         ["cycle", "type", "confidence", "finding", "action"],
-        [(one.cycle, one.type, f"{one.confidence:.2f}", one.finding, one.action) for one in found],
-        title=f"{len(found)} insights",
+        [(each.cycle, each.type, f"{each.confidence:.2f}", each.finding, each.action) for each in learned],
+        title=f"{len(learned)} insights",
     )
     show(
         ["change", "cycle", "platform", "factor", "before", "after", "posts", "state"],
         [
             (
-                one.id, one.cycle, one.platform, one.factor, _weights(one.before), _weights(one.after),
-                one.evidence.get("posts", ""),
-                _state(one),
+                each.id, each.cycle, each.platform, each.factor, _weights(each.before), _weights(each.after),
+                each.evidence.get("posts", ""),
+                _state(each),
             )
-            for one in changed
+            for each in changed
         ],
         title=f"{len(changed)} changes of the strategy",
     )  # fmt: skip
@@ -103,12 +103,12 @@ def posts(
     from pressroom.pipelines.mission import review
 
     with open_tx(mission, "mission") as (tx, row):
-        found = review.list_posts(tx, row.workflow_id, status)
+        listed = review.list_posts(tx, row.workflow_id, status)
     show(
         ["post", "appears", "platform", "status", "text", "note"],
         [
             (post.id, post.at, post.platform, post.status, post.parts[0][:70], post.review_note)
-            for post in found
+            for post in listed
         ],
     )
 
@@ -122,7 +122,7 @@ def approve(
     from pressroom.pipelines.mission import review
 
     with open_tx(mission, "mission") as (tx, row):
-        waiting = {one.id: one for one in review.list_posts(tx, row.workflow_id, "pending_review")}
+        waiting = {each.id: each for each in review.list_posts(tx, row.workflow_id, "pending_review")}
         chosen = list(waiting) if everything else post or []
         for number in chosen:
             if number not in waiting:
@@ -177,21 +177,21 @@ def publications(
     from pressroom.engine.publishing import ledger as publishing
 
     with open_tx(name) as (tx, row):
-        found = publishing.publications(tx, row.workflow_id, status)
+        listed = publishing.publications(tx, row.workflow_id, status)
     show(
         ["publication", "content", "target", "status", "scheduled for", "id there", "attempts", "error"],
         [
             (
-                one.id,
-                one.content,
-                one.target,
-                one.status,
-                one.scheduled_for,
-                one.external_id,
-                one.attempts,
-                one.error,
+                each.id,
+                each.content,
+                each.target,
+                each.status,
+                each.scheduled_for,
+                each.external_id,
+                each.attempts,
+                each.error,
             )
-            for one in found
+            for each in listed
         ],
     )
 

@@ -80,13 +80,13 @@ def status(name: Name) -> None:
     with open_tx(name) as (tx, row):
         # It may be a run of a part of the workflow, which has stages of its own.
         chosen = reports.run_of(tx, row.workflow_id)
-        found = None
+        shown = None
         if chosen is not None:
-            found = reports.status_of(tx, chosen, _pipeline(row, chosen.dag_id))
-    if found is None:
+            shown = reports.status_of(tx, chosen, _pipeline(row, chosen.dag_id))
+    if shown is None:
         typer.echo(f"{name} has no runs yet")
         return
-    run = found.run
+    run = shown.run
     typer.echo(
         f"run {run.id} ({run.dag_run_id}): {run.status} since {run.since.astimezone():%Y-%m-%d %H:%M:%S}"
     )
@@ -100,7 +100,7 @@ def status(name: Name) -> None:
         ["stage", "state", "done", "failed", "result"],
         [
             (s.title, s.state, f"{s.processed}/{max(s.planned, s.processed)}", s.failed, _fields(s.result))
-            for s in found.stages
+            for s in shown.stages
         ],
     )
 
@@ -111,7 +111,7 @@ def history(
 ) -> None:
     """List the workflow's runs, newest first."""
     with open_tx(name) as (tx, row):
-        found = reports.history(tx, row.workflow_id, limit)
+        runs = reports.history(tx, row.workflow_id, limit)
     show(
         ["run", "status", "trigger", "started", "completed", "credits", "cents", "stage", "error"],
         [
@@ -126,7 +126,7 @@ def history(
                 run.current_stage,
                 run.error_message,
             )
-            for run in found
+            for run in runs
         ],
     )
 
@@ -140,13 +140,13 @@ def logs(
     """Show the activity log of a run."""
     with open_workflow(name) as (store, row):
         with store.transaction(row.account_id) as tx:
-            found = reports.status(tx, row.workflow_id, _pipeline(row), run)
-            if found is None:
+            shown = reports.status(tx, row.workflow_id, _pipeline(row), run)
+            if shown is None:
                 raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
-            found_lines = reports.log_tail(tx, found.run.id, lines)
-        last = _echo_lines(found_lines, 0)
+            tail = reports.log_tail(tx, shown.run.id, lines)
+        last = _echo_lines(tail, 0)
         if follow:
-            _follow(store, row, found.run.id, last)
+            _follow(store, row, shown.run.id, last)
 
 
 def estimate(name: Name) -> None:
@@ -168,8 +168,8 @@ def estimate(name: Name) -> None:
 def overview(name: Name) -> None:
     """Show what waits in each stage."""
     with open_tx(name) as (tx, row):
-        found = reports.overview(tx, row.workflow_id, _pipeline(row))
-    show(["stage", "title", "pending", "failed"], [(s.name, s.title, s.pending, s.failed) for s in found])
+        stages = reports.overview(tx, row.workflow_id, _pipeline(row))
+    show(["stage", "title", "pending", "failed"], [(s.name, s.title, s.pending, s.failed) for s in stages])
 
 
 def retry_failed(

@@ -1,1 +1,1 @@
-"""Definitions on their way from YAML and CSV files into rows, and from rows to whoever works by them."""
+"""Definitions and keyword lists from YAML, CSV and the API into rows."""

@@ -34,6 +34,12 @@ class Action(StrEnum):
     DELETE = "delete"
     KEEP = "keep"
 
+    @property
+    def done(self) -> str:
+        """The action as something done."""
+        irregular = {Action.UNCHANGED: "unchanged", Action.KEEP: "kept"}
+        return irregular.get(self, f"{self.removesuffix('e')}ed")
+
 
 @dataclass(frozen=True)
 class Change:
@@ -124,8 +130,8 @@ def _wrong_references(located: Located, found: Sequence[Located], current: Curre
         )
     if isinstance(definition, BrandContext):
         return
-    there = current.workflows.get(_key(definition))
-    if there is not None and there.account != definition.account:
+    stored = current.workflows.get(_key(definition))
+    if stored is not None and stored.account != definition.account:
         yield located.problem("slug", _taken(definition))
     brands = {b.slug for b in _brands(found) if b.account == definition.account}
     brands |= {slug for account, slug in current.brands if account == definition.account}
@@ -175,7 +181,7 @@ def _change(new: AnyDefinition, current: Current) -> Change:
 
 
 def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
-    mine = {_account_of(each.definition) for each in found}
+    accounts = {_account_of(each.definition) for each in found}
     declared = {
         _key(each.definition): each.definition
         for each in found
@@ -183,7 +189,7 @@ def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
     }
     declared_brands = {(brand.account, brand.slug) for brand in _brands(found)}
     for key, workflow in current.workflows.items():
-        if workflow.account in mine and key not in declared and workflow.status == "active":
+        if workflow.account in accounts and key not in declared and workflow.status == "active":
             status = KINDS[workflow.kind].retired
             action = Action.PAUSE if status == "paused" else Action.DISABLE
             note = "its live run goes on to its end" if key in current.live else ""
@@ -196,7 +202,7 @@ def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
         if workflow.brand
     }
     for account, slug in current.brands:
-        if account in mine and (account, slug) not in declared_brands:
+        if account in accounts and (account, slug) not in declared_brands:
             user = users.get((account, slug))
             note = f"the {user} uses it" if user else ""
             yield Change(Action.KEEP if user else Action.DELETE, "BrandContext", slug, account, note=note)

@@ -40,7 +40,7 @@ class Wrong:
 
     @property
     def told(self) -> str:
-        """What is wrong, for whoever sees the template alone."""
+        """What is wrong, for a reader who sees the template alone."""
         return self.what if self.line is None else f"line {self.line} of the template: {self.what}"
 
 
@@ -49,7 +49,7 @@ class WrongDefinition(DefinitionError):
 
     def __init__(self, definition: BrandContext | Workflow, wrong: Sequence[Wrong]) -> None:
         super().__init__(
-            [f"{definition.kind} {definition.slug}: {shown(one.path)}{one.told}" for one in wrong]
+            [f"{definition.kind} {definition.slug}: {shown(each.path)}{each.told}" for each in wrong]
         )
         self.wrong = list(wrong)
 
@@ -155,8 +155,8 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
         case "value_error":
             return str(detail["ctx"]["error"])
         case _:
-            given = "" if isinstance(detail["input"], (dict, list)) else f", not {detail['input']!r}"
-            return detail["msg"].replace("Input should be", "must be") + given
+            instead = "" if isinstance(detail["input"], (dict, list)) else f", not {detail['input']!r}"
+            return detail["msg"].replace("Input should be", "must be") + instead
 
 
 def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel] | None:
@@ -167,7 +167,7 @@ def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseMod
             field = here.model_fields.get(str(step))
             here = _bare(field.annotation) if field else None
         elif typing.get_origin(here) in _UNIONS:
-            here = next((one for one in typing.get_args(here) if _tag(one) == step), None)
+            here = next((each for each in typing.get_args(here) if _tag(each) == step), None)
         else:
             # Of a list or a dict: what its entries are.
             arguments = typing.get_args(here)
@@ -185,8 +185,8 @@ def _bare(annotation: Any) -> Any:
     """X of ``X | None`` and of ``Annotated[X, …]``; a union of several stays one."""
     origin = typing.get_origin(annotation)
     if origin in _UNIONS:
-        found = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
-        return _bare(found[0]) if len(found) == 1 else annotation
+        members = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
+        return _bare(members[0]) if len(members) == 1 else annotation
     if origin is typing.Annotated:
         return _bare(typing.get_args(annotation)[0])
     return annotation

@@ -128,7 +128,7 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
         if len(_CONTROL.findall(text)) > len(text) // 100:
             raise DefinitionError([f"{name}: is a binary file, not CSV text"])
         return text, candidate
-    raise DefinitionError([f"{name}: its encoding cannot be told: save it as UTF-8"])
+    raise DefinitionError([f"{name}: its encoding is not recognized: save it as UTF-8"])
 
 
 def _utf16_without_bom(data: bytes) -> str | None:

@@ -118,7 +118,7 @@ def _definition(node: yaml.Node, file: str) -> Located:
     name = f"{kind} {data.get('slug', '?')}"
     definition, wrong = checking.check(KINDS[kind].model, data)
     if definition is None:
-        raise DefinitionError([f"{file}:{_located(node, data, name, one)}" for one in wrong])
+        raise DefinitionError([f"{file}:{_located(node, data, name, each)}" for each in wrong])
     lines = {key.value: nodes.line(key) for key, _ in node.value}
     needed: Sequence[tuple[int, str]] = ()
     if isinstance(definition, Flow):
@@ -126,14 +126,14 @@ def _definition(node: yaml.Node, file: str) -> Located:
     return Located(definition, file, nodes.line(node), lines, needed)
 
 
-def _located(node: yaml.Node, data: Any, name: str, one: checking.Wrong) -> str:
-    """The line, and the problem for whoever sees the file."""
-    line, what = None, one.told
-    if one.line is not None:
-        line = nodes.line_of_text(node, [str(step) for step in one.path], one.line)
-        what = one.what if line else one.told
-    line = line or nodes.line(nodes.find(node, checking.real_path(data, one.path)))
-    return f"{line}: {name}: {checking.shown(one.path)}{what}"
+def _located(node: yaml.Node, data: Any, name: str, wrong: checking.Wrong) -> str:
+    """The line, and the problem for a reader of the file."""
+    line, what = None, wrong.told
+    if wrong.line is not None:
+        line = nodes.line_of_text(node, [str(step) for step in wrong.path], wrong.line)
+        what = wrong.what if line else wrong.told
+    line = line or nodes.line(nodes.find(node, checking.real_path(data, wrong.path)))
+    return f"{line}: {name}: {checking.shown(wrong.path)}{what}"
 
 
 def _twice(found: Sequence[Located]) -> list[str]:

@@ -58,8 +58,8 @@ def check_bounded(
         _at_once.release()
     if done.returncode != 0:
         return None, [Wrong((), TOO_MUCH)]
-    found = [Wrong(tuple(path), what, line) for path, what, line in json.loads(done.stdout)]
-    return (None, found) if found else (definition, [])
+    problems = [Wrong(tuple(path), what, line) for path, what, line in json.loads(done.stdout)]
+    return (None, problems) if problems else (definition, [])
 
 
 def _has_templates(definition: Definition) -> bool:
@@ -76,7 +76,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked = json.load(sys.stdin)
     _, wrong = check(KINDS[asked["kind"]].model, asked["definition"], most=asked["most"])
-    json.dump([[list(one.path), one.what, one.line] for one in wrong], sys.stdout)
+    json.dump([[list(each.path), each.what, each.line] for each in wrong], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from psycopg import sql
 from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.store.database import CONNECT_SECONDS, address
 
-_LOCK = 7_305_118  # any constant: one migration at a time, whoever starts it
+_LOCK = 7_305_118  # any constant: the same for all processes, so that one migrates at a time
 
 
 def migrate(url: str) -> list[str]:
@@ -50,7 +50,7 @@ def migrate(url: str) -> list[str]:
 
 
 def _create_database(url: str) -> None:
-    address(url)  # refuses what is no URL, before psycopg quotes it
+    address(url)  # refuses a wrong URL before psycopg can quote it
     parts = psycopg.conninfo.conninfo_to_dict(url)
     name = str(parts.get("dbname") or "pressroom")
     try:

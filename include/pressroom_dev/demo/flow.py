@@ -16,7 +16,6 @@ from rich.console import Console
 
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import await_dag
-from pressroom.cli.watch import watch
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import read_text
 from pressroom.domain.errors import DefinitionError, PermanentError
@@ -25,6 +24,7 @@ from pressroom.engine.runs import reports
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
 from pressroom_dev.demo.start import EXAMPLES, Root, say_who_wrote, services_at
+from pressroom_dev.demo.watch import watch
 
 EXAMPLE_FLOW = "morning-digest"
 FILE = EXAMPLES / "morning-digest.yaml"

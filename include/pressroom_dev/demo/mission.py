@@ -14,13 +14,13 @@ from rich.table import Table
 
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import await_dag
-from pressroom.cli.watch import watch
 from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
 from pressroom_dev.demo.fast_forward import FastForward
 from pressroom_dev.demo.start import Root, say_who_wrote, services_at
+from pressroom_dev.demo.watch import watch
 
 if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
     from pressroom.pipelines.mission.learning.changes import StrategyChange

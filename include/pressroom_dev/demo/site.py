@@ -11,12 +11,12 @@ from rich.table import Table
 
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import await_dag
-from pressroom.cli.watch import watch
 from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
 from pressroom_dev.demo.start import EXAMPLE_SITE, Root, say_who_wrote, services_at
+from pressroom_dev.demo.watch import watch
 
 
 def demo(root: Root = Path(".pressroom")) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
+from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict
 from pressroom.domain.text import did_you_mean
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control, reports
@@ -113,11 +113,11 @@ def first_task(row: WorkflowRow, run: RunState, stage: str) -> str:
     return task_of(pipeline, stage)
 
 
-def abandon(tx: Tx, run: RunState, error: PressroomError) -> None:
+def abandon(tx: Tx, run: RunState, error: BaseException) -> None:
     """Undo a start that Airflow refused. ``run``: the state before; a run that had ended gets its old status
     back.
     """
-    # What is wrong with the set-up is for the log of whoever asked Airflow, not for the run's.
+    # What is wrong with the set-up is for the server's log, not for the run's.
     known = isinstance(error, PermanentError) and not isinstance(error, ConfigurationError)
     why = f"Airflow did not take it: {error if known else type(error).__name__}"
     if run.live:

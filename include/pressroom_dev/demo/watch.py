@@ -49,7 +49,7 @@ def watch(
     began = summed_up = time.monotonic()
     last = 0
     lines: list[LogLine] = []
-    found: RunStatus | None = None
+    status: RunStatus | None = None
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
             over = ended()  # asked first, so that what is read below is the end
@@ -58,26 +58,26 @@ def watch(
                     (r.id for r in reports.history(tx, row.workflow_id) if r.dag_run_id == dag_run_id), None
                 )
                 if run_id is not None:
-                    found = reports.status(tx, row.workflow_id, pipeline, run_id)
+                    status = reports.status(tx, row.workflow_id, pipeline, run_id)
                     fresh = reports.log_tail(tx, run_id, 500, last)
                     last = fresh[-1].id if fresh else last
                     lines = (lines + fresh)[-SHOWN_LINES:]
                     if not console.is_terminal:
                         for line in fresh:
                             console.print(_line(line), highlight=False, soft_wrap=True)
-            if found is not None:
+            if status is not None:
                 now = time.monotonic()
                 if console.is_terminal:
-                    live.update(_picture(found, lines, now - began))
+                    live.update(_picture(status, lines, now - began))
                 elif now - summed_up > SUMMARY_SECONDS:
                     summed_up = now
-                    console.print(_head(found, now - began), highlight=False, soft_wrap=True)
+                    console.print(_head(status, now - began), highlight=False, soft_wrap=True)
             if over:
                 break
             time.sleep(REFRESH_SECONDS)
-    if found is not None:
-        console.print(stage_table(found))
-    return found
+    if status is not None:
+        console.print(stage_table(status))
+    return status
 
 
 def stage_table(status: RunStatus) -> Table:
