@@ -13,6 +13,8 @@ from pressroom_dev.local.guard import GUARD, WITH_PARENT
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 ACCEPTANCE = "tests/acceptance"
+# The matrices here are small: several threads wait for each other more than they calculate.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
 
 
