@@ -261,6 +261,25 @@ def test_a_wrong_set_up_fails_the_task_and_not_the_item(make: Make) -> None:
     assert world.state(item)[0] == "active"
 
 
+@pytest.mark.parametrize("step", ["write", "draw"])
+def test_a_wrong_key_of_a_model_is_no_attempt_of_an_item(make: Make, step: str) -> None:
+    draw = {"name": "draw", "type": "media", "prompt": "{{ item.title }}"}
+    world = make(FETCH, WRITE if step == "write" else draw)
+    world.sources = entries("one")
+    error = ConfigurationError("the key is refused")
+    right, world.text, world.images.error = world.text, FakeText({"TextAnswer": error}), error
+    for number in range(4):  # one more than an item of a site has attempts
+        run = world.run(f"manual__{number}")
+        [item] = world.take(run)
+        with pytest.raises(ConfigurationError):
+            world.step(run, step, item, last_try=True)
+        assert world.state(item)[0] == "active"
+        world.close(run)
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    world.text, world.images.error = right, None
+    assert [world.state(item)[0] for item in world.work(world.run("manual__mended"))] == ["done"]
+
+
 def test_who_comes_second_moves_nothing(make: Make) -> None:
     world = make(FETCH, PING, LAST)
     world.sources = entries("one")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ import psycopg
 import pytest
 
 from pressroom.domain.definitions import Account, ArticleSettings, ImageSettings, Site
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.run import Run
 from pressroom.domain.text import normalize
+from pressroom.engine.money import ledger
+from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.site import SITE, images, review
 from pressroom.pipelines.site.clusters import key_of
 from pressroom.pipelines.site.estimate import counts, estimate_run
 from pressroom.pipelines.stage import LABEL_CHARS, Skip, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
-from pressroom.testing import PIXEL, FakeText, tools
+from pressroom.testing import PIXEL, FakeImages, FakeText, tools
 from pressroom.ui.site import write_preview
 
 SETTINGS = Site(
@@ -291,6 +294,42 @@ async def test_an_item_is_saved_once_only(world: World, stage: str, make: Any) -
         assert SITE.stage(stage).load(tx, world.run, [key]) == []
     with pytest.raises(PermanentError, match="no longer wait"), world.store.transaction(world.account) as tx:
         SITE.stage(stage).save(tx, world.run, item, output)
+
+
+@pytest.mark.parametrize(
+    ("stage", "make"),
+    [
+        ("clusters", five),
+        ("content", World.task),
+        ("image_prompts", World.article),
+        ("images", lambda world: world.image(world.article())),
+    ],
+)
+async def test_a_wrong_key_is_no_attempt_of_an_item(world: World, stage: str, make: Any) -> None:
+    make(world)
+    with world.store.transaction(world.account) as tx:
+        ledger.grant(tx, Decimal(100), entry_key="test")
+    waiting = world.pending(stage)
+    error = ConfigurationError("connection 'x': the key is refused")
+
+    def refuse(_: object) -> Any:
+        raise error
+
+    names = ("clusters", "content", "content_plan", "content_section", "image_prompts")
+    wrong = tools(site=SETTINGS, text=FakeText(dict.fromkeys(names, refuse)), images=FakeImages(error=error))
+
+    async def run(using: Tools) -> Report:
+        return await run_batch(
+            SITE.stage(stage), world.run, waiting, store=world.store, tools_for=lambda scope: using,
+            concurrency=2,
+        )  # fmt: skip
+
+    for _ in range(4):  # one more than an item has attempts
+        with pytest.raises(ConfigurationError, match="the key is refused"):
+            await run(wrong)
+    assert world.all("SELECT * FROM item_failures") == []
+    assert world.pending(stage) == waiting
+    assert (await run(tools(site=SETTINGS))).done == 1
 
 
 LABELS: dict[str, tuple[Any, list[str]]] = {

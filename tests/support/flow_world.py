@@ -72,6 +72,7 @@ class FlowWorld:
     sources: list[SourceItem] = field(default_factory=list)
     targets: dict[tuple[str, str], FakeTarget] = field(default_factory=dict)
     text: FakeText = field(default_factory=FakeText)
+    images: FakeImages = field(default_factory=FakeImages)
     media: MemoryMedia = field(default_factory=MemoryMedia)
 
     @property
@@ -102,7 +103,7 @@ class FlowWorld:
     def tools_for(self, scope: CostScope) -> Tools:
         """Fakes around the real ledger."""
         made = fake_tools(
-            self.account, self.flow, text=self.text, images=FakeImages(), media=self.media,
+            self.account, self.flow, text=self.text, images=self.images, media=self.media,
             outside=FlowOutside(self, scope),
         )  # fmt: skip
         return replace(made, run_id=scope.run_id or 0)

@@ -106,7 +106,8 @@ class MetricoolTarget:
         networks = brand.get("networksData")
         if not isinstance(networks, dict) or not networks.get(f"{named}Data"):
             raise ConfigurationError(
-                f"{self._where}: the brand has no {named} account connected in Metricool"
+                f"{self._where}: the brand has no {named} account connected in Metricool: connect one there,"
+                f" or take {named} out of the definition"
             )
         if named == Platform.PINTEREST and not settings.get("board"):
             self._board("")
