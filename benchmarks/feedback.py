@@ -40,7 +40,8 @@ import numpy.typing as npt
 
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Observation, Slot, Weights
-from pressroom.pipelines.mission.calendar.planning import Plan, plan_calendar
+from pressroom.pipelines.mission.calendar.planning import plan_calendar
+from pressroom.pipelines.mission.calendar.plans import Plan
 from pressroom.pipelines.mission.learning.learn import learn
 from pressroom_dev.simulator.audience import Audience, Seen
 

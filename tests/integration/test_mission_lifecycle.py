@@ -16,7 +16,7 @@ from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, reports, rollback
-from pressroom.pipelines.mission import analytics, content, intake, lifecycle, publish, strategy
+from pressroom.pipelines.mission import analytics, content, cycle, intake, publish, strategy
 from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
@@ -39,12 +39,12 @@ def world(database_url: str, store: Store) -> MissionWorld:
 
 def admit(world: MissionWorld, run: Run, now: datetime) -> None:
     with world.store.transaction(world.account_id) as tx:
-        lifecycle.admit(tx, run, now)
+        cycle.admit(tx, run, now)
 
 
 def settle(world: MissionWorld, run: Run, now: datetime) -> tuple[Any, ...]:
     with world.store.transaction(world.account_id) as tx:
-        lifecycle.settle(tx, run, now)
+        cycle.settle(tx, run, now)
     return world.sql("SELECT completed_at, completed_why FROM missions WHERE id = %s", world.mission_id)[0]
 
 

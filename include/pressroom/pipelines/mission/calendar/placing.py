@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, Protocol
 
 import numpy as np
 
@@ -14,22 +13,10 @@ from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Weights
 from pressroom.pipelines.mission.calendar.local_time import weekday_of
 from pressroom.pipelines.mission.calendar.open_times import OpenTimes
+from pressroom.pipelines.mission.calendar.plans import Plan
 
 MOST_ON_A_DAY = 2
 """Under a flexible cadence, the most posts on one day as a multiple of posts_per_day."""
-
-
-class Cadence(Protocol):
-    """The part of a plan that placing needs."""
-
-    @property
-    def cadence(self) -> Literal["flexible", "daily", "weekdays"]: ...
-
-    @property
-    def posts_per_day(self) -> int: ...
-
-    @property
-    def platforms(self) -> Sequence[Platform]: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +53,7 @@ class _Filling:
 
 
 def place(
-    plan: Cadence,
+    plan: Plan,
     platforms: Sequence[Platform],
     explores: Sequence[str | None],
     open_times: OpenTimes,
@@ -122,7 +109,7 @@ def _with_room(platforms: Sequence[Platform], open_times: OpenTimes) -> list[Pla
 
 
 def _days(
-    plan: Cadence,
+    plan: Plan,
     owners: Sequence[Platform],
     explores: Sequence[str | None],
     open_times: OpenTimes,
@@ -165,9 +152,7 @@ def _days(
     return [chosen[index] for index in range(len(owners))]
 
 
-def _bounds(
-    plan: Cadence, count: int, open_times: OpenTimes, dice: np.random.Generator
-) -> Mapping[date, int]:
+def _bounds(plan: Plan, count: int, open_times: OpenTimes, dice: np.random.Generator) -> Mapping[date, int]:
     """The most posts that each day takes."""
     if plan.cadence == "flexible":
         return dict.fromkeys(open_times.days, MOST_ON_A_DAY * plan.posts_per_day)

@@ -22,36 +22,16 @@ The learned weights are each level's probability of being the best: to draw by t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
 
 import numpy as np
 
 from pressroom.domain.errors import ConfigurationError, PastDate
-from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
-from pressroom.domain.strategy import FACTORS, WEEKDAYS, Slot, Weights
-from pressroom.pipelines.mission.calendar.local_time import replan
+from pressroom.domain.strategy import FACTORS, Slot, Weights
 from pressroom.pipelines.mission.calendar.open_times import OpenTimes, find_open_times
 from pressroom.pipelines.mission.calendar.placing import PlacedSlot, largest_remainders, place
-from pressroom.pipelines.mission.writing.exclusions import excluded
-
-__all__ = [
-    "Levels",
-    "Plan",
-    "PlatformChoices",
-    "excluded",
-    "levels_of",
-    "plan_calendar",
-    "planned_count",
-    "replan",
-]
-
-Levels = Mapping[Platform, Mapping[str, Sequence[str]]]
-"""platform → factor → the levels to choose from, in order."""
+from pressroom.pipelines.mission.calendar.plans import Plan
 
 PILLAR_FLOOR = 0.25
 """The part of its base share that a pillar always keeps."""
@@ -60,67 +40,6 @@ EXPLORE_FROM = 5
 """A calendar with this many slots has at least one that explores."""
 
 _DRAWN = ("format", "length", "hashtags", "visual")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The constraints of a calendar.
-
-    ``start``, ``end``: the cycle's window, aware, without its end. ``posts_per_day``: over all platforms.
-    ``levels``: from ``levels_of``. ``pillar_weights``: pillar → base share; they sum to 1.
-    ``exploration_share``: of the slots, 0 to 1. ``earliest``: the earliest time of a slot, aware.
-    """
-
-    start: datetime
-    end: datetime
-    timezone: str
-    platforms: Sequence[Platform]
-    posts_per_day: int
-    levels: Levels
-    pillar_weights: Mapping[str, float]
-    exploration_share: float
-    earliest: datetime
-    cadence: Literal["flexible", "daily", "weekdays"] = "flexible"
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The time zone of days and times."""
-        return ZoneInfo(self.timezone)
-
-
-@dataclass(frozen=True)
-class PlatformChoices:
-    """The levels that a platform's posts choose from. ``times``: local, "HH:MM", unless the mission has
-    some.
-    """
-
-    times: Sequence[str]
-    formats: Sequence[str]
-    lengths: Sequence[str] = ("short", "long")
-    hashtags: Sequence[str] = ("few", "many")
-    visual: Sequence[str] = ("with", "without")
-
-
-def levels_of(
-    mission: Mission, pillars: Sequence[str], usual: Callable[[Platform], PlatformChoices]
-) -> Levels:
-    """The levels of every factor but ``topic``, for each of the mission's platforms."""
-    own = [f"{posting_time:%H:%M}" for posting_time in sorted(set(mission.constraints.posting_times))]
-    days = WEEKDAYS[:5] if mission.constraints.cadence == "weekdays" else WEEKDAYS
-
-    def of(platform: Platform) -> Mapping[str, Sequence[str]]:
-        choices = usual(platform)
-        return {
-            "weekday": days,
-            "time": tuple(own or choices.times),
-            "format": tuple(choices.formats),
-            "pillar": tuple(pillars),
-            "length": tuple(choices.lengths),
-            "hashtags": tuple(choices.hashtags),
-            "visual": tuple(choices.visual),
-        }
-
-    return {platform: of(platform) for platform in mission.platforms}
 
 
 def planned_count(plan: Plan) -> int:
