@@ -1,5 +1,5 @@
-"""Reviewing posts: approve, reject, edit, choose. An approval is only for the version that the reviewer
-saw.
+"""Reviewing posts: approve, reject, edit, choose, regenerate. An approval is only for the version that the
+reviewer saw.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import hashtags_in
 from pressroom.domain.social import Platform
+from pressroom.pipelines.mission.publish import content_key
 from pressroom.pipelines.mission.writing.compliance import problems
 from pressroom.pipelines.mission.writing.composing import Composed, content_hash
 from pressroom.store.database import Tx
+
+REGENERABLE = ("draft", "pending_review", "approved", "rejected", "failed")
+"""The statuses of posts that can be regenerated: neither published nor archived."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,14 @@ class ReviewedPost:
     approved_by: str | None
     review_note: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The number of the next version, and the run whose stage ``content`` writes it."""
+
+    revision: int
+    run_id: int
 
 
 def list_posts(tx: Tx, mission_id: int, status: str | None = None) -> list[ReviewedPost]:
@@ -110,6 +122,38 @@ def choose(tx: Tx, mission_id: int, post_id: int, by: str) -> ReviewedPost:
         "post_set_aside", mission=mission_id, post=post_id, note=f"{by} chose the other version, {post_id}"
     )
     return get_post(tx, mission_id, post_id)
+
+
+def regenerate(tx: Tx, mission_id: int, post_id: int, guidance: str = "") -> Rewritten:
+    """Archive a post, with the slot's other version if it has one, and plan its slot again as a new slot.
+
+    The new slot has the same time and choices. It is new so that the next version is charged for itself.
+    Without ``guidance``, the reason of its rejection is used. Raises RunConflict when the post is published,
+    being published or archived, or its cycle is over; PermanentError when the mission has no such post.
+    """
+    tx.value("slot_of_post_lock", mission=mission_id, post=post_id)
+    rows = tx.rows("post_to_rewrite", mission=mission_id, post=post_id)
+    if not rows:
+        raise PermanentError(f"this mission has no post {post_id}")
+    [row] = rows
+    status, slot = row["status"], row["slot_id"]
+    if status not in REGENERABLE:
+        raise RunConflict(f"post {post_id} is {status}, and cannot be written anew")
+    if row["out"]:
+        raise RunConflict(f"post {post_id}, or its other version, is out, or may be: it stays as it is")
+    if row["in_work"]:
+        raise RunConflict(f"post {post_id} is being published: wait until that is through")
+    if row["withdrawn"] or row["measured"] or row["slot_status"] != "written":
+        raise RunConflict(f"the cycle of post {post_id} is over: nothing of it is written any more")
+    archived = tx.values("posts_of_slot_archive", mission=mission_id, slot=slot)
+    if post_id not in archived:
+        raise RunConflict(f"post {post_id} has changed meanwhile: read it again")
+    tx.run("post_failures_forget", mission=mission_id, posts=[str(post) for post in archived])
+    tx.run("publications_never_sent", contents=[content_key(post) for post in archived])
+    tx.run("slot_withdraw", mission=mission_id, slot=slot)
+    wanted = guidance or (row["review_note"] if status == "rejected" else "")
+    revision = tx.value("slot_again", mission=mission_id, slot=slot, guidance=wanted)
+    return Rewritten(revision, row["run_id"])
 
 
 def _stale(post_id: int) -> RunConflict:

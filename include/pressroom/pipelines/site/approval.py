@@ -1,4 +1,6 @@
-"""Reviewing articles: approve, reject, edit. An approval is only for the version that the reviewer saw."""
+"""Reviewing articles: approve, reject, edit, regenerate. An approval is only for the version that the
+reviewer saw.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,9 @@ AUTO = "auto"
 
 REVIEWED = ("review", "approved", "rejected", "published")
 """The statuses of articles that reached review."""
+
+REGENERABLE = ("draft", "review", "approved", "rejected", "failed")
+"""The statuses of articles that can be regenerated: neither published nor archived."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,36 @@ def edit(
         content_hash=digest, note=f"edited by {by}",
     )  # fmt: skip
     return article(tx, site_id, content_id)
+
+
+def regenerate(tx: Tx, site_id: int, content_id: int, guidance: str = "") -> int:
+    """Archive an article and queue its idea again. Returns the number of the next version.
+
+    The new version has a task of its own, so that it is charged for itself. Without ``guidance``, the reason
+    of its rejection is used. Raises RunConflict when a target has or may have the article, or it is archived;
+    PermanentError when the site has no such article.
+    """
+    tx.value("content_lock", site=site_id, content=content_id)
+    rows = tx.rows("article_to_rewrite", site=site_id, content=content_id)
+    if not rows:
+        raise PermanentError(f"this site has no article {content_id}")
+    [row] = rows
+    status: str = row["status"]
+    revision: int = row["revision"] + 1
+    if status not in REGENERABLE:
+        raise RunConflict(f"article {content_id} is {status}, and cannot be written anew")
+    if row["out"]:
+        raise RunConflict(f"article {content_id} is out, or may be, and cannot be written anew: edit it")
+    if status == "approved" and row["in_work"]:
+        raise RunConflict(f"article {content_id} is being published: wait until that is through")
+    tx.run("article_archive", site=site_id, content=content_id)
+    tx.run("article_failures_forget", site=site_id, content=content_id)
+    tx.run("images_never_drawn", site=site_id, content=content_id)
+    tx.run("publications_never_sent", contents=[f"article:{content_id}"])
+    tx.run("task_supersede", site=site_id, task=row["task_id"])
+    wanted = guidance or (row["review_note"] if status == "rejected" else "")
+    tx.run("task_again", site=site_id, idea=row["idea_id"], revision=revision, guidance=wanted)
+    return revision
 
 
 def _address(tx: Tx, site_id: int) -> str:

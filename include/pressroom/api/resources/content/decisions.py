@@ -17,10 +17,8 @@ from pressroom.api.resources.content.models import ContentKind, ContentStatus, c
 from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
 from pressroom.domain.packets import HTML_CHARS
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, public_id, row_id
-from pressroom.pipelines.mission import regeneration as post_regeneration
 from pressroom.pipelines.mission import review
 from pressroom.pipelines.site import approval
-from pressroom.pipelines.site import regeneration as article_regeneration
 from pressroom.store.database import Tx
 from pressroom.store.workflows import workflow_by_id
 
@@ -195,10 +193,10 @@ def regenerate(scope: Scope, piece: ReviewedPiece, instructions: str) -> Regener
     """Archive it and have its next version written. Raises RunConflict."""
     with scope.changing(f"{piece.kind}.regenerate", piece.target, instructions=instructions) as tx:
         if piece.kind == "article":
-            revision = article_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
+            revision = approval.regenerate(tx, piece.workflow_id, piece.id, instructions)
             job, detail = None, f"the site's next run writes version {revision}"
         else:
-            regenerated = post_regeneration.regenerate(tx, piece.workflow_id, piece.id, instructions)
+            regenerated = review.regenerate(tx, piece.workflow_id, piece.id, instructions)
             revision, job = regenerated.revision, public_id(JOB, regenerated.run_id)
             detail = f"version {revision} is written once {job} is retried from its stage content"
     return Regenerated(id=piece.name, status="archived", revision=revision, job=job, detail=detail)
