@@ -1,7 +1,10 @@
 """Pinterest: pins on a board, through its API v5.
 
+Needs: an access token in password; the board for pins that name none in extra (see ``PinterestSettings``).
 A pin has no room for a key of ours. So ``find`` reads the board's pins and takes the one with the same title,
-description and link. Pins that shall be told apart must differ in one of these.
+description and link: pins must differ in one of these.
+
+Fails as ``adapters.http.errors`` says; a board that the user does not have is a PermanentError.
 """
 
 from __future__ import annotations
