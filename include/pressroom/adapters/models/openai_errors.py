@@ -11,6 +11,7 @@ import json
 
 import openai
 
+from pressroom.adapters.http import errors
 from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow, Refusal, error_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.adapters.http.scrub import scrub
@@ -36,12 +37,8 @@ _ROWS = (
 
 def said(error: openai.APIError) -> str:
     """What the server said of its refusal, in its words."""
-    body = error.body
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        message = inner.get("message") if isinstance(inner, dict) else inner
-        return str(message or json.dumps(body))
-    return str(body or error.message)
+    _, words = errors.said(error.body) if error.body else ("", "")
+    return words or str(error.body or error.message)
 
 
 def translate(error: Exception, *, connection: str, secret: str = "") -> PressroomError:
