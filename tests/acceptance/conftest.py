@@ -96,6 +96,20 @@ FLOWS: dict[str, dict[str, Any]] = {
     ]},
     "pair-a": {"account": "pair", "feed": "pair", "steps": [READ, BLOG]},
     "pair-b": {"account": "pair", "feed": "pair", "steps": [READ, BLOG]},
+    "wordless": {
+        "text": {"connection": "pressroom_nowhere"},
+        "images": {"provider": "openai", "connection": "pressroom_nowhere"},
+        "steps": [READ, {"name": "look", "by": "webhook", **GATE}, PAGE],
+    },
+    "incomplete": {
+        "text": {"connection": "pressroom_nowhere"},
+        "steps": [
+            READ,
+            {"name": "write", "type": "ai", "prompt": "Retell this. Title: {{ item.title | data }}"},
+            {**BLOG, "connection": "pressroom_wrong_password"},
+            {"name": "tell", "type": "ping", "connection": "pressroom_nobody"},
+        ],
+    },
     "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
 }  # fmt: skip
 

@@ -138,6 +138,7 @@ def outside() -> Iterator[Outside]:
         }
         if blog is not None:
             wanted["wordpress"] = {"host": blog.url, "login": blog.user, "password": blog.password}
+            wanted["wrong_password"] = {"host": blog.url, "login": blog.user, "password": "of another day"}
         env = {
             f"AIRFLOW_CONN_PRESSROOM_{name.upper()}": json.dumps({"conn_type": "generic", **fields})
             for name, fields in wanted.items()

@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from pressroom.adapters.http.signing import sign
+from pressroom.cli import app
 from pressroom_dev.local.services import LocalServices
 from tests.acceptance.desk import Desk, answer, forged, other_link
 from tests.acceptance.outside import INBOUND_SECRET, Entry, Outside
@@ -271,6 +273,56 @@ def test_gates_outlive_every_component_of_airflow(desk: Desk) -> None:
     assert desk.run_status(run) == "completed"
     assert desk.page("For a service")
     assert desk.page("For a person")
+
+
+# What a run needs, and what it does not ------------------------------------------------------------------
+
+
+@pytest.mark.site("wordless")
+def test_a_flow_without_an_ai_step_needs_no_model(desk: Desk) -> None:
+    feed(desk, Entry("Without a model"))
+    assert check(desk) == (0, ["flow/wordless: ready to run"])
+    run = desk.trigger()
+    assert answer(desk.link("Without a model", "answer"), "approve").status_code == 200
+    assert desk.finish(run) == "success", desk.events()[-8:]
+    assert desk.items() == {"Without a model": "done"}
+    assert desk.page("Without a model")
+    assert desk.model.script.journal == []
+
+
+@pytest.mark.site("incomplete")
+def test_all_that_is_missing_is_named_before_anything_is_fetched_or_spent(desk: Desk, blog: Outside) -> None:
+    feed(desk, Entry("Never read"))
+    code, lines = check(desk)
+    assert code == 1
+    assert [line.partition(": ")[0] for line in lines] == ["problem", "problem", "warning"]
+    found = "\n".join(lines)
+    assert "write: the Airflow connection 'pressroom_nowhere' does not exist: add it to" in found
+    assert "blog: connection 'pressroom_wrong_password'" in found
+    assert "tell: the Airflow connection 'pressroom_nobody' does not exist: add it to" in found
+
+    run = desk.trigger()
+    assert desk.finish(run) == "failed"
+    [(status, error)] = desk.sql("SELECT status, error_message FROM runs WHERE workflow_id = %(site)s")
+    assert status == "failed"
+    for line in (line for line in lines if line.startswith("problem: ")):
+        assert line.removeprefix("problem: ") in error.splitlines()
+    assert [one["try_number"] for one in desk.api.task_instances(desk.dag_id, run)
+            if one["task_id"] == "open_run"] == [1]  # fmt: skip
+    assert desk.items() == {}
+    assert desk.model.script.journal == []
+    assert desk.sql("SELECT count(*) FROM ledger WHERE workflow_id = %(site)s") == [(0,)]
+
+
+def check(desk: Desk) -> tuple[int, list[str]]:
+    """(exit code, lines) of ``pressroom check`` on the flow, against the running services."""
+    info = desk.services.info
+    env = {
+        "PRESSROOM_DATABASE_URL": info.database_url, "PRESSROOM_AIRFLOW_URL": info.airflow_url,
+        "PRESSROOM_AIRFLOW_USER": info.airflow_user, "PRESSROOM_AIRFLOW_PASSWORD": info.airflow_password,
+    }  # fmt: skip
+    done = CliRunner().invoke(app, ["check", f"flow/{desk.slug}"], env=env)
+    return done.exit_code, done.output.splitlines()
 
 
 # Items go their own ways ---------------------------------------------------------------------------------

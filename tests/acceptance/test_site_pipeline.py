@@ -256,9 +256,9 @@ def test_a_missing_connection_fails_at_once_with_one_clear_message(newsroom: New
     run = newsroom.trigger()
     assert newsroom.finish(run) == "failed"
     states = newsroom.api.task_instances(newsroom.dag_id, run)
-    failed = next(one for one in states if one["task_id"] == "content.work")
+    failed = next(one for one in states if one["task_id"] == "open_run")
     assert (failed["state"], failed["try_number"]) == ("failed", 1)
-    log = newsroom.log(run, "content.work")
+    log = newsroom.log(run, "open_run")
     assert "the Airflow connection 'pressroom_nowhere' does not exist" in log
     assert newsroom.run_status(run) == "failed"
     [(reason,)] = newsroom.sql("SELECT error_message FROM runs WHERE workflow_id = %(site)s")

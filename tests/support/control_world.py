@@ -17,7 +17,9 @@ from pressroom.api.app import build_control_app
 from pressroom.api.kit.limits import CallerLimits
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
+from pressroom.engine.runs.verifying import Finding
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 from tests.support.world import World, make_world
 
 MEMBERS = {"vera": "viewer", "ed": "editor", "ann": "approver", "olga": "owner"}
@@ -29,7 +31,8 @@ Airflow.
 class StandInPlane:
     """Airflow, as the routes see it. A caller is who the header X-User says; X-Cookie: by session cookie.
 
-    ``error``: what the next calls raise; ``triggered``, ``cleared``, ``assets``, ``answered``: its calls.
+    ``error``: what the next calls raise; ``triggered``, ``cleared``, ``assets``, ``checked``, ``answered``:
+    its calls; ``findings``: what every check finds.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,6 +41,8 @@ class StandInPlane:
         self.triggered: list[tuple[str, str, Mapping[str, Any]]] = []
         self.cleared: list[tuple[str, str, list[str]]] = []
         self.assets: list[str] = []
+        self.checked: list[tuple[str, str]] = []
+        self.findings: list[Finding] = []
         self.answered: list[tuple[Mapping[str, Any], str, Mapping[str, Any]]] = []
 
     def store(self) -> Store:
@@ -65,6 +70,11 @@ class StandInPlane:
         self._fail()
         self.cleared.append((dag_id, dag_run_id, list(task_ids)))
         return len(task_ids)
+
+    def check(self, row: WorkflowRow, part: str) -> list[Finding]:
+        self._fail()
+        self.checked.append((row.name, part))
+        return list(self.findings)
 
     async def asset_event(self, uri: str) -> None:
         self._fail()

@@ -127,6 +127,10 @@ class AirflowApi:
             f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}/taskInstances", "task_instances"
         )
 
+    def pressroom(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A call of Pressroom's own API in this Airflow. Errors as of all the others."""
+        return self._json(self._send(method, path, body, root="pressroom/api/v1"))
+
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
@@ -191,12 +195,18 @@ class AirflowApi:
         return self._json(self._send(method, path, body))
 
     def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, allow: Sequence[int] = ()
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        allow: Sequence[int] = (),
+        root: str = "api/v2",
     ) -> httpx.Response:
         fresh = self._token is None
-        response = self._request(method, f"api/v2/{path}", body, token=self._token or self._log_in())
+        response = self._request(method, f"{root}/{path}", body, token=self._token or self._log_in())
         if response.status_code == 401 and not fresh:
-            response = self._request(method, f"api/v2/{path}", body, token=self._log_in())
+            response = self._request(method, f"{root}/{path}", body, token=self._log_in())
         if response.is_success or response.status_code in allow:
             return response
         raise self._error(response, f"{method} {path.partition('?')[0]}", explanation(response))

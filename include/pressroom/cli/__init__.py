@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from pressroom.cli import accounts, articles, definitions, flows, missions, runs
+from pressroom.cli import accounts, articles, check, definitions, flows, missions, runs
 from pressroom.cli.common import ErrorsInOneLine
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 definitions.register(app)
 app.add_typer(accounts.app, name="credits")
 runs.register(app)
+check.register(app)
 missions.register(app)
 flows.register(app)
 articles.register(app)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,7 +23,7 @@ Arguments = TypeVar("Arguments", bound=BaseModel)
 UPDATES_IN_PLACE = frozenset({"static_site", "wordpress", "bluesky"})
 """Handlers whose ``publish`` changes what is there under the same key. The others would add a second one."""
 
-NO_SETTINGS: Mapping[str, Any] = {}
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,17 @@ class Placed:
 
 @dataclass(frozen=True)
 class TargetLimits:
-    """What a target permits. None: it does not say. ``text_chars`` by the target's own way of counting."""
+    """What a target permits. None: it does not say. ``text_chars`` by the target's own way of counting.
+
+    ``picture_urls``: it fetches pictures from their public URL.
+    """
 
     title_chars: int | None = None
     text_chars: int | None = None
     pictures: int | None = None
     picture_bytes: int | None = None
     picture_required: bool = False
+    picture_urls: bool = False
     requests_per_minute: int | None = None
     schedules: bool = False
 

@@ -12,6 +12,7 @@ from pressroom.domain.errors import WorkflowOver
 from pressroom.domain.kinds import word_of
 from pressroom.domain.run import Run
 from pressroom.pipelines.estimate import Estimate
+from pressroom.pipelines.needs import Need
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
@@ -80,7 +81,8 @@ class Stage(Generic[Item, Output]):
     stage made in this run, in its public form; None for nothing yet. ``failed``: what a final failure does to
     the item, in the transaction that records it; None for nothing. ``undo``: undoes what the stage did in
     this run. Undoing twice is the same as once. ``setup_of``: the part of the set-up that an item depends on.
-    When that part is wrong, the items that share it wait, and the others go on.
+    When that part is wrong, the items that share it wait, and the others go on. ``needs``:
+    what the stage needs of the outside in such a run, verified before the run begins.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Stage(Generic[Item, Output]):
     output: Callable[[Tx, Run], Mapping[str, Any] | None] | None = None
     failed: Callable[[Tx, Run, Item, Exception], None] | None = None
     undo: Callable[[Store, Run, Tools], Awaitable[Undone]] | None = None
+    needs: Callable[[Run], Sequence[Need]] = lambda run: ()
 
 
 def must_be_active(run: Run) -> None:

@@ -109,7 +109,8 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
 
     pipeline = SimpleNamespace(estimate=lambda *_: SimpleNamespace(total=Decimal(30)), exclusive=True)
     workflow = SimpleNamespace(status="active")
-    row = SimpleNamespace(workflow=workflow, account_id=1, workflow_id=2, run=lambda *_, **__: None)
+    run = SimpleNamespace(account_id=1)
+    row = SimpleNamespace(workflow=workflow, account_id=1, workflow_id=2, run=lambda *_, **__: run)
 
     async def now() -> None:
         return None
@@ -118,6 +119,11 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
     monkeypatch.setattr(OpenRun, "_row", lambda *_: row)
     monkeypatch.setattr(run_tasks, "pipeline_of", lambda *_: pipeline)
     clock = SimpleNamespace(clock=SimpleNamespace(now=now))
+
+    async def verified(*_: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr(run_tasks, "verified", verified)
     monkeypatch.setattr(run_tasks, "Toolbox", lambda *_: clock)
     monkeypatch.setattr(control, "find", lambda *_: STATE)
     monkeypatch.setattr(control, "begun", lambda *_: True)

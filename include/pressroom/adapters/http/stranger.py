@@ -97,6 +97,13 @@ class SafeHttp:
         except TimeoutError:
             raise TransientError(f"{where}: not done within {self.limits.seconds:g} seconds") from None
 
+    async def check(self, url: str) -> None:
+        """See that the address may be fetched, and resolve its host. Nothing is fetched.
+
+        Raises as ``get``.
+        """
+        await self._addresses(self._target(url), shown(url))
+
     async def _follow(self, url: str, accept: Collection[str], also: Collection[int], most: int) -> Fetched:
         for _ in range(self.limits.redirects + 1):
             target = self._target(url)

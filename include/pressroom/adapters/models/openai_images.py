@@ -12,6 +12,7 @@ from typing import Any, Self
 import openai
 
 from pressroom.adapters.models.image_data import inspect
+from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_errors import translate
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, image_price
 from pressroom.domain.errors import TransientError
@@ -70,6 +71,21 @@ class OpenAIImages:
         asked["quality"] = self.quality
         if self._dalle:  # later models always answer base64, and refuse the parameter
             asked["response_format"] = "b64_json"
+        try:
+            answer: Any = await self._openai().images.generate(**asked, extra_body=self._options or None)
+        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise translate(error, connection=self.connection, secret=self._secret) from None
+        data = _decoded(answer, self.connection)
+        media_type, width, height = await asyncio.to_thread(inspect, data, connection=self.connection)
+        return ImageResult(data, media_type, width, height, self.model, self._cents(answer, request))
+
+    async def check(self) -> str:
+        """See that the key is taken and the model is offered; see ``check_offered``."""
+        return await check_offered(
+            self._openai(), self.model, connection=self.connection, secret=self._secret
+        )
+
+    def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:
             self._client = openai.AsyncOpenAI(
                 api_key=self._secret or "none",
@@ -77,13 +93,7 @@ class OpenAIImages:
                 timeout=self._settings.timeout_seconds,
                 max_retries=0,
             )
-        try:
-            answer: Any = await self._client.images.generate(**asked, extra_body=self._options or None)
-        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise translate(error, connection=self.connection, secret=self._secret) from None
-        data = _decoded(answer, self.connection)
-        media_type, width, height = await asyncio.to_thread(inspect, data, connection=self.connection)
-        return ImageResult(data, media_type, width, height, self.model, self._cents(answer, request))
+        return self._client
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -18,6 +18,7 @@ from openai.types.chat import ChatCompletion
 
 from pressroom.adapters.http.scrub import scrub
 from pressroom.adapters.models.json_schemas import strict
+from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_errors import said, translate
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, Structured
 from pressroom.domain.errors import ConfigurationError, TransientError
@@ -90,6 +91,12 @@ class OpenAIText:
             return ModelReply(reply.text, reply.finish, spent, reply.model, reply.tool_calls, reply.refusal)
         raise ConfigurationError(f"connection {self.connection!r}: the server refuses every way of asking")
 
+    async def check(self) -> str:
+        """See that the key is taken and the model is offered; see ``check_offered``."""
+        return await check_offered(
+            self._openai(), self.model, connection=self.connection, secret=self._secret
+        )
+
     async def aclose(self) -> None:
         """Close the connections."""
         if self._client is not None:
@@ -110,7 +117,7 @@ class OpenAIText:
             dialect.native_tools = settings.native_tools
         return dialect
 
-    async def _call(self, request: ModelRequest, dialect: Dialect) -> Any:
+    def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:
             self._client = openai.AsyncOpenAI(
                 api_key=self._secret or "none",  # the SDK demands a key, a local server does not
@@ -118,8 +125,11 @@ class OpenAIText:
                 timeout=self.settings.timeout_seconds,
                 max_retries=0,  # the engine retries
             )
+        return self._client
+
+    async def _call(self, request: ModelRequest, dialect: Dialect) -> Any:
         body = _body(self.model, request, dialect)
-        return await self._client.chat.completions.create(
+        return await self._openai().chat.completions.create(
             **body, extra_body=dict(self.settings.options) or None
         )
 

@@ -92,25 +92,36 @@ class RunwareImages:
         media_type, width, height = await asyncio.to_thread(inspect, data, connection=self.connection)
         return ImageResult(data, media_type, width, height, self.model, self._cents(done, request))
 
+    async def check(self) -> str:
+        """See that the key is taken, by a task that draws nothing. Raises what ``draw`` raises."""
+        await self._answer([{"taskType": "authentication", "apiKey": self._secret}])
+        return ""
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._api.close()
 
     async def _post(self, task: dict[str, Any]) -> dict[str, Any]:
+        body = await self._answer([task])
+        tasks = body.get("data")
+        for done in tasks if isinstance(tasks, list) else []:
+            if isinstance(done, dict) and done.get("taskUUID") == task["taskUUID"]:
+                return done
+        raise self._api.strange()
+
+    async def _answer(self, tasks: list[dict[str, Any]]) -> dict[str, Any]:
         answer = await self._api.request(
             "POST",
             self._settings.base_url or BASE_URL,
-            json=[task],
+            json=tasks,
             headers={"Authorization": f"Bearer {self._secret}"},
         )
         body = self._api.json(answer)
         if isinstance(body, dict) and (body.get("errors") or body.get("error")):
             raise self._api.refused(*said(body))
-        tasks = body.get("data") if isinstance(body, dict) else None
-        for done in tasks if isinstance(tasks, list) else []:
-            if isinstance(done, dict) and done.get("taskUUID") == task["taskUUID"]:
-                return done
-        raise self._api.strange()
+        if not isinstance(body, dict):
+            raise self._api.strange()
+        return body
 
     async def _data(self, done: dict[str, Any]) -> bytes:
         try:

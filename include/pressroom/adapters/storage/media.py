@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from pressroom.adapters.whole_files import not_written, write_whole
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
@@ -76,6 +77,16 @@ class MediaFiles:
         except OSError as error:
             raise self._error(error) from error
         return path.as_uri()
+
+    def check(self) -> None:
+        """See that a file can be written and deleted. Raises as ``put``."""
+        path = self._root / f".check-{uuid4().hex}"
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            write_whole(path, b"check", prefix=".", suffix=".part")
+            path.unlink()
+        except OSError as error:
+            raise self._error(error) from error
 
     def get(self, url: str) -> bytes:
         path = Path(unquote(urlsplit(url).path)).resolve()

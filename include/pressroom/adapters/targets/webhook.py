@@ -79,7 +79,7 @@ class Webhook:
     handler = "webhook"
     description = "Sends an article to another system, which takes it from there."
     arguments = LinkedArticleArguments
-    limits = TargetLimits(title_chars=TITLE_CHARS, text_chars=HTML_CHARS)
+    limits = TargetLimits(title_chars=TITLE_CHARS, text_chars=HTML_CHARS, picture_urls=True)
 
     def __init__(
         self,

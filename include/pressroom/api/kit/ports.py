@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 
+from pressroom.engine.runs.verifying import Finding
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class ControlPlane(Airflow, Protocol):
 
     async def login(self, request: Request) -> Login | None:
         """Who sent the request, by bearer token or session cookie; None when nobody is logged in."""
+        ...
+
+    def check(self, row: WorkflowRow, part: str) -> list[Finding]:
+        """What is wrong with the set-up of a workflow's run, asked of its connections. It blocks, for up to
+        half a minute. ``part``: as in ``pipeline_of``.
+        """
         ...
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:

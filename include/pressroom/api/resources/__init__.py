@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pressroom.api.resources import (
     accounts,
     brand_contexts,
+    checks,
     clusters,
     failures,
     flow_items,
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sites.router,
     missions.router,
     flows.router,
+    checks.router,
     flow_items.router,
     failures.router,
     brand_contexts.router,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,9 +19,13 @@ from pressroom.adapters.http.errors import Refusal, row_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
+from pressroom.engine.runs.verifying import Finding
 from pressroom.orchestration.server import connections as server_connections
 from pressroom.orchestration.server import login as api_login
+from pressroom.orchestration.tools.probe import verified
+from pressroom.pipelines.registry import pipeline_of
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Seconds between the tries of a call that the scheduler may get in the way of."""
@@ -55,6 +60,11 @@ class InProcessAirflow:
         )
         body = {"chosen_options": [option], "params_input": dict(fields)}
         await _call("PATCH", path, body, conflict="this was answered already")
+
+    def check(self, row: WorkflowRow, part: str) -> list[Finding]:
+        """See ControlPlane."""
+        pipeline = pipeline_of(row.workflow, part)
+        return asyncio.run(verified(self.store(), row.run(), pipeline, server_connections.OF_SERVER))
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         body = {

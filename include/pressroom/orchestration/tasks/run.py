@@ -10,18 +10,23 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pressroom.domain.errors import PressroomError, RunConflict
+from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict
+from pressroom.domain.run import Run
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, rollback
+from pressroom.engine.runs.verifying import Finding, summary
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
 from pressroom.orchestration.tools import connections
+from pressroom.orchestration.tools.probe import verified
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
+from pressroom.pipelines.stage import Pipeline
+from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
 
 class OpenRun(RunOperator):
-    """Setup: take the workflow's lock and see that the credits suffice."""
+    """Setup: take the workflow's lock, see that the credits suffice, and verify the set-up."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the run's id and its estimate."""
@@ -30,7 +35,11 @@ class OpenRun(RunOperator):
         pipeline = pipeline_of(row.workflow, self.part)
         facts = self._facts(context, row)
         params = {name: value for name, value in dict(context["params"]).items() if value is not None}
-        now = asyncio.run(Toolbox(store, row.run(params=params)).clock.now())
+        try:
+            now = asyncio.run(Toolbox(store, row.run(params=params)).clock.now())
+        except ConfigurationError:
+            self._verify(store, row.run(params=params), pipeline)  # it names all that is missing
+            raise
         try:
             with store.transaction(row.account_id) as tx:
                 mine = control.find(tx, self.dag_id, facts["dag_run_id"])
@@ -40,7 +49,8 @@ class OpenRun(RunOperator):
                 # An unopened run has no cycle or item of its own yet; a cleared one is asked what is left of
                 # them. Taking back costs nothing.
                 estimate = Decimal(0)
-                if mine is None or control.rollback_requested_by(tx, mine.id) is None:
+                working = mine is None or control.rollback_requested_by(tx, mine.id) is None
+                if working:
                     estimate = pipeline.estimate(tx, row.run(mine.id if mine else 0, params)).total
                 state = control.open_run(
                     tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
@@ -49,7 +59,20 @@ class OpenRun(RunOperator):
             if facts["trigger"] == "scheduled":  # nobody waits for it, and the next one comes by itself
                 raise AirflowSkipException(str(conflict)) from None
             raise
+        if working:
+            findings = self._verify(store, row.run(state.id, params), pipeline)
+            with store.transaction(row.account_id) as tx:
+                for finding in findings:
+                    control.event(tx, state.id, "setup_warning", str(finding), level="warning")
         return {"run": state.id, "estimated_credits": float(estimate)}
+
+    @staticmethod
+    def _verify(store: Store, run: Run, pipeline: Pipeline) -> list[Finding]:
+        """What is wrong with the set-up and does not stop the run. Raises ConfigurationError for the rest."""
+        findings = asyncio.run(verified(store, run, pipeline, connections.OF_TASK))
+        if refusing := [finding for finding in findings if finding.refuses]:
+            raise ConfigurationError(summary(refusing))
+        return findings
 
     def record_reason(self, context: Context, error: Exception, reason: str) -> None:
         """A run that cannot be opened is in the history all the same, with the reason."""

@@ -96,6 +96,9 @@ class RunOperator(BaseOperator):
         return self.execute(context)
 
 
+REASON_LINES = 30
+
+
 def dag_run_id(context: Context) -> str:
     """The id of the DAG run that a task is part of."""
     return context["dag_run"].run_id
@@ -110,7 +113,9 @@ def record_failure(context: Context) -> None:
     if not isinstance(task, RunOperator) or not isinstance(error, Exception):
         return
     if isinstance(error, PressroomError):
-        reason = scrub(str(redact(str(error))))
+        # A set-up can be wrong in several ways, a line each.
+        lines = str(redact(str(error))).splitlines()
+        reason = "\n".join(map(scrub, lines[:REASON_LINES]))
     else:
         reason = f"unexpected {type(error).__name__}: see the log of {task.task_id}"
     task.record_reason(context, error, reason)

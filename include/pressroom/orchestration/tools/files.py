@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.fetching import FileEntry, FilesFetch, FileSource
+from pressroom.domain.fetching import FileEntry, FilesFetch
 from pressroom.orchestration.tools.connections import FILE_ROOTS
 
 MOST_FILES = 10_000
@@ -21,12 +22,14 @@ class ObjectStorageFiles:
     def __init__(self, settings: FilesFetch) -> None:
         self._root = ObjectStoragePath(settings.path, conn_id=settings.connection)
 
+    def check(self) -> None:
+        """See that the folder is there. Raises PermanentError or TransientError."""
+        with self._folder():
+            pass
+
     def entries(self) -> Sequence[FileEntry]:
         """The files below the folder. Raises PermanentError when the folder does not exist."""
-        base = str(self._root).rstrip("/")
-        try:
-            if not self._root.is_dir():
-                raise PermanentError(f"{base}: there is no such folder")
+        with self._folder() as base:
             found: list[FileEntry] = []
             for path in self._root.rglob("*"):
                 if len(found) >= MOST_FILES:
@@ -37,6 +40,14 @@ class ObjectStorageFiles:
                         FileEntry(str(path).removeprefix(f"{base}/"), int(stat.st_size), _when(stat))
                     )
             return found
+
+    @contextmanager
+    def _folder(self) -> Iterator[str]:
+        base = str(self._root).rstrip("/")
+        try:
+            if not self._root.is_dir():
+                raise PermanentError(f"{base}: there is no such folder")
+            yield base
         except PermissionError:
             raise PermanentError(f"{base}: may not be read") from None
         except OSError as error:
@@ -62,7 +73,7 @@ def _when(stat: Any) -> datetime | None:
     return datetime.fromtimestamp(moment, UTC) if moment else None
 
 
-def file_source(settings: FilesFetch, *, permitted: Sequence[str]) -> FileSource:
+def file_source(settings: FilesFetch, *, permitted: Sequence[str]) -> ObjectStorageFiles:
     """The files below a fetch step's folder. Raises ConfigurationError when it is in no ``permitted`` one."""
     roots = [root.rstrip("/") for root in permitted]
     path = settings.path.rstrip("/")

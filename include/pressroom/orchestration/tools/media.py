@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
 from pressroom.adapters.storage.media import MediaFiles, media_name, public_url
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.model import MediaStore
 
 
-def media_store(root: str, public_base: str = "") -> MediaStore:
+def media_store(root: str, public_base: str = "") -> MediaFiles | ObjectStorageMedia:
     """The store at a URL, which others find at ``public_base``, if anywhere. A folder is written by our own
     adapter: with Airflow's path, a file would not appear whole or not at all.
     """
@@ -38,10 +40,23 @@ class ObjectStorageMedia:
     def put(self, data: bytes, media_type: str) -> str:
         """Store and return the URL. See MediaStore."""
         path = self._root / media_name(data, media_type)
-        try:
+        with self._writing():
             # Object storage shows a whole object or none, so one that is there is complete.
             if not path.exists():
                 path.write_bytes(data)
+        return str(path)
+
+    def check(self) -> None:
+        """See that an object can be written and deleted. Raises as ``put``."""
+        path = self._root / f"check-{uuid4().hex}"
+        with self._writing():
+            path.write_bytes(b"check")
+            path.unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except (PermissionError, FileNotFoundError) as error:
             raise ConfigurationError(
                 f"media cannot be written under {self._root}: {error.strerror or 'refused'}"
@@ -50,7 +65,6 @@ class ObjectStorageMedia:
             raise TransientError(
                 f"media cannot be written under {self._root}: {error.strerror or type(error).__name__}"
             ) from error
-        return str(path)
 
     def get(self, url: str) -> bytes:
         if not url.startswith(f"{str(self._root).rstrip('/')}/"):

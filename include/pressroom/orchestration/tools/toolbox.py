@@ -21,6 +21,7 @@ from pressroom.adapters.models.runware_images import RunwareImages
 from pressroom.adapters.models.settings import text_price
 from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from pressroom.adapters.sources.registry import fetch
+from pressroom.adapters.storage.media import MediaFiles
 from pressroom.adapters.targets.metricool.metrics import MetricoolClock, MetricoolMetrics
 from pressroom.adapters.targets.registry import handler_of
 from pressroom.domain.definitions import Account, BrandContext, Site
@@ -32,14 +33,14 @@ from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Piece, Publication, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
-from pressroom.engine.models.images import BoundImages, ImageEngine, PricedImages
+from pressroom.engine.models.images import BoundImages, ImageEngine
 from pressroom.engine.models.text import BoundText, TextEngine
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.ledger import settle_open
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, OF_TASK, Connections
 from pressroom.orchestration.tools.files import file_source
-from pressroom.orchestration.tools.media import media_store
+from pressroom.orchestration.tools.media import ObjectStorageMedia, media_store
 from pressroom.pipelines.tools import Destination, Social
 from pressroom.store.database import Store, Tx
 
@@ -74,18 +75,34 @@ class Toolbox:
     @cached_property
     def text(self) -> TextEngine:
         """The text model. Raises ConfigurationError, as do all the others."""
+        model = self.text_model
+        price = text_price(model.settings, model.model)
+        return TextEngine(model, self.store, price, model.settings.limits)
+
+    @cached_property
+    def text_model(self) -> OpenAIText:
+        """The text model without the engine around it."""
         chosen = self.run.workflow.text
-        settings = self.connections.model(chosen.connection)
-        model = self._opened(OpenAIText(settings, chosen.model))
-        return TextEngine(model, self.store, text_price(settings, model.model), settings.limits)
+        return self._opened(OpenAIText(self.connections.model(chosen.connection), chosen.model))
 
     @cached_property
     def images(self) -> ImageEngine:
         """The image provider."""
-        return ImageEngine(self._image_provider(), self.store)
+        return ImageEngine(self.image_provider, self.store)
 
     @cached_property
-    def media(self) -> MediaStore:
+    def image_provider(self) -> CardImages | OpenAIImages | RunwareImages:
+        """The image provider without the engine around it."""
+        chosen = self.run.workflow.images
+        if chosen.provider == "card":
+            return CardImages()
+        settings = self.connections.model(chosen.connection)
+        if chosen.provider == "openai":
+            return self._opened(OpenAIImages(settings, chosen.model))
+        return self._opened(RunwareImages(settings, chosen.model))
+
+    @cached_property
+    def media(self) -> MediaFiles | ObjectStorageMedia:
         """Where pictures are kept."""
         return media_store(self.connections.media_root(), self.connections.media_public_url())
 
@@ -135,15 +152,6 @@ class Toolbox:
     def _opened(self, tool: Opened) -> Opened:
         self._stack.push_async_exit(tool)
         return tool
-
-    def _image_provider(self) -> PricedImages:
-        chosen = self.run.workflow.images
-        if chosen.provider == "card":
-            return CardImages()
-        settings = self.connections.model(chosen.connection)
-        if chosen.provider == "openai":
-            return self._opened(OpenAIImages(settings, chosen.model))
-        return self._opened(RunwareImages(settings, chosen.model))
 
 
 class ItemTools:

@@ -18,9 +18,11 @@ from pressroom.domain.flows import (
 from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
+from pressroom.pipelines import needs
 from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.flow import ai, publish, simple_steps
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
+from pressroom.pipelines.needs import Need
 from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage, must_be_active
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
@@ -100,6 +102,7 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
         save=save,
         key=lambda run: str(run.id),
         result_fields={"items": "created"},
+        needs=lambda run: () if fetch is None else (needs.source(fetch.source, optional=False),),
     )
 
 
@@ -161,7 +164,32 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
         result_fields={"items": "created"},
         pool=POOLS.get(step.type),
         failed=failed,
+        needs=lambda run: needs_of(flow, position),
     )
+
+
+def needs_of(flow: Flow, position: int) -> Sequence[Need]:
+    """What the step at a position needs of the outside."""
+    match flow.steps[position]:
+        case FetchStep(source=source, on_failure=on_failure):
+            return (needs.source(source, optional=on_failure != "stop"),)
+        case AiStep():
+            return (needs.TEXT,)
+        case PublishStep() as step:
+            drawn = any(isinstance(earlier, MediaStep) for earlier in flow.steps[:position])
+            return (
+                needs.target(step, step.settings),
+                *((needs.MEDIA, needs.pictures(step)) if drawn else ()),
+            )
+        case GateStep(by=by, notify=str(connection)):
+            # Without a link nobody can answer a webhook's gate; the others can be answered on Airflow's page.
+            return (needs.receiver(connection, optional=by != "webhook"),)
+        case PingStep(connection=connection):
+            return (needs.receiver(connection, optional=True),)
+        case MediaStep():
+            return (needs.IMAGES, needs.MEDIA)
+        case _:
+            return ()
 
 
 async def run_step(step: AnyStep, position: int, item: FlowItem, tools: Tools) -> Outcome:

@@ -18,6 +18,7 @@ from pressroom.domain.text import counted
 from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of
 from pressroom.pipelines.mission.results.kpis import Result
 from pressroom.pipelines.mission.results.snapshot import snapshot
+from pressroom.pipelines.needs import platforms
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -295,4 +296,5 @@ STAGE: Stage[Watch, Look] = Stage(
     poll=poll,
     output=output,
     undo=undo,
+    needs=lambda run: platforms(run.mission),
 )

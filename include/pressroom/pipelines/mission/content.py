@@ -17,6 +17,7 @@ from pressroom.pipelines.mission.cycle import cycle_of, find_cycle
 from pressroom.pipelines.mission.writing.answers import SlotToWrite
 from pressroom.pipelines.mission.writing.composing import Composed, Words, content_hash
 from pressroom.pipelines.mission.writing.post import WrittenPost, write
+from pressroom.pipelines.needs import IMAGES, MEDIA, TEXT
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -158,4 +159,5 @@ STAGE: Stage[SlotToWrite, WrittenPost] = Stage(
     pool="pressroom_text",
     output=output,
     undo=undo,
+    needs=lambda run: (TEXT, IMAGES, MEDIA),
 )

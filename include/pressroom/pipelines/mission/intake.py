@@ -19,6 +19,7 @@ from pressroom.pipelines.estimate import ESTIMATE_BUFFER
 from pressroom.pipelines.mission.calendar.planning import planned_count
 from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
 from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
+from pressroom.pipelines.needs import platforms
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -196,4 +197,5 @@ STAGE: Stage[IntakeBrief, Context] = Stage(
     result_fields={"cycles": "created"},
     output=output,
     undo=undo,
+    needs=lambda run: platforms(run.mission),
 )

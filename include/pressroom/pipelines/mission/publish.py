@@ -19,6 +19,7 @@ from pressroom.domain.text import counted
 from pressroom.pipelines.mission.calendar.local_time import replan
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.withdrawal import undo
+from pressroom.pipelines.needs import MEDIA, platforms
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
@@ -239,4 +240,5 @@ STAGE: Stage[Ready, Scheduled] = Stage(
     output=output,
     failed=failed,
     undo=undo,
+    needs=lambda run: (MEDIA, *platforms(run.mission)),
 )

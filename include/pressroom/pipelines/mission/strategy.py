@@ -20,6 +20,7 @@ from pressroom.pipelines.mission.calendar.plans import plan_of
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.learning.changes import proven_topics, weights_in_force
 from pressroom.pipelines.mission.writing.themes import Pillar, StrategyBrief, pillars_and_tone, topics_for
+from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -187,4 +188,5 @@ STAGE: Stage[StrategyBrief, Strategy] = Stage(
     pool="pressroom_text",
     output=output,
     undo=undo,
+    needs=lambda run: (TEXT,),
 )

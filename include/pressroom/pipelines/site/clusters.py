@@ -20,6 +20,7 @@ from pressroom.domain.model import Similarity
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
+from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.grouping import (
     NAME_CHARS,
@@ -211,4 +212,5 @@ STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     batch_items=lambda site: GROUPS_PER_TASK,
     pool="pressroom_text",
     serial=True,
+    needs=lambda run: (TEXT,),
 )

@@ -13,6 +13,7 @@ from pressroom.domain.markup.lines import count_words, distinct
 from pressroom.domain.model import Prompt
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
+from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import (
     HEADING_CHARS,
@@ -223,4 +224,5 @@ STAGE: Stage[Task, WrittenArticle] = Stage(
     charge=lambda run, task: run.account.charges.article,
     batch_items=lambda site: site.automation.batch_sizes.content,
     pool="pressroom_text",
+    needs=lambda run: (TEXT,),
 )

@@ -16,6 +16,7 @@ from pressroom.domain.markup.lines import clip, distinct, says_something
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
+from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
@@ -185,4 +186,5 @@ STAGE: Stage[Cluster, Sequence[Idea]] = Stage(
     charge=lambda run, cluster: run.account.charges.cluster,
     batch_items=lambda site: site.automation.batch_sizes.ideas,
     pool="pressroom_text",
+    needs=lambda run: (TEXT,),
 )

@@ -15,6 +15,7 @@ from pressroom.domain.markup.lines import clip, says_something
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.answers import Answer, Chars, Items, tokens_for
+from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import headings_of
 from pressroom.pipelines.stage import Key, Saved, Stage
@@ -156,4 +157,5 @@ STAGE: Stage[DraftToIllustrate, Sequence[ImagePlan]] = Stage(
     charge=lambda run, draft: run.account.charges.prompt_set,
     batch_items=lambda site: site.automation.batch_sizes.image_prompts,
     pool="pressroom_text",
+    needs=lambda run: (TEXT,),
 )

@@ -10,6 +10,7 @@ from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.model import ImageRequest
 from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
+from pressroom.pipelines.needs import IMAGES, MEDIA
 from pressroom.pipelines.site.approval import to_review
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
@@ -93,4 +94,5 @@ STAGE: Stage[PendingImage, Drawn] = Stage(
     charge=lambda run, image: run.account.charges.image,
     batch_items=lambda site: site.automation.batch_sizes.images,
     pool="pressroom_images",
+    needs=lambda run: (IMAGES, MEDIA),
 )

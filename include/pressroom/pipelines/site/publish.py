@@ -20,6 +20,7 @@ from pressroom.domain.publishing import UPDATES_IN_PLACE, Content, Picture, Piec
 from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
 from pressroom.pipelines.estimate import Estimate
+from pressroom.pipelines.needs import MEDIA, Need, pictures, target
 from pressroom.pipelines.site import approval
 from pressroom.pipelines.site.approval import ArticleImage, ReviewedArticle
 from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage
@@ -95,6 +96,13 @@ def save(tx: Tx, run: Run, item: ForTarget, output: Publication) -> Saved:
     return Saved(created=1, label=f"{quoted(item.article.title)} on {item.target.target_name}: {where}"[:120])
 
 
+def needs_of(run: Run) -> list[Need]:
+    """The targets, each for itself. Every article has pictures."""
+    places = run.site.publish.targets
+    checks = [target(to, to.settings, partial=True) for to in places]
+    return [MEDIA, *checks, *(pictures(to, partial=True) for to in places)]
+
+
 def key_of(item: ForTarget, site: Site) -> str:
     """What is left at the target, to be found again: the same for every version of the article."""
     name = f"{site.account}/{site.slug}/{item.content}|{item.target.target_name}"
@@ -159,6 +167,7 @@ STAGE: Stage[ForTarget, Publication] = Stage(
     result_fields={"published": "created", "batches_run": "batches"},
     batch_items=lambda site: BATCH_ITEMS,
     pool="pressroom_publish",
+    needs=needs_of,
 )
 
 SITE_PUBLISH = Pipeline(

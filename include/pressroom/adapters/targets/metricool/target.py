@@ -206,13 +206,14 @@ class MetricoolTarget:
 
 def _limits(network: Platform | None) -> TargetLimits:
     if network is None:
-        return TargetLimits(schedules=True)
+        return TargetLimits(picture_urls=True, schedules=True)
     own = rules(network)
     return TargetLimits(
         title_chars=own.title,
         text_chars=own.text,
         pictures=own.media_most,
         picture_required=own.media_required,
+        picture_urls=True,
         schedules=True,
     )
 

@@ -104,6 +104,13 @@ class WordPress:
                 f"{self._where}: user {self._settings.user!r} may not {', '.join(lacks)}:"
                 " give it the role author or editor"
             )
+        if not may.get("manage_categories"):
+            absent = await self._terms.absent("categories", settings.get("categories") or ())
+            if absent:
+                raise ConfigurationError(
+                    f"{self._where}: categories: the site has no {', '.join(map(repr, absent))}, and user"
+                    f" {self._settings.user!r} may make none: make it there, or give the user the role editor"
+                )
 
     async def find(self, piece: Piece[ArticleArguments]) -> Placed | None:
         """A claim that has not become an article does not count."""

@@ -31,6 +31,10 @@ class Terms:
         found = [await self._id(taxonomy, name) for name in reversed(wanted.values())]
         return list(dict.fromkeys(found))
 
+    async def absent(self, taxonomy: str, names: Sequence[str]) -> list[str]:
+        """Those of the names that the site has no term for."""
+        return [name for name in names if await self._find(taxonomy, name) is None]
+
     def forget(self) -> None:
         """Ask anew from here on."""
         self._known.clear()

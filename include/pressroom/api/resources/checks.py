@@ -1,0 +1,60 @@
+"""Whether everything is there that a run will need."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from pressroom.api.kit.access import FLOW, MISSION, SITE, Scope, allowed
+from pressroom.domain.definitions import Role
+from pressroom.engine.runs.verifying import Finding
+from pressroom.pipelines.registry import parts_of
+
+router = APIRouter(tags=["checks"])
+
+
+class FindingView(BaseModel):
+    """One thing that is wrong."""
+
+    where: str = Field(description="the stages, steps or targets that need it")
+    text: str = Field(description="what is wrong, and the remedy")
+
+    @classmethod
+    def of(cls, finding: Finding) -> FindingView:
+        """Of the engine's."""
+        return cls(where=finding.where, text=finding.text)
+
+
+class CheckView(BaseModel):
+    """What a check of the set-up found. Both lists are empty when all is well."""
+
+    problems: list[FindingView] = Field(description="a run would fail on these, and is refused")
+    warnings: list[FindingView] = Field(description="what a run goes on without, or cannot be verified now")
+
+
+@router.post("/sites/{id}/check")
+def check_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> CheckView:
+    """Verify what the site's runs and its targets need, with requests that cost and change nothing."""
+    return _checked(scope)
+
+
+@router.post("/missions/{id}/check")
+def check_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> CheckView:
+    """Verify what the mission's runs need, with requests that cost and change nothing."""
+    return _checked(scope)
+
+
+@router.post("/flows/{id}/check")
+def check_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> CheckView:
+    """Verify what the flow's runs need, with requests that cost and change nothing."""
+    return _checked(scope)
+
+
+def _checked(scope: Scope) -> CheckView:
+    with scope.transaction() as tx:
+        row = scope.workflow(tx)
+    findings = [finding for part in parts_of(row.workflow) for finding in scope.plane.check(row, part)]
+    return CheckView(
+        problems=[FindingView.of(finding) for finding in findings if finding.problem],
+        warnings=[FindingView.of(finding) for finding in findings if not finding.problem],
+    )

@@ -1,0 +1,44 @@
+"""Whether everything is there that a run will need, asked of the API server: connections are Airflow's."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pressroom.cli.common import open_airflow, open_workflow
+from pressroom.domain import public_ids
+from pressroom.domain.public_ids import public_id
+from pressroom.store.workflows import WorkflowRow
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="the slug of a site, mission or flow; kind/slug where several have it", metavar="NAME"
+        ),
+    ],
+) -> None:
+    """Verify what the workflow's runs will need; nothing is spent. Exit code 1 when there is a problem."""
+    with open_workflow(name) as (_, row), open_airflow() as (api, _user):
+        found = api.pressroom("POST", f"{path_of(row)}/check")
+    for kind in ("problem", "warning"):
+        for finding in found[f"{kind}s"]:
+            typer.echo(f"{kind}: {finding['where']}: {finding['text']}")
+    if found["problems"]:
+        raise typer.Exit(1)
+    typer.echo(f"{row.name}: ready to run")
+
+
+def path_of(row: WorkflowRow) -> str:
+    """A workflow's path in the control API."""
+    prefixes = {"Mission": public_ids.MISSION, "Flow": public_ids.FLOW}
+    prefix = prefixes.get(row.workflow.kind)
+    number = row.workflow_id
+    return f"{row.workflow.kind.lower()}s/{public_id(prefix, number) if prefix else number}"

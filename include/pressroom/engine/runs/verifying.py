@@ -1,0 +1,73 @@
+"""Before a run spends anything: is everything there that it will need?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pressroom.domain.errors import PressroomError, TransientError
+from pressroom.domain.run import Run
+from pressroom.pipelines.needs import Need, Probe
+from pressroom.pipelines.stage import Pipeline
+
+SECONDS = 20.0
+"""How long one check may take."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. ``where``: the stages or steps that need it.
+
+    ``problem``: a run would fail on it, as a whole, or (``partial``) for some of its items.
+    """
+
+    where: str
+    text: str
+    problem: bool
+    partial: bool = False
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the run must not begin."""
+        return self.problem and not self.partial
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}"
+
+
+async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SECONDS) -> list[Finding]:
+    """Check everything that the stages of a run need, all at once, each thing once. Empty when all is well.
+
+    What cannot be said now (a service is down for the moment) is no problem: it may pass.
+    """
+    needs: dict[str, tuple[Need, list[str]]] = {}
+    for stage in pipeline.stages:
+        for need in stage.needs(run):
+            needs.setdefault(need.name, (need, []))[1].append(stage.name)
+    checks = (_check(need, ", ".join(where), probe, seconds) for need, where in needs.values())
+    found = dict.fromkeys(finding for finding in await asyncio.gather(*checks) if finding)
+    return sorted(found, key=lambda finding: not finding.problem)
+
+
+async def _check(need: Need, where: str, probe: Probe, seconds: float) -> Finding | None:
+    try:
+        note = await asyncio.wait_for(need.check(probe), seconds)
+    except TimeoutError:
+        return Finding(where, f"no answer within {seconds:g} seconds, so it is not verified", problem=False)
+    except TransientError as error:
+        return Finding(where, f"it cannot be verified now: {error}", problem=False)
+    except PressroomError as error:
+        return Finding(where, str(error), problem=not need.optional, partial=need.partial)
+    except Exception as error:  # a defect of a check must not stop a run that may be fine
+        log.exception("the check of %s broke", need.name)
+        return Finding(where, f"it cannot be verified: unexpected {type(error).__name__}", problem=False)
+    return Finding(where, note, problem=False) if note else None
+
+
+def summary(problems: Sequence[Finding]) -> str:
+    """The reason why a run is refused, a line for each problem."""
+    return "\n".join(["the set-up is incomplete; nothing was spent:", *map(str, problems)])

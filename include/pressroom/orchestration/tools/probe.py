@@ -1,0 +1,110 @@
+"""What a run needs, asked of the real connections. See ``pipelines.needs``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from pressroom.adapters.http.notify import NotifySettings
+from pressroom.adapters.models.settings import text_price
+from pressroom.domain.errors import ConfigurationError, PermanentError
+from pressroom.domain.fetching import FetchSettings, FilesFetch
+from pressroom.domain.run import Run
+from pressroom.engine.runs.batch import caps_of
+from pressroom.engine.runs.verifying import Finding, verify
+from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, MEDIA_PUBLIC_URL, Connections
+from pressroom.orchestration.tools.files import file_source
+from pressroom.orchestration.tools.toolbox import Toolbox
+from pressroom.pipelines.stage import Pipeline
+from pressroom.pipelines.tools import Destination
+from pressroom.store.database import Store
+
+
+async def verified(store: Store, run: Run, pipeline: Pipeline, connections: Connections) -> list[Finding]:
+    """What is wrong with the set-up of a run. Nothing is spent, sent or published."""
+    async with Toolbox(store, run, connections) as box:
+        return await verify(pipeline, run, RunProbe(box))
+
+
+class RunProbe:
+    """The ``Probe`` of one run."""
+
+    def __init__(self, box: Toolbox) -> None:
+        self._box = box
+
+    async def text(self) -> str:
+        model = self._box.text_model
+        note = await model.check()
+        priced = text_price(model.settings, model.model) is not None
+        return note or self._price(model.connection, model.model, priced=priced)
+
+    async def images(self) -> str:
+        provider = self._box.image_provider
+        note = await provider.check()
+        return note or self._price(provider.connection, provider.model, priced=provider.priced)
+
+    async def media(self) -> str:
+        await asyncio.to_thread(self._box.media.check)
+        return ""
+
+    async def target(self, to: Destination, settings: Mapping[str, Any]) -> str:
+        await self._box.target(to).check(settings)
+        return ""
+
+    async def pictures(self, to: Destination) -> str:
+        try:
+            fetched = self._box.target(to).limits.picture_urls
+        except ConfigurationError:  # the check of the target reports it
+            return ""
+        if fetched:
+            self._public_url()
+        return ""
+
+    async def receiver(self, connection: str) -> str:
+        NotifySettings.from_connection(connection, **self._box.connections.fields(connection))
+        return ""
+
+    async def source(self, source: FetchSettings) -> str:
+        if isinstance(source, FilesFetch):
+            files = file_source(source, permitted=self._box.connections.permitted(FILE_ROOTS))
+            await asyncio.to_thread(files.check)
+            return ""
+        try:
+            await self._box.http.check(source.url)
+        except PermanentError as error:
+            named = [host for host in self._box.run.flow.allow_hosts if urlsplit(source.url).netloc == host]
+            if not named:
+                raise
+            raise PermanentError(
+                f"{error} (the flow names it: permit it in the Airflow variable {ALLOW_HOSTS})"
+            ) from None
+        return ""
+
+    def _price(self, connection: str, model: str, *, priced: bool) -> str:
+        if priced:
+            return ""
+        unknown = (
+            f"connection {connection!r}: the price of {model!r} is unknown, so its calls are booked"
+            " at 0 cents: put its prices into the connection's extra, as prices"
+        )
+        if caps_of(self._box.run).any:
+            raise ConfigurationError(f"{unknown}, because a cap in cents cannot hold without them")
+        return unknown
+
+    def _public_url(self) -> None:
+        """Raises ConfigurationError when pictures have no URL under which others can fetch them."""
+        root, base = self._box.connections.media_root(), self._box.connections.media_public_url()
+        if root.startswith(("http://", "https://")) and not base:
+            return
+        parts = urlsplit(base)
+        if not base:
+            raise ConfigurationError(
+                "pictures are fetched from their public URL, and the media root has none: set the Airflow"
+                f" variable {MEDIA_PUBLIC_URL}, or {MEDIA_PUBLIC_URL.upper()}, to the URL where it is served"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                f"{MEDIA_PUBLIC_URL} is not an http(s) URL: set it to the one that pictures are fetched from"
+            )

@@ -1,0 +1,101 @@
+"""Checks of a set-up, over HTTP and on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from pressroom.cli import app
+from pressroom.definitions.applying import apply
+from pressroom.definitions.loading import Located
+from pressroom.domain.definitions import Account, Site
+from pressroom.engine.runs.verifying import Finding
+from pressroom.store.database import Store
+from pressroom.store.workflows import workflow
+from tests.support.control_world import Control
+from tests.support.flow_world import FETCH, PING, make_flow
+from tests.support.mission_world import make_mission
+
+pytestmark = pytest.mark.integration
+
+WRONG = Finding("content", "connection 'pressroom_text': the server has no model 'x'", problem=True)
+MAYBE = Finding("tell", "connection 'hook' does not exist", problem=False)
+
+
+async def test_problems_and_warnings_are_told_apart(control: Control) -> None:
+    control.plane.findings = [WRONG, MAYBE]
+    site = f"/sites/{control.world.site_id}/check"
+    assert (await control("POST", site, expect=200)).json() == {
+        "problems": [{"where": WRONG.where, "text": WRONG.text}],
+        "warnings": [{"where": MAYBE.where, "text": MAYBE.text}],
+    }
+
+
+async def test_every_part_of_every_kind_is_checked(control: Control) -> None:
+    world = control.world
+    mission = make_mission(world.url, world.store, slug="launch")
+    flow = make_flow(world.url, world.store, FETCH, PING)
+    with psycopg.connect(world.url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE sites SET definition = jsonb_set(definition, '{publish}', %s) WHERE id = %s",
+            [json.dumps({"targets": [{"to": "static_site"}]}), world.site_id],
+        )
+    for path in (
+        f"/sites/{world.site_id}", f"/missions/msn_{mission.mission_id}", f"/flows/flw_{flow.flow_id}",
+    ):  # fmt: skip
+        assert (await control("POST", f"{path}/check", expect=200)).json() == {"problems": [], "warnings": []}
+    names = [name.partition("/")[0] + (f"/{part}" if part else "") for name, part in control.plane.checked]
+    assert names == ["site", "site/publish", "mission", "flow"]
+
+
+@pytest.mark.parametrize(
+    ("problems", "warnings", "code", "said"),
+    [
+        ([], [], 0, ["site/garden: ready to run"]),
+        ([], [MAYBE], 0, [f"warning: {MAYBE}", "site/garden: ready to run"]),
+        ([WRONG], [MAYBE], 1, [f"problem: {WRONG}", f"warning: {MAYBE}"]),
+    ],
+)
+def test_the_command_asks_the_api_server_and_exits_with_1_for_problems(
+    store: Store,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    problems: list[Finding],
+    warnings: list[Finding],
+    code: int,
+    said: list[str],
+) -> None:
+    apply(store, [Located(Account(slug="acme", name="Acme"), "a.yaml", 1, {}),
+                  Located(Site(account="acme", slug="garden", name="Garden"), "a.yaml", 2, {})])  # fmt: skip
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if request.url.path == "/auth/token":
+            return httpx.Response(201, json={"access_token": "t"})
+        views = {
+            name: [{"where": one.where, "text": one.text} for one in found]
+            for name, found in (("problems", problems), ("warnings", warnings))
+        }
+        return httpx.Response(200, json=views)
+
+    plain: Callable[..., httpx.Client] = httpx.Client
+
+    def client(**options: object) -> httpx.Client:
+        return plain(**{**options, "transport": httpx.MockTransport(answer)})
+
+    monkeypatch.setattr(httpx, "Client", client)
+    monkeypatch.setenv("PRESSROOM_DATABASE_URL", database_url)
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_URL", "http://airflow.example")
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_USER", "ann")
+    monkeypatch.setenv("PRESSROOM_AIRFLOW_PASSWORD", "p")
+    result = CliRunner().invoke(app, ["check", "garden"])
+    assert (result.exit_code, result.output.splitlines()) == (code, said)
+    with store.transaction() as tx:
+        site = workflow(tx, "site/garden").workflow_id
+    assert asked == ["/auth/token", f"/pressroom/api/v1/sites/{site}/check"]
