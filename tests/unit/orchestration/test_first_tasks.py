@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from pressroom.domain.definitions import Site
 from pressroom.domain.flows import Flow
@@ -10,6 +12,7 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.engine.runs.starting import ROLLBACK_TASK
 from pressroom.orchestration.dags.build import build_dag
+from pressroom.orchestration.tasks.run_operator import RunOperator, record_failure
 from pressroom.pipelines.registry import PUBLISH, pipeline_of, task_of
 
 NAMED = {"account": "acme", "slug": "one", "name": "One"}
@@ -41,3 +44,17 @@ def test_each_stage_begins_with_the_task_of_that_name(workflow: Workflow, part: 
 
 def test_a_rollback_is_where_it_is_looked_for() -> None:
     assert ROLLBACK_TASK in build_dag(pipeline_of(MISSION), MISSION).task_ids
+
+
+@pytest.mark.parametrize(
+    ("workflow", "part"), [(SITE, ""), (SITE, PUBLISH), (MISSION, ""), (FLOW, "")],
+    ids=["site", "publish", "mission", "flow"],
+)  # fmt: skip
+def test_each_task_records_why_it_failed(workflow: Workflow, part: str) -> None:
+    dag = build_dag(pipeline_of(workflow, part), workflow, part)
+    for task in dag.tasks:
+        if isinstance(task, MappedOperator):
+            task = task.unmap({"batch": [1]})
+        if not isinstance(task, EmptyOperator):
+            assert isinstance(task, RunOperator)
+            assert list(task.on_failure_callback) == [record_failure], task.task_id

@@ -44,8 +44,10 @@ class RunOperator(BaseOperator):
 
     def __init__(self, *, workflow: str, part: str = "", **kwargs: Any) -> None:
         # Airflow reports the failure when the task's process has ended, so the reason is on record before
-        # close_run begins.
-        super().__init__(**{"on_failure_callback": record_failure, **kwargs})
+        # close_run begins. A mapped task comes with an empty list of callbacks.
+        super().__init__(
+            **kwargs | {"on_failure_callback": kwargs.get("on_failure_callback") or record_failure}
+        )
         self.workflow = workflow
         self.part = part
 
