@@ -95,9 +95,9 @@ def airflow_login(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
 
 def simulator_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = None) -> str:
     """The base URL of the local runner's simulator. Raises ConfigurationError when none runs."""
-    found = _local(environ, cwd).get("simulator_url")
-    if isinstance(found, str) and found:
-        return found
+    url = _local(environ, cwd).get("simulator_url")
+    if isinstance(url, str) and url:
+        return url
     raise ConfigurationError("no simulator runs here: start the local services with `make up`")
 
 

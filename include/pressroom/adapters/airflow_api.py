@@ -132,12 +132,12 @@ class AirflowApi:
         return self._json(self._send(method, path, body, root="pressroom/api/v1"))
 
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         while True:
-            page = self._call("GET", f"{path}?limit=100&offset={len(found)}&order_by=id")
-            found += page[key]
-            if not page[key] or len(found) >= page["total_entries"]:
-                return found
+            page = self._call("GET", f"{path}?limit=100&offset={len(rows)}&order_by=id")
+            rows += page[key]
+            if not page[key] or len(rows) >= page["total_entries"]:
+                return rows
 
     def clear(
         self,

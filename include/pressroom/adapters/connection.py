@@ -158,9 +158,9 @@ class ApiSettings(BaseModel):
 def _base_url(connection_id: str, home: str, fields: ConnectionFields) -> str:
     if not (fields.get("host") or "").strip():
         return home
-    given = urlsplit(web_address(connection_id, fields))
+    parts = urlsplit(web_address(connection_id, fields))
     own = urlsplit(home)
     domain = ".".join((own.hostname or "").split(".")[-2:])
-    same = given.hostname == domain or (given.hostname or "").endswith(f".{domain}")
-    path = given.path.rstrip("/") or (own.path if same else "")
-    return f"{given.scheme}://{given.netloc}{path}"
+    same = parts.hostname == domain or (parts.hostname or "").endswith(f".{domain}")
+    path = parts.path.rstrip("/") or (own.path if same else "")
+    return f"{parts.scheme}://{parts.netloc}{path}"

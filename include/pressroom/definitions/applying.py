@@ -69,7 +69,7 @@ class Current:
 
 
 def apply(
-    store: Store, found: Sequence[Located], *, dry_run: bool = False, prune: bool = False
+    store: Store, definitions: Sequence[Located], *, dry_run: bool = False, prune: bool = False
 ) -> list[Change]:
     """Make the database hold what the files say, and return what that changed (or would, in a dry run).
 
@@ -81,7 +81,7 @@ def apply(
     with store.transaction() as tx:
         tx.value("lock_definitions")  # two applies at once would each plan on what the other is changing
         current = read_current(tx)
-        changes = plan(found, current, prune=prune)
+        changes = plan(definitions, current, prune=prune)
         if not dry_run:
             _write(tx, changes, dict(current.account_ids))
     return changes
@@ -103,24 +103,26 @@ def read_current(tx: Tx) -> Current:
     )
 
 
-def plan(found: Sequence[Located], current: Current, *, prune: bool = False) -> list[Change]:
+def plan(definitions: Sequence[Located], current: Current, *, prune: bool = False) -> list[Change]:
     """The changes in the order in which they can be made. Raises DefinitionError."""
-    problems = [problem for located in found for problem in _wrong_references(located, found, current)]
+    problems = [
+        problem for located in definitions for problem in _wrong_references(located, definitions, current)
+    ]
     if problems:
         raise DefinitionError(problems)
     changes: list[Change] = []
     for kind in KINDS:
-        changes += [_change(each.definition, current) for each in found if each.definition.kind == kind]
+        changes += [_change(each.definition, current) for each in definitions if each.definition.kind == kind]
     if prune:
-        changes += _prune(found, current)
+        changes += _prune(definitions, current)
     return changes
 
 
-def _wrong_references(located: Located, found: Sequence[Located], current: Current) -> Iterator[str]:
+def _wrong_references(located: Located, definitions: Sequence[Located], current: Current) -> Iterator[str]:
     definition = located.definition
     if isinstance(definition, Account):
         return
-    accounts = {each.definition.slug for each in found if isinstance(each.definition, Account)} | set(
+    accounts = {each.definition.slug for each in definitions if isinstance(each.definition, Account)} | set(
         current.accounts
     )
     if definition.account not in accounts:
@@ -133,7 +135,7 @@ def _wrong_references(located: Located, found: Sequence[Located], current: Curre
     stored = current.workflows.get(_key(definition))
     if stored is not None and stored.account != definition.account:
         yield located.problem("slug", _taken(definition))
-    brands = {b.slug for b in _brands(found) if b.account == definition.account}
+    brands = {b.slug for b in _brands(definitions) if b.account == definition.account}
     brands |= {slug for account, slug in current.brands if account == definition.account}
     if definition.brand is not None and definition.brand not in brands:
         yield located.problem(
@@ -151,8 +153,8 @@ def _taken(workflow: Workflow) -> str:
     return f"the {word_of(workflow)} {workflow.slug!r} belongs to another account: choose another slug"
 
 
-def _brands(found: Sequence[Located]) -> list[BrandContext]:
-    return [each.definition for each in found if isinstance(each.definition, BrandContext)]
+def _brands(definitions: Sequence[Located]) -> list[BrandContext]:
+    return [each.definition for each in definitions if isinstance(each.definition, BrandContext)]
 
 
 def _change(new: AnyDefinition, current: Current) -> Change:
@@ -180,14 +182,14 @@ def _change(new: AnyDefinition, current: Current) -> Change:
     )
 
 
-def _prune(found: Sequence[Located], current: Current) -> Iterator[Change]:
-    accounts = {_account_of(each.definition) for each in found}
+def _prune(definitions: Sequence[Located], current: Current) -> Iterator[Change]:
+    accounts = {_account_of(each.definition) for each in definitions}
     declared = {
         _key(each.definition): each.definition
-        for each in found
+        for each in definitions
         if not isinstance(each.definition, Account | BrandContext)
     }
-    declared_brands = {(brand.account, brand.slug) for brand in _brands(found)}
+    declared_brands = {(brand.account, brand.slug) for brand in _brands(definitions)}
     for key, workflow in current.workflows.items():
         if workflow.account in accounts and key not in declared and workflow.status == "active":
             status = KINDS[workflow.kind].retired
@@ -217,13 +219,13 @@ def _set_keys(definition: Definition) -> dict[str, str]:
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
+    flat: dict[str, str] = {}
     for key, value in data.items():
         if isinstance(value, dict) and value:
-            found |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = to_json(value)
-    return found
+            flat[f"{prefix}{key}"] = to_json(value)
+    return flat
 
 
 def _diff(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def load(path: Path) -> list[Located]:
     Hidden files and folders are passed over. Raises DefinitionError with one problem a line.
     """
     problems: list[str] = []
-    found: list[Located] = []
+    definitions: list[Located] = []
     for file in _files(path):
         try:
             text = file.read_text("utf-8-sig")
@@ -58,22 +58,22 @@ def load(path: Path) -> list[Located]:
             problems.append(f"{file}: cannot be read: {error.strerror}")
             continue
         located, wrong = read_text(text, str(file))
-        found += located
+        definitions += located
         problems += wrong
-    problems += _twice(found)
+    problems += _twice(definitions)
     if problems:
         raise DefinitionError(problems)
-    return found
+    return definitions
 
 
 def read_text(text: str, file: str) -> tuple[list[Located], list[str]]:
     """One file's definitions, and its problems."""
-    found: list[Located] = []
+    definitions: list[Located] = []
     problems: list[str] = []
     try:
         for node in nodes.documents(text):
             try:
-                found.append(_definition(node, file))
+                definitions.append(_definition(node, file))
             except nodes.NodeError as problem:
                 problems.append(f"{file}:{problem.line}: {problem.what}")
             except DefinitionError as error:
@@ -85,7 +85,7 @@ def read_text(text: str, file: str) -> tuple[list[Located], list[str]]:
         problems.append(f"{file}: nested too deeply")
     except yaml.YAMLError as error:
         problems.append(f"{file}: not YAML: {str(error).splitlines()[0]}")
-    return found, problems
+    return definitions, problems
 
 
 def _files(path: Path) -> list[Path]:
@@ -136,10 +136,10 @@ def _located(node: yaml.Node, data: Any, name: str, wrong: checking.Wrong) -> st
     return f"{line}: {name}: {checking.shown(wrong.path)}{what}"
 
 
-def _twice(found: Sequence[Located]) -> list[str]:
+def _twice(definitions: Sequence[Located]) -> list[str]:
     seen: dict[tuple[str, ...], Located] = {}
     problems = []
-    for located in found:
+    for located in definitions:
         definition = located.definition
         # A workflow's slug names its DAG, so unique over all accounts; a brand context's in its own.
         scope = (definition.account,) if isinstance(definition, BrandContext) else ()

@@ -88,17 +88,17 @@ def _value(node: yaml.Node, above: tuple[int, ...], made: dict[int, Any]) -> Any
 
 
 def _mapping(node: yaml.MappingNode, inside: tuple[int, ...], made: dict[int, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     for key, item in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise NodeError(line(key), "a key must be text")
         name = key.value
-        if name in found:
+        if name in values:
             raise NodeError(line(key), f"{name}: given twice, first in line {lines[name]}")
         lines[name] = line(key)
-        found[name] = _value(item, inside, made)
-    return found
+        values[name] = _value(item, inside, made)
+    return values
 
 
 def _scalar(node: yaml.Node) -> Any:

@@ -78,12 +78,12 @@ def moment(value: object) -> datetime | None:
     A time without a zone counts as UTC.
     """
     try:
-        found = _moment(value)
+        at = _moment(value)
     except (ValueError, TypeError, OverflowError, IndexError, OSError):
         return None
-    if found is None:
+    if at is None:
         return None
-    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     try:
         return aware.astimezone(UTC) if _EARLIEST <= aware < _LATEST else None
     except OverflowError:
@@ -118,7 +118,7 @@ def language_tag(value: object) -> str:
 
 def bounded_fields(data: Mapping[str, Any], chars: int) -> dict[str, Any]:
     """Up to 50 fields of what somebody sent, fit to be stored: each about ``chars`` characters at most."""
-    return {clean_line(str(key), 100): bounded_json(one, chars) for key, one in list(data.items())[:50]}
+    return {clean_line(str(key), 100): bounded_json(value, chars) for key, value in list(data.items())[:50]}
 
 
 def bounded_json(value: Any, chars: int, *, depth: int = 6) -> Any:
@@ -136,9 +136,11 @@ def bounded_json(value: Any, chars: int, *, depth: int = 6) -> Any:
     whole: Any
     if isinstance(value, dict):
         pairs = list(value.items())[:50]
-        whole = {clean_line(str(key), 100): bounded_json(one, chars, depth=depth - 1) for key, one in pairs}
+        whole = {
+            clean_line(str(key), 100): bounded_json(entry, chars, depth=depth - 1) for key, entry in pairs
+        }
     elif isinstance(value, (list, tuple)):
-        whole = [bounded_json(one, chars, depth=depth - 1) for one in value[:100]]
+        whole = [bounded_json(entry, chars, depth=depth - 1) for entry in value[:100]]
     else:
         return clean_text(str(value), chars)
     return whole if len(json.dumps(whole, ensure_ascii=False)) <= chars else None

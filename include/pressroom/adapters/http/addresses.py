@@ -31,10 +31,10 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
     """What the machine's resolver says. It also reads 127.1, 0x7f.1 and 2130706433 as addresses."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise TransientError(f"the host {host[:100]!r} cannot be found: {type(error).__name__}") from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def why_refused(address: str) -> str:

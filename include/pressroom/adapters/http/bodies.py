@@ -145,7 +145,7 @@ def marked_encoding(data: bytes) -> str:
 def _codec(name: str) -> str:
     """The codec of that name, '' when there is none or it is not for character sets."""
     try:
-        found = codecs.lookup(name.strip("\"' ")[:40]).name if name else ""
+        codec = codecs.lookup(name.strip("\"' ")[:40]).name if name else ""
     except (LookupError, ValueError):
         return ""
-    return found if _CHARSETS.fullmatch(found) else ""
+    return codec if _CHARSETS.fullmatch(codec) else ""

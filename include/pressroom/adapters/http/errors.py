@@ -135,7 +135,9 @@ def said(body: Any) -> tuple[str, str]:
     listed = body.get("errors")
     errors: list[Any] = listed if isinstance(listed, list) else []
     sources = [inner, *(error for error in errors if isinstance(error, dict))]
-    code = next((str(one[key]) for one in sources for key in ("error", "type", "code") if one.get(key)), "")
+    code = next(
+        (str(source[key]) for source in sources for key in ("error", "type", "code") if source.get(key)), ""
+    )
     words = [str(inner[key]) for key in ("message", "detail", "title", "error") if inner.get(key)][:1]
     for error in errors:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error

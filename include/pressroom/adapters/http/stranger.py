@@ -169,18 +169,18 @@ class SafeHttp:
         """The host's addresses. One that is not public dooms them all: a name has no business with both."""
         port = target.port or _PORTS[target.scheme]
         try:
-            found = list(await self._resolve(target.raw_host.decode("ascii").strip("[]"), port))
+            addresses = list(await self._resolve(target.raw_host.decode("ascii").strip("[]"), port))
         except TransientError as error:
             raise TransientError(f"{where}: {error}") from None
         if self._is_allowed(_name(target), port):
-            return found
-        refused = next((kind for kind in map(why_refused, found) if kind), "")
+            return addresses
+        refused = next((kind for kind in map(why_refused, addresses) if kind), "")
         if refused:
             raise PermanentError(
                 f"{where}: refused, because {_name(target)} leads to a {refused} address; a host that is not "
                 "public must be allowed by name in allow_hosts"
             )
-        return found
+        return addresses
 
     def _is_allowed(self, name: str, port: int) -> bool:
         return f"{name}:{port}" in self._allowed or (name in self._allowed and port in _PORTS.values())

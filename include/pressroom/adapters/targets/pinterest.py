@@ -131,7 +131,7 @@ class PinterestTarget:
         pin = piece.arguments
         media = await _media(piece.pictures)
         body: Json = {"board_id": await self._board(pin.board), "title": pin.title, "media_source": media}
-        alt = pin.alt_text or cut(next((one.alt for one in piece.pictures), ""), ALT)
+        alt = pin.alt_text or cut(next((picture.alt for picture in piece.pictures), ""), ALT)
         optional = {"description": pin.description, "link": pin.link, "alt_text": alt}
         body |= {name: value for name, value in optional.items() if value}
         answer = await self._api.call("POST", "/pins", changes=True, json=body)
@@ -142,8 +142,8 @@ class PinterestTarget:
     async def find(self, piece: Piece[PinterestArguments]) -> Placed | None:
         """The board's pin with this title, description and link; the oldest, should there be several."""
         board = await self._board(piece.arguments.board)
-        found = [pin async for pin in self._listed(f"/boards/{board}/pins") if _is(pin, piece.arguments)]
-        oldest = min(found, key=lambda pin: str(pin.get("created_at") or ""), default=None)
+        pins = [pin async for pin in self._listed(f"/boards/{board}/pins") if _is(pin, piece.arguments)]
+        oldest = min(pins, key=lambda pin: str(pin.get("created_at") or ""), default=None)
         return _placed(oldest) if oldest else None
 
     async def unpublish(self, external_id: str) -> bool:

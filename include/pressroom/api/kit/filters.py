@@ -16,9 +16,9 @@ FlowFilter = Annotated[str | None, Query(max_length=30, examples=["flw_12"])]
 JobFilter = Annotated[str | None, Query(max_length=30, examples=["job_12"])]
 
 
-def number_of(prefix: str, given: str | None) -> int | None:
+def number_of(prefix: str, text: str | None) -> int | None:
     """Row number named by a filter. None: no filter given. 0 (matches nothing): not an id of this kind."""
-    return None if given is None else row_id(prefix, given) or 0
+    return None if text is None else row_id(prefix, text) or 0
 
 
 def named_workflow(

@@ -76,18 +76,18 @@ class Idempotency:
             tx.run("idempotency_forget", kept=KEPT)
             if tx.value("idempotency_begin", fingerprint=self.fingerprint, stale=STALE, **facts):
                 return None
-            [found] = tx.rows("idempotency_found", **facts)
-        if found["fingerprint"] != self.fingerprint:
+            [kept] = tx.rows("idempotency_found", **facts)
+        if kept["fingerprint"] != self.fingerprint:
             raise Problem(
                 422, "this Idempotency-Key was used for another call", remedy="send a new key with a new call"
             )
-        if found["status"] is None:
+        if kept["status"] is None:
             raise Problem(
                 409, "the first call with this Idempotency-Key is still being worked on",
                 headers={"Retry-After": "1"}, remedy="send it again in a moment",
             )  # fmt: skip
-        media = MEDIA_TYPE if found["status"] >= 400 else None
-        return JSONResponse(found["body"], found["status"], headers={REPLAYED: "true"}, media_type=media)
+        media = MEDIA_TYPE if kept["status"] >= 400 else None
+        return JSONResponse(kept["body"], kept["status"], headers={REPLAYED: "true"}, media_type=media)
 
     def _answer(self, scope: Scope, status: int, body: Any) -> None:
         with scope.transaction() as tx:

@@ -30,16 +30,16 @@ class ObjectStorageFiles:
     def entries(self) -> Sequence[FileEntry]:
         """The files below the folder. Raises PermanentError when the folder does not exist."""
         with self._folder() as base:
-            found: list[FileEntry] = []
+            entries: list[FileEntry] = []
             for path in self._root.rglob("*"):
-                if len(found) >= MOST_FILES:
+                if len(entries) >= MOST_FILES:
                     raise PermanentError(f"{base}: holds more than {MOST_FILES} files")
                 if path.is_file():
                     stat: Any = path.stat()
-                    found.append(
+                    entries.append(
                         FileEntry(str(path).removeprefix(f"{base}/"), int(stat.st_size), _when(stat))
                     )
-            return found
+            return entries
 
     @contextmanager
     def _folder(self) -> Iterator[str]:

@@ -75,7 +75,10 @@ def key_of(content: str, step: PublishStep) -> str:
 
 def hash_of(arguments: BaseModel, pictures: list[Picture]) -> str:
     """SHA-256 over what is published."""
-    facts = [arguments.model_dump(mode="json"), [hashlib.sha256(one.data).hexdigest() for one in pictures]]
+    facts = [
+        arguments.model_dump(mode="json"),
+        [hashlib.sha256(picture.data).hexdigest() for picture in pictures],
+    ]
     return hashlib.sha256(to_json(facts).encode()).hexdigest()
 
 

@@ -134,7 +134,9 @@ async def _publish(post: Ready, at: datetime, tools: Tools) -> Publication:
 def _later(post: Ready, at: datetime, now: datetime, taken: set[datetime], tools: Tools) -> datetime:
     """A time after ``at`` for a post that is late. Raises PastDate when the cycle has none."""
     constraints = tools.mission.constraints
-    times = [f"{one:%H:%M}" for one in constraints.posting_times] or rules(Platform(post.platform)).times
+    times = [f"{posting_time:%H:%M}" for posting_time in constraints.posting_times] or rules(
+        Platform(post.platform)
+    ).times
     later = replan(
         at, now, taken, timezone=constraints.timezone, times=times, end=post.ends_at,
         working_days=constraints.cadence == "weekdays",
@@ -172,8 +174,8 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     if cycle is None:
         return None
     rows = tx.rows("publications_of_cycle", mission=run.mission_id, cycle=cycle.id)
-    there = [row for row in rows if row["status"] in _THERE]
-    times = sorted(row["scheduled_for"] for row in there)
+    kept = [row for row in rows if row["status"] in _THERE]
+    times = sorted(row["scheduled_for"] for row in kept)
     return {
         "scheduled": [
             {
@@ -183,9 +185,9 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
                 "metricool_post_id": row["external_id"],
                 "preview_url": row["preview_url"],
             }
-            for row in there
+            for row in kept
         ],
-        "total_scheduled": len(there),
+        "total_scheduled": len(kept),
         "first_publish_at": _utc(times[0]) if times else None,
         "last_publish_at": _utc(times[-1]) if times else None,
         "failed": [_trouble(row) for row in rows if _has_failed(row)],

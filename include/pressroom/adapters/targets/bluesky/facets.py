@@ -42,7 +42,7 @@ def facets(text: str) -> list[dict[str, Any]]:
             "index": {"byteStart": _bytes(text, start), "byteEnd": _bytes(text, end)},
             "features": [feature],
         }
-        for start, end, feature in sorted(found, key=lambda one: one[0])
+        for start, end, feature in sorted(found, key=lambda facet: facet[0])
     ]
 
 

@@ -170,7 +170,7 @@ class Known:
         entry = self.by_place.get(reported.id) or self.by_place.get(reported.url)
         if entry is None:
             twins = [one for text in reported.texts for one in self.by_text.get(loose(text), ())]
-            close = [one for one in twins if near(one.at, reported.at)]
+            close = [twin for twin in twins if near(twin.at, reported.at)]
             entry = min(close, key=lambda one: abs(one.at - reported.at), default=None)
         return entry.id if entry else outside_id(self.platform, reported.id)
 

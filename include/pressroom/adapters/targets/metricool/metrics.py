@@ -62,13 +62,13 @@ class MetricoolMetrics:
         Posts go by the scheduler's ids where it knows them. Platforms report new followers for an account
         only: what it gained since ``start`` is divided among the posts by their engagements.
         """
-        reported = [one for one in await self.published(platform, start, end) if start <= one.at <= end]
+        reported = [post for post in await self.published(platform, start, end) if start <= post.at <= end]
         if not reported:
             return []
         known = Known.of(platform, await self.scheduled(start - DAY, end + DAY))
         threads: dict[str, list[MetricsRow]] = {}
-        for one in reported:
-            threads.setdefault(known.id(one), []).append(one)
+        for post in reported:
+            threads.setdefault(known.id(post), []).append(post)
         engagements = [sum(part.engagements for part in parts) for parts in threads.values()]
         followers = apportioned(await self._gained(platform, start, end), engagements)
         return [
@@ -102,7 +102,7 @@ class MetricoolMetrics:
         entries = await self.calls.pages(
             POSTS, start=_local(start), end=_local(end), timezone="UTC", extendedRange="true"
         )
-        return [one for entry in entries if (one := scheduled(entry)) is not None]
+        return [post for entry in entries if (post := scheduled(entry)) is not None]
 
     async def published(self, platform: Platform, start: datetime, end: datetime) -> list[MetricsRow]:
         """What the platform reports for these days and the ones around: its days may be in another zone."""
@@ -112,7 +112,7 @@ class MetricoolMetrics:
         else:
             path, zone = f"/v2/analytics/posts/{platform}", {"timezone": "UTC"}
             entries = await self.calls.pages(path, **{"from": _local(first), "to": _local(last), **zone})
-        return [one for entry in entries if (one := row(platform, entry)) is not None]
+        return [post for entry in entries if (post := row(platform, entry)) is not None]
 
     async def _gained(self, platform: Platform, start: datetime, end: datetime) -> int:
         """Followers that the account has won between the two times. 0 where Metricool does not tell."""

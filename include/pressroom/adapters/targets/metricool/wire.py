@@ -130,13 +130,13 @@ def scheduled(entry: Mapping[str, Any]) -> ScheduledEntry | None:
     if entry.get("id") is None or at is None:
         return None
     children = [child for child in entry.get("descendants") or [] if isinstance(child, Mapping)]
-    statuses, *below = [_statuses(one) for one in (entry, *children)]
+    statuses, *below = [_statuses(part) for part in (entry, *children)]
     everywhere = [status for group in (statuses, *below) for status in group]
     return ScheduledEntry(
         id=str(entry["id"]),
         uuid=str(entry.get("uuid") or ""),
         at=at,
-        parts=tuple(str(one.get("text") or "") for one in (entry, *children)),
+        parts=tuple(str(part.get("text") or "") for part in (entry, *children)),
         statuses=tuple(statuses),
         shown=frozenset(
             str(status[key]) for status in everywhere for key in ("id", "publicUrl") if status.get(key)
@@ -150,7 +150,7 @@ def scheduled(entry: Mapping[str, Any]) -> ScheduledEntry | None:
 
 
 def _statuses(entry: Mapping[str, Any]) -> list[Json]:
-    return [dict(one) for one in entry.get("providers") or [] if isinstance(one, Mapping)]
+    return [dict(provider) for provider in entry.get("providers") or [] if isinstance(provider, Mapping)]
 
 
 def placed(entry: ScheduledEntry, preview_url: str) -> Placed:

@@ -68,8 +68,8 @@ class SiteFolder:
 
     def pages(self) -> list[SitePage]:
         """All pieces whose front matter can be read, newest first."""
-        found = [page for source in self._sources() if (page := self._page(source)) is not None]
-        return sorted(found, key=lambda page: (page.date, page.folder), reverse=True)
+        pages = [page for source in self._sources() if (page := self._page(source)) is not None]
+        return sorted(pages, key=lambda page: (page.date, page.folder), reverse=True)
 
     def page_of(self, key: str) -> SitePage | None:
         """The piece with this key. Raises PermanentError when it may be one whose front matter is broken."""

@@ -124,7 +124,7 @@ def to_markdown(page: SitePage, body: str) -> str:
         "categories": list(page.categories),
         "tags": list(page.tags),
         "link": page.link,
-        "pictures": [{"file": one.file, "alt": one.alt} for one in page.pictures],
+        "pictures": [{"file": picture.file, "alt": picture.alt} for picture in page.pictures],
     }
     front = yaml.safe_dump(matter, allow_unicode=True, sort_keys=False, width=10_000)
     # Markup that the text shows as text must not come to life when the Markdown is rendered.
@@ -207,7 +207,7 @@ def _enclosure(site: StaticSiteSettings, page: SitePage, sizes: Mapping[str, int
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(str(one) for one in value) if isinstance(value, list) else ()
+    return tuple(str(text) for text in value) if isinstance(value, list) else ()
 
 
 def _rfc2822(at: datetime) -> str:

@@ -76,5 +76,5 @@ class MediaLibrary:
             return await self._calls.write("POST", MEDIA, fields, file=file)
 
     async def _listed(self, slug: str) -> list[Json]:
-        found = await self._calls.listed(MEDIA, slug=with_suffixes(slug), _fields="id,source_url,alt_text")
-        return sorted(found, key=lambda medium: int(medium["id"]))
+        entries = await self._calls.listed(MEDIA, slug=with_suffixes(slug), _fields="id,source_url,alt_text")
+        return sorted(entries, key=lambda medium: int(medium["id"]))

@@ -28,8 +28,8 @@ class Terms:
     async def ids(self, taxonomy: str, names: Sequence[str]) -> list[int]:
         """The ids of terms, in order. ``taxonomy``: categories or tags. Upper and lower case are the same."""
         wanted = {_folded(name): clean_line(name, NAME_CHARS) for name in reversed(names) if _folded(name)}
-        found = [await self._id(taxonomy, name) for name in reversed(wanted.values())]
-        return list(dict.fromkeys(found))
+        ids = [await self._id(taxonomy, name) for name in reversed(wanted.values())]
+        return list(dict.fromkeys(ids))
 
     async def absent(self, taxonomy: str, names: Sequence[str]) -> list[str]:
         """Those of the names that the site has no term for."""
@@ -47,9 +47,9 @@ class Terms:
             return self._known[place]
 
     async def _find_or_make(self, taxonomy: str, name: str) -> int:
-        found = await self._find(taxonomy, name)
-        if found is not None:
-            return found
+        term = await self._find(taxonomy, name)
+        if term is not None:
+            return term
         made = await self._calls.write("POST", f"/wp/v2/{taxonomy}", {"name": name}, allow=("term_exists",))
         data = made.get("data")
         if made.get("code") == "term_exists" and isinstance(data, dict):

@@ -47,7 +47,7 @@ class XSettings(ApiSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        given = [bool(one) for one in (self.consumer_key, self.consumer_secret, self.token_secret)]
+        given = [bool(secret) for secret in (self.consumer_key, self.consumer_secret, self.token_secret)]
         if any(given) and not all(given):
             raise ValueError("consumer_key, consumer_secret and token_secret in extra belong together")
         if all(given) and not self.base_url.startswith("https:"):

@@ -102,7 +102,7 @@ async def pillars_and_tone(brief: StrategyBrief, tools: Tools) -> tuple[list[Pil
         return _weighed(mission.pillars, [1] * len(mission.pillars)), tone
     if kept:
         tone = made or mission.constraints.tone or _voice(brief)
-        return _weighed([pillar.name for pillar in kept], [one.weight for one in kept]), tone
+        return _weighed([pillar.name for pillar in kept], [pillar.weight for pillar in kept]), tone
     return await _proposed(brief, tools)
 
 
