@@ -75,7 +75,7 @@ class AirflowApi:
         body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
         if dag_run_id is not None:
             body["dag_run_id"] = dag_run_id
-        answer = self._call("POST", f"dags/{_part(dag_id)}/dagRuns", body)
+        answer = self._call("POST", f"dags/{part(dag_id)}/dagRuns", body)
         return str(answer["dag_run_id"])
 
     def asset_event(self, uri: str) -> None:
@@ -83,7 +83,7 @@ class AirflowApi:
 
         Raises PermanentError when no DAG names the asset.
         """
-        page = self._call("GET", f"assets?limit=100&uri_pattern={_part(uri)}")
+        page = self._call("GET", f"assets?limit=100&uri_pattern={part(uri)}")
         ids = [asset["id"] for asset in page.get("assets", ()) if asset.get("uri") == uri]
         if not ids:
             raise PermanentError(f"{self._where} knows no asset {uri}")
@@ -94,38 +94,32 @@ class AirflowApi:
 
         Raises RunConflict when it was answered already.
         """
-        path = (
-            f"dags/{_part(task['dag_id'])}/dagRuns/{_part(task['run_id'])}/taskInstances/"
-            f"{_part(task['task_id'])}/{int(task['map_index'])}/hitlDetails"
-        )
-        self._call("PATCH", path, {"chosen_options": [option], "params_input": dict(fields)})
+        self._call("PATCH", answer_path(task), {"chosen_options": [option], "params_input": dict(fields)})
 
     def run_state(self, dag_id: str, dag_run_id: str) -> str:
         """queued, running, success or failed."""
-        return str(self._call("GET", f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}")["state"])
+        return str(self._call("GET", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}")["state"])
 
     def dag_exists(self, dag_id: str) -> bool:
         """Whether Airflow has parsed such a DAG."""
-        return self._send("GET", f"dags/{_part(dag_id)}", None, allow=(404,)).status_code != 404
+        return self._send("GET", f"dags/{part(dag_id)}", None, allow=(404,)).status_code != 404
 
     def connection_exists(self, connection_id: str) -> bool:
         """Whether Airflow's database has such a connection; those of the environment are not there."""
-        path = f"connections/{_part(connection_id)}"
+        path = f"connections/{part(connection_id)}"
         return self._send("GET", path, None, allow=(404,)).status_code != 404
 
     def unpause(self, dag_id: str) -> None:
         """Let the DAG's runs be scheduled."""
-        self._call("PATCH", f"dags/{_part(dag_id)}?update_mask=is_paused", {"is_paused": False})
+        self._call("PATCH", f"dags/{part(dag_id)}?update_mask=is_paused", {"is_paused": False})
 
     def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Every run of a DAG as Airflow describes it: dag_run_id, state, run_type, …"""
-        return self._pages(f"dags/{_part(dag_id)}/dagRuns", "dag_runs")
+        return self._pages(f"dags/{part(dag_id)}/dagRuns", "dag_runs")
 
     def task_instances(self, dag_id: str, dag_run_id: str) -> list[dict[str, Any]]:
         """Every task instance of a run as Airflow describes it: task_id, map_index, state, start_date, …"""
-        return self._pages(
-            f"dags/{_part(dag_id)}/dagRuns/{_part(dag_run_id)}/taskInstances", "task_instances"
-        )
+        return self._pages(f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/taskInstances", "task_instances")
 
     def pressroom(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A call of Pressroom's own API in this Airflow. Errors as of all the others."""
@@ -149,15 +143,9 @@ class AirflowApi:
         only_failed: bool = False,
     ) -> int:
         """Make task instances run again; a pair is one index of a mapped task. Returns how many there are."""
-        body = {
-            "dry_run": False,
-            "only_failed": only_failed,
-            "dag_run_id": dag_run_id,
-            "task_ids": [list(task) if isinstance(task, tuple) else task for task in task_ids],
-            "include_downstream": downstream,
-            "reset_dag_runs": True,
-        }
-        return int(self._call("POST", f"dags/{_part(dag_id)}/clearTaskInstances", body)["total_entries"])
+        ids = [list(task) if isinstance(task, tuple) else task for task in task_ids]
+        body = clearing(dag_run_id, ids, downstream=downstream, only_failed=only_failed)
+        return int(self._call("POST", f"dags/{part(dag_id)}/clearTaskInstances", body)["total_entries"])
 
     def wait(
         self,
@@ -262,8 +250,29 @@ def _whole(answer: httpx.Response) -> bytes:
     return body.finish()
 
 
-def _part(name: str) -> str:
-    return quote(name, safe="")
+def part(name: object) -> str:
+    """A name as one part of a path."""
+    return quote(str(name), safe="")
+
+
+def answer_path(task: Mapping[str, Any]) -> str:
+    """Where a waiting human-in-the-loop task is answered."""
+    names = (task["dag_id"], task["run_id"], task["task_id"], int(task["map_index"]))
+    return "dags/{}/dagRuns/{}/taskInstances/{}/{}/hitlDetails".format(*map(part, names))
+
+
+def clearing(
+    dag_run_id: str, task_ids: Sequence[object], *, downstream: bool = True, only_failed: bool = False
+) -> dict[str, Any]:
+    """The body that clears tasks; by default, Airflow only says what it would clear."""
+    return {
+        "dry_run": False,
+        "only_failed": only_failed,
+        "dag_run_id": dag_run_id,
+        "task_ids": list(task_ids),
+        "include_downstream": downstream,
+        "reset_dag_runs": True,
+    }
 
 
 def explanation(response: httpx.Response) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from airflow.api_fastapi.app import cached_app
@@ -14,7 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 
-from pressroom.adapters.airflow_api import ROWS, explanation
+from pressroom.adapters.airflow_api import ROWS, answer_path, clearing, explanation, part
 from pressroom.adapters.http.errors import Refusal, row_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.api.kit.ports import Login
@@ -50,16 +49,12 @@ class InProcessAirflow:
         if dag_run_id is not None:
             body["dag_run_id"] = dag_run_id
         conflict = f"{dag_id} has a run {dag_run_id} already"
-        answer = await _call("POST", f"dags/{_part(dag_id)}/dagRuns", body, conflict=conflict)
+        answer = await _call("POST", f"dags/{part(dag_id)}/dagRuns", body, conflict=conflict)
         return str(answer["dag_run_id"])
 
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
-        path = (
-            f"dags/{_part(task['dag_id'])}/dagRuns/{_part(task['run_id'])}/taskInstances/"
-            f"{_part(task['task_id'])}/{int(task['map_index'])}/hitlDetails"
-        )
         body = {"chosen_options": [option], "params_input": dict(fields)}
-        await _call("PATCH", path, body, conflict="this was answered already")
+        await _call("PATCH", answer_path(task), body, conflict="this was answered already")
 
     def check(self, row: WorkflowRow, part: str) -> list[Finding]:
         """See ControlPlane."""
@@ -67,11 +62,8 @@ class InProcessAirflow:
         return asyncio.run(verified(self.store(), row.run(), pipeline, server_connections.OF_SERVER))
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
-        body = {
-            "dry_run": False, "only_failed": False, "dag_run_id": dag_run_id, "task_ids": list(task_ids),
-            "include_downstream": True, "reset_dag_runs": True,
-        }  # fmt: skip
-        path, conflict = f"dags/{_part(dag_id)}/clearTaskInstances", f"{dag_run_id} is being changed"
+        body = clearing(dag_run_id, task_ids)
+        path, conflict = f"dags/{part(dag_id)}/clearTaskInstances", f"{dag_run_id} is being changed"
         # The scheduler may change the same rows.
         again = AsyncRetrying(
             retry=retry_if_exception_type((TransientError, RunConflict)),
@@ -83,7 +75,7 @@ class InProcessAirflow:
         return int(answer["total_entries"])
 
     async def asset_event(self, uri: str) -> None:
-        page = await _call("GET", f"assets?limit=100&uri_pattern={_part(uri)}")
+        page = await _call("GET", f"assets?limit=100&uri_pattern={part(uri)}")
         ids = [asset["id"] for asset in page["assets"] if asset["uri"] == uri]
         if not ids:
             raise PermanentError(f"Airflow knows no asset {uri}")
@@ -119,7 +111,3 @@ async def _call(
         name = os.environ.get(api_login.SERVICE_USER, "pressroom")
         raise ConfigurationError(f"Airflow's user {name!r} may not {call}")
     raise kind(f"Airflow refuses that: {explanation(answer) or answer.status_code}")
-
-
-def _part(name: object) -> str:
-    return quote(str(name), safe="")
