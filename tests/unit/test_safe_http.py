@@ -309,7 +309,7 @@ async def test_what_is_compressed_comes_out_whole(web: Web, size: int) -> None:
     assert (await get(web, "/zlib")).body == body
 
 
-@pytest.mark.parametrize("cut", [gzip.compress(b"x" * 1000)[:-4], b"no gzip at all"])
+@pytest.mark.parametrize("cut", [gzip.compress(b"x" * 1000)[:-4], b"no gzip at all"], ids=["cut", "other"])
 async def test_a_broken_compressed_body(web: Web, cut: bytes) -> None:
     web.answers["/cut"] = Reply(cut, {"Content-Encoding": "gzip"})
     with pytest.raises(TransientError, match="compressed body"):
