@@ -157,6 +157,9 @@ def test_checks_go_side_by_side_and_none_takes_for_ever() -> None:
         pytest.param([PAGE, TELL], False, id="a ping stops nothing"),
         pytest.param([gate("approval"), PAGE], False, id="an approval can be given on Airflow's page"),
         pytest.param([gate("webhook"), PAGE], True, id="without its link nobody opens the gate"),
+        pytest.param(
+            [{**TELL, "connection": "desk"}, gate("webhook"), PAGE], True, id="what one step needs counts"
+        ),
     ],
 )
 def test_a_receiver_counts_where_the_flow_depends_on_it(steps: list[dict[str, Any]], problem: bool) -> None:

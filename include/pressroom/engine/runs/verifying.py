@@ -47,7 +47,9 @@ async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SE
     needs: dict[str, tuple[Need, list[str]]] = {}
     for stage in pipeline.stages:
         for need in stage.needs(run):
-            needs.setdefault(need.name, (need, []))[1].append(stage.name)
+            kept, where = needs.get(need.name, (need, []))
+            # What one stage can do without, another one may depend on.
+            needs[need.name] = (need if kept.optional else kept, [*where, stage.name])
     checks = (_check(need, ", ".join(where), probe, seconds) for need, where in needs.values())
     found = dict.fromkeys(finding for finding in await asyncio.gather(*checks) if finding)
     return sorted(found, key=lambda finding: not finding.problem)

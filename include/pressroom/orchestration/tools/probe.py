@@ -38,12 +38,12 @@ class RunProbe:
         model = self._box.text_model
         note = await model.check()
         priced = text_price(model.settings, model.model) is not None
-        return note or self._price(model.connection, model.model, priced=priced)
+        return self._price(model.connection, model.model, priced=priced) or note
 
     async def images(self) -> str:
         provider = self._box.image_provider
         note = await provider.check()
-        return note or self._price(provider.connection, provider.model, priced=provider.priced)
+        return self._price(provider.connection, provider.model, priced=provider.priced) or note
 
     async def media(self) -> str:
         await asyncio.to_thread(self._box.media.check)
