@@ -45,8 +45,8 @@ def database_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = Non
     Taken from PRESSROOM_DATABASE_URL, else AIRFLOW_CONN_PRESSROOM_DB (URI or JSON), else the connection
     pressroom_db of airflow_settings.yaml, else a running local runner. Raises ConfigurationError.
     """
-    if given := database_in_environment(environ) or _settings_entry(environ, cwd):
-        return given
+    if url := database_in_environment(environ) or _settings_entry(environ, cwd):
+        return url
     local = _local(environ, cwd).get("database_url")
     if isinstance(local, str) and local:
         return local
@@ -59,15 +59,15 @@ def database_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = Non
 
 def database_in_environment(environ: Mapping[str, str]) -> str | None:
     """The database that a variable names, None when none does. Raises ConfigurationError."""
-    if given := environ.get(DATABASE_VARIABLE):
-        if not given.startswith(("postgresql://", "postgres://")) and "=" not in given:
+    if url := environ.get(DATABASE_VARIABLE):
+        if not url.startswith(("postgresql://", "postgres://")) and "=" not in url:
             raise ConfigurationError(
                 f"{DATABASE_VARIABLE} is not a Postgres URL (postgresql://user:password@host:port/name)"
             )
-        return given
-    if given := environ.get(CONNECTION_VARIABLE):
+        return url
+    if url := environ.get(CONNECTION_VARIABLE):
         where = f"the variable {CONNECTION_VARIABLE}"
-        return connection_url(read_connection(given, where), where)
+        return connection_url(read_connection(url, where), where)
     return None
 
 
@@ -78,16 +78,16 @@ def airflow_login(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
     Raises ConfigurationError.
     """
     names = ("PRESSROOM_AIRFLOW_URL", "PRESSROOM_AIRFLOW_USER", "PRESSROOM_AIRFLOW_PASSWORD")
-    given = [environ.get(name, "") for name in names]
-    if given[0]:
-        missing = [name for name, value in zip(names, given, strict=True) if not value]
+    from_environment = [environ.get(name, "") for name in names]
+    if from_environment[0]:
+        missing = [name for name, value in zip(names, from_environment, strict=True) if not value]
         if missing:
             raise ConfigurationError(f"PRESSROOM_AIRFLOW_URL is set, but {' and '.join(missing)} not")
-        return AirflowLogin(*given)
+        return AirflowLogin(*from_environment)
     local = _local(environ, cwd)
-    found = [local.get(key) for key in ("airflow_url", "airflow_user", "airflow_password")]
-    if all(isinstance(value, str) and value for value in found):
-        return AirflowLogin(*map(str, found))
+    from_file = [local.get(key) for key in ("airflow_url", "airflow_user", "airflow_password")]
+    if all(isinstance(value, str) and value for value in from_file):
+        return AirflowLogin(*map(str, from_file))
     raise ConfigurationError(
         f"Airflow's address is not known: set {', '.join(names)}, or start the local services with `make up`"
     )

@@ -65,18 +65,18 @@ class FakeText:
         """The scripted calls, (tool name, arguments) under the prompt's name; else the first tool."""
         self.prompts.append(prompt)
         self.offered.append([tool.name for tool in tools])
-        found: Script = self._script.get(prompt.name)
-        if callable(found):
-            found = found(prompt)
-        if isinstance(found, BaseException):
-            raise found
+        script: Script = self._script.get(prompt.name)
+        if callable(script):
+            script = script(prompt)
+        if isinstance(script, BaseException):
+            raise script
         by_name = {tool.name: tool for tool in tools}
-        if found is None:
+        if script is None:
             schema = tools[0].arguments.model_json_schema()
-            found = [
+            script = [
                 (tools[0].name, least(schema, schema.get("$defs", {}), f"{prompt.name} {len(self.prompts)}"))
             ]
-        return [Choice(name, by_name[name].arguments.model_validate(given)) for name, given in found]
+        return [Choice(name, by_name[name].arguments.model_validate(arguments)) for name, arguments in script]
 
     def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         """A cent for a thousand tokens."""
@@ -85,19 +85,19 @@ class FakeText:
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
         """The scripted answer, as ``output_type``. Raises the scripted error, or ValidationError."""
         self.prompts.append(prompt)
-        found: Script = self._script.get(prompt.name, self._script.get(output_type.__name__))
-        if isinstance(found, list):
-            found = found.pop(0) if len(found) > 1 else found[0]
-        if callable(found):
-            found = found(prompt)
-        if isinstance(found, BaseException):
-            raise found
-        if found is None:
+        script: Script = self._script.get(prompt.name, self._script.get(output_type.__name__))
+        if isinstance(script, list):
+            script = script.pop(0) if len(script) > 1 else script[0]
+        if callable(script):
+            script = script(prompt)
+        if isinstance(script, BaseException):
+            raise script
+        if script is None:
             schema = output_type.model_json_schema()
-            found = least(schema, schema.get("$defs", {}), f"{prompt.name} {len(self.prompts)}")
-        if isinstance(found, BaseModel):
-            found = found.model_dump()
-        return output_type.model_validate(found)
+            script = least(schema, schema.get("$defs", {}), f"{prompt.name} {len(self.prompts)}")
+        if isinstance(script, BaseModel):
+            script = script.model_dump()
+        return output_type.model_validate(script)
 
 
 def least(schema: Mapping[str, Any], known: Mapping[str, Any], text: str) -> Any:
@@ -170,12 +170,12 @@ class FakeSimilarity:
 
     def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
         """A row for each of ``left``, a column for each of ``right``."""
-        return [[self._share(one, other) for other in right] for one in left]
+        return [[self._share(text, other) for other in right] for text in left]
 
     @staticmethod
-    def _share(one: str, other: str) -> float:
-        mine, theirs = set(normalize(one).split()), set(normalize(other).split())
-        return len(mine & theirs) / len(mine | theirs) if mine | theirs else 0.0
+    def _share(left: str, other: str) -> float:
+        left_words, theirs = set(normalize(left).split()), set(normalize(other).split())
+        return len(left_words & theirs) / len(left_words | theirs) if left_words | theirs else 0.0
 
 
 class FixedClock:
@@ -204,7 +204,9 @@ class FakeMetrics:
 
     async def posts(self, platform: Platform, start: datetime, end: datetime) -> Sequence[Measured]:
         """Those of the platform that were published between the two times."""
-        return [one for one in self.measured if one.platform == platform and start <= one.published_at <= end]
+        return [
+            post for post in self.measured if post.platform == platform and start <= post.published_at <= end
+        ]
 
 
 def connected(at: datetime) -> Social:

@@ -14,7 +14,7 @@ from pressroom.cli import app
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import Located
 from pressroom.domain.definitions import Account, Site
-from pressroom.engine.runs.verifying import Finding
+from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import workflow
 from tests.support.control_world import Control
@@ -23,8 +23,8 @@ from tests.support.mission_world import make_mission
 
 pytestmark = pytest.mark.integration
 
-WRONG = Finding("content", "connection 'pressroom_text': the server has no model 'x'", problem=True)
-MAYBE = Finding("tell", "connection 'hook' does not exist", problem=False)
+WRONG = CheckResult("content", "connection 'pressroom_text': the server has no model 'x'", problem=True)
+MAYBE = CheckResult("tell", "connection 'hook' does not exist", problem=False)
 
 
 async def test_problems_and_warnings_are_told_apart(control: Control) -> None:
@@ -65,8 +65,8 @@ def test_the_command_asks_the_api_server_and_exits_with_1_for_problems(
     store: Store,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
-    problems: list[Finding],
-    warnings: list[Finding],
+    problems: list[CheckResult],
+    warnings: list[CheckResult],
     code: int,
     said: list[str],
 ) -> None:

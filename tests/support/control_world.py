@@ -17,7 +17,7 @@ from pressroom.api.app import build_control_app
 from pressroom.api.kit.limits import CallerLimits
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
-from pressroom.engine.runs.verifying import Finding
+from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 from tests.support.world import World, make_world
@@ -42,7 +42,7 @@ class StandInPlane:
         self.cleared: list[tuple[str, str, list[str]]] = []
         self.assets: list[str] = []
         self.checked: list[tuple[str, str]] = []
-        self.findings: list[Finding] = []
+        self.findings: list[CheckResult] = []
         self.answered: list[tuple[Mapping[str, Any], str, Mapping[str, Any]]] = []
 
     def store(self) -> Store:
@@ -71,7 +71,7 @@ class StandInPlane:
         self.cleared.append((dag_id, dag_run_id, list(task_ids)))
         return len(task_ids)
 
-    def check(self, row: WorkflowRow, part: str) -> list[Finding]:
+    def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
         self._fail()
         self.checked.append((row.name, part))
         return list(self.findings)

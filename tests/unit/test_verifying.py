@@ -15,7 +15,7 @@ from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
-from pressroom.engine.runs.verifying import Finding, summary, verify
+from pressroom.engine.runs.verifying import CheckResult, summary, verify
 from pressroom.pipelines.registry import PUBLISH, pipeline_of
 
 NAMED = {"account": "acme", "slug": "one", "name": "One"}
@@ -77,7 +77,7 @@ def gate(by: str) -> dict[str, Any]:
     return {"name": "look", "type": "gate", "by": by, "notify": "desk"}
 
 
-def found(workflow: Workflow, probe: FakeProbe, part: str = "", seconds: float = 5) -> list[Finding]:
+def found(workflow: Workflow, probe: FakeProbe, part: str = "", seconds: float = 5) -> list[CheckResult]:
     run = Run(Account(slug="acme", name="Acme"), workflow, None, 3, 1, 2)
     return asyncio.run(verify(pipeline_of(workflow, part), run, probe, seconds))
 
@@ -117,8 +117,8 @@ def test_all_problems_are_found_at_once_each_with_the_stages_that_have_it() -> N
     probe = FakeProbe(text=ConfigurationError("no such model"), media=ConfigurationError("the root is shut"))
     findings = found(SITE, probe)
     assert findings == [
-        Finding("clusters, ideas, content, image_prompts", "no such model", problem=True),
-        Finding("images", "the root is shut", problem=True),
+        CheckResult("clusters, ideas, content, image_prompts", "no such model", problem=True),
+        CheckResult("images", "the root is shut", problem=True),
     ]
     assert summary(findings).splitlines() == [
         "the set-up is incomplete; nothing was spent:",

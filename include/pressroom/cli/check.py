@@ -27,11 +27,11 @@ def check(
 ) -> None:
     """Verify what the workflow's runs will need; nothing is spent. Exit code 1 when there is a problem."""
     with open_workflow(name) as (_, row), open_airflow() as (api, _user):
-        found = api.pressroom("POST", f"{path_of(row)}/check")
+        answer = api.pressroom("POST", f"{path_of(row)}/check")
     for kind in ("problem", "warning"):
-        for finding in found[f"{kind}s"]:
+        for finding in answer[f"{kind}s"]:
             typer.echo(f"{kind}: {finding['where']}: {finding['text']}")
-    if found["problems"]:
+    if answer["problems"]:
         raise typer.Exit(1)
     typer.echo(f"{row.name}: ready to run")
 

@@ -159,13 +159,13 @@ class Target(Protocol[Arguments]):
 
 
 def arguments_of(
-    target: Target[Any], given: Mapping[str, Any], name: str, settings: Collection[str] = ()
+    target: Target[Any], values: Mapping[str, Any], name: str, settings: Collection[str] = ()
 ) -> BaseModel:
     """What a target is told. Raises PermanentError with the target's ``name`` and all that is wrong;
     ConfigurationError when some of it stands in the definition's ``settings``.
     """
     try:
-        arguments: BaseModel = target.arguments.model_validate(given)
+        arguments: BaseModel = target.arguments.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         wrong = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)

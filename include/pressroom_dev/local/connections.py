@@ -51,9 +51,9 @@ def outside_text(
     environ: Mapping[str, str], settings: AstroSettings
 ) -> tuple[LocalTextModel, dict[str, str]] | None:
     """The language model the user has set up, with the variables to export for it; None if there is none."""
-    given = environ.get(conn_variable(TEXT))
-    if given:
-        return _text_model(read_connection(given, f"the variable {conn_variable(TEXT)}")), {}
+    variable = environ.get(conn_variable(TEXT))
+    if variable:
+        return _text_model(read_connection(variable, f"the variable {conn_variable(TEXT)}")), {}
     if environ.get("OPENAI_BASE_URL") or environ.get("OPENAI_API_KEY"):
         extra = settings.options(TEXT)
         if environ.get("OPENAI_MODEL"):
@@ -101,8 +101,8 @@ def static_site_variables(
 def outside_database(environ: Mapping[str, str], settings: AstroSettings) -> str | None:
     """The URL of the database the user has set up for Pressroom, or None to use the embedded one."""
     filled = settings.filled(DATABASE_CONNECTION)
-    if (given := database_in_environment(environ)) or filled is None:
-        return given
+    if (url := database_in_environment(environ)) or filled is None:
+        return url
     return connection_url(_fields(DATABASE_CONNECTION, filled), _where(DATABASE_CONNECTION))
 
 

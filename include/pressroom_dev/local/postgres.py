@@ -86,11 +86,11 @@ class EmbeddedPostgres:
         data = self.home / "data"
         if not (data / "PG_VERSION").exists():
             self._initialise(programs, data)
-        found = (data / "PG_VERSION").read_text(encoding="ascii").strip()
-        if found != str(MAJOR_VERSION):
+        version = (data / "PG_VERSION").read_text(encoding="ascii").strip()
+        if version != str(MAJOR_VERSION):
             raise LocalServiceError(
-                f"{data} was made by Postgres {found}, and this is Postgres {MAJOR_VERSION}. Move the folder "
-                "away (make reset deletes it), or dump its databases with the older version first."
+                f"{data} was made by Postgres {version}, and this is Postgres {MAJOR_VERSION}. Move the"
+                " folder away (make reset deletes it), or dump its databases with the older version first."
             )
         _end_stale_server(data)
         options = [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]

@@ -44,12 +44,12 @@ class Session:
 
 def members(session_id: int) -> list[int]:
     """The living processes of a session, zombies left out."""
-    found = []
+    processes = []
     for pid in psutil.pids():
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
             if os.getsid(pid) == session_id and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                found.append(pid)
-    return found
+                processes.append(pid)
+    return processes
 
 
 def send(pid: int, number: int) -> None:
@@ -75,8 +75,8 @@ def end(sessions: Iterable[Session]) -> None:
     left = list(sessions)
     # A database shuts down cleanly on an interrupt. The others have nothing to lose, and it must not wait for
     # them.
-    databases = [one.pid for one in left if one.stop_signal == signal.SIGINT]
-    kill([one.pid for one in left if one.pid not in databases])
+    databases = [process.pid for process in left if process.stop_signal == signal.SIGINT]
+    kill([process.pid for process in left if process.pid not in databases])
     for pid in databases:
         send(pid, signal.SIGINT)
     for pid in databases:

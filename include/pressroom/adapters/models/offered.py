@@ -44,4 +44,4 @@ async def _listed(client: openai.AsyncOpenAI) -> list[str]:
         page = await client.models.list()
     except (*_UNKNOWN, openai.UnprocessableEntityError):  # some compatible servers have no such list
         return []
-    return sorted(str(one.id) for one in page.data or [])
+    return sorted(str(model.id) for model in page.data or [])

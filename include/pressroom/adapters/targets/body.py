@@ -42,7 +42,7 @@ def body_of(markup: str, pictures: Sequence[Illustration]) -> str:
     target's to show, as the article's picture; the others stand after the headings, in order.
     """
     cleaned = cleaned_with(markup, pictures)
-    unused = [one for one in pictures[1:] if f' src="{html.escape(one.src)}"' not in cleaned]
+    unused = [unplaced for unplaced in pictures[1:] if f' src="{html.escape(unplaced.src)}"' not in cleaned]
     return place(cleaned, [picture.figure for picture in unused])
 
 

@@ -222,9 +222,9 @@ async def _encoded(picture: Picture) -> dict[str, str]:
 
 
 def _is(pin: Json, sought: PinterestArguments) -> bool:
-    mine = (sought.title, sought.description, sought.link)
+    texts = (sought.title, sought.description, sought.link)
     theirs = (pin.get("title"), pin.get("description"), pin.get("link"))
-    return [plain(text) for text in mine] == [plain(str(text or "")) for text in theirs]
+    return [plain(text) for text in texts] == [plain(str(text or "")) for text in theirs]
 
 
 def _placed(pin: Json) -> Placed:

@@ -151,7 +151,7 @@ def payload(piece: Piece[LinkedArticleArguments], where: str) -> bytes:
             " folder and set the Airflow variable pressroom_media_public_url"
         )
     cleaned = cleaned_with(
-        arguments.html, [Illustration(one.url, one.url, one.alt) for one in piece.pictures]
+        arguments.html, [Illustration(shown.url, shown.url, shown.alt) for shown in piece.pictures]
     )
     body = {
         "key": piece.key,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 
-from pressroom.engine.runs.verifying import Finding
+from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
@@ -56,7 +56,7 @@ class ControlPlane(Airflow, Protocol):
         """Who sent the request, by bearer token or session cookie; None when nobody is logged in."""
         ...
 
-    def check(self, row: WorkflowRow, part: str) -> list[Finding]:
+    def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
         """What is wrong with the set-up of a workflow's run, asked of its connections. It blocks, for up to
         half a minute. ``part``: as in ``pipeline_of``.
         """

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from pressroom.api.kit.access import FLOW, MISSION, SITE, Scope, allowed
 from pressroom.domain.definitions import Role
-from pressroom.engine.runs.verifying import Finding
+from pressroom.engine.runs.verifying import CheckResult
 from pressroom.pipelines.registry import parts_of
 
 router = APIRouter(tags=["checks"])
@@ -20,7 +20,7 @@ class FindingView(BaseModel):
     text: str = Field(description="what is wrong, and the remedy")
 
     @classmethod
-    def of(cls, finding: Finding) -> FindingView:
+    def of(cls, finding: CheckResult) -> FindingView:
         """Of the engine's."""
         return cls(where=finding.where, text=finding.text)
 

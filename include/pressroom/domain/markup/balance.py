@@ -121,11 +121,11 @@ class _Rewriting:
         """A tag's attributes, where it ends, and whether it does."""
         values: dict[str, str] = {}
         while (end := _TAG_END.match(self._markup, at)) is None:
-            found = _ATTRIBUTE.match(self._markup, at)
-            if found is None:
+            match = _ATTRIBUTE.match(self._markup, at)
+            if match is None:
                 return values, len(self._markup), False
-            values.setdefault(found[1].lower(), found[2] or found[3] or found[4] or "")
-            at = found.end()
+            values.setdefault(match[1].lower(), match[2] or match[3] or match[4] or "")
+            at = match.end()
         return values, end.end(), True
 
     def _after(self, tag: str, at: int) -> int:

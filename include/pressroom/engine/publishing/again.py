@@ -39,15 +39,15 @@ def prepare(tx: Tx, row: WorkflowRow, publication_id: int) -> Again:
     rows = tx.rows("publication_to_retry", publication=publication_id)
     if not rows:
         raise PermanentError(f"there is no publication {publication_id}")
-    [found] = rows
-    status = PublicationStatus(found["status"])
+    [before] = rows
+    status = PublicationStatus(before["status"])
     if status not in AGAIN:
         raise RunConflict(f"publication {publication_id} is {status}: there is nothing to try again")
-    if found["claimed"]:
+    if before["claimed"]:
         raise RunConflict(f"a worker is at publication {publication_id}: wait until it is through")
-    kind, _, number = found["content"].partition(":")
+    kind, _, number = before["content"].partition(":")
     if kind == "article":
-        return _article(tx, row, int(number), found)
+        return _article(tx, row, int(number), before)
     if kind == "post":
         return _post(tx, row, int(number))
     raise RunConflict(
@@ -55,8 +55,8 @@ def prepare(tx: Tx, row: WorkflowRow, publication_id: int) -> Again:
     )
 
 
-def _article(tx: Tx, row: WorkflowRow, article: int, found: Mapping[str, Any]) -> Again:
-    target = found["target"]
+def _article(tx: Tx, row: WorkflowRow, article: int, row_of_article: Mapping[str, Any]) -> Again:
+    target = row_of_article["target"]
     _must_be_approved(
         tx, "article_to_publish_again", f"article {article}", site=row.workflow_id, content=article
     )
@@ -72,10 +72,12 @@ def _article(tx: Tx, row: WorkflowRow, article: int, found: Mapping[str, Any]) -
 
 
 def _post(tx: Tx, row: WorkflowRow, post: int) -> Again:
-    found = _must_be_approved(tx, "post_to_publish_again", f"post {post}", mission=row.workflow_id, post=post)
-    if found["over"]:
+    post_row = _must_be_approved(
+        tx, "post_to_publish_again", f"post {post}", mission=row.workflow_id, post=post
+    )
+    if post_row["over"]:
         raise RunConflict(f"the cycle of post {post} is over: nothing of it is published any more")
-    run = control.get(tx, found["run_id"])
+    run = control.get(tx, post_row["run_id"])
     if run.live and not tx.value("lease_is_over", run=run.id):
         at = f" at its stage {run.current_stage}" if run.current_stage else ""
         raise RunConflict(

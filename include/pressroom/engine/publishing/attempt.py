@@ -222,9 +222,8 @@ class _Attempt:
         await self._say_when_older(accepted)
         return accepted
 
-    async def _say_when_older(self, there: Publication) -> None:
-        if there.content_hash != self._intent.content_hash:
-            text = (
-                f"{there.content} was changed since it was handed to {there.target}, which has it as it was"
-            )
+    async def _say_when_older(self, published: Publication) -> None:
+        if published.content_hash != self._intent.content_hash:
+            where = published.target
+            text = f"{published.content} was changed since it was handed to {where}, which has it as it was"
             await self._claim.warn("publication_differs", text)

@@ -182,22 +182,22 @@ class Claim:
         claimed, unsettled, sent = (
             row.pop(name) for name in ("claimed_seconds", "unsettled_seconds", "sent")
         )
-        found = publication(row)
-        outdated = intent.updates and found.content_hash != intent.content_hash
-        if not found.there or outdated:
+        current = publication(row)
+        outdated = intent.updates and current.content_hash != intent.content_hash
+        if not current.there or outdated:
             if claimed is not None and claimed > 0:
                 raise TransientError(
-                    f"{found.content} is being published on {found.target} by another worker",
+                    f"{current.content} is being published on {current.target} by another worker",
                     retry_after=claimed,
                 )
-            if found.there:
-                tx.run("publication_reopen", publication=found.id)
-                found = get(tx, found.id)
-            tx.run("publication_claim", publication=found.id, claim=self._token, lease=self._lease())
+            if current.there:
+                tx.run("publication_reopen", publication=current.id)
+                current = get(tx, current.id)
+            tx.run("publication_claim", publication=current.id, claim=self._token, lease=self._lease())
         # An id outlives the reopening, and the tries after it: that is how the next one knows.
-        withdrawn = found.status is PublicationStatus.WITHDRAWN
-        self._update = intent.updates and not withdrawn and (outdated or found.external_id is not None)
-        return Taken(found, Attempted(found.scheduled_for, sent), unsettled or 0.0, self._update)
+        withdrawn = current.status is PublicationStatus.WITHDRAWN
+        self._update = intent.updates and not withdrawn and (outdated or current.external_id is not None)
+        return Taken(current, Attempted(current.scheduled_for, sent), unsettled or 0.0, self._update)
 
     def _begin(self, tx: Tx) -> None:
         intent, workflow = self._intent, self._scope.workflow_id

@@ -62,8 +62,8 @@ def settle(
 
 def give_up(tx: Tx, run_id: int) -> list[int]:
     """Publications that are still open when a run ends become unknown. Returns their ids."""
-    found: list[int] = tx.values("publication_give_up", run=run_id)
-    return found
+    ids: list[int] = tx.values("publication_give_up", run=run_id)
+    return ids
 
 
 async def settle_open(

@@ -77,11 +77,11 @@ def open_run(
     InsufficientCredits; nothing is written then. ``exclusive``: no other run of the workflow may be live.
     """
     tx.run("lock_workflow", workflow=workflow_id)
-    mine = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
+    own = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
     other = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
-    if other and (mine is None or other.id != mine.id):
+    if other and (own is None or other.id != own.id):
         _take_over_or_refuse(tx, other)
-    if trigger == "scheduled" and mine is None:
+    if trigger == "scheduled" and own is None:
         last = tx.value("last_scheduled_start", workflow=workflow_id, gap=SCHEDULED_GAP)
         if last:
             raise TooSoon(
@@ -95,7 +95,7 @@ def open_run(
             f" and {have - reserved} are available"
         )
     values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
-    if mine is None:
+    if own is None:
         run_id = tx.value(
             "insert_run",
             workflow=workflow_id,
@@ -107,9 +107,9 @@ def open_run(
         )
         event(tx, run_id, "run_started", f"Run started by {owner}: {estimate} credits estimated")
     else:
-        run_id = mine.id
+        run_id = own.id
         tx.run("reopen_run", run=run_id, **values)
-        if not mine.live:
+        if not own.live:
             event(
                 tx,
                 run_id,
@@ -247,17 +247,17 @@ def event(
 
 
 def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: str, message: str) -> RunState:
-    found: list[int] = tx.values(statement, workflow=workflow_id, run=run_id)
-    if not found:
+    ids: list[int] = tx.values(statement, workflow=workflow_id, run=run_id)
+    if not ids:
         now = live_run(tx, workflow_id) if run_id is None else get(tx, run_id)
         what = "no run is live"
         if now is not None:
             stopping = now.live and now.cancel_requested
             what = f"run {now.id} is {'being cancelled' if stopping else now.status}"
         raise RunConflict(f"cannot {statement.removesuffix('_run')}: {what}")
-    for each in found:
+    for each in ids:
         event(tx, each, kind, message)
-    return get(tx, found[0])
+    return get(tx, ids[0])
 
 
 def _take_over_or_refuse(tx: Tx, other: RunState) -> None:

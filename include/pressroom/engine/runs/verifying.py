@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check found. ``where``: the stages or steps that need it.
 
     ``problem``: a run would fail on it, as a whole, or (``partial``) for some of its items.
@@ -39,7 +39,7 @@ class Finding:
         return f"{self.where}: {self.text}"
 
 
-async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SECONDS) -> list[Finding]:
+async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SECONDS) -> list[CheckResult]:
     """Check everything that the stages of a run need, all at once, each thing once. Empty when all is well.
 
     What cannot be said now (a service is down for the moment) is no problem: it may pass.
@@ -51,25 +51,27 @@ async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SE
             # What one stage can do without, another one may depend on.
             needs[need.name] = (need if kept.optional else kept, [*where, stage.name])
     checks = (_check(need, ", ".join(where), probe, seconds) for need, where in needs.values())
-    found = dict.fromkeys(finding for finding in await asyncio.gather(*checks) if finding)
-    return sorted(found, key=lambda finding: not finding.problem)
+    results = dict.fromkeys(result for result in await asyncio.gather(*checks) if result)
+    return sorted(results, key=lambda result: not result.problem)
 
 
-async def _check(need: Need, where: str, probe: Probe, seconds: float) -> Finding | None:
+async def _check(need: Need, where: str, probe: Probe, seconds: float) -> CheckResult | None:
     try:
         note = await asyncio.wait_for(need.check(probe), seconds)
     except TimeoutError:
-        return Finding(where, f"no answer within {seconds:g} seconds, so it is not verified", problem=False)
+        return CheckResult(
+            where, f"no answer within {seconds:g} seconds, so it is not verified", problem=False
+        )
     except TransientError as error:
-        return Finding(where, f"it cannot be verified now: {error}", problem=False)
+        return CheckResult(where, f"it cannot be verified now: {error}", problem=False)
     except PressroomError as error:
-        return Finding(where, str(error), problem=not need.optional, partial=need.partial)
+        return CheckResult(where, str(error), problem=not need.optional, partial=need.partial)
     except Exception as error:  # a defect of a check must not stop a run that may be fine
         log.exception("the check of %s broke", need.name)
-        return Finding(where, f"it cannot be verified: unexpected {type(error).__name__}", problem=False)
-    return Finding(where, note, problem=False) if note else None
+        return CheckResult(where, f"it cannot be verified: unexpected {type(error).__name__}", problem=False)
+    return CheckResult(where, note, problem=False) if note else None
 
 
-def summary(problems: Sequence[Finding]) -> str:
+def summary(problems: Sequence[CheckResult]) -> str:
     """The reason why a run is refused, a line for each problem."""
     return "\n".join(["the set-up is incomplete; nothing was spent:", *map(str, problems)])

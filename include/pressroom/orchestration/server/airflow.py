@@ -18,7 +18,7 @@ from pressroom.adapters.http.errors import Refusal, row_of
 from pressroom.adapters.http.retry_after import retry_after
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
-from pressroom.engine.runs.verifying import Finding
+from pressroom.engine.runs.verifying import CheckResult
 from pressroom.orchestration.server import connections as server_connections
 from pressroom.orchestration.server import login as api_login
 from pressroom.orchestration.tools.probe import verified
@@ -56,7 +56,7 @@ class InProcessAirflow:
         body = {"chosen_options": [option], "params_input": dict(fields)}
         await _call("PATCH", answer_path(task), body, conflict="this was answered already")
 
-    def check(self, row: WorkflowRow, part: str) -> list[Finding]:
+    def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
         """See ControlPlane."""
         pipeline = pipeline_of(row.workflow, part)
         return asyncio.run(verified(self.store(), row.run(), pipeline, server_connections.OF_SERVER))

@@ -40,7 +40,7 @@ def _store_in(_period: int) -> Store:
 
 def secret(connection_id: str) -> str:
     """The password of a connection. Raises ConfigurationError when it is missing or empty."""
-    found = OF_SERVER.fields(connection_id)["password"]
-    if not found:
+    password = OF_SERVER.fields(connection_id)["password"]
+    if not password:
         raise ConfigurationError(f"the Airflow connection {connection_id!r} has no password to check with")
-    return str(found)
+    return str(password)

@@ -36,8 +36,8 @@ class ItemsOfRun(RunOperator):
         opened = self._opened(context)
         self._until_it_may(opened)
         with opened.store.transaction(opened.run.account_id) as tx:
-            found: list[int] = tx.values("flow_items_of_run", run=opened.run.id)
-            return found
+            ids: list[int] = tx.values("flow_items_of_run", run=opened.run.id)
+            return ids
 
 
 class ItemStep(RunOperator):
@@ -83,10 +83,10 @@ def at_hand(opened: Opened, item: int, step: str) -> FlowItem:
     """The item, when it is at that step. Raises AirflowSkipException when it is not."""
     position, _ = opened.run.flow.step(step)
     with opened.store.transaction(opened.run.account_id) as tx:
-        found = load_items(tx, opened.run, position, [item])
-    if not found:
+        items = load_items(tx, opened.run, position, [item])
+    if not items:
         raise AirflowSkipException(f"item {item} is not at {step}")
-    return found[0]
+    return items[0]
 
 
 class _AtGate(RunOperator):

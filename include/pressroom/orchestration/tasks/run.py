@@ -14,7 +14,7 @@ from pressroom.domain.errors import ConfigurationError, PressroomError, RunConfl
 from pressroom.domain.run import Run
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, rollback
-from pressroom.engine.runs.verifying import Finding, summary
+from pressroom.engine.runs.verifying import CheckResult, summary
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.probe import verified
@@ -42,16 +42,16 @@ class OpenRun(RunOperator):
             raise
         try:
             with store.transaction(row.account_id) as tx:
-                mine = control.find(tx, self.dag_id, facts["dag_run_id"])
+                run = control.find(tx, self.dag_id, facts["dag_run_id"])
                 # What was begun may come to its end, even when the workflow takes no new runs.
-                if mine is None or not control.begun(tx, mine.id):
+                if run is None or not control.begun(tx, run.id):
                     pipeline.admit(tx, row.run(params=params), now)
                 # An unopened run has no cycle or item of its own yet; a cleared one is asked what is left of
                 # them. Taking back costs nothing.
                 estimate = Decimal(0)
-                working = mine is None or control.rollback_requested_by(tx, mine.id) is None
+                working = run is None or control.rollback_requested_by(tx, run.id) is None
                 if working:
-                    estimate = pipeline.estimate(tx, row.run(mine.id if mine else 0, params)).total
+                    estimate = pipeline.estimate(tx, row.run(run.id if run else 0, params)).total
                 state = control.open_run(
                     tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
                 )
@@ -67,7 +67,7 @@ class OpenRun(RunOperator):
         return {"run": state.id, "estimated_credits": float(estimate)}
 
     @staticmethod
-    def _verify(store: Store, run: Run, pipeline: Pipeline) -> list[Finding]:
+    def _verify(store: Store, run: Run, pipeline: Pipeline) -> list[CheckResult]:
         """What is wrong with the set-up and does not stop the run. Raises ConfigurationError for the rest."""
         findings = asyncio.run(verified(store, run, pipeline, connections.OF_TASK))
         if refusing := [finding for finding in findings if finding.refuses]:

@@ -37,9 +37,9 @@ class PlanStage(RunOperator):
         self._until_it_may(opened, clock["previous_end"] + delay if delay and clock["previous_end"] else None)
         self._until_ready(opened, stage)
         with opened.store.transaction(run.account_id) as tx:
-            found = stage.pending(tx, run)
-            reason = found.reason if isinstance(found, Skip) else None
-            keys: Sequence[Key] = () if isinstance(found, Skip) else found
+            pending = stage.pending(tx, run)
+            reason = pending.reason if isinstance(pending, Skip) else None
+            keys: Sequence[Key] = () if isinstance(pending, Skip) else pending
             size = stage.batch_items(run.workflow)
             batches = [list(keys[at : at + size]) for at in range(0, len(keys), size)]
             tx.run("set_current_stage", run=run.id, stage=stage.name)
@@ -170,12 +170,12 @@ class SumUpStage(RunOperator):
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=0, skipped=None)
             tx.run("finish_stage", run=run.id, stage=stage.name, output=summary)
-            told = [
+            parts = [
                 f"{name.replace('_', ' ')} {value}"
                 for name, value in summary.items()
                 if isinstance(value, int)
             ]
-            message = f"{stage.title}: {', '.join(told)}"
+            message = f"{stage.title}: {', '.join(parts)}"
             control.event(tx, run.id, "stage_done", message, stage=stage.name, data=summary)
         return summary
 

@@ -58,8 +58,8 @@ class Connections:
         """The URL of Pressroom's database. Raises ConfigurationError when the connection is missing."""
         if url := os.environ.get(DATABASE_VARIABLE):
             return url
-        found = self._found(DATABASE_CONNECTION)
-        parts = {**_fields(found), "conn_type": found.conn_type}
+        connection = self._found(DATABASE_CONNECTION)
+        parts = {**_fields(connection), "conn_type": connection.conn_type}
         return connection_url(parts, f"the Airflow connection {DATABASE_CONNECTION}")
 
     def permitted(self, variable: str) -> list[str]:
@@ -115,13 +115,13 @@ async def of_triggerer(connection_ids: Iterable[str]) -> Connections:
 
     Without variables. What is missing is reported when it is used.
     """
-    found = {}
+    fields = {}
     for connection_id in connection_ids:
         try:
-            found[connection_id] = await BaseHook.aget_connection(connection_id)
+            fields[connection_id] = await BaseHook.aget_connection(connection_id)
         except _ABSENT:
             continue
-    return Connections(found.__getitem__, lambda name: None, (KeyError,))
+    return Connections(fields.__getitem__, lambda name: None, (KeyError,))
 
 
 @functools.cache

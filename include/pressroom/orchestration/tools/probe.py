@@ -13,7 +13,7 @@ from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.fetching import FetchSettings, FilesFetch
 from pressroom.domain.run import Run
 from pressroom.engine.runs.batch import caps_of
-from pressroom.engine.runs.verifying import Finding, verify
+from pressroom.engine.runs.verifying import CheckResult, verify
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, MEDIA_PUBLIC_URL, Connections
 from pressroom.orchestration.tools.files import file_source
 from pressroom.orchestration.tools.toolbox import Toolbox
@@ -22,7 +22,7 @@ from pressroom.pipelines.tools import Destination
 from pressroom.store.database import Store
 
 
-async def verified(store: Store, run: Run, pipeline: Pipeline, connections: Connections) -> list[Finding]:
+async def verified(store: Store, run: Run, pipeline: Pipeline, connections: Connections) -> list[CheckResult]:
     """What is wrong with the set-up of a run. Nothing is spent, sent or published."""
     async with Toolbox(store, run, connections) as box:
         return await verify(pipeline, run, RunProbe(box))

@@ -24,25 +24,25 @@ def graphemes(text: str) -> int:
 
 def facets(text: str) -> list[dict[str, Any]]:
     """Links and hashtags of a text, in order."""
-    found: list[tuple[int, int, dict[str, str]]] = []
+    spans: list[tuple[int, int, dict[str, str]]] = []
     for match in _LINK.finditer(text):
         uri = _trimmed(match.group())
         if not _ADDRESS.match(uri):  # of a text about links: "begins with https://."
             continue
         feature = {"$type": "app.bsky.richtext.facet#link", "uri": uri}
-        found.append((match.start(), match.start() + len(uri), feature))
+        spans.append((match.start(), match.start() + len(uri), feature))
     for match in _TAG.finditer(text):
         tag = regex.sub(r"\p{P}+$", "", match.group()[1:])
         if tag and graphemes(tag) <= _TAG_GRAPHEMES and len(tag.encode()) <= _TAG_BYTES:
             feature = {"$type": "app.bsky.richtext.facet#tag", "tag": tag}
-            found.append((match.start(), match.start() + 1 + len(tag), feature))
+            spans.append((match.start(), match.start() + 1 + len(tag), feature))
     return [
         {
             "$type": "app.bsky.richtext.facet",
             "index": {"byteStart": _bytes(text, start), "byteEnd": _bytes(text, end)},
             "features": [feature],
         }
-        for start, end, feature in sorted(found, key=lambda facet: facet[0])
+        for start, end, feature in sorted(spans, key=lambda facet: facet[0])
     ]
 
 

@@ -154,8 +154,8 @@ class BlueskyTarget:
             "createdAt": created or self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
             "langs": [piece.arguments.language],
         }
-        found = facets(piece.arguments.text)
-        record |= {"facets": found} if found else {}
+        spans = facets(piece.arguments.text)
+        record |= {"facets": spans} if spans else {}
         embed = await self._embed(piece)
         record |= {"embed": embed} if embed else {}
         session = await self._account.session()
@@ -196,23 +196,23 @@ class BlueskyTarget:
 
     async def _embed(self, piece: Piece[BlueskyArguments]) -> Json | None:
         """The card of the link, with the first picture; else the pictures."""
-        told = piece.arguments
-        pictures = piece.pictures[:1] if told.link else piece.pictures
+        arguments = piece.arguments
+        pictures = piece.pictures[:1] if arguments.link else piece.pictures
         ready = [await fitted(picture, _TYPES, PICTURE_BYTES) for picture in pictures]
         blobs = [await self._upload(picture) for picture in ready]
-        if told.link:
+        if arguments.link:
             card: Json = {
-                "uri": told.link,
-                "title": told.link_title or told.link,
-                "description": told.link_description,
+                "uri": arguments.link,
+                "title": arguments.link_title or arguments.link,
+                "description": arguments.link_description,
             }
             card |= {"thumb": blobs[0]} if blobs else {}
             return {"$type": "app.bsky.embed.external", "external": card}
         if not blobs:
             return None
         images = [
-            {"image": blob, "alt": one.alt, "aspectRatio": {"width": one.width, "height": one.height}}
-            for blob, one in zip(blobs, ready, strict=True)
+            {"image": blob, "alt": image.alt, "aspectRatio": {"width": image.width, "height": image.height}}
+            for blob, image in zip(blobs, ready, strict=True)
         ]
         return {"$type": "app.bsky.embed.images", "images": images}
 

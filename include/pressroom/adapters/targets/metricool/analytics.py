@@ -120,7 +120,7 @@ class MetricsRow:
     def says(self, text: str) -> bool:
         """Whether its text is this one, but for what a network changes."""
         wanted = loose(text)
-        return any(loose(mine) == wanted for mine in self.texts)
+        return any(loose(own) == wanted for own in self.texts)
 
 
 def row(platform: Platform, entry: Mapping[str, Any]) -> MetricsRow | None:
@@ -169,9 +169,9 @@ class Known:
         """
         entry = self.by_place.get(reported.id) or self.by_place.get(reported.url)
         if entry is None:
-            twins = [one for text in reported.texts for one in self.by_text.get(loose(text), ())]
+            twins = [candidate for text in reported.texts for candidate in self.by_text.get(loose(text), ())]
             close = [twin for twin in twins if near(twin.at, reported.at)]
-            entry = min(close, key=lambda one: abs(one.at - reported.at), default=None)
+            entry = min(close, key=lambda candidate: abs(candidate.at - reported.at), default=None)
         return entry.id if entry else outside_id(self.platform, reported.id)
 
 
@@ -190,7 +190,7 @@ def timeline(answer: Any) -> list[tuple[datetime, float]]:
     """The points of a timeline: ``{data: [{values: [{dateTime, value}]}]}``, or pairs of time and value."""
     series = answer.get("data") if isinstance(answer, Mapping) else None
     if isinstance(series, list):
-        first = next((one for one in series if isinstance(one, Mapping)), {})
+        first = next((entry for entry in series if isinstance(entry, Mapping)), {})
         pairs = [(value.get("dateTime"), value.get("value")) for value in first.get("values") or []]
     elif isinstance(answer, list):
         pairs = [(pair[0], pair[1]) for pair in answer if isinstance(pair, list) and len(pair) == 2]

@@ -99,7 +99,10 @@ class MetricoolTarget:
                 f" to {named}"
             )
         brands = self._calls.listed(await self._calls.get("/v2/settings/brands"))
-        brand = next((one for one in brands if str(one.get("id")) == str(self._settings.blog_id)), None)
+        brand = next(
+            (candidate for candidate in brands if str(candidate.get("id")) == str(self._settings.blog_id)),
+            None,
+        )
         if brand is None:
             raise ConfigurationError(
                 f"{self._where}: blog_id: the user has no brand {self._settings.blog_id}"
@@ -130,9 +133,11 @@ class MetricoolTarget:
         entry = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(entry, dict) or entry.get("id") is None:
             raise UnknownOutcome(f"{self._where}: Metricool answered, but not with the post's id")
-        there = scheduled({"publicationDate": at.isoformat(), **entry})
+        existing = scheduled({"publicationDate": at.isoformat(), **entry})
         # Without a readable time it is scheduled nevertheless: the id is what counts.
-        return self.metrics.placed(there) if there else Placed(str(entry["id"]), delivery=Delivery.PENDING)
+        return (
+            self.metrics.placed(existing) if existing else Placed(str(entry["id"]), delivery=Delivery.PENDING)
+        )
 
     async def find(self, piece: Piece[MetricoolArguments]) -> Placed | None:
         """The post with this network, text and time; without a time, the oldest that may be it.
@@ -178,8 +183,8 @@ class MetricoolTarget:
         entry = left.get("data") if isinstance(left, dict) else None
         if not entry:
             return True
-        there = scheduled(entry) if isinstance(entry, dict) else None
-        if there is not None and self.metrics.placed(there).delivery is Delivery.PUBLISHED:
+        existing = scheduled(entry) if isinstance(entry, dict) else None
+        if existing is not None and self.metrics.placed(existing).delivery is Delivery.PUBLISHED:
             return False
         raise TransientError(
             f"{self._where}: Metricool has not deleted post {external_id}, and it is not out"

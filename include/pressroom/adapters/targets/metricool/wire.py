@@ -119,8 +119,8 @@ class ScheduledEntry:
         A list can show a thread's first part alone.
         """
         same_time = at is None or self.at == at.astimezone(UTC).replace(microsecond=0)
-        mine, theirs = [plain(text) for text in post.parts], [plain(text) for text in self.parts]
-        same_text = " ".join(mine) == " ".join(theirs) or (len(theirs) == 1 and theirs[0] == mine[0])
+        own, theirs = [plain(text) for text in post.parts], [plain(text) for text in self.parts]
+        same_text = " ".join(own) == " ".join(theirs) or (len(theirs) == 1 and theirs[0] == own[0])
         return self.on(post.network) and same_time and same_text
 
 
@@ -177,9 +177,9 @@ def loose(text: str) -> str:
     return plain(_URL.sub(" ", html.unescape(text)))
 
 
-def near(one: datetime, other: datetime) -> bool:
+def near(at: datetime, other: datetime) -> bool:
     """Whether a network's time of a post can be that of its schedule: it may take a while to go out."""
-    return abs(one - other) <= timedelta(minutes=15)
+    return abs(at - other) <= timedelta(minutes=15)
 
 
 def apportioned(total: int, weights: Sequence[int]) -> list[int]:

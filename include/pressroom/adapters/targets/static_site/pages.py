@@ -155,9 +155,9 @@ def from_markdown(text: str, folder: str) -> SitePage:
         categories=_texts(matter.get("categories")),
         link=web_url(matter.get("link")),
         pictures=tuple(
-            Shown(Path(str(one["file"])).name, str(one.get("alt") or ""))
-            for one in matter.get("pictures") or ()
-            if isinstance(one, dict) and one.get("file")
+            Shown(Path(str(entry["file"])).name, str(entry.get("alt") or ""))
+            for entry in matter.get("pictures") or ()
+            if isinstance(entry, dict) and entry.get("file")
         ),
     )
 

@@ -94,8 +94,8 @@ class StaticSite:
         body = body_of(
             arguments.html,
             [
-                Illustration(picture.url, one.file, one.alt)
-                for picture, one in zip(piece.pictures, shown, strict=True)
+                Illustration(picture.url, shown_picture.file, shown_picture.alt)
+                for picture, shown_picture in zip(piece.pictures, shown, strict=True)
             ],
         )
         with self._files.locked():
@@ -111,7 +111,10 @@ class StaticSite:
                 link=web_url(arguments.link),
                 pictures=tuple(shown),
             )
-            pictures = {one.file: picture.data for one, picture in zip(shown, piece.pictures, strict=True)}
+            pictures = {
+                shown_picture.file: picture.data
+                for shown_picture, picture in zip(shown, piece.pictures, strict=True)
+            }
             self._files.put(page, to_html(self._site, page, body), to_markdown(page, body), pictures)
             self._files.write_lists(now)
             return self._placed(page, now)

@@ -48,20 +48,20 @@ class MediaLibrary:
     async def medium(self, key: str, post: int, picture: Picture, name: str) -> Medium:
         """The picture, uploaded if it is not there, as one of ``post``. When two race, the older counts."""
         slug, alt = media_slug(key, picture), clean_line(picture.alt, ALT_CHARS)
-        found = await self._listed(slug)
-        if not found:
+        media = await self._listed(slug)
+        if not media:
             fields = {"slug": slug, "title": as_html(alt) or name, "alt_text": alt, "post": str(post)}
             made = await self._upload(fields, (name, picture.data, picture.media_type))
             if not isinstance(made.get("id"), int) or not made.get("source_url"):
                 raise UnknownOutcome(f"{self._where}: WordPress answered, but not with the picture's id")
-            found = await self._listed(slug) or [made]
-            if found[0]["id"] != made["id"]:
+            media = await self._listed(slug) or [made]
+            if media[0]["id"] != made["id"]:
                 await self._calls.write(
                     "DELETE", f"{MEDIA}/{made['id']}", {"force": True}, allow=("rest_post_invalid_id",)
                 )
-        elif found[0].get("alt_text") != alt:
-            await self._calls.write("POST", f"{MEDIA}/{found[0]['id']}", {"alt_text": alt})
-        return Medium(int(found[0]["id"]), str(found[0]["source_url"]), alt)
+        elif media[0].get("alt_text") != alt:
+            await self._calls.write("POST", f"{MEDIA}/{media[0]['id']}", {"alt_text": alt})
+        return Medium(int(media[0]["id"]), str(media[0]["source_url"]), alt)
 
     async def _upload(self, fields: Json, file: tuple[str, bytes, str]) -> Json:
         """Upload. A refusal is asked for twice: WordPress also refuses the files of two uploads at once that

@@ -114,8 +114,8 @@ class WordPress:
 
     async def find(self, piece: Piece[ArticleArguments]) -> Placed | None:
         """A claim that has not become an article does not count."""
-        found = ranked(await self._marked(piece), piece.key)
-        return placed(found[0]) if found and is_finished(found[0], piece.key) else None
+        articles = ranked(await self._marked(piece), piece.key)
+        return placed(articles[0]) if articles and is_finished(articles[0], piece.key) else None
 
     async def publish(self, piece: Piece[ArticleArguments]) -> Placed:
         """Raises UnknownOutcome when the article, or a part of it, may exist."""
@@ -171,8 +171,8 @@ class WordPress:
 
         A site's search can be another one that knows no comments; by the slug the post is found even then.
         """
-        found = await self._listed(slug=with_suffixes(self._slug(piece)))
-        own = ranked(found, piece.key)
+        articles = await self._listed(slug=with_suffixes(self._slug(piece)))
+        own = ranked(articles, piece.key)
         if own and is_finished(own[0], piece.key) and not everywhere:
             return own
         return own + await self._listed(search=token(piece.key))
@@ -192,10 +192,10 @@ class WordPress:
 
     async def _claimed(self, piece: Piece[ArticleArguments]) -> tuple[Json, bool]:
         """The one post of the piece, made as a claim if there is none; and whether this call made it."""
-        found = ranked(await self._marked(piece), piece.key)
-        if found:
-            await self._delete_claims(found[1:], piece.key)
-            return found[0], False
+        articles = ranked(await self._marked(piece), piece.key)
+        if articles:
+            await self._delete_claims(articles[1:], piece.key)
+            return articles[0], False
         made = await self._calls.write(
             "POST",
             POSTS,
@@ -207,9 +207,9 @@ class WordPress:
             },
         )
         made = self._post(made)
-        found = ranked(await self._marked(piece, everywhere=True), piece.key) or [made]
-        await self._delete_claims(found[1:], piece.key)
-        return found[0], found[0]["id"] == made["id"]
+        articles = ranked(await self._marked(piece, everywhere=True), piece.key) or [made]
+        await self._delete_claims(articles[1:], piece.key)
+        return articles[0], articles[0]["id"] == made["id"]
 
     async def _delete_claims(self, posts: list[Json], key: str) -> None:
         for post in posts:

@@ -70,7 +70,9 @@ class Terms:
             f"/wp/v2/{taxonomy}", search=html.escape(name, quote=False), _fields="id,name"
         )
         same = [
-            int(one["id"]) for one in listed if _folded(html.unescape(str(one.get("name")))) == _folded(name)
+            int(term["id"])
+            for term in listed
+            if _folded(html.unescape(str(term.get("name")))) == _folded(name)
         ]
         return min(same, default=None)
 

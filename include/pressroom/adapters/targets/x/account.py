@@ -47,10 +47,10 @@ class XSettings(ApiSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        given = [bool(secret) for secret in (self.consumer_key, self.consumer_secret, self.token_secret)]
-        if any(given) and not all(given):
+        secrets = [bool(secret) for secret in (self.consumer_key, self.consumer_secret, self.token_secret)]
+        if any(secrets) and not all(secrets):
             raise ValueError("consumer_key, consumer_secret and token_secret in extra belong together")
-        if all(given) and not self.base_url.startswith("https:"):
+        if all(secrets) and not self.base_url.startswith("https:"):
             raise ValueError("requests are signed for https only: host must be an https address")
         return self
 

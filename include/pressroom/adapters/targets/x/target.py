@@ -139,10 +139,10 @@ class XTarget:
             answer = await self._api.call("POST", "/2/tweets", changes=True, json=body)
         except _Duplicate as error:
             # However old: X has it, which is what counts.
-            there = await self._search(piece.arguments.text, since=None)
-            if there is None:
+            existing = await self._search(piece.arguments.text, since=None)
+            if existing is None:
                 raise PermanentError(f"{error}; and it is not among the account's posts") from None
-            return there
+            return existing
         data = answer.get("data")
         if not isinstance(data, dict) or not data.get("id"):
             raise self._api.strange(changes=True)
@@ -202,7 +202,9 @@ class XTarget:
             if not posts and page.get("errors"):
                 # With status 200. Read as an empty timeline, it would have the post sent a second time.
                 raise TransientError(f"{self._api.where}: X does not show the account's posts")
-            if not isinstance(posts, list) or not all(isinstance(one, dict) and "id" in one for one in posts):
+            if not isinstance(posts, list) or not all(
+                isinstance(entry, dict) and "id" in entry for entry in posts
+            ):
                 raise self._api.strange()
             for post in posts:
                 yield post
