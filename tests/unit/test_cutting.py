@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import unicodedata
+from itertools import product
 
 import pytest
 import regex
 
-from pressroom.domain.markup.cutting import cut, shorten, whole_sentences
+from pressroom.domain.markup.cutting import SIGN, cut, shorten, whole_sentences
 from pressroom.domain.markup.lines import clip
 from pressroom.domain.outside import clean_line, clean_text
 
@@ -58,6 +59,14 @@ def test_no_cut_is_within_a_sign() -> None:
         assert text.startswith(kept)
         assert regex.findall(r"\X", text)[: len(regex.findall(r"\X", kept))] == regex.findall(r"\X", kept)
         assert unicodedata.normalize("NFC", text).startswith(unicodedata.normalize("NFC", kept))
+
+
+def test_signs_are_found_in_one_pass() -> None:
+    assert SIGN.findall("🇯🇵🇩🇪🇫x") == ["🇯🇵", "🇩🇪", "🇫", "x"]
+    # It takes hours where each flag of a row looks back at all before it.
+    assert len(clean_text("🇯🇵" * 150_000, 100_000)) == 100_000
+    for text in ("".join(signs) for signs in product(LETTERS, repeat=3)):
+        assert SIGN.findall(text) == regex.findall(r"\X", text)
 
 
 def test_a_sentence_ends_as_its_language_ends_it() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import regex
 from twitter_text import parse_tweet
 
+from pressroom.domain.markup.cutting import SIGN
 from pressroom.domain.social import Platform
 
 HASHTAG = regex.compile(r"(?<![\w&/#])#(?=\w*\p{L})\w+")
@@ -111,7 +112,7 @@ def length_of(platform: Platform, text: str) -> int:
     composed = unicodedata.normalize("NFC", text)
     if counting == "characters":
         return len(composed)
-    seen = regex.findall(r"\X", composed)
+    seen = SIGN.findall(composed)
     if counting == "graphemes":
         return len(seen)
     return sum(len(sign.encode()) if _EMOJI.search(sign) else len(sign) for sign in seen)

@@ -18,6 +18,9 @@ SENTENCE_END = re.compile(
     r"[.!?\u2026\u061f\u06d4]+[\"'\u201d\u2019)]*(?=\s)"
     r"|[\u3002\uff01\uff1f\u0964\u0965]+[\"'\u201d\u2019)\u300d\u300f]*"
 )
+# What \X matches. In a row of flags \X goes back to the first for each of them, so they are matched in pairs.
+SIGN = regex.compile(r"\p{GCB=RI}{1,2}[\p{GCB=EX}\p{GCB=SM}\u200d]*|\X")
+"""What a reader takes for one character."""
 WEB_LINK = re.compile(r"https?://[^\s<>\"/][^\s<>\"]*", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _LEADS_ON = " \t\n,;:-\u2013\u2014"
@@ -50,7 +53,7 @@ def beginning(
     def ended(end: int) -> str:
         return f"{text[:end].rstrip(f'{_LEADS_ON}.{_ELLIPSIS}' if mark else _LEADS_ON)}{mark}"
 
-    signs = [match.end() for match in regex.finditer(r"\X", text)]
+    signs = [match.end() for match in SIGN.finditer(text)]
     fitting = bisect_left(signs, 1, key=lambda end: int(not fits(ended(end))))
     end = signs[fitting - 1] if fitting else 0
     words = max((match.start() for match in _SPACE.finditer(text) if match.start() <= end), default=0)

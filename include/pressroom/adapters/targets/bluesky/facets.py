@@ -6,6 +6,8 @@ from typing import Any
 
 import regex
 
+from pressroom.domain.markup.cutting import SIGN
+
 GRAPHEMES, BYTES = 300, 3000
 _TAG_GRAPHEMES, _TAG_BYTES = 64, 640
 
@@ -19,7 +21,7 @@ _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 def graphemes(text: str) -> int:
     """What its readers count as characters."""
-    return len(regex.findall(r"\X", text))
+    return len(SIGN.findall(text))
 
 
 def facets(text: str) -> list[dict[str, Any]]:
