@@ -132,7 +132,7 @@ def test_bluesky_bounds_the_bytes_as_well() -> None:
         (post(parts=["  "]), "empty", "the text is empty"),
         (post(format="thread", parts=["one", " "]), "empty", "part 2 is empty"),
         (post(format="thread", parts=["one", "x" * 281]), "text", "part 2 is 1 longer"),
-        (post(format="thread", parts=["one"]), "thread", "two parts at least"),
+        (post(format="thread", parts=["one"]), "thread", "at least two parts"),
         (post(format="thread", parts=["x"] * 26), "thread", "26 parts, and X takes 25"),
         (post(parts=["one", "two"]), "thread", "2 parts, and X takes 1 for a post"),
         (post(format="article"), "format", "X has no article"),
