@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pressroom.adapters.conditions.evaluate import compile as read_condition
 from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
@@ -23,16 +23,15 @@ from pressroom.domain.publishing import (
     Publication,
     PublicationStatus,
     Target,
+    TargetArguments,
     TargetLimits,
 )
 from pressroom.domain.social import Clock, Platform
 from pressroom.pipelines.tools import Destination
 
 
-class PostArguments(BaseModel):
+class PostArguments(TargetArguments):
     """What a FakeTarget can be told."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: str = Field(min_length=1, max_length=280)
     title: str = ""
@@ -43,7 +42,7 @@ class FakeTarget:
     """A target in a dict: key → piece. ``errors``: raised by one call to publish after another."""
 
     description = "Posts a short text."
-    arguments = PostArguments
+    arguments: type[PostArguments] = PostArguments
     settle_seconds = 0.0
 
     def __init__(
@@ -55,7 +54,8 @@ class FakeTarget:
         errors: Sequence[Exception] = (),
     ) -> None:
         self.handler, self.connection = handler, connection
-        self.limits = TargetLimits(text_chars=280, pictures=pictures)
+        limits = TargetLimits(text_chars=280, pictures=pictures)
+        self.arguments = type("PostArguments", (PostArguments,), {"limits": limits})
         self.errors = list(errors)
         self.pieces: dict[str, Piece[PostArguments]] = {}
         self.calls = 0
@@ -97,8 +97,7 @@ class FakeNetworks:
     handler = "metricool"
     connection = "pressroom_metricool"
     description = "Posts at a time."
-    arguments = MetricoolArguments
-    limits = TargetLimits(schedules=True)
+    arguments: type[MetricoolArguments] = MetricoolArguments
     settle_seconds = 0.0
 
     def __init__(self, clock: Clock, missing: Mapping[Platform, str] | None = None) -> None:

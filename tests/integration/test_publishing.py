@@ -21,7 +21,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.publishing import Piece, Publication, PublicationStatus
+from pressroom.domain.publishing import Piece, Publication, PublicationStatus, TargetLimits
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.engine.money.ledger import CostScope
@@ -321,6 +321,53 @@ async def test_what_was_withdrawn_can_be_published_anew(desk: Desk) -> None:
     again = await desk.publish()
     assert (again.id, again.attempts, again.external_id) == (first.id, 2, "1002")
     assert len(desk.networks.posts) == 1
+
+
+# What the target declares ------------------------------------------------------------------------------
+
+
+async def test_a_piece_beyond_the_limits_is_refused_before_anything_is_sent(desk: Desk) -> None:
+    told = MetricoolArguments(network=Platform.INSTAGRAM, text="Hello")
+    with pytest.raises(PermanentError, match="metricool takes nothing without a picture"):
+        await desk.publish_piece("post:1", Piece("post:1", told, at=AT))
+    assert desk.row().status is PublicationStatus.FAILED
+    assert desk.networks.submitted == []
+
+
+class Rated(MetricoolArguments):
+    limits = TargetLimits(requests_per_minute=6)
+
+
+async def test_calls_wait_for_the_rate_that_all_workers_share(desk: Desk) -> None:
+    desk.networks.arguments = Rated
+    await desk.publish()
+    desk.world.sql("UPDATE rate_limits SET due_at = now() + interval '0.4 s'")
+    began = asyncio.get_running_loop().time()
+    await desk.publish("post:2", text="Second", at=AT + DAY)
+    assert asyncio.get_running_loop().time() - began > 0.3
+    desk.world.sql("UPDATE rate_limits SET due_at = now() + interval '1 hour'")
+    with pytest.raises(
+        TransientError, match=r"'pressroom_metricool' \(6 requests a minute\) has no"
+    ) as caught:
+        await desk.publish("post:3", text="Third", at=AT + 2 * DAY)
+    assert (caught.value.retry_after or 0) > 3000
+    assert desk.row("post:3").status is PublicationStatus.PLANNED
+    assert len(desk.networks.submitted) == 2
+
+
+async def test_a_look_that_must_wait_too_long_leaves_the_question_open(desk: Desk) -> None:
+    desk.networks.arguments = Rated
+    desk.networks.script = ["killed_after"]
+    with pytest.raises(Killed):
+        await desk.publish()
+    desk.lapse()
+    desk.world.sql("UPDATE rate_limits SET due_at = now() + interval '1 hour'")
+    with pytest.raises(TransientError, match="has no room"):
+        await desk.publish()
+    assert desk.row().status is PublicationStatus.ATTEMPTING
+    desk.world.sql("DELETE FROM rate_limits")
+    assert (await desk.publish()).external_id == "1001"
+    assert len(desk.networks.submitted) == 1
 
 
 OLD_FORM = {

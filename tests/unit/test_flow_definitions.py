@@ -27,6 +27,9 @@ UNSEEN = (
 )
 
 
+UNPICTURED = "takes nothing without a picture, and no media step comes before"
+
+
 def text(*steps: str) -> str:
     return HEAD + "".join(textwrap.indent(textwrap.dedent(step).strip("\n"), "  ") + "\n" for step in steps)
 
@@ -78,6 +81,16 @@ def right(*steps: str) -> Flow:
                 f"7: steps[1]: {UNSEEN}",
             ],
             id="an AI step that comes after it is too late",
+        ),
+        pytest.param(
+            [FETCH, "- {name: pin, type: publish, to: pinterest, mode: auto}"],
+            [f"7: steps[1]: pinterest {UNPICTURED} 'pin': put one there"],
+            id="a picture that nothing makes",
+        ),
+        pytest.param(
+            [FETCH, AUTO.replace("wordpress", "metricool").replace("}", ", settings: {network: instagram}}")],
+            [f"7: steps[1]: instagram {UNPICTURED} 'blog': put one there"],
+            id="a picture that the network asks for",
         ),
         pytest.param(
             [
@@ -315,11 +328,12 @@ def test_a_route_that_may_be_passed_over_leads_on() -> None:
 
 
 def test_every_connection_that_is_needed_is_known_with_its_place() -> None:
-    flow = right(FETCH, WRITE, BLOG, PIN.replace("}", ", mode: auto, connection: boards}"), PING,
+    flow = right(FETCH, WRITE, BLOG, "- {name: draw, type: media, prompt: a picture}",
+                 PIN.replace("}", ", mode: auto, connection: boards}"), PING,
                  GATE.replace("}", ", notify: chat}"))  # fmt: skip
     assert list(connections(flow)) == [
         (["steps", 2, "to"], "pressroom_wordpress"),
-        (["steps", 3, "connection"], "boards"),
-        (["steps", 4, "connection"], "hook"),
-        (["steps", 5, "notify"], "chat"),
+        (["steps", 4, "connection"], "boards"),
+        (["steps", 5, "connection"], "hook"),
+        (["steps", 6, "notify"], "chat"),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -17,9 +16,9 @@ from starlette.responses import JSONResponse, Response
 from pressroom.adapters.http.service import Service, until
 from pressroom.adapters.targets.pictures import fitted, is_public
 from pressroom.adapters.targets.pinterest import PinterestSettings
-from pressroom.adapters.targets.text import cut, post_of, refuse_later
+from pressroom.adapters.targets.text import cut, post_of
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.publishing import Content, Picture
+from pressroom.domain.publishing import Content, Picture, TargetLimits
 from tests.support.strict_server import Refused, StrictServer, served
 from tests.support.target_errors import UNANSWERED, answering, leaves, picture
 
@@ -179,17 +178,13 @@ def test_a_post_has_title_text_and_link() -> None:
     assert post_of(Content(title="", text="", link="https://example.com"), 30) == "https://example.com"
 
 
-def test_what_shall_appear_later_is_refused() -> None:
-    now = datetime(2026, 11, 24, tzinfo=UTC)
-    refuse_later(None, "It", now)
-    refuse_later(now + timedelta(seconds=30), "It", now)
-    with pytest.raises(PermanentError, match="It publishes at once"):
-        refuse_later(now + timedelta(hours=1), "It", now)
+def limits(most: int, *types: str) -> TargetLimits:
+    return TargetLimits(picture_types=types, picture_bytes=most)
 
 
 async def test_pictures_are_made_to_fit() -> None:
     small = picture(alt="a square")
-    same = await fitted(small, ("image/png",), 1_000_000)
+    same = await fitted(small, limits(1_000_000, "image/png"))
     assert (same.data, same.media_type, same.width, same.height, same.alt) == (
         small.data,
         "image/png",
@@ -197,12 +192,12 @@ async def test_pictures_are_made_to_fit() -> None:
         30,
         "a square",
     )
-    other = await fitted(picture(kind="WEBP"), ("image/jpeg", "image/png"), 1_000_000)
+    other = await fitted(picture(kind="WEBP"), limits(1_000_000, "image/jpeg", "image/png"))
     assert other.media_type == "image/jpeg"
     noise = Image.frombytes("RGB", (400, 300), random.Random(1).randbytes(360_000))
     path = picture()
     noisy = Picture(_png(noise), path.media_type)
-    less = await fitted(noisy, ("image/png",), 40_000)
+    less = await fitted(noisy, limits(40_000, "image/png"))
     assert len(less.data) <= 40_000
     assert less.media_type == "image/jpeg"
     assert 64 < less.width < 400
@@ -211,9 +206,12 @@ async def test_pictures_are_made_to_fit() -> None:
 async def test_what_is_no_picture_is_refused() -> None:
     for data in (b"", b"<svg/>", picture().data[:60]):
         with pytest.raises(PermanentError, match="no picture"):
-            await fitted(Picture(data, "image/png"), ("image/png",), 1_000_000)
+            await fitted(
+                Picture(data, "image/png"),
+                limits(1_000_000, "image/png"),
+            )
     with pytest.raises(PermanentError, match="smaller"):
-        await fitted(picture(), ("image/png",), 10)
+        await fitted(picture(), limits(10, "image/png"))
 
 
 @pytest.mark.parametrize(

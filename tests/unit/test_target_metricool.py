@@ -71,10 +71,15 @@ def piece(
 def test_it_is_a_target() -> None:
     mine: Target[MetricoolArguments] = MetricoolTarget(settings(settle_seconds=4))
     assert (mine.handler, mine.connection, mine.settle_seconds) == ("metricool", "mine", 4)
-    assert (mine.limits.text_chars, mine.limits.schedules) == (3000, True)
     assert "LinkedIn" in mine.description
-    assert MetricoolTarget(settings("instagram")).limits.picture_required
-    assert MetricoolTarget(settings(None)).limits.text_chars is None
+
+
+def test_the_limits_are_the_networks() -> None:
+    assert MetricoolArguments.limits_for({"network": "instagram"}).picture_required
+    assert MetricoolArguments.limits_for({"network": "twitter"}).pictures == 4
+    assert MetricoolArguments.limits_for({}).pictures is None
+    assert arguments_for(Platform.PINTEREST).limits_for({}).picture_required
+    assert all(MetricoolArguments.limits_for({"network": network}).schedules for network in Platform)
 
 
 @pytest.mark.parametrize("at", [None, AT], ids=["at once", "later"])
@@ -181,13 +186,9 @@ async def test_a_past_time_is_one() -> None:
             await target.publish(piece(at=NOW - timedelta(hours=1)))
 
 
-async def test_pictures_that_the_network_does_not_take_are_refused() -> None:
+async def test_a_picture_needs_an_address() -> None:
     world = World()
     async with simulated(world) as target:
-        with pytest.raises(PermanentError, match="without a picture"):
-            await target.publish(piece(Platform.INSTAGRAM, pictures=[]))
-        with pytest.raises(PermanentError, match="too many"):
-            await target.publish(piece(Platform.TWITTER, pictures=[PICTURE] * 5))
         with pytest.raises(PermanentError, match="no address"):
             await target.publish(piece(pictures=[picture()]))
     assert world.desk.everything() == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -54,8 +53,8 @@ def scripted(handler: Handler) -> PinterestTarget:
 def test_it_is_a_target() -> None:
     mine: Target[PinterestArguments] = PinterestTarget(settings(settle_seconds=4))
     assert (mine.handler, mine.connection, mine.settle_seconds) == ("pinterest", "mine", 4)
-    assert mine.limits.picture_required
-    assert not mine.limits.schedules
+    assert mine.arguments.limits.picture_required
+    assert not mine.arguments.limits.schedules
 
 
 async def test_a_pin_is_published_found_and_taken_back() -> None:
@@ -117,13 +116,9 @@ async def test_pictures_go_by_address_where_pinterest_can_fetch_them(
     assert len(server.pins) == 1
 
 
-async def test_a_pin_needs_one_to_five_pictures() -> None:
+async def test_a_pin_needs_a_picture_that_is_one() -> None:
     server = StrictPinterest()
     async with target(server) as pinterest:
-        with pytest.raises(PermanentError, match="without a picture"):
-            await pinterest.publish(piece([]))
-        with pytest.raises(PermanentError, match="too many"):
-            await pinterest.publish(piece([picture()] * 6))
         with pytest.raises(PermanentError, match="no picture"):
             await pinterest.publish(piece([Picture(b"x", "image/png")]))
     assert server.journal == []
@@ -198,12 +193,9 @@ async def test_a_rate_limit_says_when_to_come_back() -> None:
     assert server.pins == []
 
 
-async def test_nothing_is_published_ahead_of_its_time() -> None:
+async def test_nothing_but_a_pin_is_deleted() -> None:
     server = StrictPinterest()
-    later = datetime.now(UTC) + timedelta(hours=1)
     async with target(server) as pinterest:
-        with pytest.raises(PermanentError, match="at once"):
-            await pinterest.publish(Piece("post:1", piece().arguments, [picture()], later))
         with pytest.raises(PermanentError, match="no id of a pin"):
             await pinterest.unpublish("../boards/11")
     assert server.journal == []

@@ -431,4 +431,4 @@ async def test_content_is_published_as_it_is(tmp_path: Path) -> None:
     assert (len(made.title), len(made.tags), made.slug) == (300, 30, "s")
     await target.publish(Piece("k", made))
     assert listed(tmp_path) == ["T" * 300]
-    assert target.limits.schedules
+    assert target.arguments.limits.schedules

@@ -45,7 +45,7 @@ def piece(text: str = TEXT, pictures: list[Picture] | None = None) -> Piece[XArg
 def test_it_is_a_target() -> None:
     mine: Target[XArguments] = XTarget(settings(settle_seconds=4))
     assert (mine.handler, mine.connection, mine.settle_seconds) == ("x", "mine", 4)
-    assert mine.limits.text_chars == 280
+    assert mine.arguments.limits.text_chars == 280
 
 
 async def test_a_post_is_published_found_and_taken_back() -> None:
@@ -90,8 +90,6 @@ async def test_over_a_real_connection() -> None:
 async def test_pictures_that_x_does_not_take_are_refused() -> None:
     server = StrictX()
     async with target(server) as x:
-        with pytest.raises(PermanentError, match="too many"):
-            await x.publish(piece(pictures=[picture()] * 5))
         with pytest.raises(PermanentError, match="no picture"):
             await x.publish(piece(pictures=[picture(), Picture(b"x", "image/png")]))
     assert server.journal == []
@@ -223,15 +221,6 @@ async def test_a_rate_limit_says_when_to_come_back() -> None:
             await x.publish(piece())
     assert type(caught.value) is TransientError
     assert caught.value.retry_after == pytest.approx(300, abs=5)
-
-
-async def test_nothing_is_published_ahead_of_its_time() -> None:
-    server = StrictX()
-    async with target(server) as x:
-        with pytest.raises(PermanentError, match="at once"):
-            await x.publish(Piece("post:1", XArguments(text="x"), at=server.now + timedelta(hours=1)))
-        await x.publish(Piece("post:1", XArguments(text="x"), at=server.now - timedelta(hours=1)))
-    assert len(server.posts) == 1
 
 
 def test_the_weight_of_a_text_is_bounded() -> None:

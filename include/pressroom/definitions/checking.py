@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pressroom.adapters.conditions import evaluate as expressions
-from pressroom.adapters.targets.registry import HANDLERS
+from pressroom.adapters.targets.registry import HANDLERS, limits_of
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
@@ -123,7 +123,7 @@ def _targets(definition: Definition) -> Iterator[Wrong]:
 def _steps(definition: Definition) -> Iterator[Wrong]:
     """What makes a flow unable to work."""
     if isinstance(definition, Flow):
-        for problem in flow_checking.problems(definition, HANDLERS, expressions.compile):
+        for problem in flow_checking.problems(definition, HANDLERS, limits_of, expressions.compile):
             yield Wrong(tuple(problem.path), problem.what)
 
 

@@ -7,23 +7,22 @@ object and error to the types here and in ``domain.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pressroom.domain.errors import ConfigurationError, PermanentError
-
-Arguments = TypeVar("Arguments", bound=BaseModel)
 
 UPDATES_IN_PLACE = frozenset({"static_site", "wordpress", "bluesky"})
 """Handlers whose ``publish`` changes what is there under the same key. The others would add a second one."""
 
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,60 @@ class Delivery(StrEnum):
 
 
 @dataclass(frozen=True)
+class TargetLimits:
+    """What a target permits. None: it does not say.
+
+    ``text_chars`` bounds the argument ``text_field``, by the target's own way of counting: ``length``, which
+    ``counted`` says in words. ``picture_types``: what it takes, empty for any; others are converted.
+    ``picture_urls``: it fetches pictures from their public URL.
+    ``requests_per_minute``: of all workers together. ``schedules``: whether it takes pieces for later.
+    """
+
+    title_chars: int | None = None
+    text_chars: int | None = None
+    text_field: str = "text"
+    length: Callable[[str], int] = len
+    counted: str = "characters"
+    pictures: int | None = None
+    picture_bytes: int | None = None
+    picture_types: Sequence[str] = ()
+    picture_required: bool = False
+    picture_urls: bool = False
+    requests_per_minute: int | None = None
+    schedules: bool = False
+
+
+class TargetArguments(BaseModel):
+    """What a target can be told. The base of every target's arguments: it holds the declared limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    limits: ClassVar[TargetLimits] = TargetLimits()
+
+    @classmethod
+    def limits_for(cls, settings: Mapping[str, Any]) -> TargetLimits:
+        """The limits of a piece with these arguments, as far as they are known."""
+        del settings
+        return cls.limits
+
+    @field_validator("*")
+    @classmethod
+    def _keeps_the_limits(cls, value: Any, field: ValidationInfo) -> Any:
+        limits = cls.limits
+        bounds = {
+            "title": (limits.title_chars, len, "characters"),
+            limits.text_field: (limits.text_chars, limits.length, limits.counted),
+        }
+        most, length, counted = bounds.get(str(field.field_name), (None, len, ""))
+        if most is not None and (size := length(value)) > most:
+            raise ValueError(f"has {size} {counted}, and {most} are the most")
+        return value
+
+
+Arguments = TypeVar("Arguments", bound=TargetArguments)
+
+
+@dataclass(frozen=True)
 class Piece(Generic[Arguments]):
     """One publication, ready to go. ``key`` is unique for the content and the same at every try: an adapter
     leaves it at the target where the target has room for it, and looks for it there. ``at``: when it is to
@@ -77,6 +130,18 @@ class Piece(Generic[Arguments]):
     arguments: Arguments
     pictures: Sequence[Picture] = ()
     at: datetime | None = None
+
+    def check(self, target: str, now: datetime) -> None:
+        """Raises PermanentError, in the name of the target, when its limits do not permit the piece."""
+        limits, number = self.arguments.limits_for(dict(self.arguments)), len(self.pictures)
+        if limits.picture_required and not number:
+            raise PermanentError(f"{target} takes nothing without a picture, and there is none")
+        if limits.pictures is not None and number > limits.pictures:
+            raise PermanentError(f"{number} pictures are too many: {target} takes {limits.pictures}")
+        if not limits.schedules and self.at is not None and self.at > now + CLOCKS_DIFFER:
+            raise PermanentError(
+                f"{target} publishes at once, and this is to appear at {self.at.isoformat()}: publish it then"
+            )
 
     @property
     def on_record(self) -> dict[str, Any]:
@@ -98,23 +163,6 @@ class Placed:
     preview_url: str = ""
 
 
-@dataclass(frozen=True)
-class TargetLimits:
-    """What a target permits. None: it does not say. ``text_chars`` by the target's own way of counting.
-
-    ``picture_urls``: it fetches pictures from their public URL.
-    """
-
-    title_chars: int | None = None
-    text_chars: int | None = None
-    pictures: int | None = None
-    picture_bytes: int | None = None
-    picture_required: bool = False
-    picture_urls: bool = False
-    requests_per_minute: int | None = None
-    schedules: bool = False
-
-
 class Target(Protocol[Arguments]):
     """A place to publish to, behind one connection.
 
@@ -128,7 +176,6 @@ class Target(Protocol[Arguments]):
     connection: str
     description: str
     arguments: type[Arguments]
-    limits: TargetLimits
     settle_seconds: float
 
     def from_content(self, content: Content) -> Arguments:
@@ -160,12 +207,12 @@ class Target(Protocol[Arguments]):
 
 def arguments_of(
     target: Target[Any], values: Mapping[str, Any], name: str, settings: Collection[str] = ()
-) -> BaseModel:
+) -> TargetArguments:
     """What a target is told. Raises PermanentError with the target's ``name`` and all that is wrong;
     ConfigurationError when some of it stands in the definition's ``settings``.
     """
     try:
-        arguments: BaseModel = target.arguments.model_validate(values)
+        arguments: TargetArguments = target.arguments.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         wrong = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
@@ -181,7 +228,7 @@ def recalled(target: Target[Any], record: Mapping[str, Any], at: datetime) -> Pi
     None when it is not on record, or the target's arguments are others by now.
     """
     try:
-        arguments: BaseModel = target.arguments.model_validate(record["arguments"])
+        arguments: TargetArguments = target.arguments.model_validate(record["arguments"])
     except (KeyError, ValidationError):
         return None
     return Piece(record["key"], arguments, at=at if record.get("timed") else None)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from slugify import slugify
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.markup.html import from_text, text_of
 from pressroom.domain.outside import URL_CHARS, clean_line, web_url
 from pressroom.domain.packets import HTML_CHARS, MOST_TAGS, TAG_CHARS, TITLE_CHARS
-from pressroom.domain.publishing import Content
+from pressroom.domain.publishing import Content, TargetArguments, TargetLimits
 
 EXCERPT_CHARS = 500
 SLUG_CHARS = 200
@@ -21,10 +21,13 @@ ADDRESS_CHARS = 80
 MOST_CATEGORIES = 10
 
 
-class ArticleArguments(BaseModel):
+class ArticleArguments(TargetArguments):
     """One article."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(str_strip_whitespace=False)
+    limits: ClassVar = TargetLimits(
+        title_chars=TITLE_CHARS, text_chars=HTML_CHARS, text_field="html", schedules=True
+    )
 
     title: str = Field(min_length=1, max_length=TITLE_CHARS, description="headline, plain text")
     html: str = Field(min_length=1, max_length=HTML_CHARS, description="the body as HTML, without the title")

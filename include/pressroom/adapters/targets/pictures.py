@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pressroom.adapters.http.addresses import why_refused
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.publishing import Picture
+from pressroom.domain.publishing import Picture, TargetLimits
 
 _QUALITIES = (90, 80, 70)
 _SMALLEST = 64
@@ -30,12 +30,13 @@ class Fitted:
     alt: str = ""
 
 
-async def fitted(picture: Picture, types: Collection[str], most_bytes: int) -> Fitted:
+async def fitted(picture: Picture, limits: TargetLimits) -> Fitted:
     """The picture as it is when the service takes it so, else as a JPEG that fits.
 
     Raises PermanentError when its bytes are no picture.
     """
-    return await asyncio.to_thread(_fitted, picture, types, most_bytes)
+    most = limits.picture_bytes or len(picture.data)
+    return await asyncio.to_thread(_fitted, picture, limits.picture_types, most)
 
 
 def _fitted(picture: Picture, types: Collection[str], most_bytes: int) -> Fitted:

@@ -15,19 +15,24 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import fitted, is_public
-from pressroom.adapters.targets.text import cut, is_web_link, plain, refuse_later, web_link
+from pressroom.adapters.targets.text import cut, is_web_link, plain, web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.publishing import NO_SETTINGS, Content, Picture, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import (
+    NO_SETTINGS,
+    Content,
+    Picture,
+    Piece,
+    Placed,
+    TargetArguments,
+    TargetLimits,
+)
 
 TITLE, DESCRIPTION, LINK, ALT = 100, 800, 2048, 500
-MOST_PICTURES = 5
-PICTURE_BYTES = 20_000_000
-_TYPES = ("image/jpeg", "image/png")
 _PAGE = 250
 _MOST_PAGES = 200
 
@@ -44,10 +49,18 @@ class PinterestSettings(ApiSettings):
     board: str = Field(default="", max_length=180)
 
 
-class PinterestArguments(BaseModel):
+class PinterestArguments(TargetArguments):
     """A pin, without its picture."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    limits: ClassVar = TargetLimits(
+        title_chars=TITLE,
+        text_chars=DESCRIPTION,
+        text_field="description",
+        pictures=5,
+        picture_bytes=20_000_000,
+        picture_types=("image/jpeg", "image/png"),
+        picture_required=True,
+    )
 
     title: str = Field(min_length=1, max_length=TITLE, description="what people read first")
     description: str = Field(default="", max_length=DESCRIPTION, description="what the pin is about")
@@ -70,13 +83,6 @@ class PinterestTarget:
         "A pin on a Pinterest board: a picture with a title, a description and a link to a web page."
     )
     arguments = PinterestArguments
-    limits = TargetLimits(
-        title_chars=TITLE,
-        text_chars=DESCRIPTION,
-        pictures=MOST_PICTURES,
-        picture_bytes=PICTURE_BYTES,
-        picture_required=True,
-    )
 
     def __init__(
         self, settings: PinterestSettings, *, transport: httpx.AsyncBaseTransport | None = None
@@ -127,7 +133,6 @@ class PinterestTarget:
 
         A pin already there is left alone: without a key, one that says something else is another one.
         """
-        refuse_later(piece.at, "Pinterest")
         pin = piece.arguments
         media = await _media(piece.pictures)
         body: Json = {"board_id": await self._board(pin.board), "title": pin.title, "media_source": media}
@@ -202,10 +207,6 @@ class PinterestTarget:
 
 async def _media(pictures: Sequence[Picture]) -> Json:
     """One picture, or several that people leaf through; by address where Pinterest can fetch them all."""
-    if not pictures:
-        raise PermanentError("Pinterest takes no pin without a picture")
-    if len(pictures) > MOST_PICTURES:
-        raise PermanentError(f"{len(pictures)} pictures are too many: Pinterest takes {MOST_PICTURES}")
     if all(is_public(picture.url) for picture in pictures):
         kind, items = "url", [{"url": picture.url} for picture in pictures]
     else:
@@ -217,7 +218,7 @@ async def _media(pictures: Sequence[Picture]) -> Json:
 
 
 async def _encoded(picture: Picture) -> dict[str, str]:
-    ready = await fitted(picture, _TYPES, PICTURE_BYTES)
+    ready = await fitted(picture, PinterestArguments.limits)
     return {"content_type": ready.media_type, "data": base64.b64encode(ready.data).decode("ascii")}
 
 
@@ -229,3 +230,6 @@ def _is(pin: Json, sought: PinterestArguments) -> bool:
 
 def _placed(pin: Json) -> Placed:
     return Placed(str(pin["id"]), f"https://www.pinterest.com/pin/{pin['id']}/")
+
+
+Settings, Target = PinterestSettings, PinterestTarget

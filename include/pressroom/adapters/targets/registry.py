@@ -1,40 +1,38 @@
-"""Every handler that a publish step can name. Loaded when it is named: each brings its own libraries."""
+"""The targets that a publish step can name. Loaded when one is named: each brings its own libraries.
+
+A target is at ``pressroom.adapters.targets.<name>``, a module or a package, which has ``Settings`` (with
+``from_connection``) and ``Target`` (opened with them, an async context manager).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.publishing import TargetLimits
 from pressroom.domain.text import did_you_mean
 
-HANDLERS: Mapping[str, tuple[str, str, str]] = {
-    "static_site": ("static_site.target", "StaticSiteSettings", "StaticSite"),
-    "wordpress": ("wordpress.target", "WordPressSettings", "WordPress"),
-    "webhook": ("webhook", "WebhookSettings", "Webhook"),
-    "pinterest": ("pinterest", "PinterestSettings", "PinterestTarget"),
-    "x": ("x.target", "XSettings", "XTarget"),
-    "bluesky": ("bluesky.target", "BlueskySettings", "BlueskyTarget"),
-    "metricool": ("metricool.target", "MetricoolSettings", "MetricoolTarget"),
-}
-"""name → (module, class of its settings, class of its target)"""
+HANDLERS = ("static_site", "wordpress", "webhook", "pinterest", "x", "bluesky", "metricool")
 
 
-@dataclass(frozen=True)
-class Handler:
-    """How to open a target: from a connection's id and fields. It is an async context manager."""
-
-    name: str
-    open: Callable[[str, Mapping[str, Any]], Any]
+def open_target(handler: str, connection: str, fields: Mapping[str, Any]) -> Any:
+    """The target behind a connection. Raises ConfigurationError: no such handler, or wrong fields."""
+    module = _module(handler)
+    return module.Target(module.Settings.from_connection(connection, **fields))
 
 
-def handler_of(name: str) -> Handler:
-    """The handler of that name. Raises ConfigurationError, naming the nearest."""
-    if name not in HANDLERS:
-        raise ConfigurationError(f"there is no handler {name!r}{did_you_mean(name, HANDLERS)}")
-    module_name, settings_name, target_name = HANDLERS[name]
-    module = import_module(f"pressroom.adapters.targets.{module_name}")
-    settings, target = getattr(module, settings_name), getattr(module, target_name)
-    return Handler(name, lambda connection, fields: target(settings.from_connection(connection, **fields)))
+def limits_of(handler: str, settings: Mapping[str, Any]) -> TargetLimits:
+    """What a piece with these arguments must keep to, as far as it is known without the connection.
+
+    Raises ConfigurationError when there is no such handler.
+    """
+    limits: TargetLimits = _module(handler).Target.arguments.limits_for(settings)
+    return limits
+
+
+def _module(handler: str) -> Any:
+    if handler not in HANDLERS:
+        raise ConfigurationError(f"there is no handler {handler!r}{did_you_mean(handler, HANDLERS)}")
+    return import_module(f"pressroom.adapters.targets.{handler}")

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta
 
-from pressroom.domain.errors import PermanentError
 from pressroom.domain.markup.cutting import WEB_LINK, Length
 from pressroom.domain.markup.cutting import cut as cut_text
 from pressroom.domain.publishing import Content
 
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"\s*\n\s*\n\s*")
-# Times are compared loosely: clocks differ.
-_NOW = timedelta(minutes=1)
 
 
 def cut(text: str, most: int, length: Length = len) -> str:
@@ -51,14 +47,6 @@ def is_web_link(text: str) -> str:
 def plain(text: str) -> str:
     """A text as two copies of it are compared: composed characters, any white space as one blank."""
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def refuse_later(at: datetime | None, service: str, now: datetime | None = None) -> None:
-    """Raises PermanentError when a piece shall appear later, at a service that publishes at once only."""
-    if at is not None and at > (now or datetime.now(UTC)) + _NOW:
-        raise PermanentError(
-            f"{service} publishes at once, and this shall appear at {at.isoformat()}: publish it then"
-        )
 
 
 def _begins(text: str, title: str) -> bool:

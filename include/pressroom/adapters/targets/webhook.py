@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Self
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -33,8 +34,7 @@ from pressroom.adapters.targets.body import Illustration, cleaned_with
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.markup.html import text_of
 from pressroom.domain.outside import clean_line, web_url
-from pressroom.domain.packets import HTML_CHARS, TITLE_CHARS
-from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed
 
 __all__ = ["Webhook", "WebhookSettings"]
 
@@ -69,6 +69,12 @@ class WebhookSettings(HookSettings):
         return [*super().secrets, *address_parts(self.find_url)]
 
 
+class WebhookArguments(LinkedArticleArguments):
+    """An article as the receiver gets it."""
+
+    limits: ClassVar = replace(LinkedArticleArguments.limits, picture_urls=True)
+
+
 class Webhook:
     """One receiver as a target. Use as an async context manager.
 
@@ -78,8 +84,7 @@ class Webhook:
 
     handler = "webhook"
     description = "Sends an article to another system, which takes it from there."
-    arguments = LinkedArticleArguments
-    limits = TargetLimits(title_chars=TITLE_CHARS, text_chars=HTML_CHARS, picture_urls=True)
+    arguments = WebhookArguments
 
     def __init__(
         self,
@@ -102,20 +107,20 @@ class Webhook:
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
 
-    def from_content(self, content: Content) -> LinkedArticleArguments:
-        return LinkedArticleArguments(**linked_article_of(content))
+    def from_content(self, content: Content) -> WebhookArguments:
+        return WebhookArguments(**linked_article_of(content))
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """Checks nothing: a receiver can only be asked by sending something."""
 
-    async def publish(self, piece: Piece[LinkedArticleArguments]) -> Placed:
+    async def publish(self, piece: Piece[WebhookArguments]) -> Placed:
         """Raises ConfigurationError for a picture without an address on the web."""
         headers = {"Idempotency-Key": header_value(piece.key), "Content-Type": "application/json"}
         body = payload(piece, self._where)
         answer = await self._send("POST", "", piece.key, body, headers, changes=True)
         return _placed(piece.key, answer.content)
 
-    async def find(self, piece: Piece[LinkedArticleArguments]) -> Placed | None:
+    async def find(self, piece: Piece[WebhookArguments]) -> Placed | None:
         """Without ``find_url``: None when sending again does no harm, else PermanentError."""
         if not self._settings.find_url:
             if self._settings.idempotent:
@@ -142,7 +147,7 @@ class Webhook:
         )
 
 
-def payload(piece: Piece[LinkedArticleArguments], where: str) -> bytes:
+def payload(piece: Piece[WebhookArguments], where: str) -> bytes:
     """The body of the request. ``where``: how errors name the connection."""
     arguments = piece.arguments
     if any(not web_url(picture.url) for picture in piece.pictures):
@@ -187,3 +192,6 @@ def _placed(key: str, answer: bytes) -> Placed:
     id = known.get("id")
     named = clean_line(str(id), ID_CHARS) if isinstance(id, str | int) and not isinstance(id, bool) else ""
     return Placed(named or key, web_url(known.get("url")))
+
+
+Settings, Target = WebhookSettings, Webhook

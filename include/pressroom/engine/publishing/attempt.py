@@ -19,6 +19,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
+from pressroom.domain.model import RateLimits
 from pressroom.domain.publishing import (
     UPDATES_IN_PLACE,
     Piece,
@@ -29,6 +30,7 @@ from pressroom.domain.publishing import (
     recalled,
 )
 from pressroom.engine.money.ledger import CostScope
+from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.engine.publishing.claim import Claim, Intent, Patience
 from pressroom.store.database import Store
 
@@ -87,6 +89,8 @@ class _Attempt:
     ) -> None:
         self._intent, self._target, self._patience = intent, target, patience or Patience()
         self._claim = Claim(store, scope, intent, self._patience, target.settle_seconds)
+        limits = RateLimits(requests_per_minute=target.arguments.limits.requests_per_minute)
+        self._limiter = RateLimiter(store, target.connection, limits)
         self._update = False
 
     async def publish(self, piece: Piece[Any]) -> Publication:
@@ -104,6 +108,11 @@ class _Attempt:
             # Of an update, what is there may be the version before: it is sent again, under the same key.
             if placed is not None and not self._update:
                 return await self._adopt(placed)
+        try:
+            piece.check(self._target.handler, datetime.now(UTC))
+        except PermanentError as error:
+            await self._claim.back(PublicationStatus.FAILED, str(error))
+            raise
         return await self._send(piece)
 
     async def settle(self) -> Publication:
@@ -129,6 +138,7 @@ class _Attempt:
         for number in range(TRIES):
             if number:
                 await asyncio.sleep(self._pause(trouble, number))
+            await self._turn(PublicationStatus.PLANNED)
             deadline = asyncio.get_running_loop().time() + self._patience.call
             await self._claim.begin()
             try:
@@ -154,6 +164,20 @@ class _Attempt:
         # The refusal, or the last look, said that it is not there: the next try starts over.
         await self._claim.back(PublicationStatus.PLANNED, str(trouble))
         raise TransientError(str(trouble), retry_after=trouble.retry_after)
+
+    async def _turn(self, status: PublicationStatus) -> None:
+        """Wait for the target's rate, which all workers share.
+
+        When that takes too long, the publication gets the status, and TransientError says when to try again.
+        """
+        try:
+            wait = await asyncio.to_thread(self._limiter.take)
+        except TransientError as error:
+            await self._claim.back(status, str(error))
+            raise
+        if wait > 0:
+            await self._claim.hold(wait)
+            await asyncio.sleep(wait)
 
     async def _submit(self, piece: Piece[Any], deadline: float) -> Placed:
         if asyncio.get_running_loop().time() >= deadline:
@@ -183,6 +207,7 @@ class _Attempt:
 
     async def _ask(self, sent: Piece[Any], unclear: PublicationStatus) -> Placed | None:
         for number in range(1, TRIES + 1):
+            await self._turn(unclear)
             await self._claim.hold()
             try:
                 async with asyncio.timeout(self._patience.call):

@@ -55,7 +55,7 @@ class RunProbe:
 
     async def pictures(self, to: Destination) -> str:
         try:
-            fetched = self._box.target(to).limits.picture_urls
+            fetched = self._box.target(to).arguments.limits_for({}).picture_urls
         except ConfigurationError:  # the check of the target reports it
             return ""
         if fetched:

@@ -23,7 +23,7 @@ from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from pressroom.adapters.sources.registry import fetch
 from pressroom.adapters.storage.media import MediaFiles
 from pressroom.adapters.targets.metricool.metrics import MetricoolClock, MetricoolMetrics
-from pressroom.adapters.targets.registry import handler_of
+from pressroom.adapters.targets.registry import open_target
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition, Flow
@@ -135,7 +135,7 @@ class Toolbox:
         key = (to.to, to.connection_id)
         if key not in self._targets:
             fields = self.connections.fields(to.connection_id)
-            self._targets[key] = self._opened(handler_of(to.to).open(to.connection_id, fields))
+            self._targets[key] = self._opened(open_target(to.to, to.connection_id, fields))
         return self._targets[key]
 
     async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:

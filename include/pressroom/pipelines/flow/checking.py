@@ -20,9 +20,13 @@ from pressroom.domain.flows import (
     RouteStep,
 )
 from pressroom.domain.packets import source_item
+from pressroom.domain.publishing import TargetLimits
 from pressroom.domain.text import did_you_mean
 from pressroom.pipelines.flow.items import RESERVED
 from pressroom.pipelines.prompts import source_problems
+
+LimitsOf = Callable[[str, Mapping[str, Any]], TargetLimits]
+"""A handler's limits for a piece with these arguments."""
 
 Path = Sequence[str | int]
 """Keys and positions that lead to a place in a definition."""
@@ -69,7 +73,10 @@ class FlowProblem:
 
 
 def problems(
-    flow: Flow, handlers: Collection[str], read_condition: Callable[[str], object]
+    flow: Flow,
+    handlers: Collection[str],
+    limits_of: LimitsOf,
+    read_condition: Callable[[str], object],
 ) -> list[FlowProblem]:
     """Every problem of the flow. ``read_condition`` raises for an invalid condition."""
     names = [step.name for step in flow.steps]
@@ -87,7 +94,7 @@ def problems(
         wrong += _conditions(where, step, read_condition)
         wrong += _templates(where, step, known)
         if isinstance(step, PublishStep):
-            wrong += _publish(flow, position, step, handlers)
+            wrong += _publish(flow, position, step, handlers, limits_of)
         if isinstance(step, AiStep):
             wrong += _tools(flow, position, step)
     wrong += _unreachable(flow)
@@ -166,10 +173,19 @@ def _templates(where: Path, step: AnyStep, known: Mapping[str, Any]) -> Iterator
 
 
 def _publish(
-    flow: Flow, position: int, step: PublishStep, handlers: Collection[str]
+    flow: Flow, position: int, step: PublishStep, handlers: Collection[str], limits_of: LimitsOf
 ) -> Iterator[FlowProblem]:
     where: Path = ["steps", position]
-    if step.to not in handlers:
+    if step.to in handlers:
+        pictures = any(isinstance(other, MediaStep) for other in flow.steps[:position])
+        needed = step.mode == "auto" and limits_of(step.to, step.settings).picture_required
+        if needed and not pictures:
+            yield FlowProblem(
+                where,
+                f"{step.settings.get('network', step.to)} takes nothing without a picture, and no media step"
+                f" comes before {step.name!r}: put one there",
+            )
+    else:
         yield FlowProblem([*where, "to"], f"there is no handler {step.to!r}{did_you_mean(step.to, handlers)}")
     seen_by = [
         other

@@ -35,8 +35,9 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     arguments = arguments_of(
         target, {**arguments.model_dump(mode="json"), **step.settings}, step.to, step.settings
     )
-    drawn = [packet.data for packet in item.packets if packet.kind == "media"][: target.limits.pictures]
-    pictures = [await _picture(data, tools) for data in drawn]
+    drawn = [packet.data for packet in item.packets if packet.kind == "media"]
+    most = arguments.limits_for(dict(arguments)).pictures
+    pictures = [await _picture(data, tools) for data in drawn[:most]]
     content = content_key(item, turn(step, position, tools.flow))
     piece: Piece[Any] = Piece(key_of(content, step), arguments, pictures)
     publication = await tools.outside.publish(step, content, hash_of(arguments, pictures), piece)

@@ -77,10 +77,9 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
         target = tools.outside.target(to)
         made = target.from_content(_content(item.article, site)).model_dump(mode="json")
         arguments = arguments_of(target, {**made, **to.settings}, to.target_name, to.settings)
-        most = target.limits.pictures
-        shown = item.images if most is None else item.images[:most]
-        pieces = [await _picture(image, tools) for image in shown]
-        piece: Piece[Any] = Piece(key_of(item, site), arguments, pieces)
+        most = arguments.limits_for(dict(arguments)).pictures
+        pictures = [await _picture(image, tools) for image in item.images[:most]]
+        piece: Piece[Any] = Piece(key_of(item, site), arguments, pictures)
         return await tools.outside.publish(to, item.content, item.digest, piece, update=True)
     except ConfigurationError as error:
         raise ConfigurationError(f"{to.target_name}: {error}") from error

@@ -14,10 +14,10 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from pressroom.adapters.http.service import Json
 from pressroom.adapters.targets.bluesky.account import (
@@ -28,15 +28,12 @@ from pressroom.adapters.targets.bluesky.account import (
 )
 from pressroom.adapters.targets.bluesky.facets import BYTES, GRAPHEMES, facets, graphemes
 from pressroom.adapters.targets.pictures import Fitted, fitted
-from pressroom.adapters.targets.text import cut, is_web_link, post_of, refuse_later, web_link
+from pressroom.adapters.targets.text import cut, is_web_link, post_of, web_link
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetArguments, TargetLimits
 
-MOST_PICTURES = 4
-PICTURE_BYTES = 1_000_000
 LINK = 2048
 POST = "app.bsky.feed.post"
-_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 # What our record keys are made of: no vowels and nothing like one, for servers refuse a key in which they
 # read a slur.
 _LETTERS = "2567bcdfghjkmnpqrstvwxz"
@@ -59,20 +56,24 @@ def record_key(key: str) -> str:
     return "".join(letters)
 
 
-def _fits(text: str) -> str:
-    if graphemes(text) > GRAPHEMES:
-        raise ValueError(f"has {graphemes(text)} characters, and Bluesky takes {GRAPHEMES}")
-    if len(text.encode()) > BYTES:
-        raise ValueError(f"has {len(text.encode())} bytes, and Bluesky takes {BYTES}")
-    return text
+def _length(text: str) -> int:
+    """Graphemes, or more when the bytes are nearer to their limit."""
+    return max(graphemes(text), -(-len(text.encode()) * GRAPHEMES // BYTES))
 
 
-class BlueskyArguments(BaseModel):
+class BlueskyArguments(TargetArguments):
     """A post."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    limits: ClassVar = TargetLimits(
+        text_chars=GRAPHEMES,
+        length=_length,
+        counted=f"characters (every {BYTES // GRAPHEMES} bytes count for one at least)",
+        pictures=4,
+        picture_bytes=1_000_000,
+        picture_types=("image/jpeg", "image/png", "image/webp", "image/gif"),
+    )
 
-    text: Annotated[str, AfterValidator(_fits)] = Field(
+    text: str = Field(
         min_length=1,
         description=f"the post, hashtags and links in it; at most {GRAPHEMES} characters",
         json_schema_extra={"maxLength": GRAPHEMES},
@@ -97,7 +98,6 @@ class BlueskyTarget:
     handler = "bluesky"
     description = "A post on Bluesky: a short text with hashtags, up to four pictures or a card for a link."
     arguments = BlueskyArguments
-    limits = TargetLimits(text_chars=GRAPHEMES, pictures=MOST_PICTURES, picture_bytes=PICTURE_BYTES)
 
     def __init__(
         self,
@@ -139,11 +139,6 @@ class BlueskyTarget:
 
         Readers' apps may go on showing the first text of a post that was changed.
         """
-        refuse_later(piece.at, "Bluesky", self._now())
-        if len(piece.pictures) > MOST_PICTURES:
-            raise PermanentError(
-                f"{len(piece.pictures)} pictures are too many: Bluesky takes {MOST_PICTURES}"
-            )
         key = record_key(piece.key)
         before = await self._record(key)
         value = before.get("value") if before else None
@@ -198,7 +193,7 @@ class BlueskyTarget:
         """The card of the link, with the first picture; else the pictures."""
         arguments = piece.arguments
         pictures = piece.pictures[:1] if arguments.link else piece.pictures
-        ready = [await fitted(picture, _TYPES, PICTURE_BYTES) for picture in pictures]
+        ready = [await fitted(picture, BlueskyArguments.limits) for picture in pictures]
         blobs = [await self._upload(picture) for picture in ready]
         if arguments.link:
             card: Json = {
@@ -233,8 +228,3 @@ class BlueskyTarget:
         # A handle can change hands or be invalid; then the account's lasting name does.
         whose = session.handle if session.handle and session.handle != "handle.invalid" else session.did
         return Placed(uri, f"{self._settings.app_url.rstrip('/')}/profile/{whose}/post/{key}")
-
-
-def _length(text: str) -> int:
-    """Graphemes, or more when the bytes are nearer to their limit."""
-    return max(graphemes(text), -(-len(text.encode()) * GRAPHEMES // BYTES))

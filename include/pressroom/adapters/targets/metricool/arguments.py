@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     create_model,
     field_validator,
@@ -18,15 +17,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from pressroom.adapters.targets.text import is_web_link
 from pressroom.domain.platforms import Draft, rules, violations
+from pressroom.domain.publishing import TargetArguments, TargetLimits
 from pressroom.domain.social import Platform
 
 LINK = 2048
 
 
-class MetricoolArguments(BaseModel):
+class MetricoolArguments(TargetArguments):
     """A post on one network, within that network's rules."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     network: Platform = Field(description="where it is posted")
     text: str = Field(min_length=1, description="the post, hashtags in it")
@@ -44,6 +42,20 @@ class MetricoolArguments(BaseModel):
     timezone: SkipJsonSchema[str] = Field(
         default="UTC", description="IANA zone in which people read the time"
     )
+
+    @classmethod
+    def limits_for(cls, settings: Mapping[str, Any]) -> TargetLimits:
+        """Those of the network; its lengths are among its rules."""
+        network = settings.get("network") or cls.model_fields["network"].default
+        if network not in set(Platform):
+            return TargetLimits(picture_urls=True, schedules=True)
+        own = rules(Platform(network))
+        return TargetLimits(
+            pictures=own.media_most,
+            picture_required=own.media_required,
+            picture_urls=True,
+            schedules=True,
+        )
 
     @field_validator("timezone")
     @classmethod

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
@@ -32,10 +32,8 @@ from pressroom.domain.publishing import (
     NO_SETTINGS,
     Content,
     Delivery,
-    Picture,
     Piece,
     Placed,
-    TargetLimits,
 )
 from pressroom.domain.social import Platform
 
@@ -52,6 +50,7 @@ class MetricoolTarget:
     """
 
     handler = "metricool"
+    arguments: type[MetricoolArguments] = MetricoolArguments
 
     def __init__(
         self, settings: MetricoolSettings, *, transport: httpx.AsyncBaseTransport | None = None
@@ -60,7 +59,6 @@ class MetricoolTarget:
         self.settle_seconds = settings.settle_seconds
         self.network = settings.network
         self.arguments = arguments_for(self.network)
-        self.limits = _limits(self.network)
         where = rules(self.network).name if self.network else "a social network"
         self.description = f"A post on {where}, which Metricool publishes at its time."
         self.metrics = MetricoolMetrics(settings, transport=transport)
@@ -125,7 +123,11 @@ class MetricoolTarget:
         """
         post = piece.arguments
         board = self._board(post.board) if post.network is Platform.PINTEREST else ""
-        _check_pictures(post.network, piece.pictures)
+        if not all(picture.url for picture in piece.pictures):
+            raise PermanentError(
+                "Metricool fetches pictures from the web, and one of these has no address: set the Airflow"
+                " variable pressroom_media_public_url"
+            )
         at = piece.at or await self.metrics.now() + SOON
         hosted = await asyncio.gather(*(self._host(picture.url) for picture in piece.pictures))
         body = creation(post, at, piece.pictures, hosted, board)
@@ -207,30 +209,6 @@ class MetricoolTarget:
         if not board:
             raise ConfigurationError(f"{self._where}: pinterest_board: put the id of a board in extra")
         return board
-
-
-def _limits(network: Platform | None) -> TargetLimits:
-    if network is None:
-        return TargetLimits(picture_urls=True, schedules=True)
-    own = rules(network)
-    return TargetLimits(
-        title_chars=own.title,
-        text_chars=own.text,
-        pictures=own.media_most,
-        picture_required=own.media_required,
-        picture_urls=True,
-        schedules=True,
-    )
-
-
-def _check_pictures(network: Platform, pictures: Sequence[Picture]) -> None:
-    own = rules(network)
-    if own.media_required and not pictures:
-        raise PermanentError(f"{own.name} takes no post without a picture")
-    if len(pictures) > own.media_most:
-        raise PermanentError(f"{len(pictures)} pictures are too many: {own.name} takes {own.media_most}")
-    if not all(picture.url for picture in pictures):
-        raise PermanentError("Metricool fetches pictures from the web, and one of these has no address")
 
 
 def _hosted(text: str, strange: TransientError) -> str:

@@ -35,8 +35,8 @@ from pressroom.adapters.targets.static_site.pages import (
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
 from pressroom.domain.outside import clean_line, web_url
-from pressroom.domain.packets import HTML_CHARS, TAG_CHARS, TITLE_CHARS
-from pressroom.domain.publishing import NO_SETTINGS, Content, Delivery, Picture, Piece, Placed, TargetLimits
+from pressroom.domain.packets import TAG_CHARS, TITLE_CHARS
+from pressroom.domain.publishing import NO_SETTINGS, Content, Delivery, Picture, Piece, Placed
 
 __all__ = ["StaticSite", "StaticSiteSettings"]
 
@@ -49,7 +49,6 @@ class StaticSite:
     handler = "static_site"
     description = "Publishes an article, with its pictures, as a page of a plain HTML site with an RSS feed."
     arguments = LinkedArticleArguments
-    limits = TargetLimits(title_chars=TITLE_CHARS, text_chars=HTML_CHARS, schedules=True)
     # A write is over when it returns.
     settle_seconds = 0.0
 

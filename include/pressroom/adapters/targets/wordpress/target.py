@@ -40,8 +40,7 @@ from pressroom.adapters.targets.wordpress.wire import (
     with_suffixes,
 )
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, UnknownOutcome
-from pressroom.domain.packets import HTML_CHARS, TITLE_CHARS
-from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed
 
 __all__ = ["WordPress", "WordPressSettings"]
 
@@ -61,7 +60,6 @@ class WordPress:
     handler = "wordpress"
     description = "Publishes an article, with its pictures, as a post on a WordPress site."
     arguments = ArticleArguments
-    limits = TargetLimits(title_chars=TITLE_CHARS, text_chars=HTML_CHARS, schedules=True)
 
     def __init__(
         self,

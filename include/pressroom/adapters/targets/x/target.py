@@ -15,24 +15,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import Fitted, fitted
-from pressroom.adapters.targets.text import post_of, refuse_later
+from pressroom.adapters.targets.text import post_of
 from pressroom.adapters.targets.x.account import XSettings
 from pressroom.adapters.targets.x.text import TEXT, comparable, expanded, weight
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
-from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetLimits
+from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetArguments, TargetLimits
 
-MOST_PICTURES = 4
-PICTURE_BYTES = 5_000_000
 ALT = 1000
-_TYPES = ("image/jpeg", "image/png", "image/webp")
 _PAGE = 100
 # X keeps 3,200 posts of an account in its timeline.
 _MOST_PAGES = 32
@@ -54,19 +51,21 @@ _ROWS = (
 )
 
 
-def _fits(text: str) -> str:
-    if weight(text) > TEXT:
-        raise ValueError(f"weighs {weight(text)}, and X takes {TEXT} (links 23, emoji and CJK 2)")
-    return text
-
-
-class XArguments(BaseModel):
+class XArguments(TargetArguments):
     """A post."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    limits: ClassVar = TargetLimits(
+        text_chars=TEXT,
+        length=weight,
+        counted="characters (links count 23, emoji and CJK 2)",
+        pictures=4,
+        picture_bytes=5_000_000,
+        picture_types=("image/jpeg", "image/png", "image/webp"),
+        requests_per_minute=6,
+    )
 
     # By characters the schema is a little stricter than X, which counts a long link for less.
-    text: Annotated[str, AfterValidator(_fits)] = Field(
+    text: str = Field(
         min_length=1,
         description=f"the whole post, links and hashtags in it; at most {TEXT}, where emoji and CJK count 2",
         json_schema_extra={"maxLength": TEXT},
@@ -79,9 +78,6 @@ class XTarget:
     handler = "x"
     description = "A post on X (Twitter): one short text, seen at once, with up to four pictures."
     arguments = XArguments
-    limits = TargetLimits(
-        text_chars=TEXT, pictures=MOST_PICTURES, picture_bytes=PICTURE_BYTES, requests_per_minute=6
-    )
 
     def __init__(
         self,
@@ -126,10 +122,7 @@ class XTarget:
 
         A text that X refuses as a duplicate is there already, and that post is the answer.
         """
-        refuse_later(piece.at, "X", self._now())
-        if len(piece.pictures) > MOST_PICTURES:
-            raise PermanentError(f"{len(piece.pictures)} pictures are too many: X takes {MOST_PICTURES}")
-        ready = [await fitted(picture, _TYPES, PICTURE_BYTES) for picture in piece.pictures]
+        ready = [await fitted(picture, XArguments.limits) for picture in piece.pictures]
         media = [await self._upload(picture) for picture in ready]
         body: Json = {"text": piece.arguments.text}
         if media:
