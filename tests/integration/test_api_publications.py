@@ -11,6 +11,7 @@ from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.pipelines.mission import publish as posts_publish
 from pressroom.pipelines.site import publish as articles_publish
 from pressroom.store.workflows import workflow
+from pressroom.testing_flows import FakeTarget
 from tests.support.content_world import TARGET, in_thread, mission_of, with_targets
 from tests.support.control_world import Control
 from tests.support.mission_world import START, MissionWorld
@@ -138,9 +139,34 @@ async def test_another_accounts_publication_does_not_exist(control: Control) -> 
     theirs = add(control, "article:1", "unknown", other=True)
     for method, path, body in (
         ("GET", "", None), ("POST", "/settle", {"sent": False}), ("POST", "/retry", None),
+        ("POST", "/unpublish", None),
     ):  # fmt: skip
         await control(method, f"/publications/{theirs}{path}", user="ann", json=body, expect=404)
         await control(method, f"/publications/pub_99{path}", user="ann", json=body, expect=404)
+
+
+# Taking back ------------------------------------------------------------------------------------------
+
+
+async def test_a_publication_is_taken_back_once(control: Control) -> None:
+    blog = FakeTarget("blogs", "c")
+    control.plane.targets["c/blogs"] = blog
+    name = add(control, "source:abc", "accepted", target="c/blogs")
+    for _ in range(2):
+        found = (await control("POST", f"/publications/{name}/unpublish", user="ann", expect=200)).json()
+        assert (found["status"], found["kind"]) == ("withdrawn", "item")
+    assert control.audit() == [("user:ann", "publication.unpublish", "publication:1")] * 2
+
+
+async def test_what_cannot_be_taken_back_says_so(control: Control) -> None:
+    planned, post = add(control, "article:1", "planned"), add(control, "post:1", "accepted")
+    for name, words in ((planned, "nothing to take back"), (post, "roll its job back")):
+        answer = await control("POST", f"/publications/{name}/unpublish", user="ann", expect=409)
+        assert words in answer.json()["detail"]
+    lost = add(control, "article:2", "accepted")
+    answer = await control("POST", f"/publications/{lost}/unpublish", user="ann", expect=409)
+    assert "does not exist" in answer.json()["detail"]
+    await control("POST", f"/publications/{lost}/unpublish", user="ed", expect=403)
 
 
 # Settling ---------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ class FakeAirflow:
     def __init__(self) -> None:
         self.events: list[object] = []
         self.triggered: list[str] = []
+        self.taken_back: list[str] = []
+        self.kept: list[str] = []
         self.away = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -47,6 +49,14 @@ class FakeAirflow:
         if path == "/api/v2/assets/events":
             self.events.append(json.loads(request.content))
             return httpx.Response(200, json={})
+        if path.startswith("/pressroom/api/v1/publications/"):
+            assert request.method == "POST"
+            assert request.headers["Authorization"] == "Bearer t"
+            name = path.split("/")[5]
+            if name in self.kept:
+                return httpx.Response(409, json={"detail": "it stays there"})
+            self.taken_back.append(name)
+            return httpx.Response(200, json={"id": name, "status": "withdrawn"})
         if path == "/api/v2/dags/site__garden__publish/dagRuns":
             self.triggered.append(json.loads(request.content)["dag_run_id"])
             return httpx.Response(200, json={"dag_run_id": self.triggered[-1]})
@@ -162,3 +172,46 @@ def test_an_unknown_status(invoke: Invoke) -> None:
         "review, approved, rejected, published"
         in invoke("articles", "garden", "--status", "x", code=1).output
     )
+
+
+# Taking back ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(ids: list[int], store: Store, database_url: str) -> list[int]:
+    """Publications of the garden: two that the target has, and one that failed."""
+    with store.transaction() as tx:
+        row = workflow(tx, "site/garden")
+    assert isinstance(row.workflow, Site)
+    account = Account(slug="acme", name="Acme")
+    world = World(database_url, store, account, row.workflow, row.account_id, row.workflow_id)
+    run = world.run("publish__1")
+    return [
+        number
+        for (number,) in world.sql(
+            "INSERT INTO publications (account_id, workflow_id, run_id, content, target, status,"
+            " content_hash, scheduled_for, external_id) SELECT %s, %s, %s, 'article:' || n,"
+            " 'pressroom_wordpress/wordpress', CASE n WHEN 3 THEN 'failed' ELSE 'accepted' END, 'h', now(),"
+            " 'x' || n FROM generate_series(1, 3) AS n RETURNING id",
+            world.account_id, world.site_id, run.id,
+        )
+    ]  # fmt: skip
+
+
+def test_publications_are_taken_back(invoke: Invoke, published: list[int], airflow: FakeAirflow) -> None:
+    first, second, _ = published
+    told = invoke("unpublish", "garden", first).output
+    assert told == f"publication {first} is taken back: article:1 on pressroom_wordpress/wordpress\n"
+    assert airflow.taken_back == [f"pub_{first}"]
+    airflow.kept = [f"pub_{first}"]
+    told = invoke("unpublish", "garden", "--all", code=1).output
+    assert f"publication {first} is still there: " in told
+    assert "it stays there" in told
+    assert airflow.taken_back[1:] == [f"pub_{second}"]
+
+
+def test_which_ones_must_be_said(invoke: Invoke, published: list[int], airflow: FakeAirflow) -> None:
+    assert "name publications, or --all" in invoke("unpublish", "garden", code=2).output
+    invoke("unpublish", "garden", published[0], "--all", code=2)
+    assert "has no publication 999" in invoke("unpublish", "garden", 999, code=1).output
+    assert airflow.taken_back == []

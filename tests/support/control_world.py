@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from pressroom.api.app import build_control_app
 from pressroom.api.kit.limits import CallerLimits
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
+from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
@@ -32,7 +33,7 @@ class StandInPlane:
     """Airflow, as the routes see it. A caller is who the header X-User says; X-Cookie: by session cookie.
 
     ``error``: what the next calls raise; ``triggered``, ``cleared``, ``assets``, ``checked``, ``answered``:
-    its calls; ``findings``: what every check finds.
+    its calls; ``findings``: what every check finds. ``targets``: by the ledger's names.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,6 +42,7 @@ class StandInPlane:
         self.triggered: list[tuple[str, str, Mapping[str, Any]]] = []
         self.cleared: list[tuple[str, str, list[str]]] = []
         self.assets: list[str] = []
+        self.targets: dict[str, Target[Any]] = {}
         self.checked: list[tuple[str, str]] = []
         self.findings: list[CheckResult] = []
         self.answered: list[tuple[Mapping[str, Any], str, Mapping[str, Any]]] = []
@@ -75,6 +77,12 @@ class StandInPlane:
         self._fail()
         self.checked.append((row.name, part))
         return list(self.findings)
+
+    async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
+        self._fail()
+        if place.target_name not in self.targets:
+            raise ConfigurationError(f"the Airflow connection {place.connection_id!r} does not exist")
+        return nullcontext(self.targets[place.target_name])
 
     async def asset_event(self, uri: str) -> None:
         self._fail()

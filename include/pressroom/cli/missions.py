@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pressroom.cli.common import open_tx, read_file, show
-from pressroom.domain.errors import PermanentError
+from pressroom.cli.common import open_airflow, open_tx, read_file, show
+from pressroom.domain.errors import PermanentError, RunConflict, TransientError
+from pressroom.domain.public_ids import PUBLICATION, public_id
 from pressroom.domain.text import to_json
 from pressroom.engine.runs import reports
 
@@ -31,7 +32,7 @@ class Settlement(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (output, insights, revert, posts, approve, reject, publications, settle):
+    for command in (output, insights, revert, posts, approve, reject, publications, settle, unpublish):
         app.command(command.__name__)(command)
     app.command("edit-post")(edit_post)
     app.command("choose-post")(choose_post)
@@ -210,6 +211,38 @@ def settle(
             tx, row.workflow_id, publication, sent=outcome is Settlement.SENT, external_id=external_id
         )
     typer.echo(f"publication {publication}: {outcome}")
+
+
+def unpublish(
+    name: Annotated[str, typer.Argument(help="the slug of a site or flow", metavar="WORKFLOW")],
+    publication: Annotated[
+        list[int] | None, typer.Argument(help="their numbers, as `publications` shows them")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all that targets have")] = False,
+) -> None:
+    """Take publications back from their targets, through the control API, which has the connections."""
+    from pressroom.engine.publishing import ledger as publishing
+
+    if everything is bool(publication):
+        raise typer.BadParameter("name publications, or --all")
+    with open_tx(name) as (tx, row):
+        known = {one.id: one for one in publishing.publications(tx, row.workflow_id)}
+    chosen = [one.id for one in known.values() if one.there] if everything else publication or []
+    if unknown := [number for number in chosen if number not in known]:
+        raise PermanentError(f"{name} has no publication {unknown[0]}: see `pressroom publications {name}`")
+    failed = 0
+    with open_airflow() as (api, _):
+        for number in chosen:
+            there = f"{known[number].content} on {known[number].target}"
+            try:
+                api.pressroom("POST", f"publications/{public_id(PUBLICATION, number)}/unpublish")
+            except (RunConflict, TransientError) as error:  # the others are not held up
+                failed += 1
+                typer.echo(f"publication {number} is still there: {error}", err=True)
+            else:
+                typer.echo(f"publication {number} is taken back: {there}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def _state(change: StrategyChange) -> str:

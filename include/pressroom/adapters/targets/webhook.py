@@ -84,7 +84,7 @@ class Webhook:
 
     handler = "webhook"
     description = "Sends an article to another system, which takes it from there."
-    arguments = WebhookArguments
+    arguments: type[LinkedArticleArguments] = WebhookArguments
 
     def __init__(
         self,
@@ -107,20 +107,20 @@ class Webhook:
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
 
-    def from_content(self, content: Content) -> WebhookArguments:
+    def from_content(self, content: Content) -> LinkedArticleArguments:
         return WebhookArguments(**linked_article_of(content))
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """Checks nothing: a receiver can only be asked by sending something."""
 
-    async def publish(self, piece: Piece[WebhookArguments]) -> Placed:
+    async def publish(self, piece: Piece[LinkedArticleArguments]) -> Placed:
         """Raises ConfigurationError for a picture without an address on the web."""
         headers = {"Idempotency-Key": header_value(piece.key), "Content-Type": "application/json"}
         body = payload(piece, self._where)
         answer = await self._send("POST", "", piece.key, body, headers, changes=True)
         return _placed(piece.key, answer.content)
 
-    async def find(self, piece: Piece[WebhookArguments]) -> Placed | None:
+    async def find(self, piece: Piece[LinkedArticleArguments]) -> Placed | None:
         """Without ``find_url``: None when sending again does no harm, else PermanentError."""
         if not self._settings.find_url:
             if self._settings.idempotent:
@@ -147,7 +147,7 @@ class Webhook:
         )
 
 
-def payload(piece: Piece[WebhookArguments], where: str) -> bytes:
+def payload(piece: Piece[LinkedArticleArguments], where: str) -> bytes:
     """The body of the request. ``where``: how errors name the connection."""
     arguments = piece.arguments
     if any(not web_url(picture.url) for picture in piece.pictures):

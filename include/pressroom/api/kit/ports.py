@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.requests import Request
 
+from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
@@ -64,6 +66,10 @@ class ControlPlane(Airflow, Protocol):
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         """Make tasks and what follows them run again in the same DAG run. Returns how many there are."""
+        ...
+
+    async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
+        """A place to publish to, opened, to be entered and so closed. Raises ConfigurationError."""
         ...
 
     async def asset_event(self, uri: str) -> None:

@@ -17,15 +17,18 @@ from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.paging import MOST, Page, Paged
-from pressroom.api.kit.problems import not_found
+from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.views import workflow_ids
 from pressroom.api.resources.jobs.starting import start, start_again
 from pressroom.domain.definitions import Role
+from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, PUBLICATION, public_id, row_id
 from pressroom.domain.publishing import PublicationStatus
 from pressroom.engine.publishing import again as republishing
 from pressroom.engine.publishing import ledger as publishing
+from pressroom.engine.publishing import unpublish as withdrawing
 from pressroom.engine.publishing.again import Again
+from pressroom.engine.publishing.unpublish import Withdrawal
 from pressroom.pipelines.registry import PUBLISH
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
@@ -164,6 +167,25 @@ def settle_publication(
     with scope.changing("publication.settle", f"publication:{scope.id}", sent=body.sent) as tx:
         publishing.settle(tx, scope.workflow_id or 0, scope.id, sent=body.sent, external_id=body.external_id)
     return _view(scope)
+
+
+@router.post("/{id}/unpublish")
+async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)) -> PublicationView:
+    """Take it back from its target; an article then waits for review again. Again is as once.
+
+    What a target cannot take back any more is a conflict, and stays as it is.
+    """
+
+    def begin() -> Withdrawal:
+        with scope.changing("publication.unpublish", f"publication:{scope.id}") as tx:
+            return withdrawing.begin(tx, scope.id)
+
+    withdrawal = await run_in_threadpool(begin)
+    try:
+        await withdrawing.unpublish(scope.store, scope.account_id, withdrawal, scope.plane.target)
+    except ConfigurationError as error:
+        raise Problem(409, f"it was not taken back: {error}") from error
+    return await run_in_threadpool(_view, scope)
 
 
 @router.post("/{id}/retry", status_code=202, response_model=PublicationRetried)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
@@ -16,8 +17,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from pressroom.adapters.airflow_api import ROWS, answer_path, clearing, explanation, part
 from pressroom.adapters.http.errors import Refusal, row_of
 from pressroom.adapters.http.retry_after import retry_after
+from pressroom.adapters.targets.registry import open_target
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
+from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.orchestration.server import connections as server_connections
 from pressroom.orchestration.server import login as api_login
@@ -73,6 +76,14 @@ class InProcessAirflow:
         )
         answer: dict[str, Any] = await again(_call, "POST", path, body, conflict=conflict)
         return int(answer["total_entries"])
+
+    async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
+        """See ControlPlane."""
+        fields = await run_in_threadpool(server_connections.OF_SERVER.fields, place.connection_id)
+        opened: AbstractAsyncContextManager[Target[Any]] = await run_in_threadpool(
+            open_target, place.to, place.connection_id, fields
+        )
+        return opened
 
     async def asset_event(self, uri: str) -> None:
         page = await _call("GET", f"assets?limit=100&uri_pattern={part(uri)}")

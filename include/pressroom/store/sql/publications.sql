@@ -34,6 +34,22 @@ WHERE account_id = %(account)s AND id = %(publication)s AND status IN ('accepted
 UPDATE publications SET claimed_until = clock_timestamp() + %(lease)s
 WHERE account_id = %(account)s AND id = %(publication)s AND claim = %(claim)s
 
+-- name: publication_claim_to_unpublish
+-- Claims a publication that the target has. Returns how many: 0 when a worker is at it.
+UPDATE publications SET claim = %(claim)s, claimed_until = clock_timestamp() + %(lease)s
+WHERE account_id = %(account)s AND id = %(publication)s AND status IN ('accepted', 'confirmed')
+    AND (claimed_until IS NULL OR claimed_until <= clock_timestamp())
+
+-- name: publication_release
+-- Lets go of a publication that stays as it is.
+UPDATE publications SET claim = NULL, claimed_until = NULL
+WHERE account_id = %(account)s AND id = %(publication)s AND claim = %(claim)s
+
+-- name: publication_unpublished
+-- Withdraws a publication that its target no longer has. Returns how many: 0 when the claim was lost.
+UPDATE publications SET status = 'withdrawn', claim = NULL, claimed_until = NULL
+WHERE account_id = %(account)s AND id = %(publication)s AND claim = %(claim)s AND status IN ('accepted', 'confirmed')
+
 -- name: publication_time_lock
 -- Locks one time on one target of a workflow until the transaction ends.
 SELECT pg_advisory_xact_lock(

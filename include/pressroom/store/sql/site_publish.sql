@@ -87,3 +87,9 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND s
 -- name: articles_approved
 -- Returns how many approved articles a site has.
 SELECT count(*) FROM contents WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'approved'
+
+-- name: article_taken_back
+-- Returns an article that was taken back from a target to review: no run publishes it until it is approved again.
+UPDATE contents SET status = 'review', approved_hash = NULL, approved_by = NULL, approved_at = NULL,
+    review_note = %(note)s, updated_at = now()
+WHERE account_id = %(account)s AND id = %(content)s AND status IN ('approved', 'published')

@@ -1,0 +1,136 @@
+"""Taking a publication of a site or a flow back, when somebody asks for it.
+
+The row is claimed and the request is on record before the target is called, and it becomes ``withdrawn`` only
+when the target said that it no longer has the piece. A target says so too when the piece is not there, so a
+call whose answer was lost is repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pressroom.domain.errors import PermanentError, RunConflict, TransientError
+from pressroom.domain.publishing import Place, Publication, PublicationStatus, Target
+from pressroom.engine.publishing.attempt import OPEN, TRIES
+from pressroom.engine.publishing.claim import Patience, get
+from pressroom.engine.publishing.ledger import STAGE
+from pressroom.engine.runs import control
+from pressroom.store.database import Store, Tx
+
+OpenTarget = Callable[[Place], Awaitable[AbstractAsyncContextManager[Target[Any]]]]
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A claimed publication. ``claim`` None: it was taken back before, and nothing is left to do."""
+
+    publication: Publication
+    claim: str | None
+
+    @property
+    def place(self) -> Place:
+        """Where it was published."""
+        connection, _, handler = self.publication.target.rpartition("/")
+        return Place(handler, connection, self.publication.target)
+
+
+def begin(tx: Tx, publication_id: int, patience: Patience | None = None) -> Withdrawal:
+    """Claim a publication that the target has, and put on record that it is to be taken back.
+
+    Raises RunConflict when the target does not have it, or a worker is at it.
+    """
+    publication, lease = get(tx, publication_id), (patience or Patience()).lease
+    name = f"publication {publication.id}"
+    if publication.content.startswith("post:"):
+        raise RunConflict(f"{name} is a mission's: roll its job back to take its posts back")
+    if publication.status is PublicationStatus.WITHDRAWN:
+        return Withdrawal(publication, None)
+    if publication.status in OPEN:
+        raise RunConflict(f"{name} is {publication.status}: settle whether it is there first")
+    if not publication.there:
+        raise RunConflict(f"{name} is {publication.status}: there is nothing to take back")
+    claim = secrets.token_hex(8)
+    control.event(
+        tx, publication.run_id, "publication_unpublish", f"{publication.content} is taken back from"
+        f" {publication.target}", stage=STAGE,
+    )  # fmt: skip
+    if not tx.run(
+        "publication_claim_to_unpublish", publication=publication.id, claim=claim,
+        lease=timedelta(seconds=lease),
+    ):  # fmt: skip
+        raise RunConflict(f"a worker is at {name}: wait until it is through")
+    return Withdrawal(publication, claim)
+
+
+async def unpublish(
+    store: Store,
+    account_id: int,
+    withdrawal: Withdrawal,
+    open_target: OpenTarget,
+    patience: Patience | None = None,
+) -> Publication:
+    """Take it back at its target, which is opened for that.
+
+    An article then waits for review again, so that no run publishes it.
+
+    Raises RunConflict when the target no longer can, TransientError when it does not answer, and what it
+    raises; the publication then is as it was.
+    """
+    publication, claim = withdrawal.publication, withdrawal.claim
+    if claim is None:
+        return publication
+    patience = patience or Patience()
+    try:
+        async with await open_target(withdrawal.place) as target:
+            gone = await _ask(store, account_id, withdrawal, target, patience)
+    except (TransientError, PermanentError):
+        await store.run(account_id, Tx.run, "publication_release", publication=publication.id, claim=claim)
+        raise
+    if not gone:
+        await store.run(account_id, Tx.run, "publication_release", publication=publication.id, claim=claim)
+        raise RunConflict(
+            f"{publication.target} cannot take {publication.content} back any more: it stays there"
+            f" as {publication.public_url or publication.external_id}"
+        )
+    return await store.run(account_id, _withdrawn, publication, claim)
+
+
+async def _ask(
+    store: Store, account_id: int, withdrawal: Withdrawal, target: Target[Any], patience: Patience
+) -> bool:
+    publication = withdrawal.publication
+    trouble = TransientError("not tried")
+    for number in range(TRIES):
+        if number:
+            await asyncio.sleep(trouble.retry_after or patience.backoff * 2 ** (number - 1))
+        if not await store.run(
+            account_id, Tx.run, "publication_hold", publication=publication.id, claim=withdrawal.claim,
+            lease=timedelta(seconds=patience.lease),
+        ):  # fmt: skip
+            raise TransientError(f"another worker took publication {publication.id} over")
+        try:
+            async with asyncio.timeout(patience.call):
+                return await target.unpublish(publication.external_id or "")
+        except TimeoutError:
+            trouble = TransientError(f"{publication.target} did not answer in time")
+        except TransientError as error:
+            trouble = error
+        if (trouble.retry_after or 0.0) > patience.retry_after:
+            break
+    raise trouble
+
+
+def _withdrawn(tx: Tx, publication: Publication, claim: str) -> Publication:
+    kind, _, number = publication.content.partition(":")
+    message = f"{publication.target} no longer has {publication.content}"
+    control.event(tx, publication.run_id, "publication_withdrawn", message, stage=STAGE)
+    tx.run("publication_unpublished", publication=publication.id, claim=claim)
+    if kind == "article":
+        tx.run("article_taken_back", content=int(number), note=message)
+    return get(tx, publication.id)
