@@ -257,7 +257,7 @@ async def test_nothing_of_others_is_deleted() -> None:
             f"at://{DID}/app.bsky.graph.follow/x",
             "x",
         ):
-            with pytest.raises(PermanentError, match="no post of this account"):
+            with pytest.raises(PermanentError, match="not a post of this account"):
                 await bluesky.unpublish(other)
     assert server.count("POST", "/xrpc/com.atproto.repo.deleteRecord") == 0
 

@@ -60,7 +60,7 @@ async def test_a_post_is_published_found_and_taken_back() -> None:
         assert await x.unpublish(placed.external_id)
         assert await x.unpublish(placed.external_id)
         assert await x.find(piece()) is None
-        with pytest.raises(PermanentError, match="no id of a post"):
+        with pytest.raises(PermanentError, match="not the id of a post"):
             await x.unpublish("4242/likes")
     assert server.count("GET", "/2/users/me") == 1
 

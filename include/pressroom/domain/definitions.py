@@ -127,7 +127,7 @@ class BrandContext(Definition):
     dos: list[str] = Field(default_factory=list)
     donts: list[str] = Field(default_factory=list)
     examples: list[str] = Field(default_factory=list)
-    visual_style: str = Field(default="", max_length=1000, description="how pictures shall look")
+    visual_style: str = Field(default="", max_length=1000, description="how pictures look")
     banned_words: list[str] = Field(default_factory=list, description="never in a post, whatever their case")
     disclosures: list[str] = Field(
         default_factory=list, description="every post must carry each of these, e.g. #ad"

@@ -40,7 +40,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Content:
-    """What there is to publish, whoever made it: an article, or an item of a flow.
+    """The content to publish: an article, or an item of a flow.
 
     ``html`` is clean; ``text`` is the same without markup; ``link``: where it came from or belongs, '' if
     nowhere.

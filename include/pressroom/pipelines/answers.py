@@ -27,7 +27,7 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True)
 class Chars:
-    """How long a string shall be, in characters."""
+    """The length of a string, in characters."""
 
     most: int
     least: int = 1
@@ -40,7 +40,7 @@ class Chars:
 
 @dataclass(frozen=True)
 class Items:
-    """How many entries a list shall have."""
+    """The number of entries of a list."""
 
     most: int
     least: int = 1

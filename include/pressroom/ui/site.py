@@ -91,9 +91,7 @@ def article_page(
     *,
     index: str | None,
 ) -> str:
-    """An article as a page of its own. ``pictures``: by position. ``index``: the address of the index
-    page.
-    """
+    """An article as a page of its own. ``pictures``: by position. ``index``: the index page's address."""
     pages = _pages()
     figure = pages.get_template("preview_figure.html.j2")
     inside = [figure.render(picture=pictures[n]) for n in sorted(pictures) if n]

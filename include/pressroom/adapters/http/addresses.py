@@ -38,7 +38,7 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 def why_refused(address: str) -> str:
-    """What kind of address it is, when it is none that a fetch may go to; '' when it is public."""
+    """Why an address must not be fetched ("private", "loopback"); '' when it is public."""
     if "%" in address:
         return "link-local"
     try:

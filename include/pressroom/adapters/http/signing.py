@@ -37,7 +37,7 @@ def sign(message: str, body: bytes, secret: str, *, at: float) -> dict[str, str]
 def verify(headers: Mapping[str, str], body: bytes, secret: str) -> str | None:
     """The id of a message that was signed by this secret lately; None for every other.
 
-    Whoever refuses replays remembers ids. Raises ConfigurationError without a secret.
+    A receiver that refuses replays remembers the ids. Raises ConfigurationError without a secret.
     """
     key = _key(secret)
     signed = {name: headers.get(name, "") for name in (_ID, _TIME, _SIGNATURE)}

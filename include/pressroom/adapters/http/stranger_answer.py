@@ -1,4 +1,4 @@
-"""Answers of web servers: read within bounds, and everything that is wrong with one as an error of ours."""
+"""Answers of web servers, read within bounds. Every fault of an answer becomes one of our errors."""
 
 from __future__ import annotations
 

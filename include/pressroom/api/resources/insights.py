@@ -67,7 +67,7 @@ def list_insights(
     if mission is not None:
         number = row_id(public_ids.MISSION, mission)
         if number is None:
-            raise invalid("query.mission", f"{mission!r} is no mission's id", remedy="as in msn_12")
+            raise invalid("query.mission", f"{mission!r} is not a mission's id", remedy="as in msn_12")
     with scope.transaction() as tx:
         rows = tx.rows("insights_page", id=None, mission=number, before=paging.before, limit=paging.fetch)
     return paging.page(rows, _view, lambda row: [row["id"]])

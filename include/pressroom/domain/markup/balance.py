@@ -111,7 +111,7 @@ class _Rewriting:
         if ends:
             self._end(tag)
         elif tag in self._unseen:
-            # A slash before the end: whoever wrote it as XML has closed the element.
+            # A slash before the end closes the element in XML.
             return at if markup[at - 2] == "/" else self._after(tag, at)
         else:
             self._start(tag, values)

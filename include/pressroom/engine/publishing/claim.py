@@ -234,7 +234,7 @@ class Claim:
 
 
 def get(tx: Tx, publication_id: int, workflow_id: int | None = None) -> Publication:
-    """One publication, of a workflow when one is named. Raises PermanentError when there is no such one."""
+    """One publication, of the workflow if one is named. Raises PermanentError when it does not exist."""
     rows = tx.rows("publication_by_id", publication=publication_id, workflow=workflow_id)
     if not rows:
         raise PermanentError(f"there is no publication {publication_id}")

@@ -1,6 +1,4 @@
-"""Published posts → metrics: which posts are public, what they reached, how the KPIs stand. One look a
-poll.
-"""
+"""Published posts → metrics: which posts are public, what they reached, and how the KPIs stand."""
 
 from __future__ import annotations
 

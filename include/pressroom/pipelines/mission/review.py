@@ -138,7 +138,7 @@ def regenerate(tx: Tx, mission_id: int, post_id: int, guidance: str = "") -> Rew
     [row] = rows
     status, slot = row["status"], row["slot_id"]
     if status not in REGENERABLE:
-        raise RunConflict(f"post {post_id} is {status}, and cannot be written anew")
+        raise RunConflict(f"post {post_id} is {status}, and cannot be regenerated")
     if row["out"]:
         raise RunConflict(f"post {post_id}, or its other version, is out, or may be: it stays as it is")
     if row["in_work"]:

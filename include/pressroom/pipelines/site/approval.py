@@ -77,7 +77,9 @@ def content_hash(article: ReviewedArticle, images: Sequence[ArticleImage]) -> st
 def articles(tx: Tx, site_id: int, status: str | None = None) -> list[ReviewedArticle]:
     """Articles that reached review, oldest first. Sets the hash of those that have none yet."""
     if status is not None and status not in REVIEWED:
-        raise PermanentError(f"{status!r} is no status of a reviewed article: {', '.join(REVIEWED)}")
+        raise PermanentError(
+            f"{status!r} is not a status of a reviewed article. Use one of: {', '.join(REVIEWED)}"
+        )
     rows = _read(tx, site_id, status=status)
     return _hashed(tx, site_id, rows)
 
@@ -187,9 +189,9 @@ def regenerate(tx: Tx, site_id: int, content_id: int, guidance: str = "") -> int
     status: str = row["status"]
     revision: int = row["revision"] + 1
     if status not in REGENERABLE:
-        raise RunConflict(f"article {content_id} is {status}, and cannot be written anew")
+        raise RunConflict(f"article {content_id} is {status}, and cannot be regenerated")
     if row["out"]:
-        raise RunConflict(f"article {content_id} is out, or may be, and cannot be written anew: edit it")
+        raise RunConflict(f"article {content_id} is out, or may be, and cannot be regenerated: edit it")
     if status == "approved" and row["in_work"]:
         raise RunConflict(f"article {content_id} is being published: wait until that is through")
     tx.run("article_archive", site=site_id, content=content_id)

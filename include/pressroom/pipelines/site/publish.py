@@ -1,4 +1,4 @@
-"""Approved articles → the site's targets, each once on each; an article approved anew is changed in place.
+"""Approved articles → the site's targets, each once on each. A newly approved version is changed in place.
 
 What each target has, the publication ledger knows: one target's failure never holds another, and what is
 there is not sent again.

@@ -201,9 +201,7 @@ def _marks(cycle: CycleRow) -> dict[str, str]:
 
 
 def _dates(first: date, last: date, used: Sequence[date]) -> list[date]:
-    """The dates to show: all dates of a short cycle, those with slots of a long one. Late slots are
-    included.
-    """
+    """The dates to show: all dates of a short cycle, those with slots of a long one; always late slots."""
     start, end = min([first, *used]), max([last, *used])
     number = (end - start).days + 1
     return [start + timedelta(days=day) for day in range(number)] if number <= MOST_DAYS else list(used)

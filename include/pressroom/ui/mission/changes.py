@@ -1,6 +1,4 @@
-"""A cycle's findings, the changes they led to, and the next calendar's share of each level. Pure
-functions.
-"""
+"""A cycle's findings, the changes they led to, and the next calendar's shares. Pure functions."""
 
 from __future__ import annotations
 

@@ -151,9 +151,7 @@ class Facts:
 
 
 def read(tx: Tx, mission_id: int) -> Facts:
-    """Everything about a mission of the transaction's account. Raises PermanentError when it does not
-    exist.
-    """
+    """Everything about a mission of the transaction's account. Raises PermanentError when it is unknown."""
     row = tx.maybe("page_mission", MissionRow, mission=mission_id)
     if row is None:
         raise PermanentError(f"there is no mission {mission_id} in this account")

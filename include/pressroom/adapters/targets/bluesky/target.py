@@ -173,7 +173,7 @@ class BlueskyTarget:
         session = await self._account.session()
         key = external_id.removeprefix(f"at://{session.did}/{POST}/")
         if key == external_id or not key or "/" in key:
-            raise PermanentError(f"{self._account.where}: {external_id[:80]!r} is no post of this account")
+            raise PermanentError(f"{self._account.where}: {external_id[:80]!r} is not a post of this account")
         body = {"repo": session.did, "collection": POST, "rkey": key}
         await self._account.call("POST", "com.atproto.repo.deleteRecord", json=body)
         return True

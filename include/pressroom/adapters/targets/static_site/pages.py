@@ -133,7 +133,7 @@ def to_markdown(page: SitePage, body: str) -> str:
 
 
 def from_markdown(text: str, folder: str) -> SitePage:
-    """The piece that a front matter describes. Raises ValueError when there is none that can be read."""
+    """The piece that a front matter describes. Raises ValueError when it cannot be read."""
     head, fence, _ = text.removeprefix(_FENCE).partition(f"\n{_FENCE}")
     try:
         matter = yaml.safe_load(head) if text.startswith(_FENCE) and fence else None
@@ -169,7 +169,7 @@ def to_html(site: StaticSiteSettings, page: SitePage, body: str) -> str:
         site=site,
         piece=page,
         address=address(site, page.folder) if site.base_url else "",
-        body=Markup(body),  # noqa: S704  # cleaned by whoever calls
+        body=Markup(body),  # noqa: S704  # cleaned by the caller
         show_lead=f' src="{lead}"' not in body,
     )
 

@@ -36,7 +36,7 @@ class MediaLibrary:
         self._where = where
 
     def file_name(self, slug: str, picture: Picture) -> str:
-        """What the file shall be called. Raises PermanentError for a picture that is not published."""
+        """The file's name. Raises PermanentError for a picture that is not published."""
         try:
             return file_name(slug, picture)
         except KeyError:

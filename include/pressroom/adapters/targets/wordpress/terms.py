@@ -36,7 +36,7 @@ class Terms:
         return [name for name in names if await self._find(taxonomy, name) is None]
 
     def forget(self) -> None:
-        """Ask anew from here on."""
+        """Forget the known terms: the next ones are read again."""
         self._known.clear()
 
     async def _id(self, taxonomy: str, name: str) -> int:

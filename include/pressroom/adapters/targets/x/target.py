@@ -149,7 +149,7 @@ class XTarget:
     async def unpublish(self, external_id: str) -> bool:
         """Delete the post. True too when it is not there."""
         if not external_id.isdecimal():
-            raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is no id of a post")
+            raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is not the id of a post")
         answer = await self._api.request("DELETE", f"/2/tweets/{external_id}", allow=(404,))
         if answer.status_code == 404:
             return True

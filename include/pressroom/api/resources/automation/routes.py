@@ -56,7 +56,7 @@ def _site(site_id: SiteQuery = None) -> Subject:
     if not site_id:
         raise Problem(400, "site_id is missing", remedy="add ?site_id=NUMBER; GET sites lists them")
     if not (site_id.isascii() and site_id.isdigit()):
-        raise Problem(400, "site_id is no number", remedy="add ?site_id=NUMBER; GET sites lists them")
+        raise Problem(400, "site_id is not a number", remedy="add ?site_id=NUMBER; GET sites lists them")
     return Subject("site", row_number(site_id))
 
 

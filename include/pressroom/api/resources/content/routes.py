@@ -196,7 +196,7 @@ async def regenerate_content(
     body: RegenerateBody | None = None,
     scope: Scope = allowed(Role.EDITOR, CONTENT),
 ) -> JSONResponse:
-    """Have it written anew: this version is archived, and the next waits to be written."""
+    """Regenerate: this version is archived, and the next waits to be written."""
 
     async def work() -> Regenerated:
         wanted = body.instructions if body else ""

@@ -229,9 +229,7 @@ def _time(
     taken: set[datetime],
     dice: np.random.Generator,
 ) -> tuple[str, datetime]:
-    """A free level, drawn by weight, with its instant. When none is free, an instant in the hour after
-    one.
-    """
+    """A free level, drawn by weight, with its instant; when none is free, an instant in the hour after."""
     levels = open_times.times[platform][day]
     free = {level: moment for level, moment in levels.items() if moment not in taken}
     if not free:

@@ -110,9 +110,7 @@ def _from_the_start(plan: Plan) -> Plan:
 
 
 def _exploring(plan: Plan, platforms: Sequence[Platform], dice: np.random.Generator) -> list[str | None]:
-    """The factor that each slot explores, or None. Factors take turns, in an order drawn for each
-    calendar.
-    """
+    """The factor that each slot explores, or None. Factors take turns, in a drawn order."""
     count = len(platforms)
     number = math.floor(plan.exploration_share * count + 0.5)
     if plan.exploration_share > 0 and count >= EXPLORE_FROM:
