@@ -258,11 +258,12 @@ def test_a_missing_connection_fails_at_once_with_one_clear_message(newsroom: New
     states = newsroom.api.task_instances(newsroom.dag_id, run)
     failed = next(one for one in states if one["task_id"] == "open_run")
     assert (failed["state"], failed["try_number"]) == ("failed", 1)
-    log = newsroom.log(run, "open_run")
+    log = newsroom.log(run, "open_run", -1)  # it is not mapped
     assert "the Airflow connection 'pressroom_nowhere' does not exist" in log
     assert newsroom.run_status(run) == "failed"
     [(reason,)] = newsroom.sql("SELECT error_message FROM runs WHERE workflow_id = %(site)s")
-    assert reason.startswith("content: the Airflow connection 'pressroom_nowhere' does not exist: add it to")
+    missing = "content, image_prompts: the Airflow connection 'pressroom_nowhere' does not exist: add it to"
+    assert missing in reason
     assert newsroom.sql("SELECT count(*) FROM item_failures WHERE workflow_id = %(site)s") == [(0,)]
     assert newsroom.sql("SELECT reserved FROM accounts WHERE id = %(account)s") == [(0,)]
 
