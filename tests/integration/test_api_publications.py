@@ -323,7 +323,7 @@ async def test_what_cannot_be_published_is_not_tried_again(control: Control) -> 
     (number,) = approved(control)
     name = add(control, f"article:{number}", "failed")
     path = f"/publications/{name}/retry"
-    assert "does not publish to" in (await control("POST", path, user="ann", expect=409)).json()["detail"]
+    assert "no longer publishes to" in (await control("POST", path, user="ann", expect=409)).json()["detail"]
     with_targets(control)
     control.world.sql("UPDATE sites SET status = 'disabled'")
     assert "activate" in (await control("POST", path, user="ann", expect=409)).json()["detail"]
@@ -341,7 +341,7 @@ async def test_what_cannot_be_published_is_not_tried_again(control: Control) -> 
 async def test_a_flows_next_run_takes_up_what_failed(control: Control) -> None:
     name = add(control, "source:abc", "failed")
     answer = await control("POST", f"/publications/{name}/retry", user="ann", expect=409)
-    assert "next run of the flow" in answer.json()["detail"]
+    assert "the flow's next run" in answer.json()["detail"]
 
 
 # Posts tried again ------------------------------------------------------------------------------------

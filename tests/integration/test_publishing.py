@@ -60,7 +60,7 @@ class Desk(Newsdesk):
         name = f"pressroom_metricool/{piece.arguments.network}"
         return await publish_once(
             self.world.store, self.scope(content), self.networks, name, content, digest, piece, alone=True,
-            patience=self.patience,
+            timing=self.timing,
         )  # fmt: skip
 
     def row(self, content: str = "post:1") -> Publication:
@@ -97,7 +97,7 @@ async def test_what_was_changed_after_it_was_published_stays_as_it_is_there(desk
     assert again == first
     assert desk.networks.texts() == ["Hello"]
     [told] = desk.events("publication_differs")
-    assert "post:1 was changed since it was handed to" in told
+    assert "post:1 was changed after it was sent to" in told
 
 
 async def test_a_lost_acknowledgement_is_looked_for_and_adopted(desk: Desk) -> None:
@@ -283,10 +283,10 @@ async def test_whoever_has_lost_the_claim_sends_nothing(desk: Desk) -> None:
     desk.lapse()
     await desk.publish()
     for step in (sleeper.begin(), sleeper.hold(), sleeper.lost()):
-        with pytest.raises(TransientError, match=r"took post:1 on .* over"):
+        with pytest.raises(TransientError, match=r"another worker took over post:1 on "):
             await step
     # Nor can it take back what its successor has found out.
-    assert (await sleeper.back(PublicationStatus.PLANNED, "")).there
+    assert (await sleeper.release(PublicationStatus.PLANNED, "")).there
 
 
 async def test_two_posts_never_get_the_same_time_at_the_same_place(desk: Desk) -> None:
@@ -308,7 +308,7 @@ async def test_what_belongs_to_another_publication_is_not_adopted(desk: Desk) ->
         "UPDATE publications SET status = 'unknown', external_id = NULL, scheduled_for = %s"
         " WHERE content = 'post:2'", AT,
     )  # fmt: skip
-    with pytest.raises(PermanentError, match="the same text at the same time already, as post:1"):
+    with pytest.raises(PermanentError, match="already has the same text at the same time, as post:1"):
         await desk.publish("post:2", at=AT + DAY)
     assert desk.row("post:2").status is PublicationStatus.FAILED
 
@@ -493,7 +493,9 @@ def test_only_known_statuses_can_be_asked_for(desk: Desk) -> None:
     in_doubt(desk)
     assert [one.content for one in desk.publications("unknown")] == ["post:1"]
     assert desk.publications("accepted") == []
-    with pytest.raises(PermanentError, match="'sent' is no status: planned, attempting"):
+    with pytest.raises(
+        PermanentError, match="there is no status 'sent' of publications: choose planned, attempting"
+    ):
         desk.publications("sent")
 
 

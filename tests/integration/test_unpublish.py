@@ -12,7 +12,7 @@ import pytest
 from pressroom.domain.errors import ConfigurationError, RunConflict, TransientError, UnknownOutcome
 from pressroom.domain.publishing import Place, Publication, Target
 from pressroom.engine.publishing import unpublish as withdrawing
-from pressroom.engine.publishing.claim import Patience
+from pressroom.engine.publishing.claim import Timing
 from pressroom.store.database import Store
 from pressroom.testing import MemoryMedia
 from pressroom.testing_flows import FakeTarget
@@ -21,7 +21,7 @@ from tests.support.world import World, make_world
 
 pytestmark = pytest.mark.integration
 
-QUICK = Patience(call=0.3, lease=5.0, backoff=0.01, retry_after=0.2)
+QUICK = Timing(call=0.3, lease=5.0, backoff=0.01, retry_after=0.2)
 
 
 class Blog(FakeTarget):
@@ -67,14 +67,14 @@ class Press:
         run = await asyncio.to_thread(self.world.run, f"publish__{self.runs}", exclusive=False)
         await work(self.world.store, run, {"pressroom_blogs": self.blog}, self.media)
 
-    async def unpublish(self, patience: Patience = QUICK) -> Publication:
+    async def unpublish(self, timing: Timing = QUICK) -> Publication:
         async def opened(place: Place) -> AbstractAsyncContextManager[Target[Any]]:
             assert place == Place("blogs", "pressroom_blogs", "pressroom_blogs/blogs")
             return nullcontext(self.blog)
 
         store, account = self.world.store, self.world.account_id
-        withdrawal = await store.run(account, withdrawing.begin, 1, patience)
-        return await withdrawing.unpublish(store, account, withdrawal, opened, patience)
+        withdrawal = await store.run(account, withdrawing.begin, 1, timing)
+        return await withdrawing.unpublish(store, account, withdrawal, opened, timing)
 
     def statuses(self) -> Sequence[Any]:
         [row] = self.world.sql(
@@ -192,7 +192,7 @@ async def test_a_claim_that_was_lost_changes_nothing(press: Press) -> None:
     async def opened(place: Place) -> AbstractAsyncContextManager[Target[Any]]:
         return nullcontext(press.blog)
 
-    with pytest.raises(TransientError, match="another worker took publication 1 over"):
+    with pytest.raises(TransientError, match="another worker took over publication 1"):
         await withdrawing.unpublish(store, account, withdrawal, opened)
     assert press.blog.asked == []
     assert press.statuses() == ("accepted", "published", False)

@@ -8,7 +8,7 @@ from typing import Any
 from pressroom.domain.publishing import Piece, Publication, Target
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
-from pressroom.engine.publishing.claim import Patience
+from pressroom.engine.publishing.claim import Timing
 from pressroom.pipelines.tools import Destination
 from pressroom.store.database import Store
 from pressroom.testing_flows import FakeOutside
@@ -22,10 +22,10 @@ class LedgerOutside(FakeOutside):
         store: Store,
         scope: CostScope,
         target_of: Callable[[Destination], Target[Any]] | None = None,
-        patience: Patience | None = None,
+        timing: Timing | None = None,
     ) -> None:
         super().__init__()
-        self._store, self._scope, self._target_of, self._patience = store, scope, target_of, patience
+        self._store, self._scope, self._target_of, self._timing = store, scope, target_of, timing
 
     def target(self, to: Destination) -> Target[Any]:
         """See Outside."""
@@ -44,5 +44,5 @@ class LedgerOutside(FakeOutside):
         """Through the ledger."""
         return await publish_once(
             self._store, self._scope, self.target(to), to.target_name, content, content_hash, piece,
-            update=update, alone=alone, patience=self._patience,
+            update=update, alone=alone, timing=self._timing,
         )  # fmt: skip

@@ -17,7 +17,7 @@ from pressroom.domain.publishing import Piece, Placed, Publication, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.publishing.claim import Patience
+from pressroom.engine.publishing.claim import Timing
 from pressroom.engine.publishing.ledger import publications
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.mission import publish
@@ -28,7 +28,7 @@ from pressroom.testing_flows import FakeNetworks
 from tests.support.ledger_outside import LedgerOutside
 from tests.support.mission_world import MissionWorld
 
-QUICK = Patience(call=0.4, lease=0.5, backoff=0.01, retry_after=0.2)
+QUICK = Timing(call=0.4, lease=0.5, backoff=0.01, retry_after=0.2)
 """Everything that takes seconds, in fractions of one."""
 
 
@@ -146,13 +146,13 @@ class Newsdesk:
     world: MissionWorld
     networks: Target[Any]
     clock: Clock
-    patience: Patience = QUICK
+    timing: Timing = QUICK
 
     def tools_for(self) -> Callable[[CostScope], Tools]:
         """The stage's tools, bound to an item, as another process would have them: nothing is remembered."""
         return lambda scope: fake_tools(
             self.world.account, self.world.mission, social=Social(FakeMetrics(), self.clock),
-            outside=LedgerOutside(self.world.store, scope, lambda _: self.networks, self.patience),
+            outside=LedgerOutside(self.world.store, scope, lambda _: self.networks, self.timing),
         )  # fmt: skip
 
     async def work(

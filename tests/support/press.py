@@ -13,7 +13,7 @@ from pressroom.domain.model import MediaStore
 from pressroom.domain.publishing import Target
 from pressroom.domain.run import Run
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.publishing.claim import Patience
+from pressroom.engine.publishing.claim import Timing
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.site.publish import STAGE
 from pressroom.pipelines.tools import Destination, Tools
@@ -37,7 +37,7 @@ _ARTICLES = (
     " FROM t JOIN i ON i.id = t.idea_id ORDER BY i.title RETURNING id"
 )
 
-QUICK = Patience(call=8, lease=10, backoff=0.01, retry_after=2)
+QUICK = Timing(call=8, lease=10, backoff=0.01, retry_after=2)
 
 
 async def work(

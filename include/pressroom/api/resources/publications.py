@@ -24,10 +24,10 @@ from pressroom.domain.definitions import Role
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, PUBLICATION, public_id, row_id
 from pressroom.domain.publishing import PublicationStatus
-from pressroom.engine.publishing import again as republishing
 from pressroom.engine.publishing import ledger as publishing
+from pressroom.engine.publishing import retrying
 from pressroom.engine.publishing import unpublish as withdrawing
-from pressroom.engine.publishing.again import Again
+from pressroom.engine.publishing.retrying import RetryPlan
 from pressroom.engine.publishing.unpublish import Withdrawal
 from pressroom.pipelines.registry import PUBLISH
 from pressroom.store.database import Tx
@@ -171,7 +171,7 @@ def settle_publication(
 
 @router.post("/{id}/unpublish")
 async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)) -> PublicationView:
-    """Take it back from its target; an article then waits for review again. Again is as once.
+    """Take it back from its target; an article then waits for review again. RetryPlan is as once.
 
     What a target cannot take back any more is a conflict, and stays as it is.
     """
@@ -196,21 +196,21 @@ async def retry_publication(
 
     async def work() -> PublicationRetried:
         row = await scope.run(scope.workflow)
-        again = await run_in_threadpool(prepare, row)
-        if again.by_itself and again.run is not None:
-            job, detail = again.run.id, "the job is about to begin, and takes it up"
-        elif again.run is not None:
-            await start_again(scope, row, again.run, publishing.STAGE)
-            job, detail = again.run.id, f"the job runs again from its stage {publishing.STAGE}"
+        plan = await run_in_threadpool(prepare, row)
+        if plan.by_itself and plan.run is not None:
+            job, detail = plan.run.id, "the job is about to begin, and takes it up"
+        elif plan.run is not None:
+            await start_again(scope, row, plan.run, publishing.STAGE)
+            job, detail = plan.run.id, f"the job runs again from its stage {publishing.STAGE}"
         else:
             state = await start(scope, row, {}, idempotency.run_name(scope), part=PUBLISH)
             job, detail = state.id, "a new job publishes it"
         now = await run_in_threadpool(_view, scope)
         return PublicationRetried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
 
-    def prepare(row: WorkflowRow) -> Again:
+    def prepare(row: WorkflowRow) -> RetryPlan:
         with scope.changing("publication.retry", f"publication:{scope.id}") as tx:
-            return republishing.prepare(tx, row, scope.id)
+            return retrying.prepare(tx, row, scope.id)
 
     return await idempotency.once(scope, 202, work)
 

@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long things may take, in seconds.
+class Timing:
+    """How long the steps of an attempt may take, in seconds.
 
-    ``call``: a request to the target; after that it counts as not answered. ``lease``: how long a worker
-    that says nothing keeps others from the publication it is at; longer than a call. ``backoff``: before the
-    second try in this process, twice as long before the next. ``retry_after``: the longest wait that a target
-    may ask for here; a longer one is the task's affair.
+    ``call``: a request to the target; after that it counts as not answered. ``lease``: how long a silent
+    worker keeps its claim; longer than a call. ``backoff``: the wait before the second try in this process,
+    twice as long before the next. ``retry_after``: the longest Retry-After that is waited for in this
+    process; a longer one is left to the task's retry.
     """
 
     call: float = 45.0
@@ -57,22 +57,22 @@ class Intent:
 
 
 @dataclass(frozen=True)
-class Attempted:
-    """What the last try sent, and when it was to appear. ``sent`` is empty when that is not on record."""
+class LastTry:
+    """What the last try sent, and when it was to appear. ``sent`` is empty when it is not on record."""
 
     at: datetime
     sent: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """The row as it was before. ``unsettled``: seconds for which an unanswered call may still arrive.
+class ClaimedRow:
+    """The row as it was before the claim. ``unsettled``: seconds in which a lost call may still arrive.
 
-    ``update``: the target had a version of it, so finding it there does not say which one.
+    ``update``: the target had a version of the piece, so finding the piece does not say which version.
     """
 
     publication: Publication
-    attempted: Attempted
+    last_try: LastTry
     unsettled: float
     update: bool = False
 
@@ -81,35 +81,35 @@ class Claim:
     """A worker's hold on the row of an intent. Every method raises TransientError when the store is away."""
 
     def __init__(
-        self, store: Store, scope: CostScope, intent: Intent, patience: Patience, settle_seconds: float
+        self, store: Store, scope: CostScope, intent: Intent, timing: Timing, settle_seconds: float
     ) -> None:
-        self._store, self._scope, self._intent, self._patience = store, scope, intent, patience
+        self._store, self._scope, self._intent, self._timing = store, scope, intent, timing
         self._settle_seconds = settle_seconds
         self._token = secrets.token_hex(8)
         self._id = 0
         self._update = False
 
-    async def take(self) -> Taken:
-        """Make the row, or find it, and claim it unless it is there already.
+    async def take(self) -> ClaimedRow:
+        """Create or read the row, and claim it unless the target has the piece.
 
-        Raises TransientError while another worker has it.
+        Raises TransientError while another worker has the claim.
         """
-        taken = await self._tx(self._take)
-        self._id = taken.publication.id
-        return taken
+        claimed = await self._tx(self._take)
+        self._id = claimed.publication.id
+        return claimed
 
     async def begin(self) -> None:
         """Put on record that a call begins. Raises TimeTaken; TransientError when the claim is lost."""
         try:
             await self._tx(self._begin)
         except TimeTaken:
-            await self.back(PublicationStatus.PLANNED, "")
+            await self.release(PublicationStatus.PLANNED, "")
             raise
 
     async def lost(self) -> None:
-        """The call is over, without an answer: from now on, what it left behind is still to arrive."""
+        """Record that a call ended without an answer: what it sent may still arrive from now on."""
         await self._tx(
-            lambda tx: self._mine(
+            lambda tx: self._require_claim(
                 tx.run(
                     "publication_lost", publication=self._id, claim=self._token, lease=self._lease(),
                     settles_in=timedelta(seconds=self._settle_seconds),
@@ -118,17 +118,17 @@ class Claim:
         )  # fmt: skip
 
     async def hold(self, seconds: float = 0.0) -> None:
-        """Keep it for a call after so many seconds. Raises TransientError when it is lost."""
+        """Keep the claim for a call after so many seconds. Raises TransientError when it is lost."""
         await self._tx(
-            lambda tx: self._mine(
+            lambda tx: self._require_claim(
                 tx.run(
                     "publication_hold", publication=self._id, claim=self._token, lease=self._lease(seconds)
                 )
             )
         )
 
-    async def back(self, status: PublicationStatus, error: str) -> Publication:
-        """Let go of it. Changes nothing when another worker has taken it over."""
+    async def release(self, status: PublicationStatus, error: str) -> Publication:
+        """Give the claim up. Changes nothing when another worker has taken it over."""
 
         def write(tx: Tx) -> Publication:
             tx.run(
@@ -139,7 +139,7 @@ class Claim:
         return await self._tx(write)
 
     async def accept(self, placed: Placed, adopted: str = "") -> Publication:
-        """The target has it. ``adopted``: what to say of one that was found there."""
+        """Record that the target has the piece. ``adopted``: the log line for one that was found there."""
 
         def write(tx: Tx) -> Publication:
             if adopted:  # before the row: all transactions lock the run first
@@ -153,7 +153,7 @@ class Claim:
         return await self._tx(write)
 
     async def twin(self, placed: Placed) -> str | None:
-        """The other publication that the target has under this id."""
+        """The other publication that the target has under this id, None when there is none."""
 
         def look(tx: Tx) -> str | None:
             name: str | None = tx.value(
@@ -172,7 +172,7 @@ class Claim:
         """A line in the run's log."""
         await self._tx(self._say, kind, text, level="warning")
 
-    def _take(self, tx: Tx) -> Taken:
+    def _take(self, tx: Tx) -> ClaimedRow:
         intent = self._intent
         tx.run(
             "publication_plan", workflow=self._scope.workflow_id, run=self._scope.run_id,
@@ -194,24 +194,24 @@ class Claim:
                 tx.run("publication_reopen", publication=current.id)
                 current = get(tx, current.id)
             tx.run("publication_claim", publication=current.id, claim=self._token, lease=self._lease())
-        # An id outlives the reopening, and the tries after it: that is how the next one knows.
+        # The id outlives the reopening and the tries after it, so it tells the next one of the older version.
         withdrawn = current.status is PublicationStatus.WITHDRAWN
         self._update = intent.updates and not withdrawn and (outdated or current.external_id is not None)
-        return Taken(current, Attempted(current.scheduled_for, sent), unsettled or 0.0, self._update)
+        return ClaimedRow(current, LastTry(current.scheduled_for, sent), unsettled or 0.0, self._update)
 
     def _begin(self, tx: Tx) -> None:
         intent, workflow = self._intent, self._scope.workflow_id
         if intent.alone:
-            # Of two workers that look at the same time, the second waits here, and sees what the first wrote.
+            # The second of two workers waits for this lock, and then sees what the first wrote.
             tx.value("publication_time_lock", workflow=workflow, target=intent.target, at=intent.at)
-            other = tx.value(
+            occupant = tx.value(
                 "publication_time_taken", workflow=workflow, target=intent.target, at=intent.at,
                 publication=self._id,
             )  # fmt: skip
-            if other is not None:
-                raise TimeTaken(f"{other} appears on {intent.target} at {intent.at:%Y-%m-%d %H:%M %Z}")
-        settles_in = timedelta(seconds=self._patience.call + self._settle_seconds)
-        self._mine(
+            if occupant is not None:
+                raise TimeTaken(f"{occupant} appears on {intent.target} at {intent.at:%Y-%m-%d %H:%M %Z}")
+        settles_in = timedelta(seconds=self._timing.call + self._settle_seconds)
+        self._require_claim(
             tx.run(
                 "publication_attempt", publication=self._id, claim=self._token, run=self._scope.run_id,
                 content_hash=intent.content_hash, at=intent.at, sent=dict(intent.sent), lease=self._lease(),
@@ -219,12 +219,15 @@ class Claim:
             )
         )  # fmt: skip
 
-    def _mine(self, touched: int) -> None:
+    def _require_claim(self, touched: int) -> None:
         if not touched:
-            raise TransientError(f"another worker took {self._intent.content} on {self._intent.target} over")
+            raise TransientError(
+                f"another worker took over {self._intent.content} on {self._intent.target}:"
+                " this one lost its claim, and the next try looks at what became of it"
+            )
 
     def _lease(self, seconds: float = 0.0) -> timedelta:
-        return timedelta(seconds=self._patience.lease + seconds)
+        return timedelta(seconds=self._timing.lease + seconds)
 
     def _say(self, tx: Tx, kind: str, text: str, level: str = "info") -> None:
         control.event(tx, self._scope.run_id, kind, text, stage=self._scope.stage, level=level)
@@ -237,7 +240,7 @@ def get(tx: Tx, publication_id: int, workflow_id: int | None = None) -> Publicat
     """One publication, of the workflow if one is named. Raises PermanentError when it does not exist."""
     rows = tx.rows("publication_by_id", publication=publication_id, workflow=workflow_id)
     if not rows:
-        raise PermanentError(f"there is no publication {publication_id}")
+        raise PermanentError(f"there is no publication {publication_id}: `pressroom publications` lists them")
     return publication(rows[0])
 
 

@@ -1,4 +1,4 @@
-"""The publication ledger as operators and a run's end see it."""
+"""The publication ledger for operators and for a run's end: list, settle, give up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import OPEN, settle_once
-from pressroom.engine.publishing.claim import Intent, Patience, get, publication
+from pressroom.engine.publishing.claim import Intent, Timing, get, publication
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
 
@@ -26,7 +26,9 @@ LOOKS_AT_ONCE = 8
 def publications(tx: Tx, workflow_id: int, status: str | None = None) -> list[Publication]:
     """A workflow's publications, by the time at which they appear."""
     if status is not None and status not in set(PublicationStatus):
-        raise PermanentError(f"{status!r} is no status: {', '.join(PublicationStatus)}")
+        raise PermanentError(
+            f"there is no status {status!r} of publications: choose {', '.join(PublicationStatus)}"
+        )
     rows = tx.rows("publications_of_workflow", workflow=workflow_id, status=status)
     return [publication(row) for row in rows]
 
@@ -34,7 +36,7 @@ def publications(tx: Tx, workflow_id: int, status: str | None = None) -> list[Pu
 def settle(
     tx: Tx, workflow_id: int, publication_id: int, *, sent: bool, external_id: str | None = None
 ) -> Publication:
-    """An operator has looked: the target has it (``external_id``: under which id), or provably not.
+    """Record what an operator saw at the target: it has the piece (under ``external_id``), or it does not.
 
     Raises RunConflict when the publication is not open, a worker is at it, or the id is another one's;
     PermanentError when the workflow has no such publication or the id is missing.
@@ -42,11 +44,11 @@ def settle(
     if sent and not external_id:
         raise PermanentError("say under which id the target has it")
     before = get(tx, publication_id, workflow_id)
-    other = sent and tx.value(
+    twin = sent and tx.value(
         "publication_twin", publication=publication_id, target=before.target, external_id=external_id
     )
-    if other:
-        raise RunConflict(f"{before.target} has {other} under that id")
+    if twin:
+        raise RunConflict(f"{before.target} has {twin} under that id: look up the id of {before.content}")
     if not tx.run(
         "publication_settle", workflow=workflow_id, publication=publication_id, sent=sent,
         external_id=external_id,
@@ -67,12 +69,12 @@ def give_up(tx: Tx, run_id: int) -> list[int]:
 
 
 async def settle_open(
-    store: Store, run: Run, target: Target[Any], patience: Patience | None = None
+    store: Store, run: Run, target: Target[Any], timing: Timing | None = None
 ) -> list[Publication]:
     """Settle what can be settled by looking; the rest of the run's open publications becomes unknown.
 
-    For a run's end: nothing is sent. What is found is accepted, and what is provably not there is planned
-    again. Returns the unknown ones. Doing it twice is the same as once.
+    For a run's end: nothing is sent. What is found is accepted, and what the target does not have is planned
+    again. Returns the unknown ones. Idempotent.
     """
     gate = asyncio.Semaphore(LOOKS_AT_ONCE)
 
@@ -81,8 +83,11 @@ async def settle_open(
         scope = CostScope(run.account_id, run.workflow_id, run.id, STAGE, intent.content)
         async with gate:
             try:
-                await _settle_after_others(store, scope, intent, target, patience)
-            except (TransientError, PermanentError) as error:  # another worker is at it; or it is on record
+                await _settle_after_others(store, scope, intent, target, timing)
+            except (
+                TransientError,
+                PermanentError,
+            ) as error:  # another worker has it, or the row has the error
                 log.info("%s stays as it is: %s", intent.content, error)
 
     rows = await store.run(run.account_id, Tx.rows, "publications_open", run=run.id)
@@ -91,7 +96,7 @@ async def settle_open(
 
 
 def _unknown_of(tx: Tx, run_id: int) -> list[Publication]:
-    """The run's publications that may or may not be out, once what is still attempting counts as such."""
+    """Give up the run's open publications, and return all of its unknown ones."""
     tx.run("lock_run", run=run_id)
     given_up = give_up(tx, run_id)
     tx.run("posts_follow_publications", run=run_id, publication=None)
@@ -99,7 +104,10 @@ def _unknown_of(tx: Tx, run_id: int) -> list[Publication]:
     unknown = [publication(row) for row in rows]
     if given_up:
         names = ", ".join(each.content for each in unknown)
-        message = f"{counted(len(unknown), 'publication')} may or may not be out, look there: {names}"
+        message = (
+            f"{counted(len(unknown), 'publication')} may or may not be published: look at the target, and"
+            f" settle them: {names}"
+        )
         control.event(
             tx, run_id, "publications_unknown", message, stage=STAGE, level="warning",
             data={"publications": [each.id for each in unknown]},
@@ -108,13 +116,13 @@ def _unknown_of(tx: Tx, run_id: int) -> list[Publication]:
 
 
 async def _settle_after_others(
-    store: Store, scope: CostScope, intent: Intent, target: Target[Any], patience: Patience | None
+    store: Store, scope: CostScope, intent: Intent, target: Target[Any], timing: Timing | None
 ) -> None:
-    """Settle; the claim of a worker that died a moment ago is waited for, at most for as long as it holds."""
+    """Settle; first wait for the claim of another worker to lapse, because that worker may be dead."""
     try:
-        await settle_once(store, scope, intent, target, patience)
+        await settle_once(store, scope, intent, target, timing)
     except TransientError as busy:
         if busy.retry_after is None:
             raise
         await asyncio.sleep(busy.retry_after)
-        await settle_once(store, scope, intent, target, patience)
+        await settle_once(store, scope, intent, target, timing)

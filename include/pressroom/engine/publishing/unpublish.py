@@ -1,8 +1,8 @@
-"""Taking a publication of a site or a flow back, when somebody asks for it.
+"""Unpublishing on request: taking a publication of a site or a flow back from its target.
 
-The row is claimed and the request is on record before the target is called, and it becomes ``withdrawn`` only
-when the target said that it no longer has the piece. A target says so too when the piece is not there, so a
-call whose answer was lost is repeated.
+The row is claimed and the request is on record before the target is called. The row becomes ``withdrawn``
+only when the target says that it does not have the piece. A target says so too when it never had the piece,
+so a call whose answer was lost can be repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from pressroom.domain.errors import PermanentError, RunConflict, TransientError
 from pressroom.domain.publishing import Place, Publication, PublicationStatus, Target
 from pressroom.engine.publishing.attempt import OPEN, TRIES
-from pressroom.engine.publishing.claim import Patience, get
+from pressroom.engine.publishing.claim import Timing, get
 from pressroom.engine.publishing.ledger import STAGE
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
@@ -28,7 +28,7 @@ OpenTarget = Callable[[Place], Awaitable[AbstractAsyncContextManager[Target[Any]
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """A claimed publication. ``claim`` None: it was taken back before, and nothing is left to do."""
+    """A claimed publication. ``claim`` None: it is withdrawn already, and there is nothing to do."""
 
     publication: Publication
     claim: str | None
@@ -40,12 +40,12 @@ class Withdrawal:
         return Place(handler, connection, self.publication.target)
 
 
-def begin(tx: Tx, publication_id: int, patience: Patience | None = None) -> Withdrawal:
+def begin(tx: Tx, publication_id: int, timing: Timing | None = None) -> Withdrawal:
     """Claim a publication that the target has, and put on record that it is to be taken back.
 
     Raises RunConflict when the target does not have it, or a worker is at it.
     """
-    publication, lease = get(tx, publication_id), (patience or Patience()).lease
+    publication, lease = get(tx, publication_id), (timing or Timing()).lease
     name = f"publication {publication.id}"
     if publication.content.startswith("post:"):
         raise RunConflict(f"{name} is a mission's: roll its job back to take its posts back")
@@ -73,22 +73,20 @@ async def unpublish(
     account_id: int,
     withdrawal: Withdrawal,
     open_target: OpenTarget,
-    patience: Patience | None = None,
+    timing: Timing | None = None,
 ) -> Publication:
-    """Take it back at its target, which is opened for that.
+    """Take a publication back at its target. An article then waits for review again, so no run publishes it.
 
-    An article then waits for review again, so that no run publishes it.
-
-    Raises RunConflict when the target no longer can, TransientError when it does not answer, and what it
-    raises; the publication then is as it was.
+    Raises RunConflict when the target can no longer take it back, TransientError when the target does not
+    answer, and the target's own errors. After an error the publication is as it was.
     """
     publication, claim = withdrawal.publication, withdrawal.claim
     if claim is None:
         return publication
-    patience = patience or Patience()
+    timing = timing or Timing()
     try:
         async with await open_target(withdrawal.place) as target:
-            gone = await _ask(store, account_id, withdrawal, target, patience)
+            gone = await _ask(store, account_id, withdrawal, target, timing)
     except (TransientError, PermanentError):
         await store.run(account_id, Tx.run, "publication_release", publication=publication.id, claim=claim)
         raise
@@ -102,26 +100,28 @@ async def unpublish(
 
 
 async def _ask(
-    store: Store, account_id: int, withdrawal: Withdrawal, target: Target[Any], patience: Patience
+    store: Store, account_id: int, withdrawal: Withdrawal, target: Target[Any], timing: Timing
 ) -> bool:
     publication = withdrawal.publication
     trouble = TransientError("not tried")
     for number in range(TRIES):
         if number:
-            await asyncio.sleep(trouble.retry_after or patience.backoff * 2 ** (number - 1))
+            await asyncio.sleep(trouble.retry_after or timing.backoff * 2 ** (number - 1))
         if not await store.run(
             account_id, Tx.run, "publication_hold", publication=publication.id, claim=withdrawal.claim,
-            lease=timedelta(seconds=patience.lease),
+            lease=timedelta(seconds=timing.lease),
         ):  # fmt: skip
-            raise TransientError(f"another worker took publication {publication.id} over")
+            raise TransientError(
+                f"another worker took over publication {publication.id}: try again in a moment"
+            )
         try:
-            async with asyncio.timeout(patience.call):
+            async with asyncio.timeout(timing.call):
                 return await target.unpublish(publication.external_id or "")
         except TimeoutError:
             trouble = TransientError(f"{publication.target} did not answer in time")
         except TransientError as error:
             trouble = error
-        if (trouble.retry_after or 0.0) > patience.retry_after:
+        if (trouble.retry_after or 0.0) > timing.retry_after:
             break
     raise trouble
 
