@@ -67,22 +67,26 @@ class Stage(Generic[Item, Output]):
     ``pending`` reads the waiting items from item status alone, so that clearing and resuming work.
     ``load`` reads those of the keyed items that still wait; items saved meanwhile are not among them.
     ``process`` turns one item into one output, without store and Airflow.
-    ``save`` writes the output and the status change. The runner adds the charge and the event to its
-    transaction. ``key`` names the item in failures, reservations and the ledger. It is unique within the
-    stage. ``charge``: the item's price in credits. ``size``: the number of rows that it stands for in the
-    result. ``rows``: the same for its key, in the plan. ``result_fields``: the stage's public result, field
-    name → column of ``stage_results``. ``batch_items``: the number of items in one mapped task. ``pool``: the
-    Airflow pool that bounds its batches over all sites; None for local work. ``serial``: each item must see
-    what the items before it saved. Only one is in work at a time, and each is loaded just before its turn.
+    ``save`` writes the output and the status change. The runner adds charge and event to its transaction.
+    ``key`` names the item in failures, reservations and the ledger. It is unique within the stage.
+    ``charge``: the item's price in credits. ``size``: the number of rows that it stands for in the result.
+    ``rows``: the same of its key, for the plan.
+    ``result_fields``: the stage's public result, field name → column of ``stage_results``.
+    ``batch_items``: the number of items in one mapped task.
+    ``pool``: the Airflow pool that bounds its batches over all sites; None for local work.
+    ``serial``: each item must see what the items before it saved. Only one is in work at a time, and each is
+    loaded just before its turn.
+    ``needs``: what the stage needs of the outside in such a run, verified before the run begins.
+    ``setup_of``: the part of the set-up that an item depends on. When that part is wrong, the items that
+    share it wait, and the others go on.
     ``summarize``: facts for the result, read from the store when the stage ends: field name → JSON value.
     ``waits_for``: what must happen first, by people or by the clock (the time is given), before the stage
-    plans; None for nothing. ``poll``: for a stage that only watches: takes one look outside, and returns when
-    the next one is due; None after the last. Two looks at the same time do no harm. ``output``: what the
-    stage made in this run, in its public form; None for nothing yet. ``failed``: what a final failure does to
-    the item, in the transaction that records it; None for nothing. ``undo``: undoes what the stage did in
-    this run. Undoing twice is the same as once. ``setup_of``: the part of the set-up that an item depends on.
-    When that part is wrong, the items that share it wait, and the others go on. ``needs``:
-    what the stage needs of the outside in such a run, verified before the run begins.
+    plans; None for nothing.
+    ``poll``: for a stage that only watches: takes one look outside, and returns when the next one is due;
+    None after the last. Two looks at the same time do no harm.
+    ``output``: what the stage made in this run, in its public form; None for nothing yet.
+    ``failed``: what a final failure does to the item, in the transaction that records it; None for nothing.
+    ``undo``: undoes what the stage did in this run. Undoing twice is the same as once.
     """
 
     name: str

@@ -1,4 +1,8 @@
-"""Files as source items: text, Markdown, HTML and JSON below a folder."""
+"""Files as source items: text, Markdown, HTML and JSON below a folder.
+
+Needs: a folder below one of the operator's file roots. A file that cannot be read is skipped with a warning;
+when no file can be read, that is a PermanentError. A folder outside the roots is a wrong set-up.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""JSON on the web as source items. Dotted paths say where an entry has each field."""
+"""JSON on the web as source items. Dotted paths say where an entry has each field.
+
+Needs: a public address that answers with JSON; for a private host the flow's ``allow_hosts`` and the
+operator's permission. Fails as ``adapters.http.stranger`` says; a document that is not JSON, or whose
+``items`` is not a list, is a PermanentError that says where.
+"""
 
 from __future__ import annotations
 

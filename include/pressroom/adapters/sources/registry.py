@@ -1,4 +1,4 @@
-"""Fetches the items of a source of any kind. Add a new kind of source here."""
+"""Fetches the items of a source. A new kind is a module beside this one, and a line in ``fetch``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Feeds as source items: RSS of every version, Atom, JSON Feed. ``feedparser`` only parses."""
+"""Feeds as source items: RSS of every version, Atom, JSON Feed. ``feedparser`` only parses.
+
+Needs: the feed's public address; for a private host the flow's ``allow_hosts`` and the operator's permission.
+Fails as ``adapters.http.stranger`` says; a document that is not a feed is a PermanentError. A feed that is
+cut off gives its whole entries.
+"""
 
 from __future__ import annotations
 

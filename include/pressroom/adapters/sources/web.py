@@ -1,4 +1,9 @@
-"""Web pages as source items: one page, or the pages of a sitemap. An item has the page's main text."""
+"""Web pages as source items: one page, or the pages of a sitemap. An item has the page's main text.
+
+Needs: the public address of a page or of a sitemap; for a private host the flow's ``allow_hosts`` and the
+operator's permission. Fails as ``adapters.http.stranger`` says; a page without a main text is a
+PermanentError. Of a sitemap, pages that fail are passed over, up to a bound.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The public posts of a WordPress site as source items, over its REST API."""
+"""The public posts of a WordPress site as source items, over its REST API.
+
+Needs: the site's public address; no login. Fails as ``adapters.http.stranger`` says; a site without the API,
+or without a category or tag that the source names, is a PermanentError.
+"""
 
 from __future__ import annotations
 
