@@ -12,7 +12,9 @@ from xdist.scheduler import LoadScopeScheduling
 from pressroom_dev.local.guard import GUARD, WITH_PARENT
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-ACCEPTANCE = "tests/acceptance"
+ACCEPTANCE = "tests/acceptance/"
+ALONE = ("tests/acceptance/test_control_api_access.py", "tests/acceptance/test_local_runner.py")
+"""They start services of their own. The other acceptance tests share one Airflow."""
 # The matrices here are small: several threads wait for each other more than they calculate.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
@@ -51,11 +53,11 @@ def _failed(report: Report) -> Report:
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
-    """A process gets one file after the other. All that needs an Airflow is one group, so that one runs."""
+    """A process gets one file after the other. All that share the Airflow are one group."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
-        return ACCEPTANCE if file.startswith(ACCEPTANCE) else file
+        return ACCEPTANCE if file.startswith(ACCEPTANCE) and file not in ALONE else file
 
 
 @pytest.hookimpl(optionalhook=True)
