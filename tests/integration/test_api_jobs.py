@@ -207,7 +207,7 @@ async def test_a_retry_that_airflow_does_not_take_leaves_the_job_as_it_was(
     await control("POST", f"{JOBS}/job_{run.id}/retry", json={}, expect=400)
     found = await control.get(f"{JOBS}/job_{run.id}")
     assert (found["state"], found["error_message"]) == (
-        before, "Airflow did not take it: Airflow refuses that: 404",
+        before, "Airflow refused the run: Airflow refuses that: 404",
     )  # fmt: skip
 
 

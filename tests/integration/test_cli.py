@@ -226,7 +226,7 @@ def test_a_run_that_airflow_refuses_is_over_and_says_why(garden: Invoke, airflow
     assert "400: no room" in garden("run", "garden", code=1).stderr
     history = garden("history", "garden").output
     assert history.splitlines()[1].split()[:3] == ["1", "failed", "manual"]
-    assert "Airflow did not take it: " in history
+    assert "Airflow refused the run: " in history
     airflow.status = 200
     garden("run", "garden")  # the lock is free again
 

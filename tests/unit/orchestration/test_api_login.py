@@ -130,7 +130,7 @@ def test_a_database_that_is_away_is_not_a_wrong_token(
         raise OSError("no database")
 
     monkeypatch.setattr(RevokedToken, "is_revoked", away)
-    with pytest.raises(TransientError, match="cannot say who calls: OSError"):
+    with pytest.raises(TransientError, match="cannot verify the login: OSError"):
         who(f"Bearer {token_of(manager)}")
 
 

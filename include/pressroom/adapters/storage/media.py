@@ -32,7 +32,7 @@ def read_local(url: str) -> bytes:
     Raises PermanentError when the file is missing or its hash is not its name; TransientError.
     """
     if not is_local(url):
-        raise PermanentError("that is no medium in a folder")
+        raise PermanentError("the URL is not one of a medium in a local folder")
     path = Path(unquote(urlsplit(url).path))
     data = MediaFiles(path.parents[2]).get(url)
     if hashlib.sha256(data).hexdigest() != path.stem:
@@ -91,11 +91,11 @@ class MediaFiles:
     def get(self, url: str) -> bytes:
         path = Path(unquote(urlsplit(url).path)).resolve()
         if not path.is_relative_to(self._root.resolve()):
-            raise PermanentError("that is no medium of this store")
+            raise PermanentError(f"the URL is not one of the media root {self._root}")
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            raise PermanentError(f"the medium {path.name} is not there any more") from None
+            raise PermanentError(f"the medium {path.name} no longer exists in the media root") from None
         except OSError as error:
             raise TransientError(f"the medium {path.name} cannot be read: {error.strerror}") from None
 

@@ -84,10 +84,10 @@ async def run_batch(
 ) -> Report:
     """Work through the items behind ``keys`` that still wait.
 
-    ``last_try``: errors that another try might mend are recorded as failures, like permanent ones.
-    Raises RunConflict at once, TransientError when the store is away. Raises ConfigurationError, and any
-    unexpected exception, after the other items are through; items that share the wrong set-up are left
-    waiting, and none of them counts an attempt. An item's own error raises nothing.
+    ``last_try``: transient errors are recorded as failures, like permanent ones. Raises RunConflict at once,
+    and TransientError when the store is away. Raises ConfigurationError, and any unexpected exception, after
+    the other items are done; items that share the wrong set-up stay waiting, and none of them counts an
+    attempt. An item's own error raises nothing.
     """
     batch = _Batch(stage, run, store, tools_for, last_try=last_try)
     return await batch.work(list(keys), 1 if stage.serial else max(1, concurrency))
@@ -148,7 +148,7 @@ class _Batch:
         return self.report.stop is not None or self.fatal is not None
 
     async def _may_go_on(self) -> bool:
-        """The control check: paused? cancelled? taken over?"""
+        """The control check: whether the run is live, not paused and not cancelled."""
         if self._over():
             return False
         state = await self.store.run(self.run.account_id, self._renewed)
@@ -200,7 +200,7 @@ class _Batch:
             await self._release(scope)
         except PermanentError as error:
             await self._record_failure(item, scope, error)
-        except Exception as error:  # a defect: its neighbours go on, the task fails at the end
+        except Exception as error:  # a defect: the other items go on, the task fails at the end
             log.exception("%s %s broke", self.stage.name, scope.item)
             self.defect = self.defect or error
             await self._record_failure(item, scope, error)
@@ -220,23 +220,23 @@ class _Batch:
                 group = [self.finished.popleft() for _ in range(min(SAVE_TOGETHER, len(self.finished)))]
                 try:
                     results = await self.store.run(self.run.account_id, self._commit, group)
-                except Exception as error:  # noqa: BLE001  # handed on to whoever waits for the item
+                except Exception as error:  # noqa: BLE001  # raised where the item is awaited
                     if len(group) == 1:
                         group[0].saved.set_exception(error)
                         continue
-                    # One bad item must not take its neighbours down with it: each on its own.
+                    # One bad item must not fail the rest of its group: save each on its own.
                     for entry in group:
                         try:
                             [saved] = await self.store.run(self.run.account_id, self._commit, [entry])
                             entry.saved.set_result(saved)
-                        except Exception as own:  # noqa: BLE001  # likewise
-                            entry.saved.set_exception(own)
+                        except Exception as item_error:  # noqa: BLE001  # likewise
+                            entry.saved.set_exception(item_error)
                     continue
                 for entry, saved in zip(group, results, strict=True):
                     entry.saved.set_result(saved)
 
     def _commit(self, tx: Tx, group: Sequence[_Finished]) -> list[Saved]:
-        """Outputs, status changes, charges, counts and events of the group: all of it or none."""
+        """Save the outputs, status changes, charges, counts and events of the group, in one transaction."""
         results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
         for entry, saved in zip(group, results, strict=True):
             item = entry.scope.item
@@ -249,13 +249,13 @@ class _Batch:
             created=sum(saved.created for saved in results), words=sum(saved.words for saved in results),
             credits=sum(entry.credits for entry in group),
         )  # fmt: skip
-        # The account's row is locked from the first charge on, so the charges come after all the rest.
+        # The first charge locks the account's row, so the charges come last.
         for entry in group:
             ledger.settle(tx, entry.scope, entry.credits)
         return results
 
     async def _hold_back(self, item: Any, scope: CostScope, error: ConfigurationError | RunConflict) -> None:
-        """Leave the item waiting: the lock is lost, or its set-up is wrong, as for all that share it."""
+        """Leave the item waiting: the lock is lost, or the set-up that it shares with others is wrong."""
         setup = self.stage.setup_of(item)
         if isinstance(error, RunConflict):
             self.fatal = self.fatal or error
@@ -285,7 +285,7 @@ class _Batch:
         await self.store.run(scope.account_id, write)
 
     async def _record_failure(self, item: Any, scope: CostScope, error: Exception) -> None:
-        """Give the reservation back and keep what went wrong, for the operator and for the next plan."""
+        """Release the reservation, and record the error for the operator and for the next plan."""
         name = type(error).__name__
         text = str(error) if isinstance(error, PressroomError) else f"unexpected {name}"
         self.report.failed += 1
@@ -305,14 +305,14 @@ class _Batch:
 
         try:
             await self.store.run(scope.account_id, write)
-        except AlreadyDone as done:  # somebody else brought it further: its failure here is of no account
-            log.info("%s: %s", scope.stage, done)
+        except AlreadyDone as already:  # another worker finished the item, so this failure does not count
+            log.info("%s: %s", scope.stage, already)
             self.report.failed -= 1
             await self._release(scope)
 
 
 def caps_of(run: Run) -> Caps:
-    """The ceilings in force for a run, in cents: its own or its workflow's, and its account's."""
+    """The caps of a run, in cents: the lower of its own and its workflow's, and its account's."""
     asked = run.params.get("cap_cents")
     own = [
         cap

@@ -28,7 +28,7 @@ SCHEDULED_GAP = timedelta(hours=23)
 
 
 class TooSoon(RunConflict):
-    """A scheduled run came less than about a day after the last one."""
+    """A scheduled run came less than ``SCHEDULED_GAP`` after the last one."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RunState:
 
     @property
     def paused(self) -> bool:
-        """Whether work should wait. A cancelled run does not: it has an end to come to."""
+        """Whether work should wait. A cancelled run does not wait: it has to end."""
         return self.status == "paused" and not self.cancel_requested
 
 
@@ -78,21 +78,22 @@ def open_run(
     """
     tx.run("lock_workflow", workflow=workflow_id)
     own = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
-    other = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
-    if other and (own is None or other.id != own.id):
-        _take_over_or_refuse(tx, other)
+    holder = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
+    if holder and (own is None or holder.id != own.id):
+        _take_over_or_refuse(tx, holder)
     if trigger == "scheduled" and own is None:
         last = tx.value("last_scheduled_start", workflow=workflow_id, gap=SCHEDULED_GAP)
         if last:
             raise TooSoon(
-                f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC: at most one in {SCHEDULED_GAP}"
+                f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC, and at most one starts in"
+                f" {SCHEDULED_GAP}: start this one by hand if you want it now"
             )
-    have, reserved = ledger.balance(tx)
+    balance, reserved = ledger.balance(tx)
     need = (estimate * ESTIMATE_BUFFER).quantize(Decimal("0.01"))
-    if have - reserved < need:
+    if balance - reserved < need:
         raise InsufficientCredits(
             f"this run needs {need} credits ({ESTIMATE_BUFFER} × the estimate of {estimate})"
-            f" and {have - reserved} are available"
+            f" and {balance - reserved} are available: grant the account more, or start a smaller run"
         )
     values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
     if own is None:
@@ -114,7 +115,7 @@ def open_run(
                 tx,
                 run_id,
                 "run_reopened",
-                f"Run taken up again: {estimate} credits estimated for what is left",
+                f"Run reopened: {estimate} credits estimated for what is left",
             )
     if trigger == "scheduled":
         tx.run("touch_last_run", workflow=workflow_id)
@@ -161,7 +162,7 @@ def live_run(tx: Tx, workflow_id: int) -> RunState | None:
 
 
 def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
-    """Push the lease on: to now + LEASE, or to LEASE after ``until`` when work will sleep that long."""
+    """Extend the lease: to now + LEASE, or to LEASE after ``until`` when the work sleeps until then."""
     tx.run("renew_lease", run=run_id, lease=LEASE, until=until)
 
 
@@ -182,29 +183,29 @@ def cancel(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
 
 
 def rollback_requested_by(tx: Tx, run_id: int) -> str | None:
-    """Who asked for the run to be rolled back; None: nobody did, or it is done."""
+    """Who asked for the run to be rolled back; None when there is no request, or it is done."""
     name: str | None = tx.value("rollback_requested_by", run=run_id)
     return name
 
 
 def record_reason(tx: Tx, run_id: int, error: Exception, reason: str) -> None:
-    """Keep why a live run fails. A set-up error counts more than a permanent one, that more than a transient
-    one; of one class the first counts. ``reason``: what is shown for ``error``.
+    """Record why a live run fails. A set-up error replaces a permanent one, a permanent one a transient one;
+    the first of a class stays. ``reason``: the text shown for ``error``.
     """
     rank = 3 if isinstance(error, ConfigurationError) else 1 if isinstance(error, TransientError) else 2
     tx.run("record_reason", run=run_id, rank=rank, reason=reason)
 
 
 def reason_of(tx: Tx, run_id: int) -> str | None:
-    """Why the run fails; None: no task of it has said so."""
+    """Why the run fails; None when no task of it recorded a reason."""
     reason: str | None = tx.value("run_reason", run=run_id)
     return reason
 
 
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
-    """Stamp the run's end, give back its reservations and the lock. Returns the final status.
+    """Record the run's end, release its reservations and the lock. Returns the final status.
 
-    ``failed``: why it failed, None when it did not. A run that left something undone ends partial.
+    ``failed``: why it failed, None when it did not. A run that leaves items undone ends partial.
     """
     state = get(tx, run_id)
     if not state.live:  # taken over, or closed before: its end is on record
@@ -250,24 +251,25 @@ def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: s
     ids: list[int] = tx.values(statement, workflow=workflow_id, run=run_id)
     if not ids:
         now = live_run(tx, workflow_id) if run_id is None else get(tx, run_id)
-        what = "no run is live"
+        reason = "no run is live"
         if now is not None:
             stopping = now.live and now.cancel_requested
-            what = f"run {now.id} is {'being cancelled' if stopping else now.status}"
-        raise RunConflict(f"cannot {statement.removesuffix('_run')}: {what}")
+            reason = f"run {now.id} is {'being cancelled' if stopping else now.status}"
+        raise RunConflict(f"cannot {statement.removesuffix('_run')}: {reason}")
     for each in ids:
         event(tx, each, kind, message)
     return get(tx, ids[0])
 
 
-def _take_over_or_refuse(tx: Tx, other: RunState) -> None:
-    if not tx.value("lease_is_over", run=other.id):
+def _take_over_or_refuse(tx: Tx, holder: RunState) -> None:
+    if not tx.value("lease_is_over", run=holder.id):
         raise RunConflict(
-            f"run {other.id} ({other.dag_run_id}) of this workflow is {other.status},"
-            f" started by {other.owner} at {other.started_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"run {holder.id} ({holder.dag_run_id}) of this workflow is {holder.status},"
+            f" started by {holder.owner} at {holder.started_at:%Y-%m-%d %H:%M:%S} UTC:"
+            " wait for its end, or cancel it"
         )
-    ran_out = f"its lease ran out at {other.lease_until:%Y-%m-%d %H:%M:%S} UTC"
+    ran_out = f"its lease ran out at {holder.lease_until:%Y-%m-%d %H:%M:%S} UTC"
     reason = f"{ran_out}, and another run took the workflow's lock"
-    tx.run("finish_run", run=other.id, status="failed", error=reason)
-    event(tx, other.id, "run_finished", f"Run failed: {reason}", level="error")
-    ledger.release_run(tx, other.id)
+    tx.run("finish_run", run=holder.id, status="failed", error=reason)
+    event(tx, holder.id, "run_finished", f"Run failed: {reason}", level="error")
+    ledger.release_run(tx, holder.id)

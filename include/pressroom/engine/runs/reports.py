@@ -1,7 +1,7 @@
-"""What people ask about a workflow: what waits, what runs, what happened, what it used.
+"""Reports on a workflow: what waits, what runs, what happened, what it used.
 
-``Tx`` arguments are transactions of the workflow's account. Nothing here is stored: states are derived from
-runs, stage results, failures and the ledger whenever they are asked for.
+``Tx`` arguments are transactions of the workflow's account. States are not stored: they are derived from
+runs, stage results, failures and the ledger at each call.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Job:
 
     @property
     def since(self) -> datetime:
-        """When the status that it is in began."""
+        """When its present status began."""
         if self.status == "paused":
             return self.paused_at or self.started_at
         return self.completed_at or self.started_at
@@ -139,7 +139,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Failure:
-    """An item that failed and is passed over until it is forgiven or retried."""
+    """An item that failed. It is passed over until it is retried or its failure is forgotten."""
 
     stage: str
     item: str
@@ -201,18 +201,18 @@ def history(tx: Tx, workflow_id: int, limit: int = HISTORY_RUNS) -> list[Job]:
     return [*live, *(job for job in latest if job.id not in shown)][:limit]
 
 
-def jobs(tx: Tx, which: JobFilter, limit: int) -> list[Job]:
+def jobs(tx: Tx, job_filter: JobFilter, limit: int) -> list[Job]:
     """The account's runs, newest first."""
-    rows = tx.rows("runs_page", limit=limit, **vars(which))
+    rows = tx.rows("runs_page", limit=limit, **vars(job_filter))
     return [Job(**row | {"state": JobState(row["state"])}) for row in rows]
 
 
-def outputs(tx: Tx, run: Run, pipeline: Pipeline, found: RunStatus) -> list[dict[str, Any]]:
+def outputs(tx: Tx, run: Run, pipeline: Pipeline, run_status: RunStatus) -> list[dict[str, Any]]:
     """What each stage of the run made, in order: stage, status, output (None while there is none).
 
-    Read from the rows that the stages wrote, so it is there while a stage is still at work, too.
+    Read from the rows that the stages wrote, so a running stage already has an output.
     """
-    states = {stage.name: stage for stage in found.stages}
+    states = {stage.name: stage for stage in run_status.stages}
     return [
         {
             "stage": stage.name,
@@ -267,5 +267,5 @@ def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:
         return JobState.COMPLETED
     if run.live:
         return JobState.RUNNING
-    # It was begun and not finished: it ended as its run did.
+    # It began and did not finish, so it ended as its run did.
     return run.state

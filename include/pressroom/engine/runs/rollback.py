@@ -1,4 +1,4 @@
-"""Rollback: a run's stages undo what they did, last stage first. It failed, or a person wants it undone."""
+"""Rollback of a failed run, or on request: its stages undo what they did, last stage first."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ async def roll_back(
 ) -> dict[str, Any]:
     """Undo the run, and return the report: per stage what was undone, and what could not be.
 
-    ``on_request``: nothing failed, somebody wants it undone, so the run counts as cancelled.
+    ``on_request``: a person asked for it and nothing failed, so the run counts as cancelled.
 
-    Each stage's undo and the refund at the end do nothing the second time, so this can be run again after a
-    crash in the middle. Credits come back, because the account keeps nothing of what they paid for; cents do
-    not, because the providers keep them.
+    Each stage's undo and the refund are idempotent, so this can run again after a crash in the middle.
+    Credits are refunded, because the account keeps nothing of what they paid for; cents are not, because the
+    providers keep them.
     """
     stages = []
     for stage in reversed(pipeline.stages):
         if stage.undo is None:
             continue
-        done = await stage.undo(store, run, tools)
-        stages.append({"stage": stage.name, "undone": done.undone, "kept": list(done.kept)})
+        undo = await stage.undo(store, run, tools)
+        stages.append({"stage": stage.name, "undone": undo.undone, "kept": list(undo.kept)})
     return await store.run(run.account_id, _record, run, stages, on_request=on_request)
 
 
@@ -49,7 +49,7 @@ def _record(tx: Tx, run: Run, stages: list[dict[str, Any]], *, on_request: bool)
 
 
 def _merged(earlier: dict[str, Any] | None, stages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The whole of what was undone, over all the times that it was tried."""
+    """The report of all tries: counts added up, kept items of each stage once."""
     before = {entry["stage"]: entry for entry in (earlier or {}).get("stages", [])}
     return {
         "stages": [

@@ -1,8 +1,9 @@
-"""Runs on request, from the API or the command line: on record, with the lock, before Airflow gets them.
+"""Starting a run from the API or the command line: it is recorded and takes the lock before Airflow starts
+it.
 
-So the caller learns at once that another run holds the lock, or that credits are missing, and has a number
-to follow. Airflow's first task finds the run by its DAG run and goes on with it. When Airflow refuses,
-``abandon`` undoes what ``begin``, ``begin_again`` or ``begin_rollback`` did.
+So the caller learns at once when another run holds the lock or credits are missing, and gets a run number.
+Airflow's first task finds the run by its DAG run and goes on with it. When Airflow refuses, ``abandon``
+undoes what ``begin``, ``begin_again`` or ``begin_rollback`` did.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def begin(
     """
     pipeline = pipeline_of(row.workflow, part)
     dag_id = dag_id_of(row.workflow, part)
-    known = control.find(tx, dag_id, dag_run_id)
-    if known is not None and known.live:
-        return known
+    recorded = control.find(tx, dag_id, dag_run_id)
+    if recorded is not None and recorded.live:
+        return recorded
     run = row.run(params=dict(params))
     must_be_active(run)
     # By this machine's clock. A mission's first task asks again, by the mission's own.
@@ -56,8 +57,8 @@ def begin(
 def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None, owner: str) -> list[str]:
     """Open an ended run again, from a stage on; None: from the first that is not done. Returns the stages.
 
-    Items of these stages that were given up get another chance: a person asks for it. Raises RunConflict when
-    the run is live, or another one holds the lock, and NoSuchStage.
+    Failed items of these stages wait again. Raises RunConflict when the run is live or another one holds the
+    lock, and NoSuchStage.
     """
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     stages = stages_from(tx, row, pipeline, run, from_stage)
@@ -92,7 +93,7 @@ def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working:
 def stages_from(
     tx: Tx, row: WorkflowRow, pipeline: Pipeline, run: RunState, from_stage: str | None
 ) -> list[str]:
-    """A stage of a run and those after it."""
+    """A stage and those after it; None: from the first that is not done. Raises NoSuchStage."""
     names = [stage.name for stage in pipeline.stages]
     if from_stage is None:
         status = reports.status(tx, row.workflow_id, pipeline, run.id)
@@ -117,9 +118,9 @@ def abandon(tx: Tx, run: RunState, error: BaseException) -> None:
     """Undo a start that Airflow refused. ``run``: the state before; a run that had ended gets its old status
     back.
     """
-    # What is wrong with the set-up is for the server's log, not for the run's.
-    known = isinstance(error, PermanentError) and not isinstance(error, ConfigurationError)
-    why = f"Airflow did not take it: {error if known else type(error).__name__}"
+    # A set-up error is for the server's log, not for the run's.
+    public = isinstance(error, PermanentError) and not isinstance(error, ConfigurationError)
+    why = f"Airflow refused the run: {error if public else type(error).__name__}"
     if run.live:
         control.close_run(tx, run.id, failed=why)
         return

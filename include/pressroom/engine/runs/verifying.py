@@ -1,4 +1,4 @@
-"""Before a run spends anything: is everything there that it will need?"""
+"""The check of a run's set-up before it spends anything."""
 
 from __future__ import annotations
 
@@ -40,16 +40,17 @@ class CheckResult:
 
 
 async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SECONDS) -> list[CheckResult]:
-    """Check everything that the stages of a run need, all at once, each thing once. Empty when all is well.
+    """Check everything that the stages of a run need, concurrently and each need once. Empty when all is
+    well.
 
-    What cannot be said now (a service is down for the moment) is no problem: it may pass.
+    A need that cannot be checked now, because a service is down, is a warning: the service may come back.
     """
     needs: dict[str, tuple[Need, list[str]]] = {}
     for stage in pipeline.stages:
         for need in stage.needs(run):
-            kept, where = needs.get(need.name, (need, []))
+            shared, where = needs.get(need.name, (need, []))
             # What one stage can do without, another one may depend on.
-            needs[need.name] = (need if kept.optional else kept, [*where, stage.name])
+            needs[need.name] = (need if shared.optional else shared, [*where, stage.name])
     checks = (_check(need, ", ".join(where), probe, seconds) for need, where in needs.values())
     results = dict.fromkeys(result for result in await asyncio.gather(*checks) if result)
     return sorted(results, key=lambda result: not result.problem)
@@ -73,5 +74,5 @@ async def _check(need: Need, where: str, probe: Probe, seconds: float) -> CheckR
 
 
 def summary(problems: Sequence[CheckResult]) -> str:
-    """The reason why a run is refused, a line for each problem."""
+    """Why a run is refused: one line for each problem."""
     return "\n".join(["the set-up is incomplete; nothing was spent:", *map(str, problems)])

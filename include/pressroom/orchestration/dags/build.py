@@ -32,7 +32,7 @@ from pressroom.pipelines.registry import dag_id_of
 from pressroom.pipelines.stage import Pipeline, Stage
 
 Facts = dict[str, Any]
-"""What every task is told of its run: the workflow, and which part of it."""
+"""The arguments that every task has: the workflow, and the part of it."""
 
 TASK_DEFAULTS: dict[str, Any] = {
     "retries": 5,
@@ -83,14 +83,14 @@ def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
         elif steps:
             steps >> _done() >> closing
         before >> closing
-    # Only now: what a DAG has before its tasks is copied into every one of them, and the copies would be half
-    # of what the dag processor serializes and checks.
+    # Set last: params set before the tasks are copied into every task, and the copies would be half of what
+    # the dag processor serializes and checks.
     dag.params = ParamsDict({} if part else _params(workflow))
     return dag
 
 
 def _schedule(workflow: Workflow, part: str) -> dict[str, Any]:
-    """When it runs, and how many runs may be active at once."""
+    """The DAG's schedule, and how many runs may be active at once."""
     if isinstance(workflow, Site) and part:
         # What is approved while a run is on is published by the next one.
         return {"schedule": [Asset(workflow.approved_asset)], "max_active_runs": 1}
@@ -99,8 +99,7 @@ def _schedule(workflow: Workflow, part: str) -> dict[str, Any]:
         cron = automation.schedule
         return {
             "schedule": CronTriggerTimetable(cron, timezone=automation.timezone) if cron else None,
-            # More than one, so that a second run starts, meets the lock and says so, and does not wait
-            # unseen.
+            # More than one, so that a second run starts and fails at the lock, instead of waiting unseen.
             "max_active_runs": 3,
         }
     if isinstance(workflow, Flow):
@@ -148,16 +147,15 @@ def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: lis
 
 
 def _done() -> EmptyOperator:
-    """A leaf that fails with any stage: what comes after one, a rollback or a skipped step, may end well."""
+    """A leaf that fails with any stage: a rollback or a skipped step after a failed stage may succeed."""
     return EmptyOperator(task_id="done", trigger_rule="none_failed")
 
 
 def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> tuple[list[Any], list[Any]]:
-    """A chain of all steps for each item. Returns what comes last, and the steps.
+    """A chain of all steps for each item. Returns the last tasks, and the steps.
 
-    Whether a step has anything to do, the item's own status says.
-    Airflow does not heed skips that operators decide on inside a mapped group, so none is relied upon: every
-    task looks at its item, and runs whatever became of the tasks before it.
+    Airflow ignores skips that operators decide on inside a mapped group. So every task runs whatever became
+    of the tasks before it, and reads from its item's status whether there is anything to do.
     """
     items = ItemsOfRun(task_id="items", workflow=name, trigger_rule="none_failed_min_one_success")
     before >> items

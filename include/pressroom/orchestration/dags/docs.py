@@ -25,7 +25,7 @@ def describe(workflow: Workflow, part: str = "") -> str:
 
 
 def explain(pipeline: Pipeline, workflow: Workflow, part: str = "") -> str:
-    """The DAG's page: what it does, stage by stage, and how to steer it."""
+    """The DAG's doc page: what it does, stage by stage, and how to steer it."""
     about, when, more = _facts(workflow, part)
     rows = "\n".join(
         f"| {number} | `{stage.name}` | {stage.title} |"

@@ -40,12 +40,12 @@ def read_or_snapshot(
             tx.value("statement_timeout", milliseconds=str(max(1, int(timeout * 1000))))
             rows = active_workflows(tx, kind, dag_id, shard)
     except TransientError as error:
-        kept = read(path)
-        if kept is None:
+        snapshot = read(path)
+        if snapshot is None:
             raise
         logger.warning("definitions come from the snapshot %s: %s", path, error)
         named = None if dag_id is None else split_dag_id(dag_id)
-        return [row for row in kept if dag_id is None or named == (kind, row.workflow.slug)], True
+        return [row for row in snapshot if dag_id is None or named == (kind, row.workflow.slug)], True
     if dag_id is None:
         write(path, rows)
     return rows, False
@@ -73,7 +73,7 @@ def write(path: Path, rows: Sequence[WorkflowRow]) -> None:
 
 
 def read(path: Path) -> list[WorkflowRow] | None:
-    """The snapshot's workflows, or None when there is none that this version can read."""
+    """The snapshot's workflows, or None when this version can read none."""
     try:
         data = json.loads(path.read_text("utf-8"))
         if data["version"] != VERSION:

@@ -20,8 +20,8 @@ READ_SECONDS = 3.0
 def workflow_dags(kind: str, shard: int) -> dict[str, DAG]:
     """The DAGs of one dag file, by the name under which Airflow finds them.
 
-    A worker asks for one DAG, and gets that one built and no other, however many there are. When Postgres is
-    away the last good read is used: DAGs must not vanish because a database restarts.
+    A worker asks for one DAG, so only that one is built. When Postgres is away the last good read is used:
+    DAGs must not vanish because a database restarts.
     """
     only = get_parsing_context().dag_id
     if only is not None and (split_dag_id(only) or ("", ""))[0] != kind:

@@ -30,7 +30,7 @@ from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
-"""Seconds between the tries of a call that the scheduler may get in the way of."""
+"""Seconds between the tries of a call that can conflict with the scheduler."""
 
 
 class InProcessAirflow:
@@ -51,7 +51,7 @@ class InProcessAirflow:
         body: dict[str, Any] = {"logical_date": None, "conf": dict(conf), "note": note}
         if dag_run_id is not None:
             body["dag_run_id"] = dag_run_id
-        conflict = f"{dag_id} has a run {dag_run_id} already"
+        conflict = f"{dag_id} already has a run {dag_run_id}"
         answer = await _call("POST", f"dags/{part(dag_id)}/dagRuns", body, conflict=conflict)
         return str(answer["dag_run_id"])
 
@@ -60,25 +60,26 @@ class InProcessAirflow:
         await _call("PATCH", answer_path(task), body, conflict="this was answered already")
 
     def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
-        """See ControlPlane."""
+        """Ask this server's connections. See ControlPlane."""
         pipeline = pipeline_of(row.workflow, part)
         return asyncio.run(verified(self.store(), row.run(), pipeline, server_connections.OF_SERVER))
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         body = clearing(dag_run_id, task_ids)
-        path, conflict = f"dags/{part(dag_id)}/clearTaskInstances", f"{dag_run_id} is being changed"
+        path = f"dags/{part(dag_id)}/clearTaskInstances"
+        conflict = f"Airflow is changing {dag_run_id}: try again in a moment"
         # The scheduler may change the same rows.
-        again = AsyncRetrying(
+        retrying = AsyncRetrying(
             retry=retry_if_exception_type((TransientError, RunConflict)),
             wait=wait_chain(*map(wait_fixed, PAUSES)),
             stop=stop_after_attempt(len(PAUSES) + 1),
             reraise=True,
         )
-        answer: dict[str, Any] = await again(_call, "POST", path, body, conflict=conflict)
+        answer: dict[str, Any] = await retrying(_call, "POST", path, body, conflict=conflict)
         return int(answer["total_entries"])
 
     async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
-        """See ControlPlane."""
+        """Open the target with this server's connections. See ControlPlane."""
         fields = await run_in_threadpool(server_connections.OF_SERVER.fields, place.connection_id)
         opened: AbstractAsyncContextManager[Target[Any]] = await run_in_threadpool(
             open_target, place.to, place.connection_id, fields
@@ -98,7 +99,7 @@ async def _call(
     path: str,
     body: Mapping[str, Any] | None = None,
     *,
-    conflict: str = "Airflow is changing the same thing",
+    conflict: str = "Airflow is changing the same row: try again in a moment",
 ) -> dict[str, Any]:
     """Airflow's answer. ``conflict``: what its 409 means here."""
     token = await run_in_threadpool(api_login.service_token)
@@ -110,8 +111,8 @@ async def _call(
         headers = {"Authorization": f"Bearer {token}"}
         answer = await client.request(method, f"/api/v2/{path}", json=body, headers=headers)
     if answer.is_success:
-        found: dict[str, Any] = answer.json()
-        return found
+        content: dict[str, Any] = answer.json()
+        return content
     call = f"{method} {path}"
     kind = row_of(Refusal(answer.status_code), ROWS).kind
     if kind is RunConflict:
@@ -120,5 +121,5 @@ async def _call(
         raise kind(f"Airflow answers {answer.status_code} to {call}", retry_after=retry_after(answer.headers))
     if kind is ConfigurationError:
         name = os.environ.get(api_login.SERVICE_USER, "pressroom")
-        raise ConfigurationError(f"Airflow's user {name!r} may not {call}")
-    raise kind(f"Airflow refuses that: {explanation(answer) or answer.status_code}")
+        raise ConfigurationError(f"Airflow's user {name!r} may not {call}: give it the role User")
+    raise kind(f"Airflow refuses {call}: {explanation(answer) or answer.status_code}")

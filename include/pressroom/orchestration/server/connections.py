@@ -1,4 +1,4 @@
-"""Connections in the API server, which has Airflow's database at hand and no task's way to it."""
+"""Connections in the API server, which reads Airflow's database itself and has no task supervisor to ask."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _one_at_a_time = threading.Lock()
 
 
 def store() -> Store:
-    """The store behind the connection ``pressroom_db``, which is looked up once in a while: every request
-    needs it. Raises ConfigurationError.
+    """The store behind the connection ``pressroom_db``. Every request needs it, so the connection is read
+    only once in a while. Raises ConfigurationError.
     """
     with _one_at_a_time:
         return _store_in(int(time.monotonic() // LOOK_AGAIN_SECONDS))

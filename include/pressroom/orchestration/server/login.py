@@ -1,4 +1,4 @@
-"""Logins in the API server: who sent a request, and in whose name Pressroom itself calls Airflow."""
+"""Logins in the API server: the user who sent a request, and the user as whom Pressroom calls Airflow."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from pressroom.domain.errors import ConfigurationError, TransientError
 
 TOKEN_SECONDS = 60
 SERVICE_USER = "PRESSROOM_SERVICE_USER"
-"""The Airflow user in whose name Pressroom acts, where the auth manager knows its users (FAB)."""
+"""The variable that names the Airflow user as whom Pressroom acts, under FAB."""
 SIMPLE, FAB = "SimpleAuthManager", "FabAuthManager"
 
 
 async def login(request: Request) -> Login | None:
-    """Who sent the request, as Airflow itself would have it: a bearer token counts more than the cookie.
+    """The user who sent the request, by Airflow's own rule: a bearer token comes before the cookie.
 
-    None for no token, and for one that is not valid, has expired or was revoked. Raises TransientError when
-    the auth manager cannot say.
+    None without a token, and for an invalid, expired or revoked one. Raises TransientError when the auth
+    manager fails.
     """
     bearer = await bearer_scheme(request)
     try:
         user = await get_user(request, None, bearer)
-        # A public role lets anybody look at Airflow without a login; here it makes nobody somebody.
+        # Airflow's public role permits anonymous users; Pressroom does not.
         if getattr(user, "is_anonymous", False):
             return None
         admin = await _administers(user)
     except HTTPException:
         return None
-    except Exception as error:  # which class it is differs with the auth manager and its database
+    except Exception as error:  # the class depends on the auth manager and its database
         raise TransientError(
-            f"Airflow's auth manager cannot say who calls: {type(error).__name__}"
+            f"Airflow's auth manager cannot verify the login: {type(error).__name__}"
         ) from error
     return Login(user.get_name(), admin, by_cookie=bearer is None or _logs_everybody_in(request))
 
 
 def service_token() -> str:
-    """A token that is good for one call in Pressroom's own name. Raises ConfigurationError."""
+    """A short-lived token with which Pressroom calls Airflow as its own user. Raises ConfigurationError."""
     manager = get_auth_manager()
     if _is(manager, SIMPLE):
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -53,13 +53,16 @@ def service_token() -> str:
     elif _is(manager, FAB):
         user = _stored_user()
     else:
-        raise ConfigurationError(f"Pressroom cannot act under the auth manager {type(manager).__name__}")
+        raise ConfigurationError(
+            f"Pressroom cannot call Airflow under the auth manager {type(manager).__name__}:"
+            f" use {SIMPLE} or {FAB}"
+        )
     return str(manager.generate_jwt(user, expiration_time_in_seconds=TOKEN_SECONDS))
 
 
 async def _administers(user: BaseUser) -> bool:
-    """Whether the user administers this Airflow. Where a manager has no such role, whoever may create
-    connections, pools and variables does: that is all that an administrator of Pressroom would have to do.
+    """Whether the user administers this Airflow. Under a manager without such a role, a user who may create
+    connections, pools and variables counts as an administrator.
     """
     manager: Any = get_auth_manager()
     if _is(manager, SIMPLE):
@@ -79,8 +82,8 @@ async def _administers(user: BaseUser) -> bool:
 
 
 def _logs_everybody_in(request: Request) -> bool:
-    """Whether Airflow added the token: with ``simple_auth_manager_all_admins``, it does so to every request,
-    whichever site a browser sends it for, and behind what the caller may have sent.
+    """Whether Airflow added the token. With ``simple_auth_manager_all_admins`` it adds one to every request,
+    also to one that a browser sends for another site, and after a token that the caller sent.
     """
     return (
         _is(get_auth_manager(), SIMPLE)
@@ -90,14 +93,16 @@ def _logs_everybody_in(request: Request) -> bool:
 
 
 def _is(manager: object, name: str) -> bool:
-    # By name: the class may be a provider's that is not installed, and the manager a class made of it.
+    # By name: the class may belong to a provider that is not installed, and the manager to a subclass.
     return name in (kind.__name__ for kind in type(manager).__mro__)
 
 
 def _stored_user() -> Any:
     name = os.environ.get(SERVICE_USER, "")
     if not name:
-        raise ConfigurationError(f"set {SERVICE_USER} to the Airflow user in whose name Pressroom acts")
+        raise ConfigurationError(
+            f"Pressroom has no Airflow user to act as: set {SERVICE_USER} to the name of one"
+        )
     from airflow.providers.fab.auth_manager.models import User
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -105,6 +110,8 @@ def _stored_user() -> Any:
     with create_session() as session:
         user = session.scalars(select(User).where(User.username == name)).one_or_none()
         if user is None:
-            raise ConfigurationError(f"{SERVICE_USER}: Airflow has no user {name!r}")
+            raise ConfigurationError(
+                f"{SERVICE_USER}: Airflow has no user {name!r}: create it, with the role User"
+            )
         session.expunge(user)
         return user

@@ -1,4 +1,4 @@
-"""The tasks of a flow: one chain of steps for each item, so that no item holds another."""
+"""The tasks of a flow: one chain of steps for each item, so that no item waits for another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ APPROVE, REJECT = "Approve", "Reject"
 
 
 class ItemsOfRun(RunOperator):
-    """Which items the run has: ids, never content."""
+    """Lists the run's items: ids, never content."""
 
     def execute(self, context: Context) -> list[int]:
         """Returns the ids; an empty list skips the chain."""
@@ -41,7 +41,7 @@ class ItemsOfRun(RunOperator):
 
 
 class ItemStep(RunOperator):
-    """One step of one item. Where the item is at another step, or through, there is nothing to do."""
+    """One step of one item. Does nothing when the item is at another step, or finished."""
 
     template_fields: Sequence[str] = ("item",)
 
@@ -55,7 +55,7 @@ class ItemStep(RunOperator):
         opened = self._opened(context)
         self._until_it_may(opened)
         item, stage, ti = int(self.item), opened.pipeline.stage(self.stage), context["ti"]
-        at_hand(opened, item, self.stage)
+        item_at(opened, item, self.stage)
         with opened.store.transaction(opened.run.account_id) as tx:
             tx.run("stage_begun", run=opened.run.id, stage=stage.name)
         last_try = ti.try_number > ti.max_tries
@@ -79,8 +79,8 @@ class ItemStep(RunOperator):
         return {"done": report.done, "failed": report.failed}
 
 
-def at_hand(opened: Opened, item: int, step: str) -> FlowItem:
-    """The item, when it is at that step. Raises AirflowSkipException when it is not."""
+def item_at(opened: Opened, item: int, step: str) -> FlowItem:
+    """The item, which must be at that step. Raises AirflowSkipException when it is not."""
     position, _ = opened.run.flow.step(step)
     with opened.store.transaction(opened.run.account_id) as tx:
         items = load_items(tx, opened.run, position, [item])
@@ -90,7 +90,7 @@ def at_hand(opened: Opened, item: int, step: str) -> FlowItem:
 
 
 class _AtGate(RunOperator):
-    """What gates have in common: they open, and let the item on when there is an answer."""
+    """Base of the gates: a gate opens, and lets its item go on when there is an answer."""
 
     template_fields: Sequence[str] = ("item",)
 
@@ -100,7 +100,7 @@ class _AtGate(RunOperator):
         self.item = item
 
     def _open(self, context: Context, opened: Opened, item: FlowItem) -> tuple[GateStep, str | None]:
-        """Open the gate and tell whom the step names. The link's secret is in no log, event or XCom."""
+        """Open the gate and notify the step's receiver. The link's secret is in no log, event or XCom."""
         step, ti = self._step(opened), context["ti"]
         task = {"dag_id": self.dag_id, "run_id": context["dag_run"].run_id, "task_id": ti.task_id,
                 "map_index": ti.map_index}  # fmt: skip
@@ -148,10 +148,10 @@ class _AtGate(RunOperator):
         try:
             asyncio.run(tell())
         except PressroomError as error:
-            # It can still be answered on Airflow's page or on the command line, so it is open all the same.
+            # The gate stays open: it can still be answered on Airflow's page or on the command line.
             with opened.store.transaction(opened.run.account_id) as tx:
                 control.event(
-                    tx, opened.run.id, "gate_not_told", f"{subject}: nobody was told: {error}",
+                    tx, opened.run.id, "gate_not_told", f"{subject}: the notification was not sent: {error}",
                     stage=step.name,
                     level="warning",
                 )  # fmt: skip
@@ -159,11 +159,11 @@ class _AtGate(RunOperator):
     def _step(self, opened: Opened) -> GateStep:
         _, step = opened.run.flow.step(self.stage)
         if not isinstance(step, GateStep):
-            raise TypeError(f"{step.name} is no gate")
+            raise TypeError(f"{step.name} is not a gate")
         return step
 
     def _finish(self, opened: Opened, item: FlowItem, gate: Gate) -> dict[str, Any]:
-        """Let the item on, or end it, by the gate's outcome."""
+        """Let the item go on, or end it, by the gate's outcome."""
         step = self._step(opened)
         with opened.store.transaction(opened.run.account_id) as tx:
             gates.apply_outcome(tx, opened.run, item, step, gate)
@@ -174,10 +174,10 @@ class WaitAtGate(_AtGate):
     """A gate that a webhook or the time opens: the trigger watches the database, and no worker is held."""
 
     def execute(self, context: Context) -> Any:
-        """Opens the gate and defers; taken up again when it has its answer."""
+        """Opens the gate, and defers until it has its answer."""
         opened = self._opened(context)
         self._until_it_may(opened)
-        item = at_hand(opened, int(self.item), self.stage)
+        item = item_at(opened, int(self.item), self.stage)
         self._open(context, opened, item)
         return self._pass_or_wait(opened, item)
 
@@ -186,7 +186,7 @@ class WaitAtGate(_AtGate):
         raise_failure(event)
         opened = self._opened(context)
         self._until_it_may(opened)
-        return self._pass_or_wait(opened, at_hand(opened, int(self.item), self.stage))
+        return self._pass_or_wait(opened, item_at(opened, int(self.item), self.stage))
 
     def _pass_or_wait(self, opened: Opened, item: FlowItem) -> dict[str, Any]:
         with opened.store.transaction(opened.run.account_id) as tx:
@@ -205,7 +205,7 @@ class ApproveAtGate(_AtGate, HITLOperator):
     template_fields: Sequence[str] = ("item",)
 
     def __init__(self, *, timeout: timedelta, on_timeout: str, **kwargs: Any) -> None:
-        # The time-out is the gate's own: Airflow's would know approve and reject only.
+        # The gate has a time-out of its own: Airflow's can only approve or reject.
         super().__init__(
             subject="approval",
             options=[APPROVE, REJECT],
@@ -226,7 +226,7 @@ class ApproveAtGate(_AtGate, HITLOperator):
         """Opens the gate, and waits for a person without a worker or a trigger."""
         opened = self._opened(context)
         self._until_it_may(opened)
-        item = at_hand(opened, int(self.item), self.stage)
+        item = item_at(opened, int(self.item), self.stage)
         step, link = self._open(context, opened, item)
         if link is None:  # answered before it was cleared
             return self._by_gate(opened, item)
@@ -240,7 +240,7 @@ class ApproveAtGate(_AtGate, HITLOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """The answer of Airflow's page becomes the gate's; the first one counts."""
         opened = self._opened(context)
-        item = at_hand(opened, int(self.item), self.stage)
+        item = item_at(opened, int(self.item), self.stage)
         chosen = HITLOperator.execute_complete(self, context, event)
         user = chosen["responded_by_user"]
         who = str(user["name"] or user["id"]) if user else None

@@ -15,7 +15,9 @@ LONGEST_DELAY = 300.0
 
 
 class ErrorClassPolicy(RetryPolicy):
-    """PermanentError fails at once; TransientError waits as told, else backs off; others: Airflow's way."""
+    """PermanentError fails at once; TransientError waits for its retry_after, else backs off; other errors
+    follow Airflow's own rule.
+    """
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None

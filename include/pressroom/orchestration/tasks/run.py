@@ -1,4 +1,4 @@
-"""How a run begins and ends: opened under its lock, rolled back if that is wanted, closed."""
+"""The tasks that begin and end a run: open it under its lock, roll it back, close it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class OpenRun(RunOperator):
         try:
             with store.transaction(row.account_id) as tx:
                 run = control.find(tx, self.dag_id, facts["dag_run_id"])
-                # What was begun may come to its end, even when the workflow takes no new runs.
+                # A run that has begun may end, even when the workflow takes no new runs.
                 if run is None or not control.begun(tx, run.id):
                     pipeline.admit(tx, row.run(params=params), now)
-                # An unopened run has no cycle or item of its own yet; a cleared one is asked what is left of
-                # them. Taking back costs nothing.
+                # An unopened run has no cycle or item yet; of a cleared one, only what is left is estimated.
+                # A rollback costs nothing.
                 estimate = Decimal(0)
                 working = run is None or control.rollback_requested_by(tx, run.id) is None
                 if working:
@@ -56,7 +56,7 @@ class OpenRun(RunOperator):
                     tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
                 )
         except RunConflict as conflict:
-            if facts["trigger"] == "scheduled":  # nobody waits for it, and the next one comes by itself
+            if facts["trigger"] == "scheduled":  # no person waits for it, and the schedule starts another
                 raise AirflowSkipException(str(conflict)) from None
             raise
         if working:
@@ -75,7 +75,7 @@ class OpenRun(RunOperator):
         return findings
 
     def record_reason(self, context: Context, error: Exception, reason: str) -> None:
-        """A run that cannot be opened is in the history all the same, with the reason."""
+        """Keep a run that cannot be opened in the history, with the reason."""
         store = connections.store()
         row = self._row(store)
         with store.transaction(row.account_id) as tx:
@@ -141,8 +141,8 @@ class CloseRun(RunOperator):
         return status
 
     def _outside(self, do: Callable[[], None]) -> None:
-        """What needs the outside must not keep the lock from coming free: the rows keep their state, and the
-        next run, or a person, sees to them.
+        """Do work that calls services. Its failure must not keep the lock: the rows keep their state, and
+        the next run or a person settles them.
         """
         try:
             do()
@@ -170,6 +170,6 @@ def _broken(task: RunOperator, context: Context) -> list[str]:
 
 
 def _died(tasks: list[str]) -> str:
-    """What is said of tasks that were killed before they could give a reason."""
+    """The reason shown for tasks that were killed before they could record one."""
     names = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
     return f"{names} died without a reason: see the log of the task"

@@ -1,4 +1,4 @@
-"""What all tasks of a generated DAG share: the run that they work for, and what may hold it up."""
+"""The base of all tasks of a generated DAG: it reads the run, and skips, defers or fails with it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RunOperator(BaseOperator):
             return workflow(tx, self.workflow)
 
     def record_reason(self, context: Context, error: Exception, reason: str) -> None:
-        """Keep with the run why this task failed for good. ``reason``: what is shown of ``error``."""
+        """Record with the run why this task failed for good. ``reason``: the text shown for ``error``."""
         store = connections.store()
         with store.transaction(self._row(store).account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
@@ -65,7 +65,7 @@ class RunOperator(BaseOperator):
                 control.record_reason(tx, state.id, error, f"{stage}: {reason}")
 
     def _opened(self, context: Context) -> Opened:
-        """The run of this DAG run. Raises RunConflict when it holds the lock no longer."""
+        """The run of this DAG run. Raises RunConflict when it was never opened."""
         store = connections.store()
         row = self._row(store)
         with store.transaction(row.account_id) as tx:
@@ -93,7 +93,7 @@ class RunOperator(BaseOperator):
         raise AssertionError("defer does not return")
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
-        """Taken up again by RunTrigger: unless the trigger failed, the checks are made afresh."""
+        """Resume after RunTrigger: unless the trigger failed, execute again, with all its checks."""
         raise_failure(event)
         return self.execute(context)
 
@@ -107,9 +107,9 @@ def dag_run_id(context: Context) -> str:
 
 
 def record_failure(context: Context) -> None:
-    """What Airflow calls when a task has failed for good.
+    """Airflow's callback for a task that failed for good.
 
-    It comes without an exception for a task that was killed: that one can say nothing for itself.
+    Airflow passes no exception for a task that was killed, so there is no reason to record.
     """
     task, error = context["task"], context.get("exception")
     if not isinstance(task, RunOperator) or not isinstance(error, Exception):

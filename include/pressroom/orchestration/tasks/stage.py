@@ -142,7 +142,7 @@ class WorkBatch(RunOperator):
 
     @staticmethod
     def _what_waits(report: Report, *, last_try: bool) -> TransientError:
-        """One error for all the items that wait: the longest Retry-After, and the first one's words."""
+        """One error for all the items that wait: the longest Retry-After, and the text of the first."""
         state = "failed at the last try" if last_try else "wait for another try"
         asked = [error.retry_after for error in report.waiting if error.retry_after is not None]
         return TransientError(
@@ -152,7 +152,7 @@ class WorkBatch(RunOperator):
 
 
 class SumUpStage(RunOperator):
-    """A stage that only looks: its summary becomes its result."""
+    """A stage without items: its summary becomes its result."""
 
     def __init__(self, *, stage: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -164,7 +164,7 @@ class SumUpStage(RunOperator):
         self._until_it_may(opened)
         run, stage = opened.run, opened.pipeline.stage(self.stage)
         if stage.summarize is None:
-            raise TypeError(f"the stage {stage.name} sums nothing up")
+            raise TypeError(f"the stage {stage.name} has no summary")
         with opened.store.transaction(run.account_id) as tx:
             summary = dict(stage.summarize(tx, run))
             tx.run("set_current_stage", run=run.id, stage=stage.name)
@@ -181,9 +181,9 @@ class SumUpStage(RunOperator):
 
 
 class PollStage(RunOperator):
-    """A stage that watches the outside: the trigger looks, so no worker is held, however long it takes.
+    """A stage that watches a service: its trigger polls, so no worker is held, however long it takes.
 
-    What has been seen is in the database, so a trigger that is started again goes on where the last one was.
+    What was seen is in the database, so a restarted trigger goes on where the last one was.
     """
 
     def __init__(self, *, stage: str, **kwargs: Any) -> None:
@@ -204,7 +204,7 @@ class PollStage(RunOperator):
         )
 
     def finish(self, context: Context, event: dict[str, Any]) -> Any:
-        """The trigger is through: the last look was taken, the run was steered, or looking cannot go on."""
+        """Resume after the trigger: the last poll was made, the run was steered, or polling failed."""
         raise_failure(event)
         opened = self._opened(context)
         self._until_it_may(opened)

@@ -25,7 +25,7 @@ from pressroom.store.workflows import workflow
 
 POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 300.0
-"""How long the outside may fail in a row before the task is told: it then retries like any other."""
+"""How long polls may fail in a row before the trigger fires; the task then retries like any other."""
 
 
 def raise_failure(event: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ def raise_failure(event: Mapping[str, Any]) -> None:
 
 
 class _Waiting(BaseTrigger):
-    """Fires once, with an event for the task. An error that no waiting mends is the task's to raise."""
+    """Fires once, with an event for the task. The event carries a PermanentError, which the task raises."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         try:
@@ -125,7 +125,7 @@ class PollTrigger(_Waiting):
         return f"{type(self).__module__}.{type(self).__qualname__}", values
 
     async def _event(self, store: Store) -> dict[str, Any]:
-        """Poll until it is over."""
+        """Poll until the stage says that it is over."""
         failing_since: float | None = None
         while True:
             try:

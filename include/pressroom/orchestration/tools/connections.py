@@ -1,7 +1,7 @@
-"""Airflow's connections and variables, turned into the settings of our own parts. Environment first.
+"""Airflow's connections and variables as the settings of adapters. Environment variables come first.
 
-Three processes reach them in three ways: a task asks its supervisor, the triggerer asks asynchronously and
-beforehand, the API server reads Airflow's database (``orchestration.server.connections``).
+Three processes read them in three ways: a task asks its supervisor, the triggerer asks asynchronously and in
+advance, the API server reads Airflow's database (``orchestration.server.connections``).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Connections:
         return connection_url(parts, f"the Airflow connection {DATABASE_CONNECTION}")
 
     def permitted(self, variable: str) -> list[str]:
-        """What the operator permits to flows under a variable: nothing unless it is said."""
+        """What the operator permits to flows, by a variable; nothing when it is not set."""
         entries = (self._setting(variable) or "").split(",")
         return [entry.strip() for entry in entries if entry.strip()]
 
@@ -111,9 +111,9 @@ OF_TASK = Connections(BaseHook.get_connection, lambda name: Variable.get(name, d
 
 
 async def of_triggerer(connection_ids: Iterable[str]) -> Connections:
-    """These connections, read beforehand: a blocking look-up would hold up every other trigger.
+    """These connections, read in advance: a blocking look-up would hold up every other trigger.
 
-    Without variables. What is missing is reported when it is used.
+    Without variables. A missing connection is reported when it is used.
     """
     fields = {}
     for connection_id in connection_ids:

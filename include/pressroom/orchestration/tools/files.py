@@ -23,7 +23,7 @@ class ObjectStorageFiles:
         self._root = ObjectStoragePath(settings.path, conn_id=settings.connection)
 
     def check(self) -> None:
-        """See that the folder is there. Raises PermanentError or TransientError."""
+        """Check that the folder exists. Raises PermanentError or TransientError."""
         with self._folder():
             pass
 

@@ -15,8 +15,8 @@ from pressroom.domain.errors import ConfigurationError, PermanentError, Transien
 
 
 def media_store(root: str, public_base: str = "") -> MediaFiles | ObjectStorageMedia:
-    """The store at a URL, which others find at ``public_base``, if anywhere. A folder is written by our own
-    adapter: with Airflow's path, a file would not appear whole or not at all.
+    """The store at a URL; ``public_base``: its public URL, '' when it has none. A local folder has an adapter
+    without Airflow, because a file written through Airflow's path can appear half.
     """
     parts = urlsplit(root)
     if parts.scheme in ("", "file"):
@@ -68,12 +68,12 @@ class ObjectStorageMedia:
 
     def get(self, url: str) -> bytes:
         if not url.startswith(f"{str(self._root).rstrip('/')}/"):
-            raise PermanentError("that is no medium of this store")
+            raise PermanentError(f"the URL is not one of the media root {self._root}")
         path = ObjectStoragePath(url)
         try:
             return bytes(path.read_bytes())
         except FileNotFoundError:
-            raise PermanentError(f"the medium {path.name} is not there any more") from None
+            raise PermanentError(f"the medium {path.name} no longer exists in the media root") from None
         except OSError as error:
             raise TransientError(f"the medium {path.name} cannot be read: {type(error).__name__}") from error
 

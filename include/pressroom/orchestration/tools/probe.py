@@ -1,4 +1,4 @@
-"""What a run needs, asked of the real connections. See ``pipelines.needs``."""
+"""The check of a run's needs (``pipelines.needs``) against the real connections."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A run's collaborators: each is opened when it is first asked for, and all are closed together.
+"""A run's tools: each is opened when it is first asked for, and all are closed together.
 
-What a stage does not ask for is not opened: its connection may be missing.
+A tool that no stage asks for is not opened, so its connection may be missing.
 """
 
 from __future__ import annotations
@@ -139,12 +139,12 @@ class Toolbox:
         return self._targets[key]
 
     async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
-        """Send a signed webhook. Raises what went wrong with it."""
+        """Send a signed webhook. Raises TransientError or PermanentError."""
         settings = NotifySettings.from_connection(connection, **self.connections.fields(connection))
         await notify(settings, event, payload)
 
     async def settle_publications(self) -> None:
-        """For a run's end: look for what the platforms may have; what stays open is for a person."""
+        """For a run's end: settle a mission's open publications; a person settles what stays open."""
         if isinstance(self.run.workflow, Mission):
             place = self.run.workflow.place(self.run.workflow.platforms[0])
             await settle_open(self.store, self.run, self.target(place))
@@ -155,7 +155,7 @@ class Toolbox:
 
 
 class ItemTools:
-    """The ``Tools`` and the ``Outside`` of one item: what they spend and publish belongs to ``scope``."""
+    """The ``Tools`` and the ``Outside`` of one item. What they spend and publish belongs to ``scope``."""
 
     def __init__(self, box: Toolbox, scope: CostScope) -> None:
         self._box, self._scope = box, scope
