@@ -12,7 +12,7 @@ from pressroom.domain.definitions import BrandContext
 from pressroom.domain.text import to_json
 from pressroom.engine.runs.batch import SAVE_TOGETHER
 from pressroom.pipelines.mission.content import STAGE as CONTENT
-from pressroom.pipelines.mission.writing.exclusions import excluded
+from pressroom.pipelines.mission.writing.compliance import excluded
 from pressroom.pipelines.stage import Undone
 from pressroom.store.database import Store
 from pressroom.testing import FakeText, MemoryMedia

@@ -14,7 +14,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Finding, Learned, Weights
 from pressroom.pipelines.mission import optimize
-from pressroom.pipelines.mission.estimate import estimate_run
+from pressroom.pipelines.mission.cycle import estimate_run
 from pressroom.pipelines.mission.learning import changes as parameters
 from pressroom.pipelines.mission.optimize import Lesson
 from pressroom.pipelines.stage import Skip

@@ -13,8 +13,7 @@ import psycopg
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from pressroom.api.app import build_control_app
-from pressroom.api.kit.limits import CallerLimits
+from pressroom.api.app import CallerLimits, build_control_app
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
 from pressroom.domain.publishing import Place, Target

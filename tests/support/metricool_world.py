@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.publishing import Picture, Piece
 from pressroom.domain.social import Platform

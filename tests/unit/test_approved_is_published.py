@@ -9,8 +9,12 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pressroom.adapters.targets.article import LinkedArticleArguments, linked_article_of
-from pressroom.adapters.targets.body import Illustration, body_of
+from pressroom.adapters.targets.article import (
+    Illustration,
+    LinkedArticleArguments,
+    body_of,
+    linked_article_of,
+)
 from pressroom.adapters.targets.webhook import payload
 from pressroom.adapters.targets.wordpress.wire import mark, marked
 from pressroom.domain.markup.html import plain, sanitize, text_of

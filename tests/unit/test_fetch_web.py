@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from pressroom.adapters.sources import web as fetch_web
-from pressroom.adapters.sources.sitemaps import read_sitemap
-from pressroom.adapters.sources.web import read_page
+from pressroom.adapters.sources.web import read_page, read_sitemap
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WebFetch
 from pressroom.domain.packets import FindClaimed, SourceItem

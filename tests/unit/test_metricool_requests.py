@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import (
     ConfigurationError,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters.targets.metricool.settings import METRICOOL_URL, MetricoolSettings
+from pressroom.adapters.targets.metricool.client import METRICOOL_URL, MetricoolSettings
 from pressroom.domain.errors import (
     ConfigurationError,
 )

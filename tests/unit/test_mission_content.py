@@ -14,7 +14,7 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import Draft, hashtags_in, length_of, rules, violations
 from pressroom.domain.social import Platform
 from pressroom.pipelines.mission.writing.answers import SlotToWrite, answer_type, shape_of, tone_type
-from pressroom.pipelines.mission.writing.exclusions import excluded
+from pressroom.pipelines.mission.writing.compliance import excluded
 from pressroom.pipelines.mission.writing.post import WrittenPost, write
 from pressroom.testing import FakeImages, FakeText, MemoryMedia, tools
 

@@ -12,7 +12,7 @@ import pytest
 from pressroom.domain.definitions import Account, Charges
 from pressroom.domain.missions import Constraints, Mission
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.estimate import estimate, planned_posts
+from pressroom.pipelines.mission.cycle import estimate, planned_posts
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 BERLIN, APIA = "Europe/Berlin", "Pacific/Apia"

@@ -17,8 +17,8 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
 from pressroom.pipelines.mission.cycle import Cycle
 from pressroom.pipelines.mission.strategy import Strategy, process
-from pressroom.pipelines.mission.writing.exclusions import excluded
-from pressroom.pipelines.mission.writing.strategy_answers import Pillars, hashtag, shares, topics_type
+from pressroom.pipelines.mission.writing.answers import Pillars, hashtag, shares, topics_type
+from pressroom.pipelines.mission.writing.compliance import excluded
 from pressroom.pipelines.mission.writing.themes import StrategyBrief
 from pressroom.pipelines.tools import Tools
 from pressroom.testing import FakeText, connected, tools

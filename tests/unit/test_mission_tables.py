@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.metrics import MetricoolMetrics
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.definitions.loading import read_text
 from pressroom.domain.errors import (
     ConfigurationError,

@@ -12,8 +12,7 @@ import openai
 import openai._exceptions as sdk
 import pytest
 
-from pressroom.adapters.http.retry_after import retry_after
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import retry_after, scrub
 from pressroom.adapters.models.openai_errors import translate
 from pressroom.domain.errors import (
     ConfigurationError,

@@ -16,11 +16,11 @@ from pressroom.domain.errors import ConfigurationError, PastDate
 from pressroom.domain.missions import Mission
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS, Slot, Weights
-from pressroom.pipelines.mission.calendar.local_time import instant, replan
+from pressroom.pipelines.mission.calendar.open_times import instant, replan
 from pressroom.pipelines.mission.calendar.placing import largest_remainders
 from pressroom.pipelines.mission.calendar.planning import plan_calendar, planned_count
 from pressroom.pipelines.mission.calendar.plans import Plan, PlatformChoices, levels_of
-from pressroom.pipelines.mission.writing.exclusions import excluded
+from pressroom.pipelines.mission.writing.compliance import excluded
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TWO = (Platform.TWITTER, Platform.LINKEDIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pressroom.adapters.targets.body import Illustration, body_of, cleaned_with
+from pressroom.adapters.targets.article import Illustration, body_of, cleaned_with
 from pressroom.domain.markup.balance import MOST_OPEN
 
 FIRST = Illustration("https://own.test/1.png", "1.png", "One")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import pressroom
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import UnknownOutcome
 from pressroom_dev.local.ports import PortReservations

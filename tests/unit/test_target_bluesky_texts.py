@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pressroom.adapters.targets.bluesky.account import BlueskySettings
-from pressroom.adapters.targets.bluesky.facets import facets
-from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyTarget, record_key
+from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyTarget, facets, record_key
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.publishing import Content
 from tests.support.strict_bluesky import LOGIN, PASSWORD

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pressroom.adapters.targets.metricool.arguments import MetricoolArguments, arguments_for
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.domain.errors import (
     ConfigurationError,

@@ -11,8 +11,7 @@ from authlib.oauth1.rfc5849 import client_auth
 from pydantic import ValidationError
 
 from pressroom.adapters.targets.x.account import XSettings
-from pressroom.adapters.targets.x.target import XArguments, XTarget
-from pressroom.adapters.targets.x.text import comparable, weight
+from pressroom.adapters.targets.x.target import XArguments, XTarget, comparable, weight
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,

@@ -11,8 +11,7 @@ from typing import Any, Literal, cast
 import pytest
 from pydantic import BaseModel, Field
 
-from pressroom.adapters.models.json_schemas import strict
-from pressroom.adapters.models.openai_text import OpenAIText, forget
+from pressroom.adapters.models.openai_text import OpenAIText, forget, strict
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.domain.errors import (
     ConfigurationError,

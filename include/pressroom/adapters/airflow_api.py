@@ -16,9 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from pressroom.adapters.http.bodies import BoundedBody
-from pressroom.adapters.http.errors import ErrorRow, Refusal, error_of, unanswered
-from pressroom.adapters.http.retry_after import retry_after
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import ErrorRow, Refusal, error_of, retry_after, scrub, unanswered
 from pressroom.adapters.http.service import ANSWER_BYTES, PATIENCE, WORDS_CHARS, with_body
 from pressroom.domain.errors import (
     ConfigurationError,

@@ -14,7 +14,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from pressroom.domain.errors import PermanentError, TransientError
-from pressroom.domain.markup.pictures import place, suffix_of
+from pressroom.domain.markup.html import place, suffix_of
 from pressroom.store.database import Tx
 from pressroom.ui.environment import environment
 

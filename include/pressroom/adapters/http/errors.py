@@ -12,13 +12,18 @@
 A service adds rows for what it says in ways of its own, and never repeats the table. Where the address of a
 request is the connection's own (``OWN_ADDRESS``), 404 and 410 are about the set-up, too; elsewhere they are
 about the thing that the path names.
+
+What is shown of an error holds no key: ``scrub``, because a server can repeat what it was sent.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -36,6 +41,15 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Pr
 
 _SETUP = frozenset({401, 402, 403})
 _PASSING = frozenset({408, 425})
+
+_SECRET = re.compile(
+    r"(bearer\s+\S+|authorization\s*[:=]\s*\S+(\s+\S+)?|x-api-key\s*[:=]\s*\S+|x-mc-auth\s*[:=]\s*\S+"
+    r"|usertoken\s*[:=]\s*[^&\s]+|api[-_]key\s*[:=]\s*\S+|(?<![\w-])(sk|rk|pk|sess|key)-[\w*.-]{6,})",
+    re.IGNORECASE,
+)
+
+# A server that asks for more than this is taken at its word only so far.
+LONGEST = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -143,3 +157,37 @@ def said(body: Any) -> tuple[str, str]:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
         words += [str(text)] if text and str(text) not in words else []
     return code, "; ".join(words)
+
+
+def scrub(text: str, secret: str = "") -> str:
+    """The text, short, on one line, without ``secret`` or anything that looks like a key."""
+    if secret:
+        text = text.replace(secret, "[hidden]")
+    return " ".join(_SECRET.sub("[hidden]", text).split())[:500]
+
+
+def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
+    """Seconds to wait by ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date); None when not said.
+
+    ``now``: seconds since the epoch, for tests.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        seconds = _number(headers.get(name))
+        if seconds is not None:
+            return min(max(seconds * unit, 0.0), LONGEST)
+    text = headers.get("retry-after")
+    if not text:
+        return None
+    try:
+        at = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(at - (time.time() if now is None else now), 0.0), LONGEST)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

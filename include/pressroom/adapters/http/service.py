@@ -15,9 +15,16 @@ from typing import Any, Protocol, cast
 import httpx
 
 from pressroom.adapters.http.bodies import BoundedBody
-from pressroom.adapters.http.errors import ErrorRow, Refusal, error_of, said, unanswered
-from pressroom.adapters.http.retry_after import LONGEST, retry_after
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import (
+    LONGEST,
+    ErrorRow,
+    Refusal,
+    error_of,
+    retry_after,
+    said,
+    scrub,
+    unanswered,
+)
 from pressroom.domain.errors import PressroomError, TransientError, UnknownOutcome
 
 ANSWER_BYTES = 20_000_000

@@ -12,9 +12,7 @@ import httpx
 
 from pressroom.adapters.http import errors
 from pressroom.adapters.http.bodies import BoundedBody, decode
-from pressroom.adapters.http.errors import Refusal, error_of
-from pressroom.adapters.http.retry_after import retry_after
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import Refusal, error_of, retry_after, scrub
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError
 
 

@@ -16,10 +16,8 @@ from typing import Any, Self, cast, get_args
 import openai
 from openai.types.chat import ChatCompletion
 
-from pressroom.adapters.http.scrub import scrub
-from pressroom.adapters.models.json_schemas import strict
-from pressroom.adapters.models.offered import check_offered
-from pressroom.adapters.models.openai_errors import said, translate
+from pressroom.adapters.http.errors import scrub
+from pressroom.adapters.models.openai_errors import check_offered, said, translate
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, Structured
 from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, ToolCall, Usage
@@ -30,6 +28,23 @@ _REFUSALS = ("unsupported", "not support", "unrecognized", "unknown", "unexpecte
              "not allowed", "invalid parameter", "instead")  # fmt: skip
 _SCHEMA_WORDS = ("response_format", "json_schema", "json_object", "schema", "grammar", "structured output")
 _TOOL_WORDS = ("tool_choice", "tools", "tool call", "tool use", "function call")
+
+# OpenAI's strict mode refuses some of these for every model, and others for some models. They become words in
+# the description, which the model reads; the answer is validated here in any case.
+_IN_WORDS = {
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "pattern": "matches {}",
+    "format": "format {}",
+}
+_NEVER = {"default", "title", "discriminator", "examples", "uniqueItems"}
 
 
 @dataclass
@@ -241,3 +256,35 @@ def _usage(completion: ChatCompletion) -> Usage:
     details = cast(Any, usage.prompt_tokens_details)
     cached = getattr(details, "cached_tokens", None) or 0
     return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)
+
+
+def strict(schema: Mapping[str, Any], *, basic: bool = False) -> dict[str, Any]:
+    """The schema with every property required and no others allowed. ``basic``: limits in words only."""
+    return _object(dict(schema), basic=basic)
+
+
+def _object(node: dict[str, Any], *, basic: bool) -> dict[str, Any]:
+    if "$ref" in node:  # in strict mode a reference has no other keys
+        return {"$ref": node["$ref"]}
+    made: dict[str, Any] = {}
+    words: list[str] = []
+    for name, value in node.items():
+        if name in _NEVER:
+            continue
+        if basic and name in _IN_WORDS:
+            words.append(_IN_WORDS[name].format(value))
+        elif name in ("properties", "$defs"):
+            made[name] = {key: _object(child, basic=basic) for key, child in value.items()}
+        elif name in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            kept = "anyOf" if name == "oneOf" else name
+            made[kept] = [_object(child, basic=basic) for child in value]
+        elif isinstance(value, dict) and name in ("items", "additionalProperties"):
+            made[name] = _object(value, basic=basic)
+        else:
+            made[name] = value
+    if "properties" in made:
+        made["required"] = list(made["properties"])
+        made["additionalProperties"] = False
+    if words:
+        made["description"] = ". ".join(filter(None, [made.get("description"), ", ".join(words)]))
+    return made

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pressroom.adapters.whole_files import not_written, write_whole
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
-from pressroom.domain.markup.pictures import suffix_of
+from pressroom.domain.markup.html import suffix_of
 
 _LOCAL = re.compile(r"file:///.+/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}\.[a-z]+")
 

@@ -29,8 +29,12 @@ from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow
 from pressroom.adapters.http.notify import RECEIVER, HookSettings, address_parts
 from pressroom.adapters.http.service import Service
 from pressroom.adapters.http.signing import sign
-from pressroom.adapters.targets.article import LinkedArticleArguments, linked_article_of
-from pressroom.adapters.targets.body import Illustration, cleaned_with
+from pressroom.adapters.targets.article import (
+    Illustration,
+    LinkedArticleArguments,
+    cleaned_with,
+    linked_article_of,
+)
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.markup.html import text_of
 from pressroom.domain.outside import clean_line, web_url

@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from pressroom.api.kit.access import ACCOUNT, CLUSTER, Scope, allowed
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import DisabledFilter, ItemResource, Line, Named
+from pressroom.api.kit.items import DisabledFilter, ItemResource, Line, Named, SiteFilter
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import LARGEST

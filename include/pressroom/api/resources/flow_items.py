@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from pressroom.api.kit.access import ACCOUNT, GATE, ITEM, Scope, allowed
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.filters import FlowFilter, JobFilter, number_of
 from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.items import FlowFilter, JobFilter, number_of
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role

@@ -10,8 +10,15 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from pressroom.api.kit.access import ACCOUNT, IDEA, Scope, allowed
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import ClusterFilter, DisabledFilter, Filled, ItemResource, Line, Named
+from pressroom.api.kit.items import (
+    ClusterFilter,
+    DisabledFilter,
+    Filled,
+    ItemResource,
+    Line,
+    Named,
+    SiteFilter,
+)
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem, invalid
 from pressroom.definitions.keywords_csv import LONGEST_KEYWORD

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from pressroom.api.kit.access import ACCOUNT, KEYWORD, Scope, allowed
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.filters import SiteFilter
-from pressroom.api.kit.items import ClusterFilter, DisabledFilter, ItemResource, check_site
+from pressroom.api.kit.items import ClusterFilter, DisabledFilter, ItemResource, SiteFilter, check_site
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid
 from pressroom.api.kit.views import Amount

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel
 
 from pressroom.api.kit.access import ACCOUNT, Scope, allowed
-from pressroom.api.kit.filters import (
+from pressroom.api.kit.items import (
     FlowFilter,
     JobFilter,
     MissionFilter,

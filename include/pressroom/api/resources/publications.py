@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, model_validator
 from pressroom.api.kit.access import ACCOUNT, Scope, allowed
 from pressroom.api.kit.access import PUBLICATION as PUBLICATION_ID
 from pressroom.api.kit.bodies import Body
-from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.items import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.paging import MOST, Page, Paged
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.views import workflow_ids

@@ -1,4 +1,4 @@
-"""HTML from outside: the one place where it is cleaned, and where text and images are taken out of it.
+"""HTML from outside: the one place where it is cleaned, and text and images are taken out of it or put in.
 
 What is cleaned when it is saved goes out as it is: cleaning it again changes nothing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 import nh3
@@ -36,6 +36,14 @@ _PRE_START = re.compile(r"<pre>\n+")
 _INDENT = re.compile(r"\n[ \t]+")
 _CELL_END = re.compile(r"</t[hd]>")
 _IMAGE = re.compile(r'<img src="([^"]*)"')
+
+PICTURE_SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif"}
+"""Media type → suffix of the pictures that every browser shows, and none runs."""
+
+SUFFIXES = {**PICTURE_SUFFIXES, "image/svg+xml": "svg", "text/html": "html"}
+"""Media type → suffix of everything that is stored."""
+
+_HEADING = re.compile(r"(?=<h2>)")
 
 
 def sanitize(markup: str, *, base: str = "", most: int = HTML_CHARS, images: bool = False) -> str:
@@ -99,3 +107,18 @@ def _cleaner(base: str, *, images: bool) -> nh3.Cleaner:
         url_relative=("rewrite_with_base", base) if base else "deny",
         link_rel="noopener nofollow",
     )
+
+
+def suffix_of(media_type: str) -> str:
+    """How the name of a stored file ends, ``bin`` for a type that is not known."""
+    return SUFFIXES.get(media_type, "bin")
+
+
+def place(markup: str, figures: Sequence[str]) -> str:
+    """Sanitised HTML with a figure after the first paragraph below each heading; what is left at the end."""
+    parts, waiting = _HEADING.split(markup), list(figures)
+    for index, part in enumerate(parts):
+        if waiting and part.startswith("<h2>"):
+            head, closing, rest = part.partition("</p>")
+            parts[index] = f"{head}{closing}{waiting.pop(0)}{rest}"
+    return "".join([*parts, *waiting])

@@ -26,8 +26,14 @@ from pressroom.orchestration.dags.docs import describe, explain
 from pressroom.orchestration.tasks.flow import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
 from pressroom.orchestration.tasks.retry import ErrorClassPolicy
 from pressroom.orchestration.tasks.run import CloseRun, OpenRun, RollBack
-from pressroom.orchestration.tasks.site import AnnounceApproved
-from pressroom.orchestration.tasks.stage import PlanStage, PollStage, SumUpStage, WorkBatch, parallel_batches
+from pressroom.orchestration.tasks.stage import (
+    AnnounceApproved,
+    PlanStage,
+    PollStage,
+    SumUpStage,
+    WorkBatch,
+    parallel_batches,
+)
 from pressroom.pipelines.registry import dag_id_of
 from pressroom.pipelines.stage import Pipeline, Stage
 

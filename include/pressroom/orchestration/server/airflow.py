@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from pressroom.adapters.airflow_api import ROWS, answer_path, clearing, explanation, part
 from pressroom.adapters.http.errors import Refusal, row_of
-from pressroom.adapters.http.retry_after import retry_after
+from pressroom.adapters.http.errors import retry_after
 from pressroom.adapters.targets.registry import open_target
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError

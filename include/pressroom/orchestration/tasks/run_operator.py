@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact
 
-from pressroom.adapters.http.scrub import scrub
+from pressroom.adapters.http.errors import scrub
 from pressroom.domain.errors import PressroomError, RunConflict
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.text import counted
@@ -17,6 +18,7 @@ from pressroom.engine.runs.batch import Report, Stop, run_batch
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
 from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger, raise_failure
 from pressroom.orchestration.tools.toolbox import Toolbox
+from pressroom.pipelines.site.publish import anything_to_publish
 from pressroom.pipelines.stage import Key, Skip, Stage
 
 
@@ -226,3 +228,15 @@ def in_flight(concurrency: int, batch_items: int) -> int:
 def parallel_batches(concurrency: int, batch_items: int) -> int:
     """Batches in work at once: as few as can fill the workflow's concurrency."""
     return max(1, math.ceil(concurrency / batch_items))
+
+
+class AnnounceApproved(RunOperator):
+    """Succeeds, and so has an event for the asset of approved articles, when there are any to publish."""
+
+    def execute(self, context: Context) -> None:
+        """Skipped, and no event, when there are none."""
+        opened = self._opened(context)
+        self._until_it_may(opened)
+        with opened.store.transaction(opened.run.account_id) as tx:
+            if not anything_to_publish(tx, opened.run):
+                raise AirflowSkipException("no approved article waits for a target")

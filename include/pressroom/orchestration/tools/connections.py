@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
 from pressroom.adapters.connection import ConnectionFields
 from pressroom.adapters.models.settings import ConnectionSettings
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.domain.errors import ConfigurationError
 from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
 from pressroom.store.database import Store

@@ -20,7 +20,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.pipelines import needs
 from pressroom.pipelines.estimate import Estimate
-from pressroom.pipelines.flow import ai, publish, simple_steps
+from pressroom.pipelines.flow import publish, steps
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
 from pressroom.pipelines.needs import Need
 from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage, must_be_active
@@ -199,16 +199,16 @@ async def run_step(step: AnyStep, position: int, item: FlowItem, tools: Tools) -
         return Outcome([("note", {"passed_over": step.when})], label=f"passed over: not {step.when}")
     match step:
         case AiStep():
-            return await ai.process(step, position, item, tools)
+            return await steps.ask(step, position, item, tools)
         case PublishStep():
             return await publish.process(step, position, item, tools)
         case FetchStep():
-            return await simple_steps.fetch(step, item, tools)
+            return await steps.fetch(step, item, tools)
         case MediaStep():
-            return await simple_steps.media(step, item, tools)
+            return await steps.media(step, item, tools)
         case PingStep():
-            return await simple_steps.ping(step, item, tools)
+            return await steps.ping(step, item, tools)
         case RouteStep():
-            return await simple_steps.route(step, item, tools)
+            return await steps.route(step, item, tools)
         case GateStep():
             raise TypeError("a gate is not worked through: it waits")

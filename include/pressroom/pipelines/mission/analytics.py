@@ -14,8 +14,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Measured, Platform
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.cycle import Cycle, cycle_of, find_cycle, state_of
-from pressroom.pipelines.mission.results.kpis import Result
-from pressroom.pipelines.mission.results.snapshot import snapshot
+from pressroom.pipelines.mission.results.kpis import Result, snapshot
 from pressroom.pipelines.needs import platforms
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools

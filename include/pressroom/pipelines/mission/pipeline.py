@@ -1,8 +1,7 @@
 """The mission pipeline: objectives in, published and measured posts out, and a better next cycle."""
 
 from pressroom.pipelines.mission import analytics, content, intake, optimize, publish, strategy
-from pressroom.pipelines.mission.cycle import admit, settle
-from pressroom.pipelines.mission.estimate import estimate_run
+from pressroom.pipelines.mission.cycle import admit, estimate_run, settle
 from pressroom.pipelines.stage import Pipeline
 
 MISSION = Pipeline(

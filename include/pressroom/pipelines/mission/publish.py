@@ -16,7 +16,7 @@ from pressroom.domain.publishing import Picture, Piece, Publication, Publication
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.calendar.local_time import replan
+from pressroom.pipelines.mission.calendar.open_times import replan
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.withdrawal import undo
 from pressroom.pipelines.needs import MEDIA, platforms

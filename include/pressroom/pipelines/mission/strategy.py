@@ -14,7 +14,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Slot, Weights
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.calendar.local_time import NOTICE
+from pressroom.pipelines.mission.calendar.open_times import NOTICE
 from pressroom.pipelines.mission.calendar.planning import plan_calendar
 from pressroom.pipelines.mission.calendar.plans import plan_of
 from pressroom.pipelines.mission.cycle import find_cycle

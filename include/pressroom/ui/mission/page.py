@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 
 from pressroom.domain.errors import TransientError
-from pressroom.domain.markup.pictures import suffix_of
+from pressroom.domain.markup.html import suffix_of
 from pressroom.domain.missions import Mission
 from pressroom.store.database import Tx
 from pressroom.ui.environment import environment

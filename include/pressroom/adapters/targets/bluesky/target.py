@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
 import httpx
+import regex
 from pydantic import AfterValidator, Field
 
 from pressroom.adapters.http.service import Json
@@ -26,10 +27,10 @@ from pressroom.adapters.targets.bluesky.account import (
     BlueskySettings,
     NoRecord,
 )
-from pressroom.adapters.targets.bluesky.facets import BYTES, GRAPHEMES, facets, graphemes
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import cut, is_web_link, post_of, web_link
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.markup.cutting import SIGN
 from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetArguments, TargetLimits
 
 LINK = 2048
@@ -40,6 +41,16 @@ _LETTERS = "2567bcdfghjkmnpqrstvwxz"
 _KEY_LENGTH = 13
 # Language, script and region. Servers refuse a post whose language is no such tag (BCP 47).
 _LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?"
+
+GRAPHEMES, BYTES = 300, 3000
+_TAG_GRAPHEMES, _TAG_BYTES = 64, 640
+
+_LINK = regex.compile(r"(?<![\w@])https?://[^\s<>\"]+", regex.IGNORECASE)
+# What servers take for an address. They refuse a whole post for a link that is none.
+_ADDRESS = regex.compile(r"https?://[^\s/]", regex.IGNORECASE)
+_TAG = regex.compile(r"(?<!\S)[#＃](?!\ufe0f)(?=\S*[^\d\s\p{P}])[^\s#＃\u00ad\u2060\u200a-\u200d\u20e2]+")
+_LAST = ".,;:!?'\"…"
+_PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
 def record_key(key: str) -> str:
@@ -228,3 +239,47 @@ class BlueskyTarget:
         # A handle can change hands or be invalid; then the account's lasting name does.
         whose = session.handle if session.handle and session.handle != "handle.invalid" else session.did
         return Placed(uri, f"{self._settings.app_url.rstrip('/')}/profile/{whose}/post/{key}")
+
+
+def graphemes(text: str) -> int:
+    """What its readers count as characters."""
+    return len(SIGN.findall(text))
+
+
+def facets(text: str) -> list[dict[str, Any]]:
+    """Links and hashtags of a text, in order."""
+    spans: list[tuple[int, int, dict[str, str]]] = []
+    for match in _LINK.finditer(text):
+        uri = _trimmed(match.group())
+        if not _ADDRESS.match(uri):  # of a text about links: "begins with https://."
+            continue
+        feature = {"$type": "app.bsky.richtext.facet#link", "uri": uri}
+        spans.append((match.start(), match.start() + len(uri), feature))
+    for match in _TAG.finditer(text):
+        tag = regex.sub(r"\p{P}+$", "", match.group()[1:])
+        if tag and graphemes(tag) <= _TAG_GRAPHEMES and len(tag.encode()) <= _TAG_BYTES:
+            feature = {"$type": "app.bsky.richtext.facet#tag", "tag": tag}
+            spans.append((match.start(), match.start() + 1 + len(tag), feature))
+    return [
+        {
+            "$type": "app.bsky.richtext.facet",
+            "index": {"byteStart": _bytes(text, start), "byteEnd": _bytes(text, end)},
+            "features": [feature],
+        }
+        for start, end, feature in sorted(spans, key=lambda facet: facet[0])
+    ]
+
+
+def _trimmed(uri: str) -> str:
+    """A link without the punctuation of the sentence around it."""
+    while uri:
+        last = uri[-1]
+        unpaired = last in _PAIRS and uri.count(last) > uri.count(_PAIRS[last])
+        if last not in _LAST and not unpaired:
+            break
+        uri = uri[:-1]
+    return uri
+
+
+def _bytes(text: str, end: int) -> int:
+    return len(text[:end].encode())

@@ -1,4 +1,4 @@
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings as Settings
+from pressroom.adapters.targets.metricool.client import MetricoolSettings as Settings
 from pressroom.adapters.targets.metricool.target import MetricoolTarget as Target
 
 __all__ = ["Settings", "Target"]

@@ -19,8 +19,7 @@ from pressroom.adapters.targets.metricool.analytics import (
     row,
     timeline,
 )
-from pressroom.adapters.targets.metricool.client import MetricoolClient
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
+from pressroom.adapters.targets.metricool.client import MetricoolClient, MetricoolSettings
 from pressroom.adapters.targets.metricool.wire import ScheduledEntry, apportioned, instant, placed, scheduled
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.publishing import Placed

@@ -22,8 +22,8 @@ import httpx
 
 from pressroom.adapters.targets.metricool.analytics import outside_id
 from pressroom.adapters.targets.metricool.arguments import LINK, MetricoolArguments, arguments_for
+from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.metrics import DAY, POSTS, MetricoolMetrics
-from pressroom.adapters.targets.metricool.settings import MetricoolSettings
 from pressroom.adapters.targets.metricool.wire import creation, near, scheduled
 from pressroom.adapters.targets.text import cut, post_of, web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError, UnknownOutcome

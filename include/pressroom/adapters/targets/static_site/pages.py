@@ -21,7 +21,7 @@ from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pressroom.adapters.connection import ConnectionFields, folder, settings_of
-from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
+from pressroom.domain.markup.html import PICTURE_SUFFIXES
 from pressroom.domain.outside import language_tag, moment, web_url
 
 GENERATED = '<meta name="generator" content="Pressroom">'

@@ -18,11 +18,12 @@ from datetime import datetime
 from typing import Any, Self
 
 from pressroom.adapters.targets.article import (
+    Illustration,
     LinkedArticleArguments,
+    body_of,
     linked_article_of,
     slug_of,
 )
-from pressroom.adapters.targets.body import Illustration, body_of
 from pressroom.adapters.targets.static_site.folder import SiteFolder, now_utc
 from pressroom.adapters.targets.static_site.pages import (
     Shown,
@@ -33,7 +34,7 @@ from pressroom.adapters.targets.static_site.pages import (
     to_markdown,
 )
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
+from pressroom.domain.markup.html import PICTURE_SUFFIXES
 from pressroom.domain.outside import clean_line, web_url
 from pressroom.domain.packets import TAG_CHARS, TITLE_CHARS
 from pressroom.domain.publishing import NO_SETTINGS, Content, Delivery, Picture, Piece, Placed

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
+from pressroom.domain.markup.html import PICTURE_SUFFIXES
 from pressroom.domain.publishing import Delivery, Picture, Placed
 
 Json = dict[str, Any]

@@ -13,6 +13,8 @@ Fails as ``adapters.http.errors`` says, and besides::
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
@@ -23,11 +25,17 @@ from pydantic import Field
 from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import Fitted, fitted
-from pressroom.adapters.targets.text import post_of
+from pressroom.adapters.targets.text import plain, post_of
 from pressroom.adapters.targets.x.account import XSettings
-from pressroom.adapters.targets.x.text import TEXT, comparable, expanded, weight
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.platforms import length_of
 from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed, TargetArguments, TargetLimits
+from pressroom.domain.social import Platform
+
+TEXT = 280
+
+_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
+_OWN_MEDIA = re.compile(r"/status/\d+/(photo|video)/\d+$")
 
 ALT = 1000
 _PAGE = 100
@@ -37,6 +45,30 @@ _CHECKS = 20
 
 _FIELDS = ("post.fields", "tweet.fields")
 """How X calls the fields of a post, in its present specification and in earlier ones."""
+
+
+def weight(text: str) -> int:
+    """How long X takes a text to be: a link counts 23, emoji and CJK 2."""
+    return length_of(Platform.TWITTER, text)
+
+
+def comparable(text: str) -> str:
+    """A text as two copies of it are compared: links without what X adds to them or leaves out."""
+    return _LINK.sub(
+        lambda link: re.sub(r"^https?://", "", link.group(), flags=re.I).rstrip("/"), plain(text)
+    )
+
+
+def expanded(post: Mapping[str, Any]) -> str:
+    """A post's text with the links that its author wrote, and without the ones to its own pictures."""
+    text = html.unescape(str(post.get("text") or ""))
+    entities = post.get("entities")
+    urls = entities.get("urls") if isinstance(entities, dict) else None
+    for url in urls if isinstance(urls, list) else []:
+        short, long = (str(url.get(name) or "") for name in ("url", "expanded_url"))
+        own = bool(url.get("media_key")) or bool(_OWN_MEDIA.search(long))
+        text = text.replace(short, "" if own else long) if short and (own or long) else text
+    return text
 
 
 class _Duplicate(PermanentError):

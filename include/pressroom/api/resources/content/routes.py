@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, get_args
 
@@ -12,11 +13,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from pressroom.adapters.storage.media import is_local, read_local
 from pressroom.api.kit.access import ACCOUNT, CONTENT, Scope, allowed
-from pressroom.api.kit.filters import MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.items import MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.paging import Page, Paged, Paging, wrong_cursor
 from pressroom.api.kit.problems import not_found
-from pressroom.api.resources.content import decisions, previews
+from pressroom.api.resources.content import decisions
 from pressroom.api.resources.content.decisions import (
     MOST_AT_ONCE,
     ApproveBody,
@@ -37,15 +38,67 @@ from pressroom.api.resources.content.models import (
     ContentStatus,
     ContentView,
     PostStatus,
+    article_row,
     content_id,
+    image_url,
     post_row,
     row_of,
     whole,
 )
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.markup.pictures import PICTURE_SUFFIXES
+from pressroom.domain.markup.html import PICTURE_SUFFIXES, sanitize
+from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import LARGEST
+from pressroom.store.database import Tx
+from pressroom.ui.mission.facts import PostRow
+from pressroom.ui.mission.page import post_page
+from pressroom.ui.site import PagePicture, PreviewedArticle, article_page
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'self'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""For browsers: the page may show pictures of this server, and do nothing else."""
+
+
+def preview(tx: Tx, scope: Scope, base: str) -> str:
+    """The page. ``base``: the path below which the API is."""
+    return _article(tx, scope.id, base) if scope.kind == "article" else _post(tx, scope.id, base)
+
+
+def _article(tx: Tx, number: int, base: str) -> str:
+    row = article_row(tx, number)
+    row |= {"kind": row["idea_type"], "html": sanitize(row["html"])}
+    [site] = tx.rows("preview_site", site=row["site_id"])
+    pictures = {}
+    for image in tx.rows("content_images", content=number):
+        if image["media_url"]:
+            url = image_url(base, content_id("article", number), image["position"], image["media_url"])
+            pictures[image["position"]] = PagePicture(url, image["alt"], image["width"], image["height"])
+    return article_page(site, PreviewedArticle(**_only(PreviewedArticle, row)), pictures, index=None)
+
+
+def _post(tx: Tx, number: int, base: str) -> str:
+    row = post_row(tx, number)
+    mission = Mission.model_validate(tx.value("mission_definition", mission=row["mission_id"]))
+    stored, picture = row["media_url"], None
+    if stored:
+        url = image_url(base, content_id("post", number), 0, stored)
+        picture = None if url == stored else url
+    shown = PostRow(
+        **_only(PostRow, row | {"approved_as_is": row["approved_hash"] == row["content_hash"], "error": ""})
+    )
+    return post_page(mission, shown, at=row["at"], topic=row["topic"], picture=picture)
+
+
+def _only(kind: Any, row: dict[str, Any]) -> dict[str, Any]:
+    return {each.name: row[each.name] for each in fields(kind)}
+
 
 router = APIRouter(prefix="/content", tags=["content"])
 
@@ -137,7 +190,7 @@ def edit_content(
 def preview_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> HTMLResponse:
     """The piece as an HTML page, without scripts."""
     with scope.transaction() as tx:
-        return HTMLResponse(previews.preview(tx, scope, _base(request)), headers=previews.HEADERS)
+        return HTMLResponse(preview(tx, scope, _base(request)), headers=HEADERS)
 
 
 @router.get(
@@ -165,7 +218,7 @@ def get_image(
         data = read_local(url)
     except PermanentError:
         raise not_found("picture here") from None
-    return Response(data, media_type=media_type, headers=previews.HEADERS | {"Cache-Control": "private"})
+    return Response(data, media_type=media_type, headers=HEADERS | {"Cache-Control": "private"})
 
 
 @router.post("/{id}/approve", response_model=Approved)

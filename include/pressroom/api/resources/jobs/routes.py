@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
 from pressroom.api.kit.access import ACCOUNT, JOB, Scope, Subject, allowed
-from pressroom.api.kit.filters import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.idempotency import IdempotencyDep
+from pressroom.api.kit.items import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid, not_found
 from pressroom.api.kit.streaming import EVENT, events

@@ -11,8 +11,7 @@ import numpy as np
 
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Weights
-from pressroom.pipelines.mission.calendar.local_time import weekday_of
-from pressroom.pipelines.mission.calendar.open_times import OpenTimes
+from pressroom.pipelines.mission.calendar.open_times import OpenTimes, weekday_of
 from pressroom.pipelines.mission.calendar.plans import Plan
 
 MOST_ON_A_DAY = 2

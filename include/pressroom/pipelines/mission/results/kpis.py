@@ -1,4 +1,4 @@
-"""Totals, KPIs against their targets, trends, and the posts that stand out. Pure functions.
+"""Totals, KPIs against their targets, trends, posts that stand out, and the snapshot of all. Pure functions.
 
 A post is mature when it is old enough to be compared. Young posts count in totals only.
 """
@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
-from pressroom.domain.missions import Kpi, Metric
+from pressroom.domain.missions import Kpi, Metric, Mission
 from pressroom.domain.public_ids import CONTENT, public_id
+from pressroom.pipelines.mission.cycle import Cycle
 
 METRICS: Sequence[Metric] = get_args(Metric)
 RATE: Metric = "engagement_rate"
@@ -236,3 +238,43 @@ def _scores(mature: Sequence[Result]) -> list[tuple[float, int]]:
 def _number(value: float) -> float | int:
     """Whole numbers without a decimal point."""
     return int(value) if value == int(value) else value
+
+
+def snapshot(
+    cycle: Cycle,
+    mission: Mission,
+    *,
+    began: datetime,
+    at: datetime,
+    latest: Sequence[Result],
+    mature: Sequence[Result],
+) -> dict[str, Any]:
+    """The snapshot at a time, in its public form. Totals are of the cycle, KPIs of the whole mission.
+
+    ``began``: when the mission began. ``latest``: its posts by their last reading. ``mature``: the posts that
+    are old enough to count, by their first reading at that age.
+    """
+    own = [result for result in latest if result.cycle == cycle.id]
+    own_mature = [result for result in mature if result.cycle == cycle.id]
+    top, under = standing_out(own_mature)
+    return {
+        "period": _period(cycle, at, mission),
+        "metrics": totals(own).public(),
+        "by_platform": {
+            platform: {"posts": len(results), **totals(results).public()}
+            for platform, results in of_platforms(own).items()
+        },
+        "kpi_status": kpi_status(mission.kpis, latest, mature, elapsed_share(began, mission.ends(began), at)),
+        "trends": trends(own_mature),
+        "top_performers": top,
+        "underperformers": under,
+        "posts_measured": len(own),
+        "posts_mature": len(own_mature),
+    }
+
+
+def _period(cycle: Cycle, at: datetime, mission: Mission) -> str:
+    """Local dates, first and last."""
+    zone = ZoneInfo(mission.constraints.timezone)
+    until = max(cycle.starts_at, min(at, cycle.closes_at))
+    return f"{cycle.starts_at.astimezone(zone).date()}/{until.astimezone(zone).date()}"

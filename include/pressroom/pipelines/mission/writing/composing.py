@@ -16,7 +16,7 @@ from pressroom.domain.markup.lines import clip, says_something
 from pressroom.domain.platforms import HASHTAG, PlatformRules, fits, hashtags_in, rules
 from pressroom.domain.social import Platform
 from pressroom.domain.text import to_json
-from pressroom.pipelines.mission.writing.strategy_answers import hashtag
+from pressroom.pipelines.mission.writing.answers import hashtag
 
 HEADLINE_CHARS = 100
 CTA_CHARS = 120

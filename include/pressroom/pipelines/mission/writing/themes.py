@@ -18,9 +18,7 @@ from pressroom.domain.strategy import Weights
 from pressroom.domain.text import normalize
 from pressroom.pipelines.answers import tokens_for
 from pressroom.pipelines.mission.cycle import Cycle
-from pressroom.pipelines.mission.writing.compliance import forbidden
-from pressroom.pipelines.mission.writing.exclusions import excluded
-from pressroom.pipelines.mission.writing.strategy_answers import (
+from pressroom.pipelines.mission.writing.answers import (
     ANGLE_CHARS,
     LEAST_PILLARS,
     MOST_PILLARS,
@@ -34,6 +32,7 @@ from pressroom.pipelines.mission.writing.strategy_answers import (
     shares,
     topics_type,
 )
+from pressroom.pipelines.mission.writing.compliance import excluded, forbidden
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.tools import Tools
 
