@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Never, TypeVar
 
 from pressroom.domain.errors import WorkflowOver
 from pressroom.domain.kinds import word_of
@@ -26,6 +26,11 @@ Key = int | list[int]
 def rows_of(key: Key) -> int:
     """The number of rows that a key stands for: an id, or the ids of a group."""
     return len(key) if isinstance(key, list) else 1
+
+
+def id_of(item: Any) -> str:
+    """The key of an item that is a row."""
+    return str(item.id)
 
 
 LABEL_CHARS = 120
@@ -95,8 +100,8 @@ class Stage(Generic[Item, Output]):
     load: Callable[[Tx, Run, Sequence[Key]], Sequence[Item]]
     process: Callable[[Item, Tools], Awaitable[Output]]
     save: Callable[[Tx, Run, Item, Output], Saved]
-    key: Callable[[Item], str]
     result_fields: Mapping[str, str]
+    key: Callable[[Item], str] = id_of
     charge: Callable[[Run, Item], Decimal] = lambda run, item: Decimal(0)
     size: Callable[[Item], int] = lambda item: 1
     rows: Callable[[Key], int] = rows_of
@@ -111,6 +116,41 @@ class Stage(Generic[Item, Output]):
     failed: Callable[[Tx, Run, Item, Exception], None] | None = None
     undo: Callable[[Store, Run, Tools], Awaitable[Undone]] | None = None
     needs: Callable[[Run], Sequence[Need]] = lambda run: ()
+
+
+Pending = Callable[[Tx, Run], Sequence[Key]]
+Load = Callable[[Tx, Run, Sequence[Key]], Sequence[Item]]
+
+
+def rows_of_site(waiting: str, read: str, kind: type[Item], **also: Any) -> tuple[Pending, Load[Item]]:
+    """``pending`` and ``load`` of a stage whose items are rows of a site.
+
+    The statement ``waiting`` gives the ids of the rows that wait, and ``read`` the rows, as ``kind``. ``also``:
+    further parameters of ``read``.
+    """
+
+    def pending(tx: Tx, run: Run) -> Sequence[Key]:
+        ids: list[Key] = tx.values(waiting, site=run.site_id, ids=None)
+        return ids
+
+    def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Item]:
+        ids = tx.values(waiting, site=run.site_id, ids=list(keys))
+        return tx.all(read, kind, site=run.site_id, ids=ids, **also)
+
+    return pending, load
+
+
+def summing_up(
+    name: str, title: str, summarize: Callable[[Tx, Run], Mapping[str, Any]]
+) -> Stage[Never, None]:
+    """A stage that works through nothing: people do what it is about, and its result counts that."""
+
+    async def nothing(item: Never, tools: Tools) -> None: ...
+
+    return Stage(
+        name, title, pending=lambda tx, run: [], load=lambda tx, run, keys: [], process=nothing,
+        save=lambda tx, run, item, output: Saved(), result_fields={}, summarize=summarize,
+    )  # fmt: skip
 
 
 def must_be_active(run: Run) -> None:

@@ -100,7 +100,6 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
         load=lambda tx, run, keys: [] if tx.values("flow_items_of_run", run=run.id) else [run],
         process=process,
         save=save,
-        key=lambda run: str(run.id),
         result_fields={"items": "created"},
         needs=lambda run: () if fetch is None else (needs.source(fetch.source, optional=False),),
     )
@@ -160,7 +159,6 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
         load=load,
         process=process,
         save=save,
-        key=lambda item: str(item.id),
         result_fields={"items": "created"},
         pool=POOLS.get(step.type),
         failed=failed,

@@ -146,7 +146,6 @@ STAGE: Stage[SlotToWrite, WrittenPost] = Stage(
     load=load,
     process=write,
     save=save,
-    key=lambda slot: str(slot.id),
     result_fields={
         "slots_processed": "processed",
         "posts_created": "created",

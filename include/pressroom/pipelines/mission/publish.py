@@ -233,7 +233,6 @@ STAGE: Stage[Ready, Scheduled] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda post: str(post.id),
     setup_of=lambda post: post.platform,
     result_fields={"posts_processed": "processed", "posts_scheduled": "created", "batches_run": "batches"},
     batch_items=lambda mission: mission.batch_size,

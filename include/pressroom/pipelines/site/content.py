@@ -213,7 +213,6 @@ STAGE: Stage[Task, WrittenArticle] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda task: str(task.id),
     result_fields={
         "tasks_processed": "processed",
         "content_created": "created",

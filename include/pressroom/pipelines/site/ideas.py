@@ -18,7 +18,7 @@ from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
 from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.prompts import render
-from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.stage import Saved, Stage, rows_of_site
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
@@ -89,16 +89,8 @@ def answer_type(ideas: int, keywords: int) -> type[Ideas]:
     return create_model("Ideas", __base__=Ideas, ideas=(Annotated[list[idea], Items(ideas, ideas)], ...))
 
 
-def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Clusters that are new, enabled and without ideas."""
-    ids: list[Key] = tx.values("clusters_waiting", site=run.site_id, ids=None)
-    return ids
-
-
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Cluster]:
-    """The clusters that still wait."""
-    waiting = tx.values("clusters_waiting", site=run.site_id, ids=list(keys))
-    return tx.all("clusters_to_plan", Cluster, site=run.site_id, ids=waiting, shown=SHOWN)
+pending, load = rows_of_site("clusters_waiting", "clusters_to_plan", Cluster, shown=SHOWN)
+"""Clusters that are new, enabled and without ideas."""
 
 
 async def process(cluster: Cluster, tools: Tools) -> Sequence[Idea]:
@@ -176,7 +168,6 @@ STAGE: Stage[Cluster, Sequence[Idea]] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda cluster: str(cluster.id),
     result_fields={
         "clusters_processed": "processed",
         "ideas_created": "created",

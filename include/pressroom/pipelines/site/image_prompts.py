@@ -18,7 +18,7 @@ from pressroom.pipelines.answers import Answer, Chars, Items, tokens_for
 from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import headings_of
-from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.stage import Saved, Stage, rows_of_site
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
@@ -73,16 +73,8 @@ def answer_type(number: int) -> type[ImagePrompts]:
     )
 
 
-def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Drafts without images."""
-    ids: list[Key] = tx.values("drafts_without_images", site=run.site_id, ids=None)
-    return ids
-
-
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[DraftToIllustrate]:
-    """The drafts that still wait."""
-    waiting = tx.values("drafts_without_images", site=run.site_id, ids=list(keys))
-    return tx.all("drafts_to_illustrate", DraftToIllustrate, site=run.site_id, ids=waiting)
+pending, load = rows_of_site("drafts_without_images", "drafts_to_illustrate", DraftToIllustrate)
+"""Drafts without images."""
 
 
 async def process(draft: DraftToIllustrate, tools: Tools) -> Sequence[ImagePlan]:
@@ -147,7 +139,6 @@ STAGE: Stage[DraftToIllustrate, Sequence[ImagePlan]] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda draft: str(draft.id),
     result_fields={
         "content_processed": "processed",
         "prompts_created": "created",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pressroom.domain.errors import AlreadyDone
@@ -12,7 +11,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
 from pressroom.pipelines.needs import IMAGES, MEDIA
 from pressroom.pipelines.site.approval import to_review
-from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.stage import Saved, Stage, rows_of_site
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
@@ -42,16 +41,8 @@ class Drawn:
     model: str
 
 
-def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Images that are pending."""
-    ids: list[Key] = tx.values("images_waiting", site=run.site_id, ids=None)
-    return ids
-
-
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[PendingImage]:
-    """The images that still wait."""
-    waiting = tx.values("images_waiting", site=run.site_id, ids=list(keys))
-    return tx.all("images_to_draw", PendingImage, site=run.site_id, ids=waiting)
+pending, load = rows_of_site("images_waiting", "images_to_draw", PendingImage)
+"""Images that are pending."""
 
 
 async def process(image: PendingImage, tools: Tools) -> Drawn:
@@ -89,7 +80,6 @@ STAGE: Stage[PendingImage, Drawn] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda image: str(image.id),
     result_fields={"images_processed": "processed", "images_generated": "created", "batches_run": "batches"},
     charge=lambda run, image: run.account.charges.image,
     batch_items=lambda site: site.automation.batch_sizes.images,

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Never
+from collections.abc import Mapping
+from typing import Any
 
 from pressroom.domain.run import Run
-from pressroom.pipelines.stage import Key, Saved, Stage
-from pressroom.pipelines.tools import Tools
+from pressroom.pipelines.stage import summing_up
 from pressroom.store.database import Tx
-
-NAME = "review"
-
-
-def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Nothing: people do the review."""
-    return []
-
-
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Never]:
-    """Nothing, because ``pending`` names nothing."""
-    return []
-
-
-async def process(item: Never, tools: Tools) -> None:
-    """Never called."""
-
-
-def save(tx: Tx, run: Run, item: Never, output: None) -> Saved:
-    """Never called."""
-    return Saved()
 
 
 def summarize(tx: Tx, run: Run) -> Mapping[str, Any]:
@@ -38,14 +16,4 @@ def summarize(tx: Tx, run: Run) -> Mapping[str, Any]:
     return {"ready_for_review": len(ids), "content_ids": ids}
 
 
-STAGE: Stage[Never, None] = Stage(
-    name=NAME,
-    title="Review",
-    pending=pending,
-    load=load,
-    process=process,
-    save=save,
-    key=str,
-    result_fields={},
-    summarize=summarize,
-)
+STAGE = summing_up("review", "Review", summarize)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.run import Run
-from pressroom.pipelines.stage import LABEL_CHARS, Key, Saved, Stage
+from pressroom.pipelines.stage import LABEL_CHARS, Saved, Stage, rows_of_site
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
@@ -23,16 +22,8 @@ class IdeaToQueue:
     title: str
 
 
-def pending(tx: Tx, run: Run) -> Sequence[Key]:
-    """Ideas that are new and enabled."""
-    ids: list[Key] = tx.values("ideas_waiting", site=run.site_id, ids=None)
-    return ids
-
-
-def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[IdeaToQueue]:
-    """The ideas that still wait."""
-    waiting = tx.values("ideas_waiting", site=run.site_id, ids=list(keys))
-    return tx.all("ideas_to_queue", IdeaToQueue, site=run.site_id, ids=waiting)
+pending, load = rows_of_site("ideas_waiting", "ideas_to_queue", IdeaToQueue)
+"""Ideas that are new and enabled."""
 
 
 async def process(idea: IdeaToQueue, tools: Tools) -> None:
@@ -54,7 +45,6 @@ STAGE: Stage[IdeaToQueue, None] = Stage(
     load=load,
     process=process,
     save=save,
-    key=lambda idea: str(idea.id),
     result_fields={"ideas_processed": "processed", "tasks_created": "created", "batches_run": "batches"},
     batch_items=lambda site: site.automation.batch_sizes.tasks,
 )
