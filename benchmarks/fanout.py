@@ -30,10 +30,10 @@ from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
-from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
 from pressroom.store.workflows import workflow
+from pressroom_dev.local.airflow_api import LocalAirflow
 from pressroom_dev.local.services import LocalServices
 
 
@@ -99,7 +99,7 @@ def measure(services: LocalServices, slug: str, items: int) -> float:
     """Seconds from the start of content.plan to the end of the last content.work. It is cancelled then."""
     info = services.info
     dag_id = f"site__{slug}"
-    with AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password) as api:
+    with LocalAirflow(info.airflow_url, info.airflow_user, info.airflow_password) as api:
         wait(lambda: api.dag_exists(dag_id), f"{dag_id} to be parsed", 120)
         run_id = api.trigger(dag_id)
         with Store(info.database_url) as store:

@@ -14,13 +14,13 @@ import httpx
 import psycopg
 import yaml
 
-from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
 from pressroom.domain.errors import RunConflict, TransientError
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
 from pressroom.store.workflows import workflow
+from pressroom_dev.local.airflow_api import LocalAirflow
 from pressroom_dev.local.services import LocalServices
 from tests.support.scripted_openai import ScriptedOpenAI
 
@@ -66,7 +66,7 @@ class Newsroom:
         self.slug, self.model, self.services = slug, model, services
         self.dag_id = f"{kind}__{slug}"
         self.url = info.database_url
-        self.api = AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password)
+        self.api = LocalAirflow(info.airflow_url, info.airflow_user, info.airflow_password)
         self.store = Store(self.url)
         with self.store.transaction() as tx:
             self.row = workflow(tx, f"{kind}/{slug}")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
     TransientError,
 )
+from pressroom_dev.local.airflow_api import LocalAirflow
 
 Handler = Callable[[httpx.Request], httpx.Response]
 SECRET = "hunter2"
@@ -36,8 +36,10 @@ class Airflow:
         return self.handler(request)
 
 
-def client(handler: Handler, url: str = "http://airflow.example:8080") -> AirflowApi:
-    return AirflowApi(url, "ann", SECRET, transport=httpx.MockTransport(handler), sleep=lambda seconds: None)
+def client(handler: Handler, url: str = "http://airflow.example:8080") -> LocalAirflow:
+    return LocalAirflow(
+        url, "ann", SECRET, transport=httpx.MockTransport(handler), sleep=lambda seconds: None
+    )
 
 
 def test_trigger_sends_a_run_without_a_logical_date() -> None:
@@ -86,13 +88,6 @@ def test_an_asset_that_no_dag_names() -> None:
     airflow = Airflow(lambda request: httpx.Response(200, json={"assets": [], "total_entries": 0}))
     with client(airflow) as api, pytest.raises(PermanentError, match="knows no asset pressroom://site/a"):
         api.asset_event("pressroom://site/a/approved")
-
-
-def test_unpause() -> None:
-    airflow = Airflow(lambda request: httpx.Response(200, json={"is_paused": False}))
-    client(airflow).unpause("d")
-    assert airflow.requests[0].method == "PATCH"
-    assert json.loads(airflow.requests[0].content) == {"is_paused": False}
 
 
 def test_dag_exists() -> None:
@@ -156,4 +151,4 @@ def test_a_validation_error_does_not_repeat_what_was_sent() -> None:
 @pytest.mark.parametrize("url", ["airflow.example", "ftp://airflow.example"])
 def test_a_url_without_http(url: str) -> None:
     with pytest.raises(ConfigurationError, match="http"):
-        AirflowApi(url, "ann", SECRET).run_state("d", "r")
+        LocalAirflow(url, "ann", SECRET).run_state("d", "r")

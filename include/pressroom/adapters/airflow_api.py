@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import quote
 
 import httpx
@@ -57,7 +57,7 @@ class AirflowApi:
             f"Airflow at {self._http.base_url.host}:{self._http.base_url.port or self._http.base_url.scheme}"
         )
 
-    def __enter__(self) -> AirflowApi:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,43 +107,9 @@ class AirflowApi:
         path = f"connections/{part(connection_id)}"
         return self._send("GET", path, None, allow=(404,)).status_code != 404
 
-    def unpause(self, dag_id: str) -> None:
-        """Let the DAG's runs be scheduled."""
-        self._call("PATCH", f"dags/{part(dag_id)}?update_mask=is_paused", {"is_paused": False})
-
-    def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
-        """Every run of a DAG as Airflow describes it: dag_run_id, state, run_type, …"""
-        return self._pages(f"dags/{part(dag_id)}/dagRuns", "dag_runs")
-
-    def task_instances(self, dag_id: str, dag_run_id: str) -> list[dict[str, Any]]:
-        """Every task instance of a run as Airflow describes it: task_id, map_index, state, start_date, …"""
-        return self._pages(f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/taskInstances", "task_instances")
-
     def pressroom(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A call of Pressroom's own API in this Airflow. Errors as of all the others."""
         return self._json(self._send(method, path, body, root="pressroom/api/v1"))
-
-    def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        while True:
-            page = self._call("GET", f"{path}?limit=100&offset={len(rows)}&order_by=id")
-            rows += page[key]
-            if not page[key] or len(rows) >= page["total_entries"]:
-                return rows
-
-    def clear(
-        self,
-        dag_id: str,
-        dag_run_id: str,
-        task_ids: Sequence[str | tuple[str, int]],
-        *,
-        downstream: bool = True,
-        only_failed: bool = False,
-    ) -> int:
-        """Make task instances run again; a pair is one index of a mapped task. Returns how many there are."""
-        ids = [list(task) if isinstance(task, tuple) else task for task in task_ids]
-        body = clearing(dag_run_id, ids, downstream=downstream, only_failed=only_failed)
-        return int(self._call("POST", f"dags/{part(dag_id)}/clearTaskInstances", body)["total_entries"])
 
     def wait(
         self,

@@ -125,8 +125,8 @@ Load = Callable[[Tx, Run, Sequence[Key]], Sequence[Item]]
 def rows_of_site(waiting: str, read: str, kind: type[Item], **also: Any) -> tuple[Pending, Load[Item]]:
     """``pending`` and ``load`` of a stage whose items are rows of a site.
 
-    The statement ``waiting`` gives the ids of the rows that wait, and ``read`` the rows, as ``kind``. ``also``:
-    further parameters of ``read``.
+    The statement ``waiting`` gives the ids of the rows that wait, and ``read`` the rows, as ``kind``.
+    ``also``: further parameters of ``read``.
     """
 
     def pending(tx: Tx, run: Run) -> Sequence[Key]:

@@ -1,0 +1,42 @@
+"""What tests and benchmarks ask of Airflow besides what the product asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pressroom.adapters.airflow_api import AirflowApi, clearing, part
+
+
+class LocalAirflow(AirflowApi):
+    """The client of an Airflow that is looked into, and whose tasks are cleared as on its page."""
+
+    def dag_runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Every run of a DAG as Airflow describes it: dag_run_id, state, run_type, …"""
+        return self._pages(f"dags/{part(dag_id)}/dagRuns", "dag_runs")
+
+    def task_instances(self, dag_id: str, dag_run_id: str) -> list[dict[str, Any]]:
+        """Every task instance of a run as Airflow describes it: task_id, map_index, state, start_date, …"""
+        return self._pages(f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/taskInstances", "task_instances")
+
+    def clear(
+        self,
+        dag_id: str,
+        dag_run_id: str,
+        task_ids: Sequence[str | tuple[str, int]],
+        *,
+        downstream: bool = True,
+        only_failed: bool = False,
+    ) -> int:
+        """Make task instances run again; a pair is one index of a mapped task. Returns how many there are."""
+        ids = [list(task) if isinstance(task, tuple) else task for task in task_ids]
+        body = clearing(dag_run_id, ids, downstream=downstream, only_failed=only_failed)
+        return int(self._call("POST", f"dags/{part(dag_id)}/clearTaskInstances", body)["total_entries"])
+
+    def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", f"{path}?limit=100&offset={len(rows)}&order_by=id")
+            rows += page[key]
+            if not page[key] or len(rows) >= page["total_entries"]:
+                return rows
