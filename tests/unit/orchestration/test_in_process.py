@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
 from pressroom.orchestration.server import airflow as in_process
-from pressroom.orchestration.server import connections as server_connections
 from pressroom.orchestration.server import login as api_login
 from pressroom.orchestration.server.airflow import InProcessAirflow
 
@@ -173,8 +172,8 @@ def test_the_connection_to_the_database_is_looked_up_once_in_a_while(
 ) -> None:
     monkeypatch.delenv("PRESSROOM_DATABASE_URL", raising=False)
     now, hosts = [0.0], ["one", "two"]
-    monkeypatch.setattr(server_connections, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    server_connections._store_in.cache_clear()
+    monkeypatch.setattr(in_process, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    in_process._store_in.cache_clear()
 
     monkeypatch.setattr(
         Connection, "get_connection_from_secrets", lambda _: SimpleNamespace(**FIELDS, host=hosts.pop(0))
@@ -182,14 +181,14 @@ def test_the_connection_to_the_database_is_looked_up_once_in_a_while(
     airflow = InProcessAirflow()
     first = airflow.store()
     assert airflow.store() is first
-    now[0] = 2 * server_connections.LOOK_AGAIN_SECONDS
+    now[0] = 2 * in_process.LOOK_AGAIN_SECONDS
     assert airflow.store() is not first
     assert hosts == []
 
 
 def test_a_connection_that_was_missing_is_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PRESSROOM_DATABASE_URL", raising=False)
-    server_connections._store_in.cache_clear()
+    in_process._store_in.cache_clear()
 
     def missing(_: str) -> Connection:
         raise LookupError
@@ -197,8 +196,8 @@ def test_a_connection_that_was_missing_is_looked_for_again(monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(Connection, "get_connection_from_secrets", missing)
         with pytest.raises(ConfigurationError, match="'pressroom_db' does not exist"):
-            server_connections.store()
+            in_process.store()
     found = SimpleNamespace(**FIELDS, host="h")
     monkeypatch.setattr(Connection, "get_connection_from_secrets", lambda _: found)
-    assert server_connections.store() is server_connections.store()
-    server_connections._store_in.cache_clear()
+    assert in_process.store() is in_process.store()
+    in_process._store_in.cache_clear()

@@ -9,7 +9,7 @@ from airflow.sdk import ObjectStoragePath
 
 from pressroom.adapters.storage.media import MediaFiles
 from pressroom.domain.errors import ConfigurationError, TransientError
-from pressroom.orchestration.tools.media import ObjectStorageMedia, media_store
+from pressroom.orchestration.tools.files import ObjectStorageMedia, media_store
 
 
 def test_a_folder_is_kept_by_the_adapter_that_renames(tmp_path: Path) -> None:

@@ -3,44 +3,80 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 from airflow.api_fastapi.app import cached_app
+from airflow.models.connection import Connection
+from airflow.models.variable import Variable
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 
 from pressroom.adapters.airflow_api import ROWS, answer_path, clearing, explanation, part
-from pressroom.adapters.http.errors import Refusal, row_of
-from pressroom.adapters.http.errors import retry_after
+from pressroom.adapters.http.errors import Refusal, retry_after, row_of
 from pressroom.adapters.targets.registry import open_target
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
 from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
-from pressroom.orchestration.server import connections as server_connections
 from pressroom.orchestration.server import login as api_login
+from pressroom.orchestration.tools.connections import Connections, store_at
 from pressroom.orchestration.tools.probe import verified
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
+LOOK_AGAIN_SECONDS = 60.0
+"""How soon a corrected connection is used, without a restart of the server."""
+
+OF_SERVER = Connections(
+    lambda connection_id: Connection.get_connection_from_secrets(connection_id),
+    lambda name: Variable.get_variable_from_secrets(name),
+    (Exception,),  # which class it is differs with the secrets backend
+)
+
+_one_at_a_time = threading.Lock()
+
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Seconds between the tries of a call that can conflict with the scheduler."""
+
+
+def store() -> Store:
+    """The store behind the connection ``pressroom_db``. Every request needs it, so the connection is read
+    only once in a while. Raises ConfigurationError.
+    """
+    with _one_at_a_time:
+        return _store_in(int(time.monotonic() // LOOK_AGAIN_SECONDS))
+
+
+@functools.lru_cache(maxsize=1)
+def _store_in(_period: int) -> Store:
+    return store_at(OF_SERVER.database_url())
+
+
+def secret(connection_id: str) -> str:
+    """The password of a connection. Raises ConfigurationError when it is missing or empty."""
+    password = OF_SERVER.fields(connection_id)["password"]
+    if not password:
+        raise ConfigurationError(f"the Airflow connection {connection_id!r} has no password to check with")
+    return str(password)
 
 
 class InProcessAirflow:
     """The ``Airflow`` and ``ControlPlane`` of the API server."""
 
     def store(self) -> Store:
-        return server_connections.store()
+        return store()
 
     def secret(self, connection: str) -> str:
-        return server_connections.secret(connection)
+        return secret(connection)
 
     async def login(self, request: Request) -> Login | None:
         return await api_login.login(request)
@@ -62,7 +98,7 @@ class InProcessAirflow:
     def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
         """Ask this server's connections. See ControlPlane."""
         pipeline = pipeline_of(row.workflow, part)
-        return asyncio.run(verified(self.store(), row.run(), pipeline, server_connections.OF_SERVER))
+        return asyncio.run(verified(self.store(), row.run(), pipeline, OF_SERVER))
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         body = clearing(dag_run_id, task_ids)
@@ -80,7 +116,7 @@ class InProcessAirflow:
 
     async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
         """Open the target with this server's connections. See ControlPlane."""
-        fields = await run_in_threadpool(server_connections.OF_SERVER.fields, place.connection_id)
+        fields = await run_in_threadpool(OF_SERVER.fields, place.connection_id)
         opened: AbstractAsyncContextManager[Target[Any]] = await run_in_threadpool(
             open_target, place.to, place.connection_id, fields
         )

@@ -1,7 +1,7 @@
 """Airflow's connections and variables as the settings of adapters. Environment variables come first.
 
 Three processes read them in three ways: a task asks its supervisor, the triggerer asks asynchronously and in
-advance, the API server reads Airflow's database (``orchestration.server.connections``).
+advance, the API server reads Airflow's database (``orchestration.server.airflow``).
 """
 
 from __future__ import annotations

@@ -39,8 +39,7 @@ from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.ledger import settle_open
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, OF_TASK, Connections
-from pressroom.orchestration.tools.files import file_source
-from pressroom.orchestration.tools.media import ObjectStorageMedia, media_store
+from pressroom.orchestration.tools.files import ObjectStorageMedia, file_source, media_store
 from pressroom.pipelines.tools import Destination, Social
 from pressroom.store.database import Store, Tx
 
