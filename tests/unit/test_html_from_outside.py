@@ -32,6 +32,12 @@ BASE = "https://site.test/blog/post"
             "<a href='../x' target=_blank>a</a>",
             '<a href="https://site.test/x" rel="noopener nofollow">a</a>',
         ),
+        ("<a href='#part'>a</a>", '<a rel="noopener nofollow">a</a>'),
+        ("<a title='b' href=' #'>a</a>", '<a title="b" rel="noopener nofollow">a</a>'),
+        (
+            "<a href='https://x.test/#part'>a</a>",
+            '<a href="https://x.test/#part" rel="noopener nofollow">a</a>',
+        ),
         ("<meta http-equiv=refresh content='0;url=//evil.test'><base href=//evil.test>a", "a"),
         ("<!-- comment --><p>a", "<p>a</p>"),
         ("a &#8238;&#x200b;b", "a b"),

@@ -17,7 +17,8 @@ MOST_OPEN = 50
 
 VOID = frozenset({"br", "hr", "img"})
 
-# Gone with all that is in them. The first ones to the end of the text when nothing closes them.
+# Gone with all that is in them. The first ones to the end of the text when nothing closes them; a formula to
+# the next block.
 _ENDLESS = frozenset({"script", "style", "math", "plaintext"})
 UNSEEN = _ENDLESS | {
     "svg", "template", "noscript", "iframe", "object", "textarea", "select", "title", "noembed", "noframes",
@@ -56,6 +57,7 @@ _ATTRIBUTE = re.compile(
     r"(?:\s*+=\s*+(?:\"([^\"]*+)(?:\"|\Z)|'([^']*+)(?:'|\Z)|([^\s>\"'][^\s>]*+)?))?+"
 )
 _TAG_END = re.compile(r"[\s/]*+>")
+_BLOCK_TAG = re.compile(r"</?(?:p|h[1-6]|ul|ol|dl|blockquote|pre)(?=[\s/>])", re.IGNORECASE)
 _COMMENT_END = re.compile(r"--!?>")
 _QUOTED = str.maketrans({'"': "&quot;", "<": "&lt;", ">": "&gt;"})
 
@@ -135,10 +137,13 @@ class _Rewriting:
             if end:
                 return end.end()
             self._never_closed.add(tag)
+        if tag == "math" and (block := _BLOCK_TAG.search(self._markup, at)):
+            return block.start()
         return len(self._markup) if tag in _ENDLESS else at
 
     def _start(self, tag: str, values: Mapping[str, str]) -> None:
         if tag in _PARTS and "table" not in self._open:
+            self._gap(tag)
             return
         self._make_room(tag)
         if tag not in self._attributes:
@@ -162,6 +167,7 @@ class _Rewriting:
     def _write(self, tag: str, values: Mapping[str, str]) -> None:
         if tag not in VOID:
             if len(self._open) >= MOST_OPEN:
+                self._gap(tag)
                 return
             self._open.append(tag)
         own = self._attributes[tag]

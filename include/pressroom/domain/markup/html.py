@@ -30,6 +30,8 @@ _WITH_IMAGES: Mapping[str, Collection[str]] = {**_ATTRIBUTES, "figure": frozense
 _SOURCES: Mapping[str, Collection[str]] = {"img": {"src"}}
 _SCHEMES = {"http", "https"}
 
+# Names of places in a page are not kept, so a link to one would lead to another page: that of ``base``.
+_PLACE = re.compile(r'(<a(?: title="[^"]*+")?) href="\s*+#[^"]*+"')
 _ANY_TAG = re.compile(r"<[^<>]*>")
 _BLOCK_END = re.compile(r"</(?:p|h\d|li|dt|dd|blockquote|pre|tr|ul|ol|dl|table|figcaption)>|<br>|<hr>")
 _PRE_START = re.compile(r"<pre>\n+")
@@ -92,7 +94,8 @@ def images_of(markup: str, *, base: str = "") -> list[str]:
 
 
 def _clean(markup: str, own: Mapping[str, Collection[str]], cleaner: nh3.Cleaner) -> str:
-    cleaned = visible(cleaner.clean(balanced(visible(markup), own, unseen=UNSEEN)))
+    bounded = _PLACE.sub(r"\1", balanced(visible(markup), own, unseen=UNSEEN))
+    cleaned = visible(cleaner.clean(bounded))
     # A parser drops the first line break there, one each time that it reads the text.
     return _PRE_START.sub("<pre>", cleaned).strip()
 
