@@ -20,6 +20,7 @@ from tests.support.metricool_world import TOKEN, post, scripted
 PAST_WORDS = {"message": "Invalid value 'DateTimeInfo(…)'. Given datetime cannot be in the past."}
 ANSWERS: list[tuple[int, Any, type[PressroomError], type[PressroomError]]] = [
     (400, PAST_WORDS, PastDate, PastDate),
+    (400, {"errors": {"publicationDate": "cannot be in the past"}}, PastDate, PastDate),
     (409, PAST_WORDS, PermanentError, PermanentError),
     (200, {"data": {}}, UnknownOutcome, TransientError),
     (200, {"data": True}, UnknownOutcome, TransientError),
@@ -52,3 +53,7 @@ async def test_a_refusal_has_the_servers_words_and_no_token() -> None:
         with pytest.raises(UnknownOutcome) as unknown:
             await metricool.publish(post())
     assert "<p>" not in str(unknown.value)
+    async with scripted(lambda _: httpx.Response(400, json={"reason": f"no {TOKEN}"})) as metricool:
+        with pytest.raises(PermanentError, match='"reason": "no ') as other:
+            await metricool.publish(post())
+    assert TOKEN not in str(other.value)

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -96,6 +97,27 @@ async def test_of_a_refusal_only_the_beginning_is_read(
     server: SimpleNamespace, status: int, kind: type[PressroomError]
 ) -> None:
     assert type(await error_of(server.url, f"/flood/{status}")) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, PermanentError), (401, ConfigurationError), (429, TransientError)]
+)
+async def test_a_refusal_whose_words_are_unreadable_goes_by_its_status(
+    status: int, kind: type[PressroomError]
+) -> None:
+    async def packed() -> AsyncIterator[bytes]:
+        yield b"?"
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Content-Encoding": "br"}, content=packed())
+
+    settings = SimpleNamespace(connection="mine", base_url="https://x.test", timeout_seconds=1, secrets=[])
+    api = Service("It", settings, transport=httpx.MockTransport(handler))
+    with pytest.raises(PressroomError, match=f"It answered {status}") as caught:
+        await api.request("POST", "/", changes=True)
+    assert type(caught.value) is kind
+    assert (await api.request("POST", "/", allow=(status,))).content == b""
+    await api.close()
 
 
 async def test_where_only_the_status_counts_a_success_is_one_without_its_end(server: SimpleNamespace) -> None:

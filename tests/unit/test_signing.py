@@ -39,6 +39,16 @@ def test_a_receivers_library_takes_what_is_signed(secret: str) -> None:
     assert secret not in str(headers)
 
 
+def test_a_secret_may_lack_its_padding_and_end_in_a_line_break() -> None:
+    headers = sign("m", BODY, "whsec_YSBrZXk=", at=time.time())
+    assert verify(headers, BODY, "whsec_YSBrZXk\n") == headers["webhook-id"]
+
+
+def test_a_message_with_another_body_is_another_message() -> None:
+    first, other = (sign("article:7", body, "secret", at=1) for body in (b"{}", b'{"edited": 1}'))
+    assert first["webhook-id"] != other["webhook-id"]
+
+
 def test_a_message_keeps_its_id_however_often_it_is_sent() -> None:
     first, again, other = (sign(key, BODY, "secret", at=at) for key, at in [("a", 1), ("a", 9), ("b", 1)])
     assert first["webhook-id"] == again["webhook-id"] != other["webhook-id"]
@@ -106,7 +116,13 @@ def test_one_of_several_signatures_is_enough_and_the_order_does_not_matter() -> 
 
 
 @pytest.mark.parametrize(
-    ("secret", "words"), [("", "no secret"), ("whsec_", "no secret"), ("whsec_A", "not base64")]
+    ("secret", "words"),
+    [
+        ("", "no secret"),
+        ("whsec_", "no secret"),
+        ("whsec_A", "not base64"),
+        ("whsec_my-secret!", "not base64"),
+    ],
 )
 def test_without_a_secret_nothing_is_signed_and_nothing_holds(secret: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):

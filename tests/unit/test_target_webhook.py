@@ -83,6 +83,22 @@ async def test_the_piece_goes_out_signed_and_under_its_key() -> None:
     }
 
 
+async def test_the_question_before_it_is_sent_again_is_not_the_same_message() -> None:
+    ids: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        ids.append(request.headers["webhook-id"])
+        return httpx.Response(404 if request.method == "GET" else 200)
+
+    async with webhook(handler, find_url="https://hooks.test/{key}") as target:
+        await target.publish(piece())
+        for _ in range(2):
+            assert await target.find(piece()) is None
+        await target.publish(piece())
+    assert ids[0] == ids[3]
+    assert len(set(ids)) == 3
+
+
 async def test_a_picture_in_the_text_stays_and_others_do_not() -> None:
     bodies: list[dict[str, Any]] = []
 

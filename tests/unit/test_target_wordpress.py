@@ -214,8 +214,28 @@ ME_ROUTE = "?rest_route=%2Fwp%2Fv2%2Fusers%2Fme&context=edit"
             "https://blog.test/sub?rest_route=%2F": API,
             f"https://blog.test/sub{ME_ROUTE}": ME,
         },
+        {
+            "https://blog.test/sub": httpx.Response(200),
+            "https://blog.test/sub/wp-json/": httpx.Response(500),
+            "https://blog.test/sub?rest_route=%2F": API,
+            f"https://blog.test/sub{ME_ROUTE}": ME,
+        },
+        {
+            "https://blog.test/sub": front(ROOT),
+            f"{ROOT}{ME_PATH}": httpx.Response(
+                200, headers={"Content-Type": "text/html"}, content=ME.content
+            ),
+        },
     ],
-    ids=["link", "link to a route", "redirect", "usual place", "usual route"],
+    ids=[
+        "link",
+        "link to a route",
+        "redirect",
+        "usual place",
+        "usual route",
+        "only the route",
+        "JSON as HTML",
+    ],
 )
 async def test_the_api_is_found(routes: dict[str, httpx.Response]) -> None:
     seen: list[httpx.Request] = []
@@ -236,6 +256,7 @@ async def test_the_api_is_found(routes: dict[str, httpx.Response]) -> None:
         (httpx.Response(200), ConfigurationError, "no WordPress REST API at blog.test"),
         (httpx.Response(503), TransientError, "503"),
         (httpx.Response(301, headers={"Location": "https://blog.test/"}), ConfigurationError, "circles"),
+        (front("https://blog.test:x/"), ConfigurationError, "not a URL"),
     ],
 )
 async def test_the_password_goes_to_no_other_place(

@@ -18,6 +18,7 @@ What is shown of an error holds no key: ``scrub``, because a server can repeat w
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -141,7 +142,8 @@ def unanswered(error: Exception, where: str, service: str, *, changes: bool = Fa
 def said(body: Any) -> tuple[str, str]:
     """What most services call a refusal in their JSON, and their words for it.
 
-    Both stand in the body, in its ``error``, or in a list of ``errors``.
+    Both stand in the body, in its ``error``, or in a list of ``errors``. Without any of the usual
+    names, the words are the whole body.
     """
     if not isinstance(body, dict):
         return "", str(body)
@@ -156,7 +158,7 @@ def said(body: Any) -> tuple[str, str]:
     for error in errors:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
         words += [str(text)] if text and str(text) not in words else []
-    return code, "; ".join(words)
+    return code, "; ".join(words) or (json.dumps(body, ensure_ascii=False) if body else "")
 
 
 def scrub(text: str, secret: str = "") -> str:

@@ -25,7 +25,7 @@ from pressroom.adapters.http.errors import (
     scrub,
     unanswered,
 )
-from pressroom.domain.errors import PressroomError, TransientError, UnknownOutcome
+from pressroom.domain.errors import PermanentError, PressroomError, TransientError, UnknownOutcome
 
 ANSWER_BYTES = 20_000_000
 WORDS_BYTES = 64 * 1024
@@ -173,12 +173,17 @@ class Service:
 
     async def _body(self, answer: httpx.Response, *, status_only: bool) -> bytes:
         whole = answer.is_success and not status_only
-        body = BoundedBody(answer.headers, self._most if whole else WORDS_BYTES, cut=not whole)
-        # The stream itself: it has the bytes as they came, and what the transport has read already, too.
-        async for chunk in cast("httpx.AsyncByteStream", answer.stream):
-            if body.feed(chunk):
-                break
-        return body.finish()
+        try:
+            body = BoundedBody(answer.headers, self._most if whole else WORDS_BYTES, cut=not whole)
+            # The stream itself: it has the bytes as they came, and what the transport has read already, too.
+            async for chunk in cast("httpx.AsyncByteStream", answer.stream):
+                if body.feed(chunk):
+                    break
+            return body.finish()
+        except PermanentError:
+            if answer.is_success:
+                raise
+            return b""  # words that nobody can read; the status says enough
 
     def _lost(self, error: Exception, *, changes: bool) -> PressroomError:
         if isinstance(error, PressroomError):  # an answer that cannot be read, or has no end
@@ -188,10 +193,11 @@ class Service:
         return unanswered(known, self.where, self._name, changes=changes)
 
     def _refusal(self, answer: httpx.Response, *, changes: bool) -> Refusal:
-        page = is_page(answer)
+        page = False
         try:
             code, words = self._said(answer.json())
         except (ValueError, RecursionError):
+            page = is_page(answer)
             code, words = "", "" if page else answer.text
         return Refusal(answer.status_code, code, words, changes, page)
 
@@ -232,7 +238,7 @@ def until(reset: str, *, now: float | None = None) -> float | None:
 
 
 def is_page(answer: httpx.Response) -> bool:
-    """Whether the answer is HTML: of a server or a guard before the API, not of the API."""
+    """Whether an answer that is not JSON is HTML: of a server or a guard before the API."""
     return "html" in answer.headers.get("content-type", "") or answer.content.lstrip()[:1] == b"<"
 
 

@@ -4,11 +4,13 @@ Three headers: ``webhook-id``, the same whenever a message is sent again; ``webh
 ``webhook-signature``: one or more ``v1,<base64 of HMAC-SHA256>``, with blanks between, as while a secret is
 being exchanged. Signed are id, time and body. Receivers have libraries for it, in most languages.
 
-A secret that begins with ``whsec_`` is base64, as such libraries make them; any other is taken as it is.
+A secret that begins with ``whsec_`` is base64, as such libraries make them; any other is taken as it is, and
+a library, which reads every secret as base64, is given the base64 of it.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,14 +24,15 @@ TOLERANCE_SECONDS = 300.0
 
 _ID, _TIME, _SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 _LONGEST = 1000
+_ENCODED = "whsec_"
 
 
 def sign(message: str, body: bytes, secret: str, *, at: float) -> dict[str, str]:
     """The headers of a signed request. ``message``: what it is about, the same whenever it is sent again.
 
-    ``at``: Unix seconds. Raises ConfigurationError without a secret.
+    Another body makes it another message. ``at``: Unix seconds. Raises ConfigurationError without a secret.
     """
-    id = f"msg_{hashlib.sha256(message.encode()).hexdigest()[:32]}"
+    id = f"msg_{hashlib.sha256(message.encode() + b' ' + body).hexdigest()[:32]}"
     signature = _key(secret).sign(id, datetime.fromtimestamp(int(at), UTC), body.decode())
     return {_ID: id, _TIME: str(int(at)), _SIGNATURE: signature}
 
@@ -52,8 +55,13 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str) -> str | None:
 
 
 def _key(secret: str) -> Webhook:
+    encoded = secret.strip()
     try:
-        return Webhook(secret if secret.startswith("whsec_") else secret.encode())
+        if not encoded.startswith(_ENCODED):
+            return Webhook(secret.encode())
+        # Decoded here: the library leaves out what is not base64, and so gets another key, or a short one.
+        encoded = encoded.removeprefix(_ENCODED).rstrip("=")
+        return Webhook(base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
     except EmptyWebhookSecretError:
         raise ConfigurationError("there is no secret to sign with") from None
     except ValueError:

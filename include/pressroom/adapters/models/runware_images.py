@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import httpx
 
-from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow, said
+from pressroom.adapters.http import errors
+from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow
 from pressroom.adapters.http.service import Service
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.settings import ConnectionSettings
@@ -59,7 +60,9 @@ class RunwareImages:
         self._settings = settings
         self._secret = settings.key(required=True)
         self.priced = True  # each answer says its cost
-        self._api = Service("Runware", settings, rows=_ROWS, most_bytes=_PICTURE_BYTES, transport=transport)
+        self._api = Service(
+            "Runware", settings, rows=_ROWS, said=said, most_bytes=_PICTURE_BYTES, transport=transport
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,6 +142,15 @@ class RunwareImages:
         if isinstance(cost, int | float):
             return (Decimal(str(cost)) * 100).quantize(Decimal("0.000001"))
         return self.estimate(request)
+
+
+def said(body: Any) -> tuple[str, str]:
+    """Code and words of a refusal. Its ``type`` is that of a parameter, and says nothing of the error."""
+    _, words = errors.said(body)
+    problems = body.get("errors") or [body.get("error")] if isinstance(body, dict) else []
+    first = problems[0] if isinstance(problems, list) and problems else None
+    code = str(first.get("code") or "") if isinstance(first, dict) else ""
+    return code, " ".join(filter(None, (code, words)))
 
 
 def _side(pixels: int) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
@@ -134,7 +135,8 @@ class Webhook:
                 " and settle it by hand, or put find_url into extra"
             )
         url = self._settings.find_url.replace("{key}", quote(piece.key, safe=""))
-        answer = await self._send("GET", url, piece.key, b"", {}, allow=(404,))
+        # A message of its own: a receiver that remembers ids would refuse the piece after this question.
+        answer = await self._send("GET", url, str(uuid.uuid4()), b"", {}, allow=(404,))
         return None if answer.status_code == 404 else _placed(piece.key, answer.content)
 
     async def unpublish(self, external_id: str) -> bool:
@@ -143,9 +145,9 @@ class Webhook:
         return False
 
     async def _send(
-        self, method: str, url: str, key: str, body: bytes, headers: Mapping[str, str], **options: Any
+        self, method: str, url: str, message: str, body: bytes, headers: Mapping[str, str], **options: Any
     ) -> httpx.Response:
-        signed = {**headers, **sign(key, body, self._secret, at=self._clock())}
+        signed = {**headers, **sign(message, body, self._secret, at=self._clock())}
         return await self._api.request(
             method, url, status_only=True, content=body or None, headers=signed, **options
         )

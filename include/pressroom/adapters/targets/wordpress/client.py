@@ -25,6 +25,7 @@ from pressroom.domain.markup.html import line_of
 API_RELATION = "https://api.w.org/"
 # A site is often a small machine: more at once would only make each of them slower.
 MOST_CONNECTIONS = 8
+_MOST_REDIRECTS = 10
 
 _LOGIN = (
     "the user or the application password is wrong, application passwords are off, or the server or a plugin"
@@ -106,9 +107,12 @@ class WordPressClient:
     async def _call(self, method: str, path: str, *, changes: bool = False, **options: Any) -> Any:
         url = endpoint(await self._api_root(), path)
         answer = await self._api.request(method, url, changes=changes, **options)
-        if is_page(answer):
-            raise ConfigurationError(f"{self._where}: {_PAGE}")
-        return self._api.json(answer, changes=changes)
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            if is_page(answer):
+                raise ConfigurationError(f"{self._where}: {_PAGE}") from None
+            raise self._api.strange(changes=changes) from None
 
     async def _api_root(self) -> httpx.URL:
         """The API's root, looked for once: where the site says it is, or where it usually is."""
@@ -119,21 +123,39 @@ class WordPressClient:
             return self._root
 
     async def _discover(self) -> httpx.URL:
-        site = httpx.URL(self._settings.site_url)
-        # Without the password: it is not known yet where the API is. Any page can hold the link.
-        page = await self._look(site, follow_redirects=True, status_only=True)
+        page = await self._front_page()
         link = page.links.get(API_RELATION, {}).get("url")
         if link:
-            return self._trusted(page.url.join(link), page.url)
+            return self._trusted(self._linked(page, link), page.url)
         base = page.url.copy_with(query=None, fragment=None)
+        passing: TransientError | None = None
         for root in (endpoint(base, "/wp-json/"), base.copy_merge_params({"rest_route": "/"})):
-            answer = await self._look(root)
+            try:
+                answer = await self._look(root)
+            except TransientError as error:  # a server that cannot do the one may do the other
+                passing = error
+                continue
             if answer.is_success and "wp/v2" in _namespaces(answer):
                 return self._trusted(root, page.url)
-        raise ConfigurationError(
-            f"{self._where}: no WordPress REST API at {site.host}: neither a Link header nor /wp-json/ nor"
-            " ?rest_route=/ leads to one (rest_base in extra says where it is)"
+        raise passing or ConfigurationError(
+            f"{self._where}: no WordPress REST API at {page.url.host}: neither a Link header nor /wp-json/"
+            " nor ?rest_route=/ leads to one (rest_base in extra says where it is)"
         )
+
+    async def _front_page(self) -> httpx.Response:
+        """The site's front page, wherever it redirects to: any page can hold the link to the API."""
+        page = await self._look(httpx.URL(self._settings.site_url), status_only=True)
+        for _ in range(_MOST_REDIRECTS):
+            if not page.has_redirect_location:
+                return page
+            page = await self._look(self._linked(page, page.headers["location"]), status_only=True)
+        raise ConfigurationError(f"{self._where}: WordPress redirects in circles")
+
+    def _linked(self, page: httpx.Response, link: str) -> httpx.URL:
+        try:
+            return page.url.join(link)
+        except httpx.InvalidURL:
+            raise ConfigurationError(f"{self._where}: the site names an address that is not a URL") from None
 
     def _trusted(self, root: httpx.URL, page: httpx.URL) -> httpx.URL:
         """The root, when the password may go there: to the site's host, and not over a weaker protocol."""
