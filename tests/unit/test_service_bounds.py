@@ -120,6 +120,21 @@ async def test_a_refusal_whose_words_are_unreadable_goes_by_its_status(
     await api.close()
 
 
+async def test_a_secret_is_hidden_in_words_that_are_json() -> None:
+    secret = 'quo"ted\\secret'
+    settings = SimpleNamespace(
+        connection="mine", base_url="https://x.test", timeout_seconds=1, secrets=[secret, ""]
+    )
+    api = Service(
+        "It",
+        settings,
+        transport=httpx.MockTransport(lambda _: httpx.Response(400, json={"sent": {"key": secret}})),
+    )
+    with pytest.raises(PermanentError, match=r'"sent": \{"key": "\[hidden\]"'):
+        await api.request("POST", "/")
+    await api.close()
+
+
 async def test_where_only_the_status_counts_a_success_is_one_without_its_end(server: SimpleNamespace) -> None:
     api = service(server.url)
     for how in ("flood", "bomb", "drip"):

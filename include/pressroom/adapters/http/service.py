@@ -8,6 +8,7 @@ secrets, and raised ``from None``: httpx's own can hold a whole URL.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -208,9 +209,10 @@ class Service:
         return error_of(refusal, text, self._rows, retry_after=self._wait(headers))
 
     def _clean(self, text: str) -> str:
+        forms = {form for secret in self._secrets for form in (secret, _in_json(secret)) if form}
         # Longest first: one secret may be the beginning of another.
-        for secret in sorted(filter(None, self._secrets), key=len, reverse=True):
-            text = text.replace(secret, "[hidden]")
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, "[hidden]")
         return scrub(text)
 
     def _wait(self, headers: Mapping[str, str]) -> float | None:
@@ -235,6 +237,10 @@ def until(reset: str, *, now: float | None = None) -> float | None:
     if value > _EPOCH:
         value -= time.time() if now is None else now
     return min(max(value, 0.0), LONGEST)
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def is_page(answer: httpx.Response) -> bool:
