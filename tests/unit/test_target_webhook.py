@@ -258,6 +258,7 @@ def test_content_without_a_title_gets_one_and_none_at_all_is_refused() -> None:
     ("fields", "message"),
     [
         ({"password": ""}, "password"),
+        ({"password": "whsec_my-secret!"}, "password: the secret begins with whsec_"),
         ({"host": ""}, "web address"),
         ({"host": "ftp://a.test"}, "web address"),
         ({"host": "https://ann:pw@a.test"}, "not in the host"),

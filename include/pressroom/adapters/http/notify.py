@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pressroom.adapters.connection import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.adapters.http.errors import OWN_ADDRESS
 from pressroom.adapters.http.service import Service
-from pressroom.adapters.http.signing import sign
+from pressroom.adapters.http.signing import check_secret, sign
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.text import to_json
 
@@ -42,10 +42,10 @@ class HookSettings(BaseModel):
         ``login`` is not used; ``extra``: all other settings. Raises ConfigurationError that names the
         connection and the key at fault, and never the secret.
         """
-        if not secret_of(fields):
-            raise ConfigurationError(
-                f"connection {connection_id!r}: password: there is no secret to sign with"
-            )
+        try:
+            check_secret(secret_of(fields))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"connection {connection_id!r}: password: {error}") from None
         url = web_address(connection_id, fields)
         return settings_of(cls, connection_id, fields.get("extra"), url=url, password=fields.get("password"))
 

@@ -54,6 +54,11 @@ def verify(headers: Mapping[str, str], body: bytes, secret: str) -> str | None:
     return signed[_ID]
 
 
+def check_secret(secret: str) -> None:
+    """Raises ConfigurationError when nothing can be signed with it."""
+    _key(secret)
+
+
 def _key(secret: str) -> Webhook:
     encoded = secret.strip()
     try:
