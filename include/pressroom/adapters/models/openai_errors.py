@@ -1,4 +1,4 @@
-"""Every exception of the ``openai`` SDK as one of ours, and whether a server offers a model.
+"""Every exception of the ``openai`` SDK as one of ours.
 
 The SDK's own texts can quote a key or a header, so ours are written here and scrubbed, and the caller raises
 them ``from None``: a chained traceback would print the original. Statuses are read by the table of
@@ -21,7 +21,6 @@ from pressroom.domain.errors import (
     TransientError,
     TruncatedAnswer,
 )
-from pressroom.domain.text import did_you_mean
 
 _NO_MONEY = "insufficient_quota|billing_hard_limit_reached|billing_not_active"
 _FILTERED = "content_filter|content_policy_violation|moderation_blocked|ResponsibleAIPolicyViolation"
@@ -32,9 +31,6 @@ _ROWS = (
     OWN_ADDRESS,
     ErrorRow(FilteredAnswer, code=f"(.* )?({_FILTERED})( .*)?"),
 )
-
-NAMED = 5
-_UNKNOWN = (openai.NotFoundError, openai.BadRequestError)
 
 
 def said(error: openai.APIError) -> str:
@@ -74,36 +70,3 @@ def _by_status(error: openai.APIStatusError, where: str, secret: str) -> Pressro
     code = " ".join(str(name) for name in (error.code, error.type) if name)
     wait = retry_after(error.response.headers)
     return error_of(Refusal(error.status_code, code), text, _ROWS, retry_after=wait)
-
-
-async def check_offered(client: openai.AsyncOpenAI, model: str, *, connection: str, secret: str) -> str:
-    """See that the server takes the key and has the model. What cannot be found out is returned in words.
-
-    Raises ConfigurationError or TransientError. A model that is not listed may still be known by its name:
-    aliases are.
-    """
-    where = f"connection {connection!r}"
-    try:
-        listed = await _listed(client)
-        if model in listed:
-            return ""
-        await client.models.retrieve(model)
-    except _UNKNOWN:
-        if not listed:
-            return f"{where}: the server does not list its models, so {model!r} is not verified"
-        some = ", ".join(listed[:NAMED]) + (", …" if len(listed) > NAMED else "")
-        raise ConfigurationError(
-            f"{where}: the server has no model {model!r}: name one that it has ({some}) in the connection's"
-            f" extra or in the definition{did_you_mean(model, listed)}"
-        ) from None
-    except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise translate(error, connection=connection, secret=secret) from None
-    return ""
-
-
-async def _listed(client: openai.AsyncOpenAI) -> list[str]:
-    try:
-        page = await client.models.list()
-    except (*_UNKNOWN, openai.UnprocessableEntityError):  # some compatible servers have no such list
-        return []
-    return sorted(str(model.id) for model in page.data or [])

@@ -12,7 +12,8 @@ from typing import Any, Self
 import openai
 
 from pressroom.adapters.models.image_data import inspect
-from pressroom.adapters.models.openai_errors import check_offered, translate
+from pressroom.adapters.models.offered import check_offered
+from pressroom.adapters.models.openai_errors import translate
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, image_price
 from pressroom.domain.errors import TransientError
 from pressroom.domain.model import ImageRequest, ImageResult

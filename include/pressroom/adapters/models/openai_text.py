@@ -17,7 +17,8 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from pressroom.adapters.http.errors import scrub
-from pressroom.adapters.models.openai_errors import check_offered, said, translate
+from pressroom.adapters.models.offered import check_offered
+from pressroom.adapters.models.openai_errors import said, translate
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, Structured
 from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, ToolCall, Usage
