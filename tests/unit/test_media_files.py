@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -112,3 +113,11 @@ def test_other_places_are_not_read(url: str) -> None:
     assert not is_local(url)
     with pytest.raises(PermanentError, match="not one of a medium in a local folder"):
         read_local(url)
+
+
+def test_checks_at_once_get_on_with_each_other_and_leave_nothing(tmp_path: Path) -> None:
+    media = MediaFiles(tmp_path / "media")
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(media.check) for _ in range(100)]:
+            done.result()
+    assert files(tmp_path) == []

@@ -55,3 +55,33 @@ def test_errors_of_the_storage_are_ours(
 def test_a_scheme_nobody_serves_is_a_clear_error() -> None:
     with pytest.raises(ConfigurationError, match="nowhere://"):
         media_store("nowhere://media").put(b"x", "image/png")
+
+
+def test_a_check_leaves_nothing_and_needs_no_right_to_delete(monkeypatch: pytest.MonkeyPatch) -> None:
+    media = ObjectStorageMedia("memory://checked")
+    root = ObjectStoragePath("memory://checked")
+    media.check()
+    assert not any(path.is_file() for path in root.rglob("*"))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "objects are kept")
+
+    monkeypatch.setattr(ObjectStoragePath, "unlink", refuse)
+    media.check()
+    media.check()
+    assert len([path for path in root.rglob("*") if path.is_file()]) == 1  # however often it is checked
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(PermissionError(13, "no"), ConfigurationError), (OSError(28, "full"), TransientError)],
+)
+def test_a_check_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, expected: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ObjectStoragePath, "write_bytes", fail)
+    with pytest.raises(expected, match="media cannot be written under memory://"):
+        ObjectStorageMedia("memory://unchecked").check()

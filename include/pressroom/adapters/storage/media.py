@@ -6,7 +6,6 @@ import hashlib
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from pressroom.adapters.whole_files import not_written, write_whole
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
@@ -80,11 +79,12 @@ class MediaFiles:
 
     def check(self) -> None:
         """See that a file can be written and deleted. Raises as ``put``."""
-        path = self._root / f".check-{uuid4().hex}"
+        # One name, so that no check leaves more than one file, however it ends.
+        path = self._root / ".check"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             write_whole(path, b"check", prefix=".", suffix=".part")
-            path.unlink()
+            path.unlink(missing_ok=True)  # another check may be as far
         except OSError as error:
             raise self._error(error) from error
 
