@@ -178,3 +178,7 @@ def test_scrubbed_text_holds_no_key(text: str) -> None:
     assert "hunter2" not in clean
     assert "abcd" not in clean
     assert "[hidden]" in clean
+
+
+def test_what_a_terminal_obeys_or_postgres_refuses_is_not_shown() -> None:
+    assert scrub("no\x00 room\x1b[31m \ud800 at\u202e all\n") == "no room[31m at all"

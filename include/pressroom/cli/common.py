@@ -123,7 +123,8 @@ def read_file(path: Path) -> str:
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
     """A table; for a pipe or a file, plain columns that no width cuts off."""
-    console = Console(highlight=False)
+    # What stands in a cell is text, whatever its brackets and colons mean elsewhere.
+    console = Console(highlight=False, markup=False, emoji=False)
     cells = [["" if value is None else _text(value) for value in row] for row in rows]
     if console.is_terminal:
         table = Table(title=title, title_justify="left", header_style="bold")
@@ -135,7 +136,10 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | 
         return
     if title:
         typer.echo(title)
-    lines = [[column.upper() for column in columns], *cells]
+    lines = [
+        [column.upper() for column in columns],
+        *([cell.replace("\n", " ") for cell in row] for row in cells),
+    ]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -36,6 +36,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
+from pressroom.domain.outside import visible
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """Failures before the first byte of a request went out. Everything else may have had its effect."""
@@ -162,10 +163,13 @@ def said(body: Any) -> tuple[str, str]:
 
 
 def scrub(text: str, secret: str = "") -> str:
-    """The text, short, on one line, without ``secret`` or anything that looks like a key."""
+    """The text, short, on one line, without ``secret`` or anything that looks like a key.
+
+    Characters that cannot be seen go, too: a terminal obeys them, and Postgres stores no NUL.
+    """
     if secret:
         text = text.replace(secret, "[hidden]")
-    return " ".join(_SECRET.sub("[hidden]", text).split())[:500]
+    return " ".join(_SECRET.sub("[hidden]", visible(text)).split())[:500]
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
