@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact
 
 from pressroom.adapters.http.errors import scrub
-from pressroom.domain.errors import PressroomError, RunConflict
+from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
 from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
@@ -114,10 +114,12 @@ def record_failure(context: Context) -> None:
     task, error = context["task"], context.get("exception")
     if not isinstance(task, RunOperator) or not isinstance(error, Exception):
         return
-    if isinstance(error, PressroomError):
+    if isinstance(error, ConfigurationError):
         # A set-up can be wrong in several ways, a line each.
         lines = str(redact(str(error))).splitlines()
         reason = "\n".join(map(scrub, lines[:REASON_LINES]))
+    elif isinstance(error, PressroomError):
+        reason = scrub(str(redact(str(error))))
     else:
         reason = f"unexpected {type(error).__name__}: see the log of {task.task_id}"
     task.record_reason(context, error, reason)
