@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,7 +56,7 @@ class Office:
         run = Run(Account(slug="acme", name="Acme", **account), workflow, None, 3, 1, 2)
         read = Connections(self.connections.__getitem__, self.variables.get, (KeyError,))
         store: Any = SimpleNamespace()  # nothing is written, so there is none
-        found = asyncio.run(verified(store, run, pipeline_of(workflow, part), read))
+        found = verified(store, run, [pipeline_of(workflow, part)], read)
         return [("problem" if finding.problem else "warning", str(finding)) for finding in found]
 
 
@@ -155,6 +156,22 @@ def test_a_media_root_that_is_shut_is_named(office: Office, model: ScriptedOpenA
     del office.variables["pressroom_media_root"]
     assert "set the Airflow variable pressroom_media_root" in office.verify(SITE)[0][1]
     assert stat.S_ISREG(occupied.stat().st_mode)
+
+
+def test_a_storage_that_hangs_holds_a_check_up_no_longer_than_its_bound(
+    office: Office, model: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.connections["pressroom_text"] = text(model)
+    answered = threading.Event()
+    monkeypatch.setattr("pressroom.adapters.storage.media.MediaFiles.check", lambda self: answered.wait(60))
+    monkeypatch.setattr("pressroom.engine.runs.verifying.verify.__defaults__", (1.0,))
+    begun = time.monotonic()
+    try:
+        [(kind, line)] = office.verify(SITE)
+    finally:
+        answered.set()
+    assert (kind, "no answer within 1 seconds" in line) == ("warning", True)
+    assert time.monotonic() - begun < 15
 
 
 # Targets --------------------------------------------------------------------------------------------------

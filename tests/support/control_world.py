@@ -72,9 +72,9 @@ class StandInPlane:
         self.cleared.append((dag_id, dag_run_id, list(task_ids)))
         return len(task_ids)
 
-    def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
+    def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
         self._fail()
-        self.checked.append((row.name, part))
+        self.checked += [(row.name, part) for part in parts]
         return list(self.findings)
 
     async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:

@@ -120,7 +120,7 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
     monkeypatch.setattr(run_tasks, "pipeline_of", lambda *_: pipeline)
     clock = SimpleNamespace(clock=SimpleNamespace(now=now))
 
-    async def verified(*_: object) -> list[object]:
+    def verified(*_: object) -> list[object]:
         return []
 
     monkeypatch.setattr(run_tasks, "verified", verified)

@@ -167,9 +167,10 @@ def scrub(text: str, secret: str = "") -> str:
 
     Characters that cannot be seen go, too: a terminal obeys them, and Postgres stores no NUL.
     """
+    text, secret = visible(text), visible(secret)
     if secret:
         text = text.replace(secret, "[hidden]")
-    return " ".join(_SECRET.sub("[hidden]", visible(text)).split())[:500]
+    return " ".join(_SECRET.sub("[hidden]", text).split())[:500]
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

@@ -58,9 +58,9 @@ class ControlPlane(Airflow, Protocol):
         """Who sent the request, by bearer token or session cookie; None when nobody is logged in."""
         ...
 
-    def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
-        """What is wrong with the set-up of a workflow's run, asked of its connections. It blocks, for up to
-        half a minute. ``part``: as in ``pipeline_of``.
+    def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
+        """What is wrong with the set-up of a workflow's runs, asked of its connections. It blocks, for up to
+        half a minute, however many parts there are. ``parts``: as ``pipeline_of`` takes them.
         """
         ...
 

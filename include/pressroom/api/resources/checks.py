@@ -53,7 +53,7 @@ def check_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> CheckView:
 def _checked(scope: Scope) -> CheckView:
     with scope.transaction() as tx:
         row = scope.workflow(tx)
-    findings = [finding for part in parts_of(row.workflow) for finding in scope.plane.check(row, part)]
+    findings = scope.plane.check(row, parts_of(row.workflow))
     return CheckView(
         problems=[FindingView.of(finding) for finding in findings if finding.problem],
         warnings=[FindingView.of(finding) for finding in findings if not finding.problem],

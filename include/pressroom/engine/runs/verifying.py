@@ -68,7 +68,7 @@ async def _check(need: Need, where: str, probe: Probe, seconds: float) -> CheckR
     except PressroomError as error:
         return CheckResult(where, str(error), problem=not need.optional, partial=need.partial)
     except Exception as error:  # a defect of a check must not stop a run that may be fine
-        log.exception("the check of %s broke", need.name)
+        log.exception("a check for %s broke", where)
         return CheckResult(where, f"it cannot be verified: unexpected {type(error).__name__}", problem=False)
     return CheckResult(where, note, problem=False) if note else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import threading
@@ -95,10 +94,10 @@ class InProcessAirflow:
         body = {"chosen_options": [option], "params_input": dict(fields)}
         await _call("PATCH", answer_path(task), body, conflict="this was answered already")
 
-    def check(self, row: WorkflowRow, part: str) -> list[CheckResult]:
+    def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
         """Ask this server's connections. See ControlPlane."""
-        pipeline = pipeline_of(row.workflow, part)
-        return asyncio.run(verified(self.store(), row.run(), pipeline, OF_SERVER))
+        pipelines = [pipeline_of(row.workflow, part) for part in parts]
+        return verified(self.store(), row.run(), pipelines, OF_SERVER)
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         body = clearing(dag_run_id, task_ids)

@@ -69,7 +69,7 @@ class OpenRun(RunOperator):
     @staticmethod
     def _verify(store: Store, run: Run, pipeline: Pipeline) -> list[CheckResult]:
         """What is wrong with the set-up and does not stop the run. Raises ConfigurationError for the rest."""
-        findings = asyncio.run(verified(store, run, pipeline, connections.OF_TASK))
+        findings = verified(store, run, [pipeline], connections.OF_TASK)
         if refusing := [finding for finding in findings if finding.refuses]:
             raise ConfigurationError(summary(refusing))
         return findings

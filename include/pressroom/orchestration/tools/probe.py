@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,10 +23,29 @@ from pressroom.pipelines.tools import Destination
 from pressroom.store.database import Store
 
 
-async def verified(store: Store, run: Run, pipeline: Pipeline, connections: Connections) -> list[CheckResult]:
-    """What is wrong with the set-up of a run. Nothing is spent, sent or published."""
-    async with Toolbox(store, run, connections) as box:
-        return await verify(pipeline, run, RunProbe(box))
+def verified(
+    store: Store, run: Run, pipelines: Sequence[Pipeline], connections: Connections
+) -> list[CheckResult]:
+    """What is wrong with the set-up of a run through each of the pipelines, all checked at once.
+
+    Nothing is spent, sent or published. Blocks, and for little longer than one check may take.
+    """
+
+    async def work() -> list[list[CheckResult]]:
+        # A loop waits at its end for every thread of its default executor, so for a storage that hangs, too.
+        asyncio.get_running_loop().set_default_executor(_Unawaited(thread_name_prefix="check"))
+        async with Toolbox(store, run, connections) as box:
+            return await asyncio.gather(*(verify(pipeline, run, RunProbe(box)) for pipeline in pipelines))
+
+    return [result for results in asyncio.run(work()) for result in results]
+
+
+class _Unawaited(ThreadPoolExecutor):
+    """Threads that nobody waits for."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Takes no more work, and returns at once."""
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 class RunProbe:
