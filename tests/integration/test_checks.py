@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 
 import httpx
@@ -14,6 +15,7 @@ from pressroom.cli import app
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import Located
 from pressroom.domain.definitions import Account, Site
+from pressroom.domain.errors import TransientError
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import workflow
@@ -51,6 +53,26 @@ async def test_every_part_of_every_kind_is_checked(control: Control) -> None:
         assert (await control("POST", f"{path}/check", expect=200)).json() == {"problems": [], "warnings": []}
     names = [name.partition("/")[0] + (f"/{part}" if part else "") for name, part in control.plane.checked]
     assert names == ["site", "site/publish", "mission", "flow"]
+
+
+async def test_checks_that_wait_for_services_leave_threads_to_the_others(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.BoundedSemaphore(1)
+    monkeypatch.setattr("pressroom.api.resources.checks._free", free)
+    site = f"/sites/{control.world.site_id}/check"
+    with free:
+        refused = await control("POST", site, expect=429)
+        assert refused.headers["Retry-After"] == "30"
+    await control("POST", site, expect=200)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(control.plane), "check", broken)
+        await control("POST", site, expect=503)
+    await control("POST", site, expect=200)
+
+
+def broken(*_: object) -> list[CheckResult]:
+    raise TransientError("Airflow's database is away")
 
 
 @pytest.mark.parametrize(

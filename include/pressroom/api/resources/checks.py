@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from pressroom.api.kit.access import FLOW, MISSION, SITE, Scope, allowed
+from pressroom.api.kit.problems import Problem
 from pressroom.domain.definitions import Role
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.pipelines.registry import parts_of
 
 router = APIRouter(tags=["checks"])
+
+AT_ONCE = 8
+"""Checks at work in one server. Each waits for services in a thread that Airflow's own pages need, too."""
+_free = threading.BoundedSemaphore(AT_ONCE)
 
 
 class FindingView(BaseModel):
@@ -53,7 +60,15 @@ def check_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> CheckView:
 def _checked(scope: Scope) -> CheckView:
     with scope.transaction() as tx:
         row = scope.workflow(tx)
-    findings = scope.plane.check(row, parts_of(row.workflow))
+    if not _free.acquire(blocking=False):
+        raise Problem(
+            429, f"{AT_ONCE} set-ups are being checked at the moment",
+            remedy="wait half a minute", headers={"Retry-After": "30"},
+        )  # fmt: skip
+    try:
+        findings = scope.plane.check(row, parts_of(row.workflow))
+    finally:
+        _free.release()
     return CheckView(
         problems=[FindingView.of(finding) for finding in findings if finding.problem],
         warnings=[FindingView.of(finding) for finding in findings if not finding.problem],
