@@ -410,10 +410,10 @@ def test_a_connection_is_read(fields: dict[str, Any], folder: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "no folder"),
-        ({"host": "srv/site"}, "no folder"),
-        ({"host": "https://site.test"}, "no folder"),
-        ({"host": "file://server/share"}, "no folder"),
+        ({}, "not a folder"),
+        ({"host": "srv/site"}, "not a folder"),
+        ({"host": "https://site.test"}, "not a folder"),
+        ({"host": "file://server/share"}, "not a folder"),
         ({"host": "/srv", "extra": {"titel": "x"}}, "did you mean 'title'"),
         ({"host": "/srv", "extra": {"base_url": "site"}}, "base_url"),
         ({"host": "/srv", "extra": {"language": "<b>"}}, "language"),

@@ -73,13 +73,15 @@ def web_address(
 ) -> str:
     """The host field as an http(s) URL with its path and query, completed by schema and port.
 
-    Raises ConfigurationError when it is none, or holds credentials; ``secrets`` says where those belong.
+    Raises ConfigurationError when it is not a URL, or holds credentials; ``secrets`` says where those belong.
     """
     host, port = (fields.get("host") or "").strip(), fields.get("port")
-    wrong = ConfigurationError(f"connection {connection_id!r}: its host is not a web address (https://…)")
+    wrong = ConfigurationError(
+        f"connection {connection_id!r}: its host is not a web address: put one such as https://example.org"
+    )
     try:
         parts = urlsplit(host if "://" in host else f"{fields.get('schema') or 'https'}://{host}")
-        given = parts.port
+        port_in_host = parts.port
         httpx.URL(parts.geturl())
     except (ValueError, httpx.InvalidURL):
         raise wrong from None
@@ -87,7 +89,7 @@ def web_address(
         raise wrong
     if parts.username or parts.password:
         raise ConfigurationError(f"connection {connection_id!r}: {secrets}, not in the host")
-    place = parts.netloc if given or not port else f"{parts.netloc}:{port}"
+    place = parts.netloc if port_in_host or not port else f"{parts.netloc}:{port}"
     return parts._replace(netloc=place, fragment="").geturl()
 
 
@@ -100,7 +102,7 @@ def folder(connection_id: str, host: str | None) -> Path:
         text = unquote(parts.path) if local else ""
     if not text.startswith("/"):
         raise ConfigurationError(
-            f"connection {connection_id!r}: its host is no folder: an absolute path, or file:///…"
+            f"connection {connection_id!r}: its host is not a folder: put an absolute path, or file:///…"
         )
     return Path(text)
 
@@ -150,7 +152,7 @@ class ApiSettings(BaseModel):
 
     @property
     def secrets(self) -> list[str]:
-        """Everything that must not be shown."""
+        """All values that no message may show."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 

@@ -43,10 +43,10 @@ def show_credits(
         with store.transaction() as tx:
             account_id, slug = _account(tx, name)
         with store.transaction(account_id) as tx:
-            have = reports.balance(tx)
+            balance = reports.balance(tx)
     show(
         ["account", "balance", "reserved", "available", "spent cents"],
-        [(slug, have.balance, have.reserved, have.available, f"{have.spent_cents:.4f}")],
+        [(slug, balance.balance, balance.reserved, balance.available, f"{balance.spent_cents:.4f}")],
     )
 
 
@@ -78,14 +78,14 @@ def _amount(text: str) -> Decimal:
 
 
 def _account(tx: Tx, name: str) -> tuple[int, str]:
-    """(id, slug) of the account of that slug, else of the one whose site or mission has that slug."""
+    """(id, slug) of the account with that slug, else of the account whose site or mission has it."""
     accounts = tx.rows("read_accounts")
     for row in accounts:
         if row["slug"] == name:
             return row["id"], name
     slugs = {row["slug"] for row in tx.rows("workflow_slugs")}
     if name.rpartition("/")[2] not in slugs:
-        known = [*(row["slug"] for row in accounts), *slugs]
-        raise PermanentError(f"there is no account, site or mission {name!r}{did_you_mean(name, known)}")
+        names = [*(row["slug"] for row in accounts), *slugs]
+        raise PermanentError(f"there is no account, site or mission {name!r}{did_you_mean(name, names)}")
     owner = workflow(tx, name)
     return owner.account_id, owner.account.slug

@@ -63,8 +63,8 @@ def approve_article(
             waiting = {each.id: each for each in approval.articles(tx, row.workflow_id, "review")}
             chosen = list(waiting) if everything else article or []
             for number in chosen:
-                seen = waiting.get(number) or approval.article(tx, row.workflow_id, number)
-                approval.approve(tx, row.workflow_id, number, seen.content_hash, getpass.getuser())
+                article_row = waiting.get(number) or approval.article(tx, row.workflow_id, number)
+                approval.approve(tx, row.workflow_id, number, article_row.content_hash, getpass.getuser())
         typer.echo(f"{counted(len(chosen), 'article')} approved")
         if chosen and row.run().site.publish.targets:
             _announce(row)
@@ -75,7 +75,7 @@ def reject_article(
     article: Annotated[int, typer.Argument(help="the article's number")],
     reason: Annotated[str, typer.Option(help="why; kept with the article")],
 ) -> None:
-    """Reject an article that is not out yet."""
+    """Reject an article that is not published yet."""
     from pressroom.pipelines.site import approval
 
     with open_tx(site, "site") as (tx, row):
@@ -89,7 +89,7 @@ def edit_article(
     title: Annotated[str | None, typer.Option(help="another title")] = None,
     html: Annotated[Path | None, typer.Option(help="a file with another text, as HTML")] = None,
 ) -> None:
-    """Change an article; what was approved is void."""
+    """Change an article; this voids an approval."""
     from pressroom.pipelines.site import approval
 
     if title is None and html is None:
@@ -101,7 +101,7 @@ def edit_article(
 
 
 def publish(site: Site) -> None:
-    """Start a run that brings approved articles to the site's targets."""
+    """Start a run that publishes approved articles on the site's targets."""
     from pressroom.pipelines.registry import PUBLISH
 
     with open_workflow(site, "site") as (store, row):
@@ -112,11 +112,13 @@ def publish(site: Site) -> None:
 
 
 def _announce(row: WorkflowRow) -> None:
-    """Have the asset's event start a run. Without Airflow nothing is lost: the approval is on record."""
+    """Send the asset's event, which starts a publish run. Without Airflow the approval stays recorded."""
     try:
         with open_airflow() as (api, _):
             api.asset_event(row.run().site.approved_asset)
     except PressroomError as error:
-        typer.echo(f"not published yet, the site's next run does it: {error}", err=True)
+        typer.echo(
+            f"not published yet: {error}; `pressroom publish {row.workflow.slug}` does it later", err=True
+        )
     else:
         typer.echo("publishing starts")

@@ -1,4 +1,4 @@
-"""Whether everything is there that a run will need, asked of the API server: connections are Airflow's."""
+"""The command that checks a run's set-up. The API server does the check, because it has the connections."""
 
 from __future__ import annotations
 

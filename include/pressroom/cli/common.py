@@ -1,4 +1,4 @@
-"""What the commands share: the store, the workflow that is meant, and tables."""
+"""What the commands share: the store, Airflow, the workflow that the user names, and tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DAG_POLL_SECONDS = 0.5
 
 
 class ErrorsInOneLine(TyperGroup):
-    """Turns our own errors into a line each and exit code 1; anything else is a bug with its traceback."""
+    """Prints a PressroomError in one line, with exit code 1; any other error is a bug with its traceback."""
 
     def invoke(self, ctx: Any) -> Any:  # the context's class is typer's own affair
         """Run the command."""
@@ -38,20 +38,20 @@ class ErrorsInOneLine(TyperGroup):
             raise typer.Exit(1) from None
 
     def lines(self, error: PressroomError) -> Sequence[str]:
-        """What is printed of an error."""
+        """The lines to print for an error."""
         return error.problems if isinstance(error, DefinitionError) else [" ".join(str(error).split())]
 
 
 @contextmanager
 def open_store() -> Iterator[Store]:
-    """The store that the settings name. Raises ConfigurationError when they name none."""
+    """The store that the settings name. Raises ConfigurationError when there is no database URL."""
     with Store(settings.database_url()) as store:
         yield store
 
 
 @contextmanager
 def open_workflow(name: str, kind: str = "") -> Iterator[tuple[Store, WorkflowRow]]:
-    """The store and the workflow of that slug, or ``kind/slug``. ``kind``: the only kind that will do.
+    """The store and the workflow of that slug, or ``kind/slug``. ``kind``: the only kind that is accepted.
 
     Raises PermanentError when there is no such workflow.
     """
@@ -109,12 +109,15 @@ def await_dag(api: AirflowApi, dag_id: str) -> None:
     deadline = time.monotonic() + DAG_APPEARS_SECONDS
     while not api.dag_exists(dag_id):
         if time.monotonic() > deadline:
-            raise PermanentError(f"Airflow has no DAG {dag_id}: look for import errors in its UI")
+            raise PermanentError(
+                f"Airflow has not built the DAG {dag_id} within {DAG_APPEARS_SECONDS:.0f} s: look for import"
+                " errors in its UI"
+            )
         time.sleep(DAG_POLL_SECONDS)
 
 
 def read_file(path: Path) -> str:
-    """A text file. Raises PermanentError when it cannot be read, or is none."""
+    """The text of a file. Raises PermanentError when it cannot be read, or is not text."""
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -94,7 +94,7 @@ def apply(
         ),
     ] = False,
 ) -> None:
-    """Make the database hold what the files say, all of it or nothing, and show the difference."""
+    """Bring the database to the state of the files, all of it or nothing, and show the difference."""
     located = loading.load(path)
     with open_store() as store:
         changes = applying.apply(store, located, dry_run=dry_run, prune=prune)
@@ -115,7 +115,7 @@ def apply(
 def _missing_connections(located: Sequence[loading.Located]) -> Iterator[str]:
     """Connections that active flows need and Airflow does not know, each with its line and the remedy.
 
-    Warnings only: connections of a secrets backend, or of a worker's environment, cannot be seen from here.
+    Warnings only: connections of a secrets backend or of a worker's environment are not visible here.
     """
     needed = {
         name: f"{each.file}:{line}"
@@ -152,9 +152,9 @@ def get(
         raise typer.BadParameter(f"{kind!r} is not known{did_you_mean(kind.lower(), KIND_NAMES)}")
     definitions = _stored(name)
     if slug is not None:
-        known = {definition.slug for definition in definitions}
-        if slug not in known:
-            raise PermanentError(f"there is no {name} {slug!r}{did_you_mean(slug, known)}")
+        slugs = {definition.slug for definition in definitions}
+        if slug not in slugs:
+            raise PermanentError(f"there is no {name} {slug!r}{did_you_mean(slug, slugs)}")
         definitions = [definition for definition in definitions if definition.slug == slug]
     if output is Output.TABLE:
         columns = COLUMNS[name]

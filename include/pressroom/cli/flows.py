@@ -51,7 +51,7 @@ def items(
 
 
 def packets(flow: Flow, item: Annotated[int, typer.Argument(help="the item's number")]) -> None:
-    """Show everything that an item has gone through."""
+    """Show what each step added to an item."""
     with open_tx(flow, "flow") as (tx, row):
         if item not in {
             each["id"] for each in tx.rows("flow_item_list", flow=row.workflow_id, run=None, limit=10**9)

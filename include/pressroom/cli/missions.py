@@ -1,4 +1,4 @@
-"""Commands on missions: what a cycle made, what was learned, what waits for a person."""
+"""Commands on missions: the output of a cycle, insights, posts to review, publications."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Mission = Annotated[str, typer.Argument(help="the mission's slug", metavar="MISS
 
 
 class Settlement(StrEnum):
-    """What an operator found out about a publication nobody knew about."""
+    """What an operator saw at the target of an unknown publication."""
 
     SENT = "sent"
     NOT_SENT = "not-sent"
@@ -92,8 +92,10 @@ def revert(
     from pressroom.pipelines.mission.learning import changes as parameters
 
     with open_tx(mission, "mission") as (tx, row):
-        done = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
-    typer.echo(f"reverted: {done.factor} on {done.platform} is as it was before cycle {done.cycle}'s results")
+        undone = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
+    typer.echo(
+        f"reverted: {undone.factor} on {undone.platform} is as it was before cycle {undone.cycle}'s results"
+    )
 
 
 def posts(
@@ -150,7 +152,7 @@ def edit_post(
     post: Annotated[int, typer.Argument(help="the post's number")],
     text: Annotated[Path, typer.Option(help="a file with another text; --- on a line parts a thread")],
 ) -> None:
-    """Change a post; what was approved is void."""
+    """Change a post; this voids an approval."""
     from pressroom.pipelines.mission import review
 
     parts = re.split(r"^---$", read_file(text), flags=re.MULTILINE)
@@ -226,21 +228,22 @@ def unpublish(
     if everything is bool(publication):
         raise typer.BadParameter("name publications, or --all")
     with open_tx(name) as (tx, row):
-        known = {one.id: one for one in publishing.publications(tx, row.workflow_id)}
-    chosen = [one.id for one in known.values() if one.there] if everything else publication or []
-    if unknown := [number for number in chosen if number not in known]:
+        publications = {each.id: each for each in publishing.publications(tx, row.workflow_id)}
+    there = [each.id for each in publications.values() if each.there]
+    chosen = there if everything else publication or []
+    if unknown := [number for number in chosen if number not in publications]:
         raise PermanentError(f"{name} has no publication {unknown[0]}: see `pressroom publications {name}`")
     failed = 0
     with open_airflow() as (api, _):
         for number in chosen:
-            there = f"{known[number].content} on {known[number].target}"
+            content, target = publications[number].content, publications[number].target
             try:
                 api.pressroom("POST", f"publications/{public_id(PUBLICATION, number)}/unpublish")
             except (RunConflict, TransientError) as error:  # the others are not held up
                 failed += 1
                 typer.echo(f"publication {number} is still there: {error}", err=True)
             else:
-                typer.echo(f"publication {number} is taken back: {there}")
+                typer.echo(f"publication {number} is taken back: {content} on {target}")
     if failed:
         raise typer.Exit(1)
 

@@ -153,15 +153,15 @@ def estimate(name: Name) -> None:
     """Show the credits that a run started now would need, and whether the account has them."""
     with open_tx(name) as (tx, row):
         expected = _pipeline(row).estimate(tx, row.run())
-        have = reports.balance(tx)
+        balance = reports.balance(tx)
     show(
         ["stage", "items", "credits"],
         [(stage, expected.items.get(stage, ""), amount) for stage, amount in expected.credits.items()],
     )
-    verdict = "sufficient" if expected.sufficient(have.available) else "not sufficient"
+    verdict = "sufficient" if expected.sufficient(balance.available) else "not sufficient"
     show(
         ["estimated credits", f"needed (× {ESTIMATE_BUFFER})", "available", "verdict"],
-        [(expected.total, expected.required, have.available, verdict)],
+        [(expected.total, expected.required, balance.available, verdict)],
     )
 
 
@@ -176,7 +176,7 @@ def retry_failed(
     name: Name,
     stage: Annotated[str | None, typer.Option(help="only this stage's; default: all")] = None,
 ) -> None:
-    """Let items that failed for good be taken up by the next run."""
+    """Let failed items wait again, for the next run."""
     from pressroom.domain.text import did_you_mean
 
     with open_tx(name) as (tx, row):
@@ -204,7 +204,7 @@ def preview(
 
 
 def _pipeline(row: WorkflowRow, dag_id: str | None = None) -> Pipeline:
-    # The stages bring model libraries along, which `apply` or `credits` should not wait for.
+    # The stages import model libraries, which `apply` and `credits` should not wait for.
     from pressroom.pipelines.registry import pipeline_of_dag
 
     return pipeline_of_dag(row.workflow, dag_id or row.workflow.dag_id)

@@ -1,4 +1,4 @@
-"""Definitions → rows: what would change, and the change itself, all of it in one transaction or none."""
+"""Definitions → rows: plan the changes, and make them all in one transaction."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Action(StrEnum):
 
     @property
     def done(self) -> str:
-        """The action as something done."""
+        """The action in the past tense, as in "created"."""
         irregular = {Action.UNCHANGED: "unchanged", Action.KEEP: "kept"}
         return irregular.get(self, f"{self.removesuffix('e')}ed")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One definition's part. ``diff``: lines that start with ``-`` (was) or ``+`` (will be)."""
+    """The change of one definition. ``diff``: lines that start with ``-`` (before) or ``+`` (after)."""
 
     action: Action
     kind: str
@@ -56,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Current:
-    """What the database holds. Brand contexts go by (account, slug), workflows by (kind, slug).
+    """What the database holds. Keys: (account, slug) of brand contexts, (kind, slug) of workflows.
 
     ``live``: workflows with a live run.
     """
@@ -71,15 +71,15 @@ class Current:
 def apply(
     store: Store, definitions: Sequence[Located], *, dry_run: bool = False, prune: bool = False
 ) -> list[Change]:
-    """Make the database hold what the files say, and return what that changed (or would, in a dry run).
+    """Bring the database to the state of the files. Returns the changes, also those of a dry run.
 
-    Prune takes in what the database has beyond the files, within the accounts that the files name: a site is
-    disabled and a mission paused (what they made and their ledger stay), a brand context deleted unless a
-    workflow uses it. Accounts stay. Raises DefinitionError when a reference leads nowhere or a workflow's
-    slug is another account's.
+    ``prune`` also changes what the files leave out of the accounts that they name: a site is disabled and a
+    mission paused (what they made and their ledger stay), a brand context is deleted unless a workflow uses
+    it. Accounts stay. Raises DefinitionError when a reference leads nowhere or another account has a
+    workflow's slug.
     """
     with store.transaction() as tx:
-        tx.value("lock_definitions")  # two applies at once would each plan on what the other is changing
+        tx.value("lock_definitions")  # a concurrent apply would plan with rows that this one changes
         current = read_current(tx)
         changes = plan(definitions, current, prune=prune)
         if not dry_run:
@@ -197,7 +197,7 @@ def _prune(definitions: Sequence[Located], current: Current) -> Iterator[Change]
             note = "its live run goes on to its end" if key in current.live else ""
             diff = ('- status: "active"', f'+ status: "{status}"')
             yield Change(action, workflow.kind, workflow.slug, workflow.account, diff, note)
-    # A pruned workflow stays as a row, and so does what it refers to.
+    # The row of a pruned workflow stays, and so does the brand that it refers to.
     users = {
         (workflow.account, workflow.brand): f"{word_of(workflow)} {workflow.slug}"
         for workflow in {**current.workflows, **declared}.values()

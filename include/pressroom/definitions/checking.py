@@ -1,4 +1,4 @@
-"""What is wrong with a definition, wherever it comes from: each problem with the place that it is at."""
+"""The check of a definition from a file or the API: each problem with its place in the data."""
 
 from __future__ import annotations
 
@@ -28,44 +28,45 @@ _UNIONS = (typing.Union, types.UnionType)
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """``path``: the keys and positions that lead to the place; the last may be a key that is missing.
+class DefinitionProblem:
+    """``path``: the keys and positions that lead to the place; the last key may be missing there.
 
-    ``line``: within the template that stands there, from 1; None: in none, or not known.
+    ``line``: within the template at that place, from 1; None when it is not a template or the line is
+    unknown.
     """
 
     path: Path
-    what: str
+    text: str
     line: int | None = None
 
     @property
-    def told(self) -> str:
-        """What is wrong, for a reader who sees the template alone."""
-        return self.what if self.line is None else f"line {self.line} of the template: {self.what}"
+    def message(self) -> str:
+        """The text with the template's line, for a reader who does not see the file."""
+        return self.text if self.line is None else f"line {self.line} of the template: {self.text}"
 
 
 class WrongDefinition(DefinitionError):
     """A definition that cannot be used. ``wrong``: why."""
 
-    def __init__(self, definition: BrandContext | Workflow, wrong: Sequence[Wrong]) -> None:
+    def __init__(self, definition: BrandContext | Workflow, wrong: Sequence[DefinitionProblem]) -> None:
         super().__init__(
-            [f"{definition.kind} {definition.slug}: {shown(each.path)}{each.told}" for each in wrong]
+            [f"{definition.kind} {definition.slug}: {shown(each.path)}{each.message}" for each in wrong]
         )
         self.wrong = list(wrong)
 
 
 def check(
     model: type[D], data: Mapping[str, Any], *, most: int | None = None, templates: bool = True
-) -> tuple[D | None, list[Wrong]]:
-    """The definition and no problems, or none and what is wrong with it: at most so many, None for all.
+) -> tuple[D | None, list[DefinitionProblem]]:
+    """The definition and no problems, or None and its problems: at most ``most``, None for all.
 
-    ``templates``: whether what may hold templates is checked, which runs them.
+    ``templates``: whether to check templates, which runs them.
     """
     try:
         definition = model.model_validate(data)
     except ValidationError as error:
         return None, [
-            Wrong(_place(data, detail["loc"]), _explain(model, detail))
+            DefinitionProblem(_place(data, detail["loc"]), _explain(model, detail))
             for detail in error.errors(include_url=False)[:most]
         ]
     wrong = [*_targets(definition)]
@@ -96,35 +97,35 @@ def _place(data: Any, path: Sequence[int | str]) -> Path:
     return tuple(step for step in [*real_path(data, path[:-1]), *path[-1:]] if step != "[key]")
 
 
-def _prompts(definition: Definition) -> Iterator[Wrong]:
-    """Overrides that do not work: they would otherwise come up in the middle of a run."""
+def _prompts(definition: Definition) -> Iterator[DefinitionProblem]:
+    """Prompt overrides that do not work: they would otherwise fail in the middle of a run."""
     if isinstance(definition, Account | Workflow):
         for problem in prompts.problems(definition.prompts):
-            yield Wrong(("prompts", problem.name, problem.part), problem.what, problem.line)
+            yield DefinitionProblem(("prompts", problem.name, problem.part), problem.what, problem.line)
 
 
-def _targets(definition: Definition) -> Iterator[Wrong]:
-    """A site's targets that cannot work: they would otherwise come up when the first article is approved."""
+def _targets(definition: Definition) -> Iterator[DefinitionProblem]:
+    """A site's targets that cannot work: they would otherwise fail when the first article is approved."""
     if not isinstance(definition, Site):
         return
     seen: set[str] = set()
     for index, target in enumerate(definition.publish.targets):
         path: Path = ("publish", "targets", index)
         if target.to not in HANDLERS:
-            what = f"there is no handler {target.to!r}{did_you_mean(target.to, HANDLERS)}"
-            yield Wrong((*path, "to"), what)
+            text = f"there is no handler {target.to!r}{did_you_mean(target.to, HANDLERS)}"
+            yield DefinitionProblem((*path, "to"), text)
         elif target.target_name in seen:
-            yield Wrong(
+            yield DefinitionProblem(
                 path, f"{target.target_name} is a target already: give this one a connection of its own"
             )
         seen.add(target.target_name)
 
 
-def _steps(definition: Definition) -> Iterator[Wrong]:
-    """What makes a flow unable to work."""
+def _steps(definition: Definition) -> Iterator[DefinitionProblem]:
+    """A flow's problems beyond its model, such as a step that nothing calls."""
     if isinstance(definition, Flow):
         for problem in flow_checking.problems(definition, HANDLERS, limits_of, expressions.compile):
-            yield Wrong(tuple(problem.path), problem.what)
+            yield DefinitionProblem(tuple(problem.path), problem.what)
 
 
 def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
@@ -169,7 +170,7 @@ def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseMod
         elif typing.get_origin(here) in _UNIONS:
             here = next((each for each in typing.get_args(here) if _tag(each) == step), None)
         else:
-            # Of a list or a dict: what its entries are.
+            # For a list or a dict: the type of its entries.
             arguments = typing.get_args(here)
             here = _bare(arguments[-1]) if arguments else None
     return here if isinstance(here, type) and issubclass(here, BaseModel) else None

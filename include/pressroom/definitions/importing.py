@@ -45,5 +45,5 @@ def import_keywords(tx: Tx, site_id: int, data: bytes, name: str = "file") -> Im
                 for row in parsed.rows[start : start + BATCH_ROWS]
             ],
         )
-    known = len(parsed.rows) - added
-    return ImportReport(added, parsed.duplicates + known, parsed.bad, parsed.encoding, parsed.ignored_columns)
+    old = len(parsed.rows) - added
+    return ImportReport(added, parsed.duplicates + old, parsed.bad, parsed.encoding, parsed.ignored_columns)

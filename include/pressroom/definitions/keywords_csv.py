@@ -19,12 +19,12 @@ INTENTS = ("informational", "commercial", "transactional", "navigational")
 LONGEST_KEYWORD = 200
 LARGEST_VOLUME = 2**31 - 1
 DELIMITERS = (",", ";", "\t", "|")
-# Stands for "there is one column": the whole line is the keyword, whatever punctuation it holds.
+# The delimiter of a file with one column: the whole line is the keyword, with its punctuation.
 NO_DELIMITER = "\x1f"
 # A quoted cell may hold line breaks, but a quote that is never closed must not swallow the rest of the file.
 LONGEST_ROW_LINES = 20
 
-# What spreadsheets save as. Among everything there is, a guess on short lines would pick curiosities.
+# The encodings that spreadsheets save in. Among all encodings, a guess on short lines picks rare ones.
 LEGACY_ENCODINGS = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "shift_jis", "gb18030", "big5",
     "euc_kr", "euc_jp",
@@ -50,7 +50,7 @@ class KeywordRow:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that is not taken, and why."""
+    """A row that is refused, and why."""
 
     line: int
     reason: str
@@ -94,9 +94,11 @@ def parse(data: bytes, name: str = "file") -> ParsedKeywords:
     return ParsedKeywords(tuple(rows.values()), tuple(bad), duplicates, encoding, ignored)
 
 
-def keyword_text(given: str) -> str:
-    """A keyword as it is kept. Raises ValueError with the reason when it is none."""
-    text = re.sub(r"\s+", " ", given).strip()
+def keyword_text(cell: str) -> str:
+    """The keyword with single spaces, as it is stored. Raises ValueError with the reason when it is not
+    one.
+    """
+    text = re.sub(r"\s+", " ", cell).strip()
     if not text:
         raise ValueError("no keyword")
     if _CONTROL.search(text) or "\ufffd" in text:
@@ -184,26 +186,26 @@ def _cells(lines: Sequence[str], start: int, delimiter: str) -> Iterator[tuple[i
     """Rows as (line number, cells), or (line number, what is wrong)."""
     index = start
     while index < len(lines):
-        taken = 1
+        count = 1
         while True:
             try:
                 rows = list(
-                    csv.reader(["\n".join(lines[index : index + taken])], delimiter=delimiter, strict=True)
+                    csv.reader(["\n".join(lines[index : index + count])], delimiter=delimiter, strict=True)
                 )
                 yield index + 1, rows[0] if rows else []
                 break
             except csv.Error as error:
                 is_open = "unexpected end of data" in str(error)
-                if is_open and taken < LONGEST_ROW_LINES and index + taken < len(lines):
-                    taken += 1
+                if is_open and count < LONGEST_ROW_LINES and index + count < len(lines):
+                    count += 1
                     continue
                 yield (
                     index + 1,
                     "a quote is not closed" if is_open else "a quote stands in the middle of a value",
                 )
-                taken = 1
+                count = 1
                 break
-        index += taken
+        index += count
 
 
 def _row(line: int, cells: Sequence[str], columns: Sequence[str]) -> KeywordRow:

@@ -31,9 +31,9 @@ class Located:
     lines: Mapping[str, int]
     connections: Sequence[tuple[int, str]] = ()
 
-    def problem(self, key: str, what: str) -> str:
+    def problem(self, key: str, text: str) -> str:
         """A located message about one of its keys."""
-        return f"{self.file}:{self.lines.get(key, self.line)}: {label(self.definition)}: {key}: {what}"
+        return f"{self.file}:{self.lines.get(key, self.line)}: {label(self.definition)}: {key}: {text}"
 
 
 def label(definition: AnyDefinition) -> str:
@@ -75,7 +75,7 @@ def read_text(text: str, file: str) -> tuple[list[Located], list[str]]:
             try:
                 definitions.append(_definition(node, file))
             except nodes.NodeError as problem:
-                problems.append(f"{file}:{problem.line}: {problem.what}")
+                problems.append(f"{file}:{problem.line}: {problem.text}")
             except DefinitionError as error:
                 problems += error.problems
     except yaml.MarkedYAMLError as error:
@@ -126,14 +126,14 @@ def _definition(node: yaml.Node, file: str) -> Located:
     return Located(definition, file, nodes.line(node), lines, needed)
 
 
-def _located(node: yaml.Node, data: Any, name: str, wrong: checking.Wrong) -> str:
+def _located(node: yaml.Node, data: Any, name: str, wrong: checking.DefinitionProblem) -> str:
     """The line, and the problem for a reader of the file."""
-    line, what = None, wrong.told
+    line, text = None, wrong.message
     if wrong.line is not None:
         line = nodes.line_of_text(node, [str(step) for step in wrong.path], wrong.line)
-        what = wrong.what if line else wrong.told
+        text = wrong.text if line else wrong.message
     line = line or nodes.line(nodes.find(node, checking.real_path(data, wrong.path)))
-    return f"{line}: {name}: {checking.shown(wrong.path)}{what}"
+    return f"{line}: {name}: {checking.shown(wrong.path)}{text}"
 
 
 def _twice(definitions: Sequence[Located]) -> list[str]:

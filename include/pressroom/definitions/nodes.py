@@ -21,10 +21,10 @@ LONGEST_NUMBER = 40
 class NodeError(Exception):
     """What is wrong with a node, and the line (from 1) where."""
 
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
         self.line = line
-        self.what = what
+        self.text = text
 
 
 def line(node: yaml.Node) -> int:
@@ -70,24 +70,24 @@ def line_of_text(node: yaml.Node, path: Sequence[str], number: int) -> int | Non
     return line(here) + number if isinstance(here, yaml.ScalarNode) and here.style == "|" else None
 
 
-def _value(node: yaml.Node, above: tuple[int, ...], made: dict[int, Any]) -> Any:
-    # above: the nodes that hold this one. made: values by node, so that aliases cost nothing.
+def _value(node: yaml.Node, above: tuple[int, ...], built: dict[int, Any]) -> Any:
+    # above: the nodes that hold this one. built: values by node, so that an alias is not built twice.
     if id(node) in above:
         raise NodeError(line(node), "an alias that contains itself")
     if len(above) > DEEPEST:
         raise NodeError(line(node), "nested too deeply")
-    if id(node) not in made:
+    if id(node) not in built:
         inside = (*above, id(node))
         if isinstance(node, yaml.MappingNode):
-            made[id(node)] = _mapping(node, inside, made)
+            built[id(node)] = _mapping(node, inside, built)
         elif isinstance(node, yaml.SequenceNode):
-            made[id(node)] = [_value(item, inside, made) for item in node.value]
+            built[id(node)] = [_value(item, inside, built) for item in node.value]
         else:
-            made[id(node)] = _scalar(node)
-    return made[id(node)]
+            built[id(node)] = _scalar(node)
+    return built[id(node)]
 
 
-def _mapping(node: yaml.MappingNode, inside: tuple[int, ...], made: dict[int, Any]) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode, inside: tuple[int, ...], built: dict[int, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
     for key, item in node.value:
@@ -97,7 +97,7 @@ def _mapping(node: yaml.MappingNode, inside: tuple[int, ...], made: dict[int, An
         if name in values:
             raise NodeError(line(key), f"{name}: given twice, first in line {lines[name]}")
         lines[name] = line(key)
-        values[name] = _value(item, inside, made)
+        values[name] = _value(item, inside, built)
     return values
 
 
@@ -106,11 +106,11 @@ def _scalar(node: yaml.Node) -> Any:
     if kind in ("int", "float") and len(node.value) > LONGEST_NUMBER:
         raise NodeError(line(node), "a number of too many digits")
     try:
-        made = CoreLoader("").construct_object(node)
+        scalar = CoreLoader("").construct_object(node)
     except yaml.constructor.ConstructorError:
         raise NodeError(line(node), f"the tag {node.tag} is not understood here") from None
     except (ValueError, LookupError):
         raise NodeError(line(node), f"{node.value!r} is not of the type {kind} that its tag says") from None
-    if isinstance(made, float) and not math.isfinite(made):
+    if isinstance(scalar, float) and not math.isfinite(scalar):
         raise NodeError(line(node), f"{node.value} is not a number that can be used here")
-    return made
+    return scalar

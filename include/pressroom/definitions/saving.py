@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pressroom.definitions.applying import SlugTaken, write
-from pressroom.definitions.checking import Wrong, WrongDefinition
+from pressroom.definitions.checking import DefinitionProblem, WrongDefinition
 from pressroom.domain.definitions import BrandContext, dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.kinds import KINDS, Kind, Workflow
@@ -29,7 +29,7 @@ class InUse(PermanentError):
 
 @dataclass(frozen=True)
 class Stored:
-    """A definition as stored. ``data``: it may be one that this version no longer accepts.
+    """A definition as stored. ``data``: this version may no longer accept it.
 
     ``row``: the row of the kind's statement ``page``.
     """
@@ -65,8 +65,8 @@ def create(tx: Tx, definition: Saved) -> Stored:
     """Store a new definition. Raises SlugTaken, and WrongDefinition for a reference that leads nowhere."""
     tx.value("lock_definitions")
     if stored(tx, KINDS[definition.kind], slug=definition.slug) is not None:
-        what = "there is one of that slug: choose another, or change that one"
-        raise SlugTaken([f"{definition.kind} {definition.slug}: slug: {what}"])
+        remedy = "choose another slug, or change the existing definition"
+        raise SlugTaken([f"{definition.kind} {definition.slug}: slug: the account already has it: {remedy}"])
     return _save(tx, definition)
 
 
@@ -79,7 +79,9 @@ def update(tx: Tx, definition: Saved, before: Mapping[str, Any]) -> tuple[Stored
     tx.value("lock_definitions")
     current = stored(tx, KINDS[definition.kind], slug=definition.slug)
     if current is None or current.data != before:
-        raise ChangedMeanwhile(f"{definition.kind} {definition.slug} was changed meanwhile")
+        raise ChangedMeanwhile(
+            f"{definition.kind} {definition.slug} was changed meanwhile: read it again, then change it"
+        )
     changed = list(_changed(current.data, dump(definition)))
     return (_save(tx, definition), changed) if changed else (current, [])
 
@@ -92,8 +94,8 @@ def delete_brand(tx: Tx, brand_id: int) -> None:
         return
     users = tx.rows("brand_users", brand=brand_id)
     first = f"the {users[0]['kind']} {users[0]['slug']}"
-    others = f" and {len(users) - 1} more use" if len(users) > 1 else " uses"
-    raise InUse(f"{first}{others} the brand context {brand.slug}")
+    rest = f" and {len(users) - 1} more use" if len(users) > 1 else " uses"
+    raise InUse(f"{first}{rest} the brand context {brand.slug}")
 
 
 def _changed(was: Any, will: Any, path: str = "") -> Iterator[str]:
@@ -114,12 +116,12 @@ def _save(tx: Tx, definition: Saved) -> Stored:
     return saved
 
 
-def _wrong_references(tx: Tx, definition: Saved) -> list[Wrong]:
+def _wrong_references(tx: Tx, definition: Saved) -> list[DefinitionProblem]:
     account = tx.value("account_slug")
     if definition.account != account:
-        return [Wrong(("account",), f"must be {account!r}, not {definition.account!r}")]
+        return [DefinitionProblem(("account",), f"must be {account!r}, not {definition.account!r}")]
     brand = None if isinstance(definition, BrandContext) else definition.brand
     if brand is None or stored(tx, KINDS["BrandContext"], slug=brand) is not None:
         return []
     near = did_you_mean(brand, tx.values("brand_slugs"))
-    return [Wrong(("brand",), f"the account {account!r} has no brand context {brand!r}{near}")]
+    return [DefinitionProblem(("brand",), f"the account {account!r} has no brand context {brand!r}{near}")]

@@ -21,7 +21,7 @@ from pressroom.api.kit.paging import Page, Paging
 from pressroom.api.kit.problems import FieldProblem, Problem, invalid_fields, not_found
 from pressroom.definitions import checking, saving
 from pressroom.definitions.applying import SlugTaken
-from pressroom.definitions.checking import Wrong
+from pressroom.definitions.checking import DefinitionProblem
 from pressroom.definitions.nodes import DEEPEST
 from pressroom.definitions.saving import Stored
 from pressroom.definitions.trial import check_bounded
@@ -201,12 +201,16 @@ class Resource(Generic[D, V]):
         wrong = list(islice(_unusable(data), MOST_PROBLEMS))
         if before is not None:
             wrong += [
-                Wrong((key,), f"cannot change from {before.data.get(key)!r}")
+                DefinitionProblem((key,), f"cannot change from {before.data.get(key)!r}")
                 for key in FIXED
                 if data.get(key) != before.data.get(key)
             ]
         elif data["account"] != scope.account:
-            wrong.append(Wrong(("account",), f"must be {scope.account!r}: the account that the call is for"))
+            wrong.append(
+                DefinitionProblem(
+                    ("account",), f"must be {scope.account!r}: the account that the call is for"
+                )
+            )
         definition = None
         if not wrong:
             definition, wrong = check_bounded(self.kind.model, data, most=MOST_PROBLEMS)
@@ -238,30 +242,32 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
-def problem(wrong: Sequence[Wrong]) -> Problem:
+def problem(wrong: Sequence[DefinitionProblem]) -> Problem:
     """The answer for a wrong definition: each problem with its place in the body."""
     paths = [".".join(["body", *map(str, each.path)]) for each in wrong]
     return invalid_fields(
-        (shorten(path, LONGEST_PROBLEM), shorten(each.told, LONGEST_PROBLEM))
+        (shorten(path, LONGEST_PROBLEM), shorten(each.message, LONGEST_PROBLEM))
         for path, each in zip(paths, wrong, strict=True)
     )
 
 
-def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[Wrong]:
+def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[DefinitionProblem]:
     """The values that JSON can hold and the database cannot. The paths are fit to be shown."""
     if len(path) > DEEPEST:
-        yield Wrong(path[:3], "is nested too deeply")
+        yield DefinitionProblem(path[:3], "is nested too deeply")
     elif isinstance(value, str) and _unprintable(value):
-        yield Wrong(path, f"{shorten(ascii(value), 80)} has a character that no text can hold")
+        yield DefinitionProblem(path, f"{shorten(ascii(value), 80)} has a character that no text can hold")
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Wrong(path, "must be a finite number")
+        yield DefinitionProblem(path, "must be a finite number")
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from _unusable(item, (*path, position))
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if _unprintable(key):
-                yield Wrong(path, f"the key {shorten(ascii(key), 80)} has a character that no text can hold")
+                yield DefinitionProblem(
+                    path, f"the key {shorten(ascii(key), 80)} has a character that no text can hold"
+                )
             else:
                 yield from _unusable(item, (*path, key))
 
