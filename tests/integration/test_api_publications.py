@@ -278,7 +278,7 @@ async def test_a_job_that_is_about_to_begin_takes_it_up(control: Control) -> Non
     names = [add(control, f"article:{number}", "failed") for number in (first, second)]
     job = (await control("POST", f"/publications/{names[0]}/retry", user="ann", expect=202)).json()["job"]
     found = (await control("POST", f"/publications/{names[1]}/retry", user="ann", expect=202)).json()
-    assert (found["job"], found["detail"]) == (job, "the job is about to begin, and takes it up")
+    assert (found["job"], found["detail"]) == (job, "the job is about to begin, and publishes it")
     assert len(control.plane.triggered) == 1
     # One that has planned already does not: what it works on is settled.
     control.world.sql(

@@ -26,6 +26,9 @@ SECRET = "a-long-secret"
 GATE = {"name": "look", "type": "gate", "by": "webhook"}
 PING = {"name": "tell", "type": "ping", "connection": "hook"}
 
+NOT_NOW = "this is not possible now: the server's log has the reason, for its operator"
+REPEATED = "this call was received before, and is not repeated"
+
 
 class StandIn:
     """Airflow, as the routes see it. ``error``: what triggering raises; ``answered``: task → option."""
@@ -153,7 +156,7 @@ async def test_a_webhook_answers_a_gate_once(hooks: Hooks) -> None:
 async def test_a_wrong_link_is_never_found(hooks: Hooks, change: Any) -> None:
     link = await hooks.gate("webhook")
     answer = await hooks.client.post(f"/gates/{change(link)}", json={"decision": "approve"})
-    assert problem(answer) == (404, "this link leads to no open gate")
+    assert problem(answer) == (404, "no open gate has this link")
     page = await hooks.client.get(f"/approvals/{change(link)}")
     assert page.status_code == 404
     assert hooks.outcome() is None
@@ -192,7 +195,7 @@ async def test_a_webhook_may_send_anything_along(hooks: Hooks) -> None:
 async def test_a_webhook_opens_webhook_gates_only(hooks: Hooks, by: str) -> None:
     link = await hooks.gate(by)
     answer = await hooks.client.post(f"/gates/{link}", json={"decision": "approve"})
-    assert problem(answer) == (404, "this link leads to no open gate")
+    assert problem(answer) == (404, "no open gate has this link")
     assert hooks.outcome() is None
 
 
@@ -325,7 +328,7 @@ async def test_one_that_is_almost_too_old_is_not(inbox: Hooks) -> None:
 async def test_a_replay_is_refused_and_a_new_call_with_the_same_body_is_not(inbox: Hooks) -> None:
     now = time.time()
     assert (await inbox.send(at=now, message="m")).status_code == 202
-    assert problem(await inbox.send(at=now, message="m")) == (409, "this call was received already")
+    assert problem(await inbox.send(at=now, message="m")) == (409, REPEATED)
     assert (await inbox.send(at=now, message="n")).status_code == 202
     assert len(inbox.airflow.triggered) == 2
 
@@ -421,13 +424,13 @@ async def test_flows_that_take_no_webhook_look_as_if_there_were_none(inbox: Hook
 
 async def test_what_is_wrong_with_the_set_up_is_not_for_strangers(inbox: Hooks) -> None:
     inbox.airflow.secrets.clear()
-    assert problem(await inbox.send()) == (500, "this cannot be done at the moment")
+    assert problem(await inbox.send()) == (500, NOT_NOW)
 
 
 async def test_airflow_is_away(inbox: Hooks) -> None:
     inbox.airflow.error = TransientError("Airflow answers 503 at 10.0.0.7")
     now = time.time()
-    assert problem(await inbox.send(at=now)) == (503, "this cannot be done at the moment")
+    assert problem(await inbox.send(at=now)) == (503, NOT_NOW)
     inbox.airflow.error = None
     assert (await inbox.send(at=now)).status_code == 202  # it is the same call, and it was not done yet
 

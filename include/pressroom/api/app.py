@@ -1,4 +1,4 @@
-"""The control API: whatever the pipelines do can be seen and steered here. Routes parse, call and answer."""
+"""The control API, which shows and steers everything that pipelines do. Routes parse, call and answer."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _documented(status: int) -> dict[str, Any]:
 
 
 def _describe_itself(app: FastAPI) -> None:
-    """The OpenAPI document, and a page to read it on, for callers with a login."""
+    """Add the OpenAPI document and its page, for callers with a login."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

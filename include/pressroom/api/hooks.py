@@ -37,7 +37,7 @@ REMEMBERED_SECONDS = 24 * 3600.0
 """How long a message counts as received: a signature is good for minutes, a sender may repeat for hours."""
 
 OPTIONS = {"approve": "Approve", "reject": "Reject"}
-UNAVAILABLE = "this cannot be done at the moment"
+UNAVAILABLE = "this is not possible now: the server's log has the reason, for its operator"
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots"
@@ -63,7 +63,7 @@ def build_app(airflow: Airflow) -> FastAPI:
 
     @app.get("/approvals/{gate_id}/{token}")
     async def ask(gate_id: int, token: str, decision: Literal["approve", "reject"] = "approve") -> Response:
-        """The page behind an approval's link. It decides nothing: programs fetch links, too."""
+        """The page behind an approval's link. It does not decide, because programs also fetch links."""
         return await _shown(lambda: _ask(airflow, gate_id, token, decision))
 
     @app.post("/approvals/{gate_id}/{token}")
@@ -81,7 +81,7 @@ def build_app(airflow: Airflow) -> FastAPI:
 
 
 def for_strangers(error: PressroomError) -> Problem:
-    """The answer to an error, for a caller without a login: what is wrong with the set-up is for the log."""
+    """The answer to an error for a caller without a login. A set-up error goes to the log only."""
     if isinstance(error, ConfigurationError | TransientError):
         log.error("%s", error)
         return Problem(503 if isinstance(error, TransientError) else 500, UNAVAILABLE)
@@ -100,7 +100,7 @@ def _open_gate(tx: Tx, gate_id: int, token: str, by: str) -> tuple[int, gates.Ga
     """The account, the gate and its item's title. Raises NoSuchGate for a gate that is opened another way."""
     account, gate, title = gates.find_by_link(tx, gate_id, token)
     if gate.by != by:
-        raise gates.NoSuchGate("this link leads to no open gate")
+        raise gates.NoSuchGate("no open gate has this link")
     return account, gate, title
 
 
@@ -122,8 +122,8 @@ async def _decide(airflow: Airflow, gate_id: int, token: str, form: bytes) -> st
     decision = _decision(*fields.get("decision", [""])[:1])
     _, gate, title = await airflow.store().run(SYSTEM, _open_gate, gate_id, token, "approval")
     await airflow.answer(gate.task, OPTIONS[decision], {"text": ""})
-    done = {"approve": "approved", "reject": "rejected"}[decision]
-    return f"<p>{html.escape(title or gate.subject)} is {done}. You can close this page.</p>"
+    outcome = {"approve": "approved", "reject": "rejected"}[decision]
+    return f"<p>{html.escape(title or gate.subject)} is {outcome}. You can close this page.</p>"
 
 
 def _decision(value: object) -> str:
@@ -133,7 +133,7 @@ def _decision(value: object) -> str:
 
 
 async def _shown(work: Callable[[], Awaitable[str]]) -> Response:
-    """The page that ``work`` gives, or one that says what is wrong."""
+    """The page that ``work`` returns, or a page with its error."""
     headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
     try:
         status, body = 200, await work()
@@ -156,11 +156,11 @@ async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response
     call = f"{slug} {message}"  # a sender may send one message to several flows
     item = bounded_fields(_object(body), TEXT_CHARS)
     if not await store.run(account, _first_time, call):
-        raise Problem(409, "this call was received already")
+        raise Problem(409, "this call was received before, and is not repeated")
     try:
         run = await airflow.trigger(flow.dag_id, {"item": item}, note="started by a webhook")
     except PressroomError:
-        # No run came of it, so the same call sent again must not be refused as received.
+        # No run started, so the same call must not be refused as a repetition.
         await store.run(account, Tx.run, "webhook_call_forget", signature=call)
         raise
     return JSONResponse({"flow": slug, "run": run}, 202)

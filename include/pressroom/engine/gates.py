@@ -94,7 +94,7 @@ def find_by_link(tx: Tx, gate_id: int, token: str) -> tuple[int, Gate, str]:
     kept = rows[0].pop("token_hash") if rows else _hash("")
     # Compared in constant time, also when the gate does not exist.
     if not hmac.compare_digest(kept, _hash(token)) or not rows:
-        raise NoSuchGate("this link leads to no open gate")
+        raise NoSuchGate("no open gate has this link")
     row = rows[0]
     account, title = row.pop("account_id"), row.pop("title")
     gate = Gate(**row)

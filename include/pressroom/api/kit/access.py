@@ -1,8 +1,8 @@
-"""What a caller may do.
+"""The access rules: what a caller may do.
 
-Every route has a rule: the least role, and what says whose account it is about. Airflow's auth manager or an
-API key says who calls, membership says which accounts are theirs. What belongs to another account does not
-exist for them (404); what their role does not permit is refused (403).
+Every route has a rule: the lowest role, and how to find the account that the request is about. Airflow's auth
+manager or an API key identifies the caller, membership gives the caller's accounts. What belongs to another
+account does not exist for the caller (404); what the caller's role does not permit is refused (403).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SubjectKind = Literal[
 
 @dataclass(frozen=True)
 class Rule:
-    """What a route demands. ``role`` None: only a login."""
+    """What a route requires. ``role`` None: only a login."""
 
     role: Role | None
     kind: SubjectKind
@@ -199,19 +199,19 @@ def signed_in() -> Any:
 
 def enter(plane: ControlPlane, caller: Caller, subject: Subject, role: Role) -> Scope:
     """The scope of a request. Raises Problem 404, or 403 when the role does not suffice."""
-    what = "content" if subject.kind in ("article", "post") else subject.kind
+    name = "content" if subject.kind in ("article", "post") else subject.kind
     with plane.store().transaction() as tx:
         owned = _account_of(tx, caller, subject) if subject.kind == "account" else _owned(tx, caller, subject)
     if owned is None and subject.kind == "account" and subject.slug is None and role is Role.VIEWER:
         return Scope(plane, caller, SYSTEM, "", 0)  # a caller without an account has empty lists
     if owned is None:
-        raise not_found(what)
-    have = caller.role_in(owned.account_id, owned.role)
-    if have is None:
-        raise not_found(what)
-    if RANKS[have] < RANKS[role]:
+        raise not_found(name)
+    own_role = caller.role_in(owned.account_id, owned.role)
+    if own_role is None:
+        raise not_found(name)
+    if RANKS[own_role] < RANKS[role]:
         raise Problem(
-            403, f"this needs the role {role} in the account {owned.account}, and yours is {have}",
+            403, f"this needs the role {role} in the account {owned.account}, and yours is {own_role}",
             remedy="ask an owner of the account",
         )  # fmt: skip
     return Scope(
@@ -227,13 +227,15 @@ def _owned(tx: Tx, caller: Caller, subject: Subject) -> Owned | None:
 
 
 def _account_of(tx: Tx, caller: Caller, subject: Subject) -> Owned | None:
-    """The account that a list or a new thing is for: the one that is named, else the caller's only one."""
+    """The account of a list or a creation: the one that is named, else the caller's only one."""
     if subject.slug is not None:
         return tx.maybe("account_for", Owned, slug=subject.slug, username=caller.username)
     accounts = accounts_of(tx, caller, limit=2)
     if len(accounts) > 1:
         raise Problem(
-            400, "account: you have several: say which", remedy="add ?account=SLUG; GET accounts lists yours"
+            400,
+            "account: you have several accounts, and the call names none",
+            remedy="add ?account=SLUG; GET accounts lists yours",
         )
     return accounts[0] if accounts else None
 

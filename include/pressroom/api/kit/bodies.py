@@ -12,7 +12,7 @@ MOST_BYTES = 6_000_000
 
 
 class Body(BaseModel):
-    """Base of all request bodies. Unknown keys are refused, so that a misspelt one is not passed over."""
+    """Base of all request bodies. Unknown keys are refused, so that a misspelt one is not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,13 +32,13 @@ class BoundedBodies:
         if announced.isdigit() and int(announced) > self.most:
             await Problem(413, message).response()(scope, receive, send)
             return
-        seen = 0
+        received = 0
 
         async def bounded() -> Message:
-            nonlocal seen
+            nonlocal received
             part = await receive()
-            seen += len(part.get("body", b""))
-            if seen > self.most:
+            received += len(part.get("body", b""))
+            if received > self.most:
                 raise HTTPException(413, message)  # the only error that reading a body lets through
             return part
 
@@ -46,7 +46,7 @@ class BoundedBodies:
 
 
 class EitherSpelling:
-    """A path means the same with a slash at its end."""
+    """Accepts each path with and without a slash at its end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

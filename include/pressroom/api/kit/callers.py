@@ -1,4 +1,6 @@
-"""Who calls: a user of Airflow's, by bearer token or session cookie, or an API key of an account."""
+"""The caller of a request: an Airflow user, by bearer token or session cookie, or an API key of an
+account.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who may call. ``account_id`` and ``role``: an API key's; a user's depend on the account."""
+    """A user or an API key. ``account_id`` and ``role``: of an API key; a user's depend on the account."""
 
     name: str
     admin: bool = False
@@ -35,11 +37,11 @@ class Caller:
 
     @property
     def username(self) -> str | None:
-        """The Airflow user, None for an API key: it must not get the rights of a user of the same name."""
+        """The Airflow user; None for an API key, which must not get the rights of a user with its name."""
         return self.name if self.key_id is None else None
 
     def role_in(self, account_id: int, member: str | None) -> Role | None:
-        """Their role in an account; ``member``: what membership says."""
+        """The caller's role in an account; ``member``: the role by membership."""
         if self.admin:
             return Role.OWNER
         if self.key_id is not None:
@@ -78,7 +80,7 @@ def _bearer(request: Request) -> str:
 
 
 def hash_of_key(key: str) -> str:
-    """What is stored of an API key: it is random, so no salt is needed."""
+    """The hash that is stored of an API key. The key is random, so no salt is needed."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
@@ -97,7 +99,7 @@ def _by_key(plane: ControlPlane, token: str) -> Caller:
 
 
 def _refuse_cross_site(request: Request, login: Login) -> None:
-    """A browser sends cookies along with what any site makes it send, so a write must come from this one."""
+    """Refuse writes by cookie from another site: a browser adds cookies to every site's requests."""
     if not login.by_cookie or request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")

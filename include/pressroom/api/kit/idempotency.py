@@ -1,8 +1,8 @@
-"""Calls that may be repeated: with an Idempotency-Key, the first answer is given again.
+"""Idempotent calls: a repeated Idempotency-Key gets the first answer again.
 
-The key is kept before the work begins, so that two calls at once cannot both do it. A call whose server died
-before the answer can be repeated after a while. A run that it starts has a name made of the key
-(``run_name``), so that it cannot be started twice.
+The key is saved before the work begins, so that two concurrent calls cannot both do the work. A call whose
+server died before the answer can be repeated after a while. The name of a run that the call starts is made of
+the key (``run_name``), so that the run cannot start twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REPLAYED = "Idempotency-Replayed"
 
 
 class Idempotency:
-    """The key of one request, and what it is a request for."""
+    """The key of one request, and a fingerprint of the call."""
 
     def __init__(self, key: str | None, fingerprint: str) -> None:
         self.key, self.fingerprint = key, fingerprint
@@ -46,14 +46,14 @@ class Idempotency:
     async def once(self, scope: Scope, status: int, work: Callable[[], Awaitable[Any]]) -> JSONResponse:
         """Do the work and answer with its result, or give the first answer again.
 
-        Raises Problem 409 while the first call is being worked on, 422 when the key was for another call.
-        What the caller did wrong is an answer, too; what failed in passing is not, and may be tried again.
+        Raises Problem 409 while the first call is in progress, 422 when the key was used for another call. An
+        error of the caller is saved as the answer; after a temporary failure the same key may try again.
         """
         if self.key is None:
             return JSONResponse(jsonable_encoder(await work()), status)
-        kept = await run_in_threadpool(self._begin, scope)
-        if kept is not None:
-            return kept
+        first_answer = await run_in_threadpool(self._begin, scope)
+        if first_answer is not None:
+            return first_answer
         try:
             body = jsonable_encoder(await work())
         except (Problem, PressroomError) as error:
@@ -76,18 +76,20 @@ class Idempotency:
             tx.run("idempotency_forget", kept=KEPT)
             if tx.value("idempotency_begin", fingerprint=self.fingerprint, stale=STALE, **facts):
                 return None
-            [kept] = tx.rows("idempotency_found", **facts)
-        if kept["fingerprint"] != self.fingerprint:
+            [first_call] = tx.rows("idempotency_found", **facts)
+        if first_call["fingerprint"] != self.fingerprint:
             raise Problem(
                 422, "this Idempotency-Key was used for another call", remedy="send a new key with a new call"
             )
-        if kept["status"] is None:
+        if first_call["status"] is None:
             raise Problem(
-                409, "the first call with this Idempotency-Key is still being worked on",
+                409, "the first call with this Idempotency-Key is still in progress",
                 headers={"Retry-After": "1"}, remedy="send it again in a moment",
             )  # fmt: skip
-        media = MEDIA_TYPE if kept["status"] >= 400 else None
-        return JSONResponse(kept["body"], kept["status"], headers={REPLAYED: "true"}, media_type=media)
+        media = MEDIA_TYPE if first_call["status"] >= 400 else None
+        return JSONResponse(
+            first_call["body"], first_call["status"], headers={REPLAYED: "true"}, media_type=media
+        )
 
     def _answer(self, scope: Scope, status: int, body: Any) -> None:
         with scope.transaction() as tx:

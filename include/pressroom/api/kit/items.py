@@ -85,7 +85,7 @@ def _named(text: str) -> str:
 Line = AfterValidator(one_line)
 Filled = AfterValidator(_filled)
 Named = AfterValidator(_named)
-"""For a name: it has a normalized form, by which a site's items are told apart."""
+"""For a name: its normalized form identifies an item of the site."""
 
 
 def check_site(tx: Tx, site: int | None) -> None:
@@ -98,9 +98,9 @@ def check_site(tx: Tx, site: int | None) -> None:
 class ItemResource(Generic[V]):
     """One kind of a site's items, with its statements.
 
-    ``create``, ``name`` and ``named`` are of kinds that callers create: ``name`` is the field that tells a
-    site's items apart, ``named`` gives the id of the one with a normalized name. ``fixed``: the answer when
-    ``change`` finds a row that must stay as it is.
+    Kinds that callers create have ``create``, ``name`` and ``named``: ``name`` is the field that identifies
+    an item of a site, ``named`` gives the id of the item with a normalized name. ``fixed``: the answer when
+    the row can no longer be changed.
     """
 
     word: str
@@ -149,7 +149,9 @@ class ItemResource(Generic[V]):
             return self.show(self._row(tx, number))
 
     def set(self, scope: Scope, action: str, changes: Mapping[str, Any]) -> V:
-        """Change the item that a request is about. Raises Problem 409: the name is taken, or it is fixed."""
+        """Change the item that a request is about. Raises Problem 409 when the name is taken or the row
+        fixed.
+        """
         subject = f"{self.word}:{scope.id}"
         with (
             self._name_conflict(scope, changes),
@@ -163,7 +165,7 @@ class ItemResource(Generic[V]):
     def add_routes(
         self, router: APIRouter, locate: Callable[..., Subject], *, disable: str, enable: str
     ) -> None:
-        """The routes that all kinds have: get one, disable it, enable it. The texts describe them."""
+        """Add the routes that all kinds have: get an item, disable it, enable it. The texts describe them."""
 
         def get(scope: Scope = allowed(Role.VIEWER, locate)) -> Any:
             return self.get(scope)
@@ -212,8 +214,8 @@ class ItemResource(Generic[V]):
             if name is None:
                 raise
             with scope.transaction() as tx:
-                other = self._id_of(tx, scope.workflow_id, name)
-            if other in (None, scope.id):
+                holder = self._id_of(tx, scope.workflow_id, name)
+            if holder in (None, scope.id):
                 raise
             raise self._conflict(name) from None
 

@@ -1,4 +1,4 @@
-"""Lists in pages: a cursor says where the next one begins, whatever came in meanwhile."""
+"""Lists in pages: a cursor marks where the next page begins, whatever is added meanwhile."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ class Page(BaseModel, Generic[T]):
 def wrong_cursor() -> Problem:
     """The answer for a cursor of another list."""
     return invalid(
-        "query.cursor", "this cursor belongs to another list", remedy="take next_cursor as it came"
+        "query.cursor",
+        "this cursor belongs to another list",
+        remedy="send next_cursor unchanged, to the same list",
     )
 
 
 class Paging:
-    """Which part of a list is asked for."""
+    """The part of a list that a call asks for."""
 
     def __init__(self, limit: int, cursor: str | None) -> None:
         self.limit, self._cursor = limit, cursor

@@ -1,4 +1,4 @@
-"""What the routes need of Airflow, as ports: ``orchestration`` has the real thing, tests a stand-in."""
+"""The ports through which routes reach Airflow: ``orchestration`` implements them, tests have a fake."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pressroom.store.workflows import WorkflowRow
 
 @dataclass(frozen=True)
 class Login:
-    """Who calls, as Airflow's auth manager says. ``name``: the user name, as in an account's members.
+    """The user, by Airflow's auth manager. ``name``: the user name, as in an account's members.
 
-    ``admin``: whether they administer this Airflow. ``by_cookie``: a browser sent the login as a cookie.
+    ``admin``: whether the user administers this Airflow. ``by_cookie``: the login came as a browser's cookie.
     """
 
     name: str
@@ -28,7 +28,9 @@ class Login:
 
 
 class Airflow(Protocol):
-    """Acts for callers whose right was checked: by their signature or link, or by the access rules."""
+    """Airflow for the hooks. The caller's permission was checked before: by signature, link or access
+    rule.
+    """
 
     def store(self) -> Store:
         """Pressroom's database. Raises ConfigurationError."""
@@ -52,15 +54,15 @@ class Airflow(Protocol):
 
 
 class ControlPlane(Airflow, Protocol):
-    """What the control API needs beside."""
+    """Airflow for the control API."""
 
     async def login(self, request: Request) -> Login | None:
-        """Who sent the request, by bearer token or session cookie; None when nobody is logged in."""
+        """The user who sent the request, by bearer token or session cookie; None without a login."""
         ...
 
     def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
-        """What is wrong with the set-up of a workflow's runs, asked of its connections. It blocks, for up to
-        half a minute, however many parts there are. ``parts``: as ``pipeline_of`` takes them.
+        """Check the set-up of a workflow's runs with its connections. Blocks for up to half a minute, however
+        many parts there are. ``parts``: as ``pipeline_of`` takes them.
         """
         ...
 
@@ -69,9 +71,9 @@ class ControlPlane(Airflow, Protocol):
         ...
 
     async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
-        """A place to publish to, opened, to be entered and so closed. Raises ConfigurationError."""
+        """The target at a place, as an async context manager. Raises ConfigurationError."""
         ...
 
     async def asset_event(self, uri: str) -> None:
-        """Say that there is something new at an asset. Raises PermanentError when no DAG names it."""
+        """Send an event of an asset. Raises PermanentError when no DAG names the asset."""
         ...

@@ -38,9 +38,9 @@ TITLES = {
     422: "Invalid input",
     429: "Too many requests",
     500: "Internal error",
-    503: "Not available at the moment",
+    503: "Temporarily unavailable",
 }
-CONFIGURATION = "this installation is not set up for that: its operator finds the reason in the server's log"
+CONFIGURATION = "the set-up of this installation is wrong: the server's log has the reason, for its operator"
 
 
 class FieldProblem(BaseModel):
@@ -62,7 +62,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """Ends a request with problem details."""
+    """An error that ends a request with problem details."""
 
     def __init__(
         self,
@@ -78,37 +78,37 @@ class Problem(Exception):
         self.errors, self.headers = list(errors), dict(headers or {})
 
     def details(self) -> ProblemDetails:
-        """The body."""
+        """The body of the answer."""
         return ProblemDetails(
             title=TITLES.get(self.status, "Error"), status=self.status, detail=self.detail,
             remedy=self.remedy, errors=self.errors,
         )  # fmt: skip
 
     def response(self) -> JSONResponse:
-        """The whole answer."""
+        """The answer, with its body and headers."""
         body = self.details().model_dump(exclude_none=True)
         return JSONResponse(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
-def not_found(what: str) -> Problem:
-    """The answer for what does not exist, and for what is another tenant's: both look the same."""
-    return Problem(404, f"there is no such {what}")
+def not_found(name: str) -> Problem:
+    """The 404 for something that does not exist or belongs to another tenant: callers cannot tell which."""
+    return Problem(404, f"there is no such {name}")
 
 
 def invalid(field: str, detail: str, *, remedy: str | None = None) -> Problem:
-    """The answer for a field that was understood and cannot be used."""
+    """The 422 for one field whose value cannot be used."""
     return invalid_fields([(field, detail)], remedy)
 
 
 def invalid_fields(fields: Iterable[tuple[str, str]], remedy: str | None = None) -> Problem:
-    """The answer for wrong fields: each with its path and what is wrong."""
+    """The 422 for wrong fields. ``fields``: each one's path and what is wrong with it."""
     errors = [FieldProblem(field=field, detail=detail) for field, detail in fields]
     detail = "; ".join(f"{error.field}: {error.detail}" for error in errors)
     return Problem(422, detail, remedy=remedy, errors=errors)
 
 
 def problem_of(error: PressroomError) -> Problem:
-    """The answer to one of our errors: its class decides the status and what a caller may read."""
+    """The answer to a PressroomError: its class decides the status and which text a caller may read."""
     match error:
         case NoSuchGate():
             return Problem(404, str(error))
@@ -133,7 +133,7 @@ def problem_of(error: PressroomError) -> Problem:
 
 
 def install(app: FastAPI, answer_to: Callable[[PressroomError], Problem] = problem_of) -> None:
-    """Make every error of the app a problem. ``answer_to``: the answer to one of our errors."""
+    """Answer every error of the app with problem details. ``answer_to``: the answer to a PressroomError."""
 
     @app.exception_handler(Problem)
     def _problem(_: Request, error: Problem) -> JSONResponse:
@@ -159,5 +159,5 @@ def install(app: FastAPI, answer_to: Callable[[PressroomError], Problem] = probl
 
 
 def _said(error: Mapping[str, Any]) -> str:
-    """Pydantic's message, without the input: that may be long, or secret."""
+    """Pydantic's message without the input, which can be long or secret."""
     return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")

@@ -1,4 +1,4 @@
-"""A run's activity log as server-sent events: each line once, in order, also after a cut."""
+"""A run's activity log as server-sent events: each line once, in order, also after a lost connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINES = 500
 LOOK_SECONDS = 0.5
 SILENCE_SECONDS = 15.0
 LONGEST_SECONDS = 600.0
-"""After this long the client has to come back, and so to show again that it may."""
+"""After this long the client has to connect again, so that its permission is checked again."""
 
 EVENT = {
     "type": "object",
@@ -37,7 +37,7 @@ EVENT = {
 async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
     """The lines after that number as they come, until the run is over: then an event ``end``.
 
-    A run numbers its events in order: a reader who has one of them has missed none before it.
+    A run numbers its events in order, so a reader who has one event has missed none before it.
     """
     began = spoke = time.monotonic()
     while time.monotonic() - began < LONGEST_SECONDS:

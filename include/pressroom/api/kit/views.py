@@ -1,4 +1,4 @@
-"""What several answers share."""
+"""Fields and views that several answers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes, a file for each thing that they are about."""
+"""The routes: a file or folder for each resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The caller's accounts, their API keys, and who did what in them."""
+"""The caller's accounts, their API keys and their audit log."""
 
 from __future__ import annotations
 
@@ -33,10 +33,14 @@ class AccountView(BaseModel):
     available: Amount
 
     @classmethod
-    def of(cls, account: str, role: Role, have: reports.Balance) -> AccountView:
-        """The view of an account with what it has."""
+    def of(cls, account: str, role: Role, balance: reports.Balance) -> AccountView:
+        """The view of an account with its credits."""
         return cls(
-            account=account, role=role, balance=have.balance, reserved=have.reserved, available=have.available
+            account=account,
+            role=role,
+            balance=balance.balance,
+            reserved=balance.reserved,
+            available=balance.available,
         )
 
 
@@ -88,8 +92,8 @@ def list_accounts(plane: PlaneDep, caller: Caller = signed_in()) -> list[Account
         for owned in accounts_of(tx, caller, limit=1000):
             role = caller.role_in(owned.account_id, owned.role)
             if role is not None:
-                have = reports.balance(tx.for_account(owned.account_id))
-                views.append(AccountView.of(owned.account, role, have))
+                balance = reports.balance(tx.for_account(owned.account_id))
+                views.append(AccountView.of(owned.account, role, balance))
     return views
 
 
@@ -105,7 +109,9 @@ def list_keys(paging: Paged, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> Pag
 def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> NewApiKey:
     """Make an API key. It is shown this once; only its hash is kept."""
     if scope.caller.role is not None and RANKS[body.role] > RANKS[scope.caller.role]:
-        raise Problem(403, "a key cannot make one with a higher role")
+        raise Problem(
+            403, "an API key cannot make one with a higher role than its own: choose that role or a lower one"
+        )
     key = f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
     facts = {"role": body.role.value, "prefix": key[:12], "key_hash": hash_of_key(key)}
     with scope.transaction() as tx:
@@ -119,7 +125,7 @@ def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) ->
 
 @router.delete("/api-keys/{id}")
 def revoke_key(scope: Scope = allowed(Role.OWNER, KEY)) -> ApiKeyView:
-    """Revoke an API key: from now on it is as if it had never been."""
+    """Revoke an API key: calls with it are refused from now on."""
     with scope.changing("api_key.revoke", f"key:{scope.id}") as tx:
         tx.run("api_key_revoke", key=scope.id, by=scope.caller.label)
         [row] = tx.rows("api_keys", key=scope.id, before=None, limit=1)
@@ -134,7 +140,7 @@ def list_audit(
     target: Annotated[str | None, Query(max_length=200, description="as in article:12")] = None,
     scope: Scope = allowed(Role.OWNER, ACCOUNT),
 ) -> Page[AuditView]:
-    """Who did what, to what, newest first."""
+    """The audit log: who did what to what, newest first."""
     with scope.transaction() as tx:
         rows = tx.rows(
             "audit_list", before=paging.before, limit=paging.fetch, actor=actor, action=action, target=target

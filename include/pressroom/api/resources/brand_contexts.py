@@ -1,4 +1,4 @@
-"""Brand contexts: who speaks."""
+"""Brand contexts: the voice, topics and rules that content is written with."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def get_brand_context(scope: Scope = allowed(Role.VIEWER, BRAND)) -> BrandView:
 
 @router.patch("/{id}")
 def update_brand_context(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, BRAND)) -> BrandView:
-    """Change a brand context. A mission's cycle goes by what it was when the cycle began."""
+    """Change a brand context. A mission's cycle uses the version from the cycle's beginning."""
     return BRANDS.patch(scope, patch)
 
 
 @router.delete("/{id}", status_code=204)
 def delete_brand_context(scope: Scope = allowed(Role.OWNER, BRAND)) -> None:
-    """Delete a brand context that nobody uses."""
+    """Delete a brand context. Refused with 409 while a site, mission or flow uses it."""
     try:
         with scope.changing("brand.delete", f"brand:{scope.id}") as tx:
             saving.delete_brand(tx, scope.id)

@@ -1,4 +1,4 @@
-"""Whether everything is there that a run will need."""
+"""The check of a workflow's set-up: everything that its runs will need."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _free = threading.BoundedSemaphore(AT_ONCE)
 
 
 class FindingView(BaseModel):
-    """One thing that is wrong."""
+    """One problem or warning."""
 
     where: str = Field(description="the stages, steps or targets that need it")
     text: str = Field(description="what is wrong, and the remedy")
 
     @classmethod
     def of(cls, finding: CheckResult) -> FindingView:
-        """Of the engine's."""
+        """The view of a check's result."""
         return cls(where=finding.where, text=finding.text)
 
 

@@ -1,4 +1,4 @@
-"""The clusters of sites: groups of keywords, which articles are planned for."""
+"""The clusters of sites: groups of keywords for which articles are planned."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def list_clusters(
 
 @router.post("", status_code=201)
 def create_cluster(body: NewCluster, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> ClusterView:
-    """Make a cluster. Keywords come to it by the stage, when it finds that they belong there."""
+    """Make a cluster. The clusters stage puts keywords into it that belong there."""
     return CLUSTERS.add(scope, body.site_id, body.model_dump(exclude={"site_id"}))
 
 

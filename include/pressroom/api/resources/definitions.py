@@ -63,7 +63,7 @@ class DefinitionView(BaseModel):
 
 @dataclass(frozen=True)
 class Documented:
-    """Marks a body that is documented as a definition; it comes as any object, and ``checked`` checks it."""
+    """Documents a body as a definition. It is read as any object, and ``checked`` validates it."""
 
     model: type[BaseModel]
 
@@ -102,7 +102,7 @@ class Resource(Generic[D, V]):
         })  # fmt: skip
 
     def public(self, stored: Stored) -> int | str:
-        """The id that callers know it by."""
+        """The id that callers use."""
         return stored.id if self.prefix is None else public_id(self.prefix, stored.id)
 
     def page(self, scope: Scope, paging: Paging, status: str | None = None) -> Page[V]:
@@ -132,8 +132,8 @@ class Resource(Generic[D, V]):
             with scope.transaction() as tx:
                 created = saving.create(tx, definition)
                 self._note(scope, tx, "create", created.id, slug=created.slug)
-        except SlugTaken as taken:
-            detail = str(taken)
+        except SlugTaken as conflict:
+            detail = str(conflict)
             raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
         except checking.WrongDefinition as error:
             raise problem(error.wrong) from None
@@ -157,7 +157,7 @@ class Resource(Generic[D, V]):
         may: Callable[[Stored], None] = lambda stored: None,
         also: Callable[[Tx, Stored], None] | None = None,
     ) -> V:
-        """Give it another status. ``may`` raises when it cannot have that; ``also``: as in ``edit``."""
+        """Change the status. ``may`` raises when that is not possible; ``also``: as in ``edit``."""
 
         def change(stored: Stored) -> dict[str, Any]:
             may(stored)
@@ -173,10 +173,11 @@ class Resource(Generic[D, V]):
         change: Callable[[Stored], Mapping[str, Any]],
         also: Callable[[Tx, Stored], None] | None = None,
     ) -> Stored:
-        """Change the definition that the request is about. An audit line records what changed, if anything.
+        """Change the definition that the request is about. An audit line records the changed keys, if any.
 
-        The result is checked before the transaction, because that can take long. When another change comes in
-        between, it is made again. ``also``: more work in the same transaction, given the row before.
+        The result is checked before the transaction, because the check can take long. When another change is
+        saved meanwhile, this one is made again. ``also``: more work in the same transaction, with the row
+        before.
         """
         for _ in range(TRIES):
             before = self.stored(scope)
@@ -194,10 +195,10 @@ class Resource(Generic[D, V]):
                 continue
             except checking.WrongDefinition as error:
                 raise problem(error.wrong) from None
-        raise Problem(409, "others keep changing it at the moment", remedy="send it again")
+        raise Problem(409, "other calls keep changing this definition", remedy="send it again")
 
     def checked(self, scope: Scope, data: Mapping[str, Any], before: Stored | None = None) -> D:
-        """The definition that the data is. ``before``: the row that it replaces. Raises Problem 422."""
+        """The data as a definition. ``before``: the row that it replaces. Raises Problem 422."""
         wrong = list(islice(_unusable(data), MOST_PROBLEMS))
         if before is not None:
             wrong += [
@@ -252,7 +253,7 @@ def problem(wrong: Sequence[DefinitionProblem]) -> Problem:
 
 
 def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[DefinitionProblem]:
-    """The values that JSON can hold and the database cannot. The paths are fit to be shown."""
+    """The values that JSON can hold and the database cannot. The paths are safe to show."""
     if len(path) > DEEPEST:
         yield DefinitionProblem(path[:3], "is nested too deeply")
     elif isinstance(value, str) and _unprintable(value):

@@ -1,4 +1,4 @@
-"""Items that failed for good, and another chance for them."""
+"""Items that failed for good, and how they are tried again."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def list_failures(
 
 @router.post("/sites/{id}/retry-failed")
 def forgive_of_site(body: ForgiveBody | None = None, scope: Scope = allowed(Role.EDITOR, SITE)) -> Forgiven:
-    """Let items of the site that failed for good be taken up by the next run."""
+    """Let the site's failed items wait again, for the next run."""
     return _forgive(scope, body)
 
 
@@ -77,13 +77,13 @@ def forgive_of_site(body: ForgiveBody | None = None, scope: Scope = allowed(Role
 def forgive_of_mission(
     body: ForgiveBody | None = None, scope: Scope = allowed(Role.EDITOR, MISSION)
 ) -> Forgiven:
-    """Let items of the mission that failed for good be taken up by the next run."""
+    """Let the mission's failed items wait again, for the next run."""
     return _forgive(scope, body)
 
 
 @router.post("/flows/{id}/retry-failed")
 def forgive_of_flow(body: ForgiveBody | None = None, scope: Scope = allowed(Role.EDITOR, FLOW)) -> Forgiven:
-    """Let items of the flow that failed for good be taken up by the next run."""
+    """Let the flow's failed items wait again, for the next run."""
     return _forgive(scope, body)
 
 

@@ -1,4 +1,4 @@
-"""What flows work on: items, all that they went through, and the gates that they wait at."""
+"""The items of flows, the packets that steps added to them, and the gates where they wait."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PacketView(BaseModel):
 
 
 class ItemView(ItemRow):
-    """An item with all that it went through, oldest first."""
+    """An item with what each step added, oldest first."""
 
     packets: list[PacketView]
 
@@ -112,7 +112,7 @@ def list_items(
 
 @router.get("/flow-items/{id}")
 def get_item(scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
-    """An item with all that it went through."""
+    """An item with what each step added."""
     with scope.transaction() as tx:
         [row] = tx.rows(
             "flow_items_page", item=scope.id, status=None, before=None, limit=1, flow=None, run=None
@@ -163,7 +163,7 @@ async def answer_gate(
 
 
 def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:
-    """Record the answer; of a gate on Airflow's page, the task that waits comes back instead."""
+    """Record the answer. For a gate on Airflow's page, return its waiting task and record nothing."""
     with scope.transaction() as tx:
         row = _row(tx, scope.id)
         if row["outcome"] is not None:

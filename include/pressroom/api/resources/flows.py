@@ -62,7 +62,7 @@ def list_flows(
 def create_flow(
     body: NewFlow, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> FlowView:
-    """Create a flow. Its slug names its DAG, so nobody else's flow can have it."""
+    """Create a flow. Its slug names its DAG, so it must differ from the slugs of all accounts' flows."""
     return FLOWS.create(scope, request, response, body)
 
 

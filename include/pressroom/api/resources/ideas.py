@@ -1,4 +1,4 @@
-"""The ideas of sites: articles to be."""
+"""The ideas of sites: each may become an article."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def create_idea(body: NewIdea, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> 
     """Add an idea of one's own: the next run makes a task of it, and then an article."""
 
     def other_cluster() -> Problem:
-        return invalid("body.cluster_id", "is no cluster of this site", remedy="GET clusters lists them")
+        return invalid("body.cluster_id", "the site has no such cluster", remedy="GET clusters lists them")
 
     return IDEAS.add(scope, body.site_id, body.model_dump(exclude={"site_id"}), other_cluster)
 

@@ -1,4 +1,4 @@
-"""Insights: what optimize found out, and what it changed because of that."""
+"""Insights: what the stage optimize found, and what it changed because of that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/insights", tags=["insights"])
 class ChangeView(BaseModel):
     """A change of the strategy. ``before`` and ``after``: level → weight.
 
-    ``in_force``: strategy goes by it now, as the latest of its platform and factor that was not reverted.
+    ``in_force``: it is the latest one of its platform and factor that was not reverted.
     """
 
     id: int
@@ -62,7 +62,7 @@ def list_insights(
     ] = None,
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[InsightView]:
-    """What was found out, latest first."""
+    """The insights, latest first."""
     number = None
     if mission is not None:
         number = row_id(public_ids.MISSION, mission)
@@ -82,7 +82,7 @@ def get_insight(scope: Scope = allowed(Role.VIEWER, INSIGHT)) -> InsightView:
 
 @router.post("/{id}/revert")
 def revert_insight(scope: Scope = allowed(Role.APPROVER, INSIGHT)) -> InsightView:
-    """Take back, for good, what was changed because of an insight: the next cycle is planned without it."""
+    """Revert for good what an insight changed: the next cycle is planned without it."""
     with scope.transaction() as tx:
         row = _row(tx, scope.id)
         change = row["change_id"]

@@ -74,14 +74,14 @@ class AddedKeywords(BaseModel):
 
 
 class BadLine(BaseModel):
-    """A line that was not taken, and why."""
+    """A line that was refused, and why."""
 
     line: int
     reason: str
 
 
 class ImportedKeywords(BaseModel):
-    """What became of a list. ``bad``: the first lines that were not taken; ``bad_lines``: how many in all."""
+    """The result of an import. ``bad``: the first refused lines; ``bad_lines``: how many there are in all."""
 
     added: int
     duplicates: int
@@ -125,7 +125,7 @@ def list_keywords(
 
 @router.post("", status_code=201)
 def add_keywords(body: NewKeywords, scope: Scope = allowed(Role.EDITOR, ACCOUNT)) -> AddedKeywords:
-    """Add keywords to a site. Those that it has stay as they are."""
+    """Add keywords to a site. Keywords that it already has stay as they are."""
     rows: dict[str, dict[str, Any]] = {}
     for keyword in body.keywords:
         normalized = normalize(keyword.text)
@@ -170,7 +170,7 @@ async def import_list(
 
 @router.patch("/{id}")
 def change_keyword(body: KeywordChanges, scope: Scope = allowed(Role.EDITOR, KEYWORD)) -> KeywordView:
-    """Change what is known of a keyword, or disable it. Its text stays: another text is another keyword."""
+    """Change a keyword's figures, or disable it. Its text cannot change: another text is another keyword."""
     return KEYWORDS.set(scope, "change", body.model_dump(exclude_unset=True))
 
 

@@ -1,4 +1,4 @@
-"""The ledger: every credit and every cent."""
+"""The ledger of credits and cents."""
 
 from __future__ import annotations
 

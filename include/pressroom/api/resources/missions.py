@@ -69,8 +69,8 @@ def list_missions(
 def create_mission(
     body: NewMission, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> MissionView:
-    """Create a mission, as a draft unless its status says otherwise. Its slug names its DAG, so nobody else's
-    mission can have it.
+    """Create a mission, as a draft unless its status says otherwise. Its slug names its DAG, so it must
+    differ from the slugs of all accounts' missions.
     """
     return MISSIONS.create(scope, request, response, body)
 
@@ -83,7 +83,7 @@ def get_mission(scope: Scope = allowed(Role.VIEWER, MISSION)) -> MissionView:
 
 @router.patch("/{id}")
 def update_mission(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
-    """Change a mission. One that was over, and is not any more by what changed, goes on."""
+    """Change a mission. A mission that was over goes on when the change removes the reason."""
     return MISSIONS.patch(scope, patch)
 
 

@@ -1,4 +1,4 @@
-"""Publications: each piece of content on each of its targets, and what became of it there."""
+"""Publications: each piece of content on each of its targets, with its status there."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def shown(tx: Tx, ids: Sequence[int]) -> list[PublicationView]:
 
 
 class SettleBody(Body):
-    """What somebody found out who looked at the target. ``external_id``: under which id it has the piece."""
+    """What a person saw at the target. ``external_id``: the id under which the target has the piece."""
 
     sent: bool
     external_id: str | None = Field(default=None, min_length=1, max_length=500)
@@ -107,7 +107,7 @@ class SettleBody(Body):
         if self.sent and self.external_id is None:
             raise ValueError("external_id: say under which id the target has it")
         if not self.sent and self.external_id is not None:
-            raise ValueError("external_id: what was not sent has none")
+            raise ValueError("external_id: leave it out for a piece that was not sent")
         return self
 
 
@@ -133,16 +133,16 @@ def list_publications(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[PublicationView]:
     """The account's publications, newest first."""
-    where: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "statuses": [status] if status else list(PublicationStatus),
         "workflow": workflow_of(site, mission, flow),
         "before": LARGEST if paging.before is None else paging.before, "limit": paging.fetch,
     }  # fmt: skip
     with scope.transaction() as tx:
         if content is not None:
-            ids = tx.values("publication_page_of_content", content=_ledger_name(content), **where)
+            ids = tx.values("publication_page_of_content", content=_ledger_name(content), **filters)
         else:
-            ids = tx.values("publication_page", **where)
+            ids = tx.values("publication_page", **filters)
         publications = shown(tx, ids)
     return paging.page(publications, lambda each: each, lambda each: [row_id(PUBLICATION, each.id)])
 
@@ -163,7 +163,7 @@ def get_publication(scope: Scope = allowed(Role.VIEWER, PUBLICATION_ID)) -> Publ
 def settle_publication(
     body: SettleBody, scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)
 ) -> PublicationView:
-    """Say what became of one that nobody knows about, after having looked at the target."""
+    """Settle an unknown publication, after having looked at the target."""
     with scope.changing("publication.settle", f"publication:{scope.id}", sent=body.sent) as tx:
         publishing.settle(tx, scope.workflow_id or 0, scope.id, sent=body.sent, external_id=body.external_id)
     return _view(scope)
@@ -171,9 +171,9 @@ def settle_publication(
 
 @router.post("/{id}/unpublish")
 async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)) -> PublicationView:
-    """Take it back from its target; an article then waits for review again. RetryPlan is as once.
+    """Take a publication back from its target; an article then waits for review again. Idempotent.
 
-    What a target cannot take back any more is a conflict, and stays as it is.
+    When the target can no longer take it back, the answer is 409 and the publication stays as it is.
     """
 
     def begin() -> Withdrawal:
@@ -192,13 +192,15 @@ async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATIO
 async def retry_publication(
     idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)
 ) -> JSONResponse:
-    """Try it again: an article's in a run of its site's publish part, a post's in its mission's job."""
+    """Try a publication again: an article's in a run of its site's publish part, a post's in its mission's
+    job.
+    """
 
     async def work() -> PublicationRetried:
         row = await scope.run(scope.workflow)
         plan = await run_in_threadpool(prepare, row)
         if plan.by_itself and plan.run is not None:
-            job, detail = plan.run.id, "the job is about to begin, and takes it up"
+            job, detail = plan.run.id, "the job is about to begin, and publishes it"
         elif plan.run is not None:
             await start_again(scope, row, plan.run, publishing.STAGE)
             job, detail = plan.run.id, f"the job runs again from its stage {publishing.STAGE}"

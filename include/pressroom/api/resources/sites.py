@@ -48,7 +48,7 @@ def list_sites(
 def create_site(
     body: NewSite, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> SiteView:
-    """Create a site. Its slug names its DAG, so nobody else's site can have it."""
+    """Create a site. Its slug names its DAG, so it must differ from the slugs of all accounts' sites."""
     return SITES.create(scope, request, response, body)
 
 

@@ -1,4 +1,4 @@
-"""What an account used, and where that leads."""
+"""What an account used, and a forecast of the month."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class CreditsView(BaseModel):
 
 
 class ForecastView(BaseModel):
-    """Where the month goes. ``daily_mean`` and ``expected`` are null while there is no whole day to go by."""
+    """The month's forecast. ``daily_mean`` and ``expected`` are null until one whole day has passed."""
 
     month_ends_on: date
     days_left: Amount

@@ -1,4 +1,4 @@
-"""The automation of one site as its API shows it: stages have numbers, and each setting a name of its own."""
+"""The views of a site's automation: stages have numbers, and each setting has a name of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RunState = Literal["running", "paused", "cancelled", "completed", "failed"]
 
 
 class ConfigBody(Body):
-    """What is to change; what is left out stays as it is. Delays in seconds, batch sizes in items."""
+    """The changes; what is left out stays as it is. Delays in seconds, batch sizes in items."""
 
     is_enabled: bool | None = None
     frequency: Literal["daily", "weekly", "monthly"] | None = None
@@ -53,10 +53,10 @@ class ConfigBody(Body):
         for number, stage in enumerate(BATCHED, 1):
             if (size := changes.pop(f"stage_{number}_batch_size", None)) is not None:
                 data["batch_sizes"][stage] = size
-        for theirs, ours in RENAMED.items():
-            if theirs in changes:
-                changes[ours] = changes.pop(theirs)
-        # Null leaves as it is, so there is another way to say "none".
+        for shown, stored in RENAMED.items():
+            if shown in changes:
+                changes[stored] = changes.pop(shown)
+        # Null means "unchanged", so 0 and '' mean "none".
         return (
             data
             | changes
@@ -65,7 +65,7 @@ class ConfigBody(Body):
 
 
 RENAMED = {"is_enabled": "enabled", "scheduled_time": "time"}
-FIELDS = {ours: theirs for theirs, ours in RENAMED.items()}
+FIELDS = {stored: shown for shown, stored in RENAMED.items()}
 
 
 class ConfigView(BaseModel):

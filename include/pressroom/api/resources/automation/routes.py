@@ -152,7 +152,7 @@ def current_processing(
             return None
         status = _status(tx, scope.workflow(tx), live.id)
         in_work = tx.all("items_in_work", InWork, run=live.id)
-        done = tx.all("items_done_last", DoneLast, run=live.id)
+        done_last = tx.all("items_done_last", DoneLast, run=live.id)
     run = status.run
     now = next((stage for stage in status.stages if stage.name == run.current_stage), None)
     planned, processed = (max(now.planned, now.processed), now.processed) if now else (0, 0)
@@ -160,7 +160,7 @@ def current_processing(
         run_id=public_id(JOB, live.id), state=run.state, title=now.title if now else None,
         current_stage=NUMBERS.get(run.current_stage or ""), current_stage_name=run.current_stage,
         processed=processed, planned=planned, remaining=planned - processed,
-        percent=round(100 * processed / planned, 1) if planned else 0.0, in_work=in_work, done_last=done,
+        percent=round(100 * processed / planned, 1) if planned else 0.0, in_work=in_work, done_last=done_last,
     )  # fmt: skip
 
 
@@ -192,11 +192,11 @@ def history(
     scope: Scope = allowed(Role.VIEWER, _site, "site"),
 ) -> Page[RunRow]:
     """The site's runs, newest first."""
-    which = JobFilter(
+    job_filter = JobFilter(
         workflow=scope.id, state=status, trigger=trigger_type, since=since, until=until, before=paging.before
     )
     with scope.transaction() as tx:
-        runs = reports.jobs(tx, which, paging.fetch)
+        runs = reports.jobs(tx, job_filter, paging.fetch)
     return paging.page(runs, RunRow.of, lambda run: [run.id])
 
 
@@ -217,10 +217,10 @@ def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView
     """The credits that a run started now would need, and whether the account has them."""
     with scope.transaction() as tx:
         expected = SITE.estimate(tx, scope.workflow(tx).run())
-        have = reports.balance(tx)
+        balance = reports.balance(tx)
     return EstimateView(
-        estimated_credits=expected.total, required_credits=expected.required, current_balance=have.balance,
-        available_credits=have.available, sufficient=expected.sufficient(have.available),
+        estimated_credits=expected.total, required_credits=expected.required, current_balance=balance.balance,
+        available_credits=balance.available, sufficient=expected.sufficient(balance.available),
         stages=dict(expected.credits),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What people decide on articles and posts: for one of them, or for many at once."""
+"""Reviewers' decisions on articles and posts, on one piece or on many at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _short(parts: list[str]) -> list[str]:
 
 
 class ApproveBody(Body):
-    """What was seen, and is approved."""
+    """The version to approve: the one that the reviewer saw."""
 
     content_hash: Hash
 
@@ -53,13 +53,13 @@ class ApproveItem(Body):
 
 
 class RejectBody(Body):
-    """Why not. It is kept with the piece."""
+    """The reason of a rejection, which is kept with the piece."""
 
     reason: str = Field(min_length=1, max_length=1000)
 
 
 class EditBody(Body):
-    """Another text: of an article ``title``, ``html`` or both, of a post ``parts``."""
+    """The new text: of an article ``title``, ``html`` or both, of a post ``parts``."""
 
     content_hash: Hash
     title: str | None = Field(default=None, min_length=1, max_length=200)
@@ -70,7 +70,7 @@ class EditBody(Body):
 
 
 class RegenerateBody(Body):
-    """What is wanted of the version to come."""
+    """Instructions for the next version."""
 
     instructions: str = Field(
         default="",
@@ -80,7 +80,7 @@ class RegenerateBody(Body):
 
 
 class Decided(BaseModel):
-    """Where a piece stands now."""
+    """A piece's status after a decision."""
 
     id: str
     status: ContentStatus
@@ -140,7 +140,7 @@ def piece_of(scope: Scope) -> ReviewedPiece:
 
 
 def approve(scope: Scope, piece: ReviewedPiece, seen: str) -> None:
-    """Approve what has that hash. Raises RunConflict."""
+    """Approve the version with the hash ``seen``. Raises RunConflict when the piece has another one now."""
     with scope.changing(f"{piece.kind}.approve", piece.target, content_hash=seen) as tx:
         _must_be_open(tx, piece)
         decide = approval.approve if piece.kind == "article" else review.approve
@@ -156,7 +156,7 @@ def reject(scope: Scope, piece: ReviewedPiece, reason: str) -> None:
 
 
 def choose(scope: Scope, piece: ReviewedPiece) -> ContentStatus:
-    """Put a post's second version in the first one's place, and say where it stands. Raises RunConflict."""
+    """Put a post's second version in the first one's place. Returns its status. Raises RunConflict."""
     if piece.kind == "article":
         raise RunConflict(f"{piece.name} has no other version")
     with scope.changing("post.choose", piece.target) as tx:
@@ -172,7 +172,7 @@ def edit(scope: Scope, piece: ReviewedPiece, body: EditBody) -> None:
         if name not in own:
             raise invalid(f"body.{name}", f"{piece.name} has none", remedy=f"send {' or '.join(own)}")
     if not changed:
-        raise invalid("body", "says nothing to change", remedy=f"send {' or '.join(own)}")
+        raise invalid("body", "nothing to change was sent", remedy=f"send {' or '.join(own)}")
     with scope.changing(f"{piece.kind}.edit", piece.target, fields=changed) as tx:
         _must_be_open(tx, piece)
         by, seen = scope.caller.label, body.content_hash
@@ -210,7 +210,7 @@ async def approve_one(scope: Scope, piece: ReviewedPiece, seen: str) -> Approved
 
 
 async def approve_many(scope: Scope, items: Sequence[ApproveItem]) -> list[ApprovedOfMany]:
-    """Approve each that is as it was seen, each for itself; what is approved is published."""
+    """Approve each piece that is as it was seen, independently of the others, and have it published."""
     pieces = await run_in_threadpool(_find, scope, [item.id for item in items])
     results = await run_in_threadpool(_approve_each, scope, items, pieces)
     approved = {each.id for each in results if each.outcome == "approved"}
@@ -225,7 +225,7 @@ async def approve_many(scope: Scope, items: Sequence[ApproveItem]) -> list[Appro
 
 
 async def announce(scope: Scope, site_id: int) -> Publishing | None:
-    """Tell Airflow that the site has approved articles. The approval stands in any case."""
+    """Tell Airflow that the site has approved articles. A failure does not undo the approval."""
     try:
         row = await scope.run(workflow_by_id, "site", site_id)
         site = row.run().site
@@ -257,7 +257,7 @@ def _approve_each(
 
 
 def _find(scope: Scope, ids: Sequence[str]) -> dict[str, ReviewedPiece]:
-    """Those that are the account's, by their public ids."""
+    """The pieces that belong to the account, by public id."""
     articles = [number for name in ids if (number := row_id(ARTICLE, name)) is not None]
     posts = [number for name in ids if (number := row_id(CONTENT, name)) is not None]
     with scope.transaction() as tx:

@@ -33,10 +33,10 @@ TITLE_CHARS = 120
 
 
 class ContentRow(BaseModel):
-    """An article or a post among others. ``title``: of a post, how it begins.
+    """A line of a list of articles and posts. ``title``: of a post, its beginning.
 
-    ``content_hash``: of what would be published: an approval or an edit names it; '' for an article that has
-    not gone to review.
+    ``content_hash``: the hash of what would be published, which an approval or an edit names; '' for an
+    article that has not gone to review.
     """
 
     id: str
@@ -54,7 +54,7 @@ class ContentRow(BaseModel):
 
 
 class ImageView(BaseModel):
-    """A picture. ``url``: where it is, null while it is not drawn. The featured one has position 0."""
+    """A picture. ``url``: null until it is drawn. The featured picture has position 0."""
 
     position: int
     role: Literal["featured", "in_article"]
@@ -68,8 +68,8 @@ class ImageView(BaseModel):
 
 
 class _Whole(BaseModel):
-    """What an article and a post have in common. ``revision``: which version it is; ``guidance``: what its
-    reviewer wanted of it.
+    """The fields that articles and posts share. ``revision``: the version's number; ``guidance``: the
+    reviewer's instructions for it.
     """
 
     id: str
@@ -186,7 +186,7 @@ def post_row(tx: Tx, number: int) -> dict[str, Any]:
 
 
 def image_url(base: str, content: str, position: int, stored: str) -> str:
-    """Where a caller finds a picture. The API itself serves one that is stored in a local folder."""
+    """The URL at which callers find a picture. The API serves pictures in a local folder itself."""
     return f"{base}/content/{content}/images/{position}" if is_local(stored) else stored
 
 
@@ -206,7 +206,7 @@ def _place(base: str, name: str, image: Mapping[str, Any]) -> str | None:
 
 
 def _hash(tx: Tx, row: Mapping[str, Any]) -> str:
-    """Of the article as its rows are now: what an approval is compared with."""
+    """The hash of the article as its rows are now; an approval must name it."""
     if row["status"] not in approval.REVIEWED:
         return str(row["content_hash"])
     facts = {each.name: row[each.name] for each in fields(approval.ReviewedArticle)}

@@ -119,7 +119,7 @@ def list_content(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[ContentRow]:
     """Articles and posts, newest first."""
-    where: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "workflow": workflow_of(site, mission),
         **_after(paging),
         "limit": paging.fetch,
@@ -127,7 +127,7 @@ def list_content(
         "post_statuses": _statuses(PostStatus, status) if kind != "article" and site is None else [],
     }
     with scope.transaction() as tx:
-        keys = [(row["kind"], row["id"]) for row in tx.rows("content_page", **where)]
+        keys = [(row["kind"], row["id"]) for row in tx.rows("content_page", **filters)]
         rows = {
             (row["kind"], row["id"]): row
             for row in tx.rows(
@@ -147,7 +147,7 @@ def _statuses(known: Any, only: ContentStatus | None) -> list[str]:
 
 
 def _after(paging: Paging) -> dict[str, Any]:
-    """Where a page begins: before which moment, and within it before which number of each kind."""
+    """Where a page begins: before which time, and at that time before which number of each kind."""
     at, kind, number = paging.after(datetime, str, int) or (None, "", LARGEST)
     if at is not None and kind not in get_args(ContentKind):
         raise wrong_cursor()
@@ -165,7 +165,9 @@ async def approve_many(
     items: Annotated[list[ApproveItem], FromBody(min_length=1, max_length=MOST_AT_ONCE)],
     scope: Scope = allowed(Role.APPROVER, ACCOUNT),
 ) -> JSONResponse:
-    """Approve many, each as it was seen: one that has changed since does not stop the others."""
+    """Approve many, each in the version that was seen. A piece that changed since does not stop the
+    others.
+    """
     return await idempotency.once(scope, 200, lambda: decisions.approve_many(scope, items))
 
 
@@ -180,7 +182,7 @@ def get_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) 
 def edit_content(
     request: Request, body: EditBody, scope: Scope = allowed(Role.EDITOR, CONTENT)
 ) -> ContentView:
-    """Change its text. What was approved is void: it waits for review again."""
+    """Change the text. This voids an approval: the piece waits for review again."""
     decisions.edit(scope, piece_of(scope), body)
     with scope.transaction() as tx:
         return whole(tx, scope, _base(request))
@@ -232,14 +234,14 @@ async def approve_content(
 
 @router.post("/{id}/reject")
 def reject_content(body: RejectBody, scope: Scope = allowed(Role.APPROVER, CONTENT)) -> Decided:
-    """Reject it, with a reason. What is out, or may be, can no longer be rejected."""
+    """Reject the piece, with a reason. Refused once it is published, or may be."""
     decisions.reject(scope, piece_of(scope), body.reason)
     return Decided(id=content_id(scope.kind, scope.id), status="rejected")
 
 
 @router.post("/{id}/choose")
 def choose_content(scope: Scope = allowed(Role.EDITOR, CONTENT)) -> Decided:
-    """Of a post's two versions, put the second in the first one's place: it waits for review."""
+    """Put a post's second version in the first one's place. It then waits for review."""
     return Decided(id=content_id(scope.kind, scope.id), status=decisions.choose(scope, piece_of(scope)))
 
 

@@ -17,7 +17,7 @@ WorkflowKind = Literal["site", "mission", "flow"]
 
 
 class JobBody(Body):
-    """The workflow to run: one of the three. What the others say depends on its kind."""
+    """The workflow to run, named by one of the three ids. The other fields depend on its kind."""
 
     mission_id: str | None = Field(default=None, examples=["msn_12"], max_length=100)
     flow_id: str | None = Field(default=None, examples=["flw_12"], max_length=100)
@@ -56,7 +56,7 @@ class RetryBody(Body):
 
 
 class JobRow(BaseModel):
-    """A run among others. ``part``: '' or publish; ``cents``: what providers took. Times in UTC."""
+    """A line of the list of jobs. ``part``: '' or publish; ``cents``: what providers took. Times in UTC."""
 
     id: str
     state: JobState
@@ -100,7 +100,7 @@ class JobRow(BaseModel):
 
 
 class StageView(BaseModel):
-    """One stage of a job. ``output``: what it made; null until there is something. Counts are of items."""
+    """One stage of a job. ``output``: what it made, null until it made something. Counts are items."""
 
     stage: str
     title: str
@@ -122,7 +122,7 @@ class Progress(BaseModel):
 
 
 class JobView(JobRow):
-    """A job with what each stage made. ``rollback``: what was taken back, if anything was."""
+    """A job with its stages. ``rollback``: the report of a rollback, null without one."""
 
     progress: Progress
     stages: list[StageView]
@@ -133,10 +133,15 @@ class JobView(JobRow):
         cls, status: RunStatus, outputs: Sequence[Mapping[str, Any]], rollback: dict[str, Any] | None
     ) -> JobView:
         """The view of a run with its stages."""
-        made = {row["stage"]: row["output"] or None for row in outputs}
+        outputs_by_stage = {row["stage"]: row["output"] or None for row in outputs}
         stages = [
             StageView.model_validate(
-                {**vars(stage), "stage": stage.name, "status": stage.state, "output": made.get(stage.name)}
+                {
+                    **vars(stage),
+                    "stage": stage.name,
+                    "status": stage.state,
+                    "output": outputs_by_stage.get(stage.name),
+                }
             )
             for stage in status.stages
         ]
@@ -163,7 +168,7 @@ class JobRetried(BaseModel):
 
 
 class Accepted(BaseModel):
-    """What was asked for is under way."""
+    """The request was accepted; the work goes on in Airflow."""
 
     id: str
     detail: str

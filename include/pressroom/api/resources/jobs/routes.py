@@ -88,12 +88,12 @@ def list_jobs(
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[JobRow]:
     """The account's jobs, newest first."""
-    which = JobFilter(
+    job_filter = JobFilter(
         workflow=workflow_of(site, mission, flow), kind=kind, state=state, trigger=trigger, since=since,
         until=until, before=paging.before,
     )  # fmt: skip
     with scope.transaction() as tx:
-        jobs = reports.jobs(tx, which, paging.fetch)
+        jobs = reports.jobs(tx, job_filter, paging.fetch)
     return paging.page(jobs, JobRow.of, lambda job: [job.id])
 
 
@@ -180,7 +180,7 @@ def cancel_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
 async def roll_back_job(
     idempotency: IdempotencyDep, scope: Scope = allowed(Role.APPROVER, JOB)
 ) -> JSONResponse:
-    """Undo what a mission's job did, last stage first. What is out already stays, and is listed."""
+    """Undo what a mission's job did, last stage first. Published posts stay, and are listed."""
 
     async def work() -> Accepted:
         run = await scope.run(_request_rollback, scope)

@@ -1,4 +1,4 @@
-"""Runs that callers ask for: on record first, then handed to Airflow; and how callers steer them."""
+"""Starting and steering runs for callers: a run is recorded first, then handed to Airflow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def start(
         await scope.run(starting.abandon, state, error)
         if isinstance(error, PermanentError) and not isinstance(error, ConfigurationError):
             raise Problem(
-                409, f"Airflow does not take a run of {dag_id}: {error}",
+                409, f"Airflow refuses a run of {dag_id}: {error}",
                 remedy="the DAG of a new workflow appears within half a minute: try again then",
             ) from error  # fmt: skip
         raise
@@ -69,7 +69,7 @@ async def start_again(scope: Scope, row: WorkflowRow, run: RunState, from_stage:
 
 
 async def clear(scope: Scope, run: RunState, task: str) -> None:
-    """Have Airflow run a task and what follows it again; when it refuses, the run is over again."""
+    """Have Airflow run a task and what follows it again. When Airflow refuses, the run ends as before."""
     try:
         await scope.plane.clear(run.dag_id, run.dag_run_id, [task])
     except PressroomError as error:
