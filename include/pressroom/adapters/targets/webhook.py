@@ -84,7 +84,7 @@ class Webhook:
     """One receiver as a target. Use as an async context manager.
 
     ``transport`` takes the network's place in tests, ``clock`` (Unix seconds) the time's. Nothing can be
-    taken back. When a piece shall appear is told in ``at``; it is the receiver's to heed.
+    taken back. ``at`` says when a piece is to appear; the receiver has to wait for it.
     """
 
     handler = "webhook"

@@ -145,7 +145,7 @@ def row(platform: Platform, entry: Mapping[str, Any]) -> MetricsRow | None:
 
 
 @dataclass
-class Known:
+class EntryIndex:
     """The scheduler's entries of one platform, ready to be found by what a network reports."""
 
     platform: Platform
@@ -153,14 +153,14 @@ class Known:
     by_text: dict[str, list[ScheduledEntry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, platform: Platform, entries: Sequence[ScheduledEntry]) -> Known:
+    def of(cls, platform: Platform, entries: Sequence[ScheduledEntry]) -> EntryIndex:
         """Index the entries that go to the platform."""
-        known = cls(platform)
+        index = cls(platform)
         for entry in entries:
             if entry.on(platform):
-                known.by_place.update(dict.fromkeys(entry.shown, entry))
-                known.by_text.setdefault(loose(entry.parts[0]), []).append(entry)
-        return known
+                index.by_place.update(dict.fromkeys(entry.shown, entry))
+                index.by_text.setdefault(loose(entry.parts[0]), []).append(entry)
+        return index
 
     def id(self, reported: MetricsRow) -> str:
         """The scheduler's id of a reported post: by the network's id or URL of it, else by text and time.

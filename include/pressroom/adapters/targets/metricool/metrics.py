@@ -13,7 +13,7 @@ import httpx
 from pressroom.adapters.targets.metricool.analytics import (
     FOLLOWERS,
     FOLLOWERS_OF_X,
-    Known,
+    EntryIndex,
     MetricsRow,
     growth,
     row,
@@ -64,10 +64,10 @@ class MetricoolMetrics:
         reported = [post for post in await self.published(platform, start, end) if start <= post.at <= end]
         if not reported:
             return []
-        known = Known.of(platform, await self.scheduled(start - DAY, end + DAY))
+        index = EntryIndex.of(platform, await self.scheduled(start - DAY, end + DAY))
         threads: dict[str, list[MetricsRow]] = {}
         for post in reported:
-            threads.setdefault(known.id(post), []).append(post)
+            threads.setdefault(index.id(post), []).append(post)
         engagements = [sum(part.engagements for part in parts) for parts in threads.values()]
         followers = apportioned(await self._gained(platform, start, end), engagements)
         return [

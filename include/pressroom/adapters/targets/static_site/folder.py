@@ -1,7 +1,7 @@
 """A static site's folder: one folder a piece, written whole or not at all, by one writer at a time.
 
-``index.html`` and ``rss.xml`` are made anew of all front matters. ``.pressroom-lists`` says from when on that
-is due: at once while something is being changed, so a writer that dies leaves word for the next one.
+``index.html`` and ``rss.xml`` are rebuilt from all front matters. ``.pressroom-lists`` holds the time of the
+next rebuild: at once while a change is in progress, so the next writer rebuilds them if this one dies.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _POLL_SECONDS = 0.02
 
 
 class SiteFolder:
-    """The folder of one site. All methods block, and but for ``locked`` want the lock held."""
+    """The folder of one site. All methods block; all but ``locked`` require the lock."""
 
     def __init__(self, site: StaticSiteSettings) -> None:
         self._site = site
@@ -51,7 +51,7 @@ class SiteFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only writer, here and in every other process. What a writer that died left is cleared away.
+        """Be the only writer of all processes. Removes what a writer that died left behind.
 
         Maps every OSError inside. Raises TransientError when others keep the lock, ConfigurationError when
         the folder cannot be written to, or holds a site that is not ours.
@@ -84,7 +84,7 @@ class SiteFolder:
         return None
 
     def free_folder(self, slug: str) -> str:
-        """The slug, or with the first number that makes it one of its own."""
+        """The slug, or the slug with the first number that makes it unique."""
         taken = {entry.name for entry in self._root.iterdir()}
         number = 1
         while (name := slug if number == 1 else f"{slug}-{number}") in taken:
@@ -115,14 +115,14 @@ class SiteFolder:
         _sync(self._root)
 
     def remove(self, page: SitePage) -> None:
-        """Take a piece away with all that is in its folder."""
+        """Delete a piece with its whole folder."""
         self._lists_due("")
         gone = self._root / f"{_GONE}{page.folder}"
         (self._root / page.folder).rename(gone)
         shutil.rmtree(gone)
 
     def write_lists(self, now: datetime) -> None:
-        """Make front page and feed of the pieces whose time has come."""
+        """Write the front page and the feed of the pieces whose time has come."""
         pages = self.pages()
         shown = [page for page in pages if page.date <= now]
         _write(self._root / FRONT, index_of(self._site, shown).encode())
@@ -131,7 +131,7 @@ class SiteFolder:
         self._lists_due(next_date.isoformat() if next_date else "never")
 
     def lists_are_due(self, now: datetime) -> bool:
-        """Whether a writer died before it was through, or a piece's time has come since."""
+        """Whether a writer died before it was done, or a piece's time has come since."""
         try:
             text = (self._root / LISTS).read_text("utf-8").strip()
         except FileNotFoundError:
@@ -152,15 +152,15 @@ class SiteFolder:
         """
         status = source.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._read.get(source)
-        if known is None or known[0] != stamp:
+        cached = self._read.get(source)
+        if cached is None or cached[0] != stamp:
             try:
                 page = from_markdown(source.read_text("utf-8"), source.parent.name)
             except ValueError as error:
                 log.warning("%s is left out of the lists: %s", source, error)
                 page = None
-            self._read[source] = known = (stamp, page)
-        return known[1]
+            self._read[source] = cached = (stamp, page)
+        return cached[1]
 
     def _sizes(self, pages: Sequence[SitePage]) -> dict[str, int]:
         sizes = {}

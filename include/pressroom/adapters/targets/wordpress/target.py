@@ -130,7 +130,7 @@ class WordPress:
                 post, body = await self._finish(piece, post, media, terms)
             except PermanentError:
                 if ours and is_claim(post, piece.key):
-                    with suppress(PressroomError):  # nothing will come of it, so nothing of it shall stay
+                    with suppress(PressroomError):  # the piece is refused, so its draft is deleted
                         await self._delete(post["id"])
                 raise
             lacks = lacking(post, body)

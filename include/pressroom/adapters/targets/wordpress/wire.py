@@ -90,7 +90,7 @@ def file_name(slug: str, picture: Picture) -> str:
 
 
 def timing(default: str, at: datetime | None, now: datetime, current: str | None) -> Json:
-    """Status and date of the post as it shall be. ``current``: the finished post's status, None before that.
+    """Status and date that the post is to have. ``current``: the finished post's status, None before that.
 
     What an editor decided stays: a piece that is left to editors keeps the status that they gave it, and a
     private one stays private.
