@@ -9,8 +9,7 @@ import pytest
 
 from pressroom.domain.text import normalize
 from pressroom.engine.runs import reports
-from pressroom.pipelines.site import SITE, tasks
-from pressroom.pipelines.site.estimate import counts
+from pressroom.pipelines.site import SITE, counts, tasks
 from tests.support.control_world import Control
 
 HUGE = 2**63

@@ -19,9 +19,8 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import normalize
 from pressroom.engine.money import ledger
 from pressroom.engine.runs.batch import Report, run_batch
-from pressroom.pipelines.site import SITE, images, review
+from pressroom.pipelines.site import SITE, counts, estimate_run, images, review
 from pressroom.pipelines.site.clusters import key_of
-from pressroom.pipelines.site.estimate import counts, estimate_run
 from pressroom.pipelines.stage import LABEL_CHARS, Skip, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store

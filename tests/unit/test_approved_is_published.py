@@ -17,8 +17,7 @@ from pressroom.adapters.targets.article import (
 )
 from pressroom.adapters.targets.webhook import payload
 from pressroom.adapters.targets.wordpress.wire import mark, marked
-from pressroom.domain.markup.html import plain, sanitize, text_of
-from pressroom.domain.markup.lines import words_of_html
+from pressroom.domain.markup.html import plain, sanitize, text_of, words_of_html
 from pressroom.domain.publishing import Content, Picture, Piece
 from pressroom.ui.site import PagePicture, PreviewedArticle, article_page
 

@@ -10,7 +10,7 @@ import pytest
 import regex
 
 from pressroom.domain.markup.cutting import SIGN, cut, shorten, whole_sentences
-from pressroom.domain.markup.lines import clip
+from pressroom.domain.markup.html import clip
 from pressroom.domain.outside import clean_line, clean_text
 
 JAPANESE = "庭木の剪定は冬の終わりに行うのが一番よいとされています" * 10

@@ -7,8 +7,7 @@ import pytest
 from pressroom.domain.definitions import ArticleSettings, Site
 from pressroom.domain.errors import EmptyAnswer, TransientError
 from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.html import sanitize
-from pressroom.domain.markup.lines import clip
+from pressroom.domain.markup.html import clip, sanitize
 from pressroom.pipelines.site import content, ideas, image_prompts
 from pressroom.pipelines.site.article import (
     Head,

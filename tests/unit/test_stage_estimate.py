@@ -7,8 +7,7 @@ from decimal import Decimal
 import pytest
 
 from pressroom.domain.definitions import Account, ArticleSettings, Charges, ImageSettings, Site
-from pressroom.pipelines.site import SITE
-from pressroom.pipelines.site.estimate import Counts, estimate
+from pressroom.pipelines.site import SITE, Counts, estimate
 
 ACCOUNT = Account(slug="acme", name="Acme")
 SITE_OF_FOUR = Site(account="acme", slug="blog", name="Blog")

@@ -14,8 +14,7 @@ from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start
 from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
-from pressroom.pipelines.estimate import ESTIMATE_BUFFER
-from pressroom.pipelines.stage import Pipeline
+from pressroom.pipelines.stage import ESTIMATE_BUFFER, Pipeline
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 

@@ -11,16 +11,40 @@ from typing import Any, Generic, Never, TypeVar
 from pressroom.domain.errors import WorkflowOver
 from pressroom.domain.kinds import word_of
 from pressroom.domain.run import Run
-from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.needs import Need
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
+
+ESTIMATE_BUFFER = Decimal("1.2")
+"""How many times the available credits or cents must cover an estimate before work begins."""
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
 
 Key = int | list[int]
 """Names an item in a plan, and so in XCom: a row's id, or several numbers (see ``Stage.rows``)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected credits and items by stage."""
+
+    credits: Mapping[str, Decimal]
+    items: Mapping[str, int]
+
+    @property
+    def total(self) -> Decimal:
+        """Credits of the whole run."""
+        return sum(self.credits.values(), Decimal(0))
+
+    @property
+    def required(self) -> Decimal:
+        """The balance that the run needs to start."""
+        return (self.total * ESTIMATE_BUFFER).quantize(Decimal("0.01"))
+
+    def sufficient(self, balance: Decimal) -> bool:
+        """Whether a balance covers the estimate with its buffer."""
+        return balance >= self.total * ESTIMATE_BUFFER
 
 
 def rows_of(key: Key) -> int:

@@ -14,7 +14,7 @@ from croniter import croniter
 
 from pressroom.domain.definitions import Automation, BatchSizes, Site
 from pressroom.orchestration.dags.build import build_dag
-from pressroom.orchestration.tasks.retry import ErrorClassPolicy
+from pressroom.orchestration.tasks.run_operator import ErrorClassPolicy
 from pressroom.pipelines.site import SITE
 
 WITH_WORK = ["clusters", "ideas", "tasks", "content", "image_prompts", "images"]

@@ -10,7 +10,7 @@ from airflow.sdk import RetryAction, RetryDecision
 
 from pressroom.domain import errors
 from pressroom.domain.errors import PermanentError, PressroomError, TransientError
-from pressroom.orchestration.tasks.retry import FIRST_DELAY, LONGEST_DELAY, ErrorClassPolicy
+from pressroom.orchestration.tasks.run_operator import FIRST_DELAY, LONGEST_DELAY, ErrorClassPolicy
 
 
 def decision(error: BaseException, try_number: int = 1) -> RetryDecision:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import nh3
 
 from pressroom.domain.markup.balance import UNSEEN, balanced
+from pressroom.domain.markup.cutting import cut
 from pressroom.domain.outside import clean_line, clean_text, visible, web_url
 from pressroom.domain.packets import HTML_CHARS, TEXT_CHARS
 
@@ -46,6 +47,9 @@ SUFFIXES = {**PICTURE_SUFFIXES, "image/svg+xml": "svg", "text/html": "html"}
 """Media type → suffix of everything that is stored."""
 
 _HEADING = re.compile(r"(?=<h2>)")
+
+_WORD = re.compile(r"\w+(?:['\u2019.-]\w+)*")
+_NUMBERING = re.compile(r"^\d{1,2}[.)]\s+(?=\D)")
 
 
 def sanitize(markup: str, *, base: str = "", most: int = HTML_CHARS, images: bool = False) -> str:
@@ -125,3 +129,33 @@ def place(markup: str, figures: Sequence[str]) -> str:
             head, closing, rest = part.partition("</p>")
             parts[index] = f"{head}{closing}{waiting.pop(0)}{rest}"
     return "".join([*parts, *waiting])
+
+
+def clip(text: str, most: int) -> str:
+    """At most ``most`` characters of plain text, without punctuation that leads on to nothing."""
+    return cut(plain(text), most).rstrip(" ,;:-\u2013\u2014")
+
+
+def says_something(text: str, least: int = 2) -> bool:
+    """Whether a short text is more than punctuation: has ``least`` letters in all."""
+    return sum(c.isalpha() for c in text) >= least
+
+
+def distinct(texts: list[str], most: int, chars: int) -> list[str]:
+    """Cleaned, without numbering, blanks and repetitions (whatever their case), at most ``most``."""
+    lines: dict[str, str] = {}
+    for text in texts:
+        cleaned = _NUMBERING.sub("", clip(text, chars).strip("#*-\u2022\"' "))
+        if says_something(cleaned, 1):
+            lines.setdefault(cleaned.casefold(), cleaned)
+    return list(lines.values())[:most]
+
+
+def count_words(text: str) -> int:
+    """Words of plain text."""
+    return len(_WORD.findall(text))
+
+
+def words_of_html(markup: str) -> int:
+    """Words a reader of this HTML sees."""
+    return count_words(plain(markup))

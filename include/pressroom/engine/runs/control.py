@@ -16,7 +16,7 @@ from typing import Any
 
 from pressroom.domain.errors import ConfigurationError, InsufficientCredits, RunConflict, TransientError
 from pressroom.engine.money import ledger
-from pressroom.pipelines.estimate import ESTIMATE_BUFFER
+from pressroom.pipelines.stage import ESTIMATE_BUFFER
 from pressroom.store.database import Tx
 
 log = logging.getLogger(__name__)

@@ -1,17 +1,26 @@
-"""The base of all tasks of a generated DAG: it reads the run, and skips, defers or fails with it."""
+"""The base of all tasks of a generated DAG: it reads the run, and skips, defers or fails with it. Retries are
+decided by the class of the error, with the other side's Retry-After honoured.
+"""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, Context, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact
 
 from pressroom.adapters.http.errors import scrub
-from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PermanentError,
+    PressroomError,
+    RunConflict,
+    TransientError,
+)
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
 from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
@@ -20,6 +29,31 @@ from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Pipeline
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
+
+FIRST_DELAY = 4.0
+LONGEST_DELAY = 300.0
+
+
+class ErrorClassPolicy(RetryPolicy):
+    """PermanentError fails at once; TransientError waits for its retry_after, else backs off; other errors
+    follow Airflow's own rule.
+    """
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        if isinstance(exception, PermanentError):
+            return RetryDecision.fail(f"{type(exception).__name__}: another try cannot help")
+        if not isinstance(exception, TransientError):
+            return RetryDecision.default()
+        if exception.retry_after is not None:
+            return RetryDecision.retry(
+                delay=timedelta(seconds=exception.retry_after),
+                reason=f"Retry-After {exception.retry_after:g} s",
+            )
+        # Full back-off in lockstep would send every waiting batch at the same moment again.
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** max(0, try_number - 1)) * random.uniform(0.75, 1.25)  # noqa: S311
+        return RetryDecision.retry(delay=timedelta(seconds=delay), reason="transient error")
 
 
 @dataclass(frozen=True)

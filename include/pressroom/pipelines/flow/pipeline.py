@@ -19,11 +19,10 @@ from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.pipelines import needs
-from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.flow import publish, steps
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome, fail, load_items, move
 from pressroom.pipelines.needs import Need
-from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage, must_be_active
+from pressroom.pipelines.stage import Estimate, Key, Pipeline, Saved, Stage, must_be_active
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 

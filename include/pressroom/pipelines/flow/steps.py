@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, create_model
 from pressroom.domain.errors import PressroomError
 from pressroom.domain.flows import AiStep, FetchStep, MediaStep, PingStep, RouteStep
 from pressroom.domain.markup.cutting import shorten
-from pressroom.domain.markup.lines import clip
+from pressroom.domain.markup.html import clip
 from pressroom.domain.model import ImageRequest, Prompt, Tool
 from pressroom.domain.packets import nothing_claimed
 from pressroom.domain.text import counted

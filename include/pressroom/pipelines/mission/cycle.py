@@ -15,8 +15,7 @@ from pressroom.domain.definitions import Account, BrandContext
 from pressroom.domain.errors import PermanentError, WorkflowOver
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
-from pressroom.pipelines.estimate import Estimate
-from pressroom.pipelines.stage import must_be_active
+from pressroom.pipelines.stage import Estimate, must_be_active
 from pressroom.store.database import Tx
 
 _DAY = timedelta(days=1)

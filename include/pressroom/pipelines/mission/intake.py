@@ -15,12 +15,11 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import BRAND, MISSION, public_id
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
-from pressroom.pipelines.estimate import ESTIMATE_BUFFER
 from pressroom.pipelines.mission.calendar.planning import planned_count
 from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
 from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
 from pressroom.pipelines.needs import platforms
-from pressroom.pipelines.stage import Key, Saved, Stage, Undone
+from pressroom.pipelines.stage import ESTIMATE_BUFFER, Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 

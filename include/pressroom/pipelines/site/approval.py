@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pressroom.domain.errors import PermanentError, RunConflict
-from pressroom.domain.markup.html import plain, sanitize
-from pressroom.domain.markup.lines import words_of_html
+from pressroom.domain.markup.html import plain, sanitize, words_of_html
 from pressroom.domain.packets import HTML_CHARS
 from pressroom.domain.text import to_json
 from pressroom.store.database import Tx

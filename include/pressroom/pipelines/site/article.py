@@ -14,8 +14,7 @@ from pydantic import create_model
 from slugify import slugify
 
 from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.html import plain, sanitize
-from pressroom.domain.markup.lines import clip, distinct, words_of_html
+from pressroom.domain.markup.html import clip, distinct, plain, sanitize, words_of_html
 from pressroom.pipelines.answers import LONGEST, Answer, Chars, Items, tokens_for
 
 TITLE_CHARS = 100

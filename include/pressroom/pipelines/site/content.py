@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from pressroom.domain.errors import AlreadyDone, EmptyAnswer
-from pressroom.domain.markup.lines import count_words, distinct
+from pressroom.domain.markup.html import count_words, distinct
 from pressroom.domain.model import Prompt
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from pressroom.domain.markup.lines import clip, says_something
+from pressroom.domain.markup.html import clip, says_something
 from pressroom.domain.model import Similarity
 from pressroom.domain.text import normalize
 

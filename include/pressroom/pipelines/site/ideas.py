@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.markup.cutting import shorten
-from pressroom.domain.markup.lines import clip, distinct, says_something
+from pressroom.domain.markup.html import clip, distinct, says_something
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for

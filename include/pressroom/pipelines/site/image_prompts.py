@@ -11,7 +11,7 @@ from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.lines import clip, says_something
+from pressroom.domain.markup.html import clip, says_something
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.answers import Answer, Chars, Items, tokens_for

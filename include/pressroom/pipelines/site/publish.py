@@ -19,11 +19,10 @@ from pressroom.domain.markup.html import plain
 from pressroom.domain.publishing import UPDATES_IN_PLACE, Content, Picture, Piece, Publication, arguments_of
 from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
-from pressroom.pipelines.estimate import Estimate
 from pressroom.pipelines.needs import MEDIA, Need, pictures, target
 from pressroom.pipelines.site import approval
 from pressroom.pipelines.site.approval import ArticleImage, ReviewedArticle
-from pressroom.pipelines.stage import Key, Pipeline, Saved, Stage
+from pressroom.pipelines.stage import Estimate, Key, Pipeline, Saved, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 

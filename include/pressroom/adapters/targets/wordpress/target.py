@@ -19,9 +19,8 @@ from typing import Any, Self
 import httpx
 
 from pressroom.adapters.targets.article import ArticleArguments, Illustration, article_of, body_of, slug_of
-from pressroom.adapters.targets.wordpress.client import WordPressClient
+from pressroom.adapters.targets.wordpress.client import WordPressClient, WordPressSettings
 from pressroom.adapters.targets.wordpress.library import MediaLibrary, Medium, Terms
-from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.adapters.targets.wordpress.wire import (
     STATUSES,
     as_html,

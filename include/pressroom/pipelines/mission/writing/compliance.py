@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from pressroom.domain.definitions import BrandContext
-from pressroom.domain.markup.lines import says_something
+from pressroom.domain.markup.html import says_something
 from pressroom.domain.platforms import HASHTAG, Draft, violations
 from pressroom.domain.text import normalize
 from pressroom.pipelines.mission.writing.composing import Composed

@@ -11,8 +11,7 @@ from itertools import pairwise
 import regex
 
 from pressroom.domain.markup.cutting import FAR, SENTENCE_END, beginning
-from pressroom.domain.markup.html import plain
-from pressroom.domain.markup.lines import clip, says_something
+from pressroom.domain.markup.html import clip, plain, says_something
 from pressroom.domain.platforms import HASHTAG, PlatformRules, fits, hashtags_in, rules
 from pressroom.domain.social import Platform
 from pressroom.domain.text import to_json

@@ -9,7 +9,7 @@ from typing import Any
 
 from pressroom.domain.errors import InvalidAnswer
 from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.lines import clip, says_something
+from pressroom.domain.markup.html import clip, says_something
 from pressroom.domain.model import ImageRequest, Prompt
 from pressroom.domain.platforms import meaning, rules
 from pressroom.domain.social import Platform

@@ -12,7 +12,7 @@ from typing import Any
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import InvalidAnswer, InvalidMission
 from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.lines import clip, distinct, says_something
+from pressroom.domain.markup.html import clip, distinct, says_something
 from pressroom.domain.missions import Mission
 from pressroom.domain.strategy import Weights
 from pressroom.domain.text import normalize
