@@ -215,12 +215,11 @@ class ImageSettings(Definition):
     height: int = Field(default=672, ge=256, le=2048)
 
 
-class SiteTarget(Definition):
-    """A place that a site's approved articles go to."""
+class NamedTarget(Definition):
+    """A target as a definition names it."""
 
     to: str = Field(description="the handler, such as wordpress")
     connection: ConnectionId | None = Field(default=None, description="None: pressroom_<handler>")
-    settings: dict[str, Any] = Field(default_factory=dict, description="fixed arguments, such as categories")
 
     @property
     def connection_id(self) -> str:
@@ -231,6 +230,12 @@ class SiteTarget(Definition):
     def target_name(self) -> str:
         """How the publication ledger names the target."""
         return f"{self.connection_id}/{self.to}"
+
+
+class SiteTarget(NamedTarget):
+    """A place that a site's approved articles go to."""
+
+    settings: dict[str, Any] = Field(default_factory=dict, description="fixed arguments, such as categories")
 
 
 class SitePublish(Definition):
@@ -249,13 +254,29 @@ class SpendingCaps(Definition):
     month_cents: Cents | None = None
 
 
-class Site(Definition):
-    """A web property."""
+class WorkflowDefinition(Definition):
+    """What has a DAG and runs. The base of sites, missions and flows."""
 
-    kind: Literal["Site"] = "Site"
+    kind: str
     account: Slug
     slug: Slug
     name: str = Field(min_length=1, max_length=120)
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that runs it."""
+        return f"{self.kind.lower()}__{self.slug}"
+
+    @property
+    def total_cents(self) -> Decimal | None:
+        """The cap on what providers may cost from beginning to end, in cents. None: it has no end."""
+        return None
+
+
+class Site(WorkflowDefinition):
+    """A web property."""
+
+    kind: Literal["Site"] = "Site"
     url: str = Field(default="", max_length=500)
     language: str = Field(default="en", max_length=20)
     subject: str = Field(default="", max_length=500, description="what the site is about, in a line")
@@ -270,11 +291,6 @@ class Site(Definition):
     prompts: Prompts = Prompts()
 
     @property
-    def dag_id(self) -> str:
-        """The DAG that runs this site."""
-        return f"site__{self.slug}"
-
-    @property
     def approved_asset(self) -> str:
         """The asset that gets an event when articles are approved."""
         return f"pressroom://site/{self.slug}/approved"
@@ -283,11 +299,6 @@ class Site(Definition):
     def pace(self) -> Pace:
         """How fast its stages work."""
         return self.automation
-
-    @property
-    def total_cents(self) -> None:
-        """None: a site has no end, and so no cap on its total cost."""
-        return
 
 
 def dump(definition: Definition) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from pressroom.domain.definitions import (
     ConnectionId,
     Definition,
     ImageSettings,
+    NamedTarget,
     Pace,
     Prompts,
     Slug,
     SpendingCaps,
     TextSettings,
     Timezone,
+    WorkflowDefinition,
 )
 from pressroom.domain.fetching import FetchSettings
 
@@ -71,26 +73,14 @@ class AiStep(Step):
     temperature: float | None = Field(default=None, ge=0, le=2)
 
 
-class PublishStep(Step):
+class PublishStep(NamedTarget, Step):
     """Publishes to a target: by an AI step's tool call or, with ``mode: auto``, from the item's data."""
 
     type: Literal["publish"] = "publish"
-    to: str = Field(description="the handler, such as wordpress")
-    connection: ConnectionId | None = Field(default=None, description="None: pressroom_<handler>")
     mode: Literal["ai", "auto"] = "ai"
     settings: dict[str, Any] = Field(
         default_factory=dict, description="fixed arguments; they win over the model's"
     )
-
-    @property
-    def connection_id(self) -> str:
-        """The Airflow connection."""
-        return self.connection or f"pressroom_{self.to}"
-
-    @property
-    def target_name(self) -> str:
-        """How the publication ledger names the target."""
-        return f"{self.connection_id}/{self.to}"
 
 
 class PingStep(Step):
@@ -160,13 +150,10 @@ class Trigger(Definition):
         return self
 
 
-class Flow(Definition):
+class Flow(WorkflowDefinition):
     """A list of steps, and when it runs."""
 
     kind: Literal["Flow"] = "Flow"
-    account: Slug
-    slug: Slug
-    name: str = Field(min_length=1, max_length=120)
     description: str = Field(default="", max_length=2000)
     language: str = Field(default="en", max_length=20)
     status: Literal["active", "disabled"] = "active"
@@ -183,19 +170,9 @@ class Flow(Definition):
     prompts: Prompts = Prompts()
 
     @property
-    def dag_id(self) -> str:
-        """The DAG that runs this flow."""
-        return f"flow__{self.slug}"
-
-    @property
     def pace(self) -> Pace:
         """How fast its stages work."""
         return self.work
-
-    @property
-    def total_cents(self) -> None:
-        """None: a flow has no end, and so no cap on its total cost."""
-        return
 
     def step(self, name: str) -> tuple[int, AnyStep]:
         """A step and its position, from 0. Raises KeyError."""

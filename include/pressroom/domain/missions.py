@@ -19,6 +19,7 @@ from pressroom.domain.definitions import (
     SpendingCaps,
     TextSettings,
     Timezone,
+    WorkflowDefinition,
 )
 from pressroom.domain.publishing import Place
 from pressroom.domain.social import Platform
@@ -99,13 +100,10 @@ class Visuals(ImageSettings):
     height: int = Field(default=675, ge=256, le=2048)
 
 
-class Mission(Definition):
+class Mission(WorkflowDefinition):
     """A campaign. Its cycles divide the time from ``starts_at`` to ``ends_at``."""
 
     kind: Literal["Mission"] = "Mission"
-    account: Slug
-    slug: Slug
-    name: str = Field(min_length=1, max_length=120)
     description: str = Field(default="", max_length=2000)
     language: str = Field(default="en", max_length=20)
     status: MissionStatus = "draft"
@@ -153,11 +151,6 @@ class Mission(Definition):
         if self.ends_at and not self.starts_at:
             raise ValueError("ends_at: needs a starts_at; without one, use duration_days")
         return self
-
-    @property
-    def dag_id(self) -> str:
-        """The DAG that runs this mission."""
-        return f"mission__{self.slug}"
 
     def place(self, platform: str) -> Place:
         """Where its posts on a platform go."""
