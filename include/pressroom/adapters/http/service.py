@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import httpx
 
@@ -227,6 +227,22 @@ class Service:
             and (wait := until(headers.get(name, ""))) is not None
         ]
         return max(resets, default=None)
+
+
+class ServiceClient:
+    """The base of what has a service to itself, in ``_api``. Use as an async context manager."""
+
+    _api: Service
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+        await self._api.close()
 
 
 def until(reset: str, *, now: float | None = None) -> float | None:

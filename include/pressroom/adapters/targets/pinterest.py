@@ -12,13 +12,13 @@ from __future__ import annotations
 import base64
 import difflib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import httpx
 from pydantic import AfterValidator, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
-from pressroom.adapters.http.service import Json, Service
+from pressroom.adapters.http.service import Json, Service, ServiceClient
 from pressroom.adapters.targets.pictures import fitted, is_public
 from pressroom.adapters.targets.text import cut, is_web_link, plain, web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -75,7 +75,7 @@ class PinterestArguments(TargetArguments):
     )
 
 
-class PinterestTarget:
+class PinterestTarget(ServiceClient):
     """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
 
     handler = "pinterest"
@@ -99,12 +99,6 @@ class PinterestTarget:
             transport=transport,
         )
         self._boards: list[Json] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._api.close()
 
     def from_content(self, content: Content) -> PinterestArguments:
         """The content's title, what it says and its link, on the usual board."""

@@ -20,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field
 
 from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow
 from pressroom.adapters.http.notify import RECEIVER, HookSettings, address_parts
-from pressroom.adapters.http.service import Service
+from pressroom.adapters.http.service import Service, ServiceClient
 from pressroom.adapters.http.signing import sign
 from pressroom.adapters.targets.article import (
     Illustration,
@@ -80,7 +80,7 @@ class WebhookArguments(LinkedArticleArguments):
     limits: ClassVar = replace(LinkedArticleArguments.limits, picture_urls=True)
 
 
-class Webhook:
+class Webhook(ServiceClient):
     """One receiver as a target. Use as an async context manager.
 
     ``transport`` takes the network's place in tests, ``clock`` (Unix seconds) the time's. Nothing can be
@@ -105,12 +105,6 @@ class Webhook:
         self._clock = clock
         self._api = Service(RECEIVER, settings, rows=_ROWS, transport=transport)
         self._where = self._api.where
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._api.close()
 
     def from_content(self, content: Content) -> LinkedArticleArguments:
         return WebhookArguments(**linked_article_of(content))

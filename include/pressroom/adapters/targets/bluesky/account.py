@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
 from pressroom.adapters.http.errors import ErrorRow
-from pressroom.adapters.http.service import Json, Service
+from pressroom.adapters.http.service import Json, Service, ServiceClient
 from pressroom.adapters.targets.text import is_web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 
@@ -61,7 +61,7 @@ class BlueskySession:
         return {"Authorization": f"Bearer {self.access}"}
 
 
-class BlueskyClient:
+class BlueskyClient(ServiceClient):
     """Calls as the account. ``transport`` takes the network's place in tests."""
 
     def __init__(
@@ -73,10 +73,6 @@ class BlueskyClient:
         self.strange = self._api.strange
         self._session: BlueskySession | None = None
         self._signing_in = asyncio.Lock()
-
-    async def close(self) -> None:
-        """Let go of its connections."""
-        await self._api.close()
 
     async def sign_in(self) -> None:
         """Begin a new session. Raises ConfigurationError when the server does not let the account in."""

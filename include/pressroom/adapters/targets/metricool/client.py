@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pressroom.adapters.connection import ApiSettings, ConnectionFields, HeaderSecret, secret_of
 from pressroom.adapters.http.errors import ErrorRow
-from pressroom.adapters.http.service import Json, Service
+from pressroom.adapters.http.service import Json, Service, ServiceClient
 from pressroom.domain.errors import ConfigurationError, PastDate, PermanentError, TransientError
 from pressroom.domain.social import Platform
 
@@ -72,7 +72,7 @@ MOST_PAGES = 200
 _ROWS = (ErrorRow(PastDate, {400}, words=r"\bin the past\b"),)
 
 
-class MetricoolClient:
+class MetricoolClient(ServiceClient):
     """A client of one brand. Use as an async context manager; ``transport`` takes the network's place."""
 
     def __init__(
@@ -89,10 +89,6 @@ class MetricoolClient:
         )
         self._where = self._api.where
         self.strange = self._api.strange
-
-    async def close(self) -> None:
-        """Let go of its connections."""
-        await self._api.close()
 
     async def get(self, path: str, **params: Any) -> Any:
         """The JSON that a path answers with."""

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from pressroom.adapters.connection import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.adapters.http.errors import ErrorRow
-from pressroom.adapters.http.service import Json, Service, is_page
+from pressroom.adapters.http.service import Json, Service, ServiceClient, is_page
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.markup.html import line_of
 
@@ -123,7 +123,7 @@ class WordPressSettings(BaseModel):
         return [self.secret, "".join(self.secret.split()), basic]
 
 
-class WordPressClient:
+class WordPressClient(ServiceClient):
     """A client of one site's API. ``transport`` takes the network's place in tests."""
 
     def __init__(
@@ -142,10 +142,6 @@ class WordPressClient:
         self._where = self._api.where
         self._root: httpx.URL | None = None
         self._finding = asyncio.Lock()
-
-    async def close(self) -> None:
-        """Let go of its connections."""
-        await self._api.close()
 
     async def get(self, path: str, **params: str | int) -> Json:
         """The object that a path answers with."""

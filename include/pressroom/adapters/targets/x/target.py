@@ -17,13 +17,13 @@ import html
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import httpx
 from pydantic import Field
 
 from pressroom.adapters.http.errors import ErrorRow
-from pressroom.adapters.http.service import Json, Service
+from pressroom.adapters.http.service import Json, Service, ServiceClient
 from pressroom.adapters.targets.pictures import Fitted, fitted
 from pressroom.adapters.targets.text import plain, post_of
 from pressroom.adapters.targets.x.account import XSettings
@@ -104,7 +104,7 @@ class XArguments(TargetArguments):
     )
 
 
-class XTarget:
+class XTarget(ServiceClient):
     """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
 
     handler = "x"
@@ -133,12 +133,6 @@ class XTarget:
         )
         self._user = ""
         self._fields = _FIELDS[0]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._api.close()
 
     def from_content(self, content: Content) -> XArguments:
         """Title and beginning of the content, with its link."""
