@@ -341,6 +341,28 @@ async def test_many_at_once_share_their_categories(
     assert len(site.media(word)) == 20
 
 
+RACE = """
+add_filter('pre_wp_unique_post_slug', function ($own, $slug, $id, $status) {
+    if ($status !== 'publish' || get_option("raced-$id")) return $own;
+    update_option("raced-$id", '1');
+    return $slug;
+}, 10, 4);
+"""
+"""At its first publication a post gets its slug unseen, as when another gets the same at that moment."""
+
+
+async def test_two_posts_of_one_moment_have_an_address_each(blog: RunningWordPress) -> None:
+    with blog.plugin(RACE):
+        async with WordPress(settings(blog)) as target:
+            first, second = [
+                await target.publish(piece(key, fields={"title": "One moment"})) for key in ("a1", "b2")
+            ]
+    assert {first.url, second.url} == {f"{blog.url}/one-moment/", f"{blog.url}/one-moment-2/"}, (
+        first,
+        second,
+    )
+
+
 # Set-up --------------------------------------------------------------------------------------------------
 
 

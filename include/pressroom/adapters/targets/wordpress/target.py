@@ -43,6 +43,8 @@ __all__ = ["WordPress", "WordPressSettings"]
 
 POSTS = "/wp/v2/posts"
 ROUNDS = 3
+WITH_ADDRESS = ("publish", "future", "private")
+"""Statuses in which a post's slug counts as taken."""
 
 Json = dict[str, Any]
 
@@ -119,6 +121,7 @@ class WordPress:
         names = [self._media.file_name(slug, picture) for picture in piece.pictures]
         terms = await self._named(arguments)
         post, ours = await self._claimed(piece)
+        first_time = not is_finished(post, piece.key)
         lacks = ""
         for _ in range(ROUNDS):
             try:
@@ -134,7 +137,7 @@ class WordPress:
                 raise
             lacks = lacking(post, body)
             if not lacks:
-                return placed(post)
+                return placed(await self._with_own_slug(piece, post) if first_time else post)
             # WordPress passes over a picture or a term that somebody deleted a moment ago.
             self._terms.forget()
             terms = await self._named(arguments)
@@ -241,6 +244,23 @@ class WordPress:
         body = {**{name: value for name, value in fields.items() if value}, **when}
         answer = await self._calls.write("POST", f"{POSTS}/{post['id']}", body)
         return self._post(answer), body
+
+    async def _with_own_slug(self, piece: Piece[ArticleArguments], post: Json) -> Json:
+        """The post, with a slug that no older post has.
+
+        WordPress looks for a free slug and then writes it, so two posts of the same moment can get the same
+        one, and one of them is out of reach. WordPress chooses another when it is asked again.
+        """
+        for _ in range(ROUNDS):
+            slug = str(post.get("slug") or "")
+            if not slug or post["status"] not in WITH_ADDRESS:
+                break
+            same = await self._calls.listed(POSTS, slug=slug, status=",".join(WITH_ADDRESS), _fields="id")
+            if all(other["id"] >= post["id"] for other in same):
+                break
+            answer = await self._calls.write("POST", f"{POSTS}/{post['id']}", {"slug": self._slug(piece)})
+            post = self._post(answer)
+        return post
 
     def _post(self, answer: Json) -> Json:
         """The answer to a post that was written. Raises UnknownOutcome when it is something else."""
