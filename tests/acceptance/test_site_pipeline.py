@@ -307,7 +307,7 @@ def test_a_model_that_cannot_be_reached_is_tried_again_with_a_clear_message(news
     run = newsroom.trigger()
     newsroom.until(lambda: "up_for_retry" in newsroom.state_of(run, "content.work"), "another try")
     log = newsroom.log(run, "content.work")
-    assert "1 items wait for another try" in log
+    assert "1 item waits for another try" in log
     assert "pressroom_unreachable" in log
     assert "not-a-secret" not in log
     newsroom.steer("cancel")

@@ -26,8 +26,14 @@ from pressroom.domain.publishing import Content, Picture, Piece, Placed
 
 SECRET = "TOPSECRETVALUE"
 URL = "https://hooks.test/T0P/secretpath?token=QUERYTOKEN"
-NOW = int(time.time())
+NOW = 0
 Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second in which a test begins: a receiver takes no signature that is minutes old."""
+    monkeypatch.setattr(f"{__name__}.NOW", int(time.time()))
 
 
 def settings(**extra: Any) -> WebhookSettings:

@@ -145,7 +145,8 @@ class WorkBatch(RunOperator):
     @staticmethod
     def _what_waits(report: Report, *, last_try: bool) -> TransientError:
         """One error for all the items that wait: the longest Retry-After, and the text of the first."""
-        state = "failed at the last try" if last_try else "wait for another try"
+        wait = "waits" if len(report.waiting) == 1 else "wait"
+        state = "failed at the last try" if last_try else f"{wait} for another try"
         asked = [error.retry_after for error in report.waiting if error.retry_after is not None]
         return TransientError(
             f"{counted(len(report.waiting), 'item')} {state}; the first: {report.waiting[0]}",
