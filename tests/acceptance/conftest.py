@@ -153,6 +153,8 @@ def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]
         **outside.env,
     }
     with throwaway_root() as root:
+        # No definition changes after the start, so nothing but the tests needs the processor's time.
+        env["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "120"
         services = LocalServices(root, extra_env=env, model=False, prepare=prepare)
         with services:
             yield services
