@@ -137,7 +137,7 @@ class FakeNetworks:
         return True
 
     def keep(self, piece: Piece[MetricoolArguments]) -> str:
-        """Have a post, whoever handed it in. Returns its id."""
+        """Add a post. Returns its id."""
         external_id = str(len(self.posts) + 1)
         self.posts[external_id] = piece
         return external_id

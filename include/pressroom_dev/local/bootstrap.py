@@ -45,8 +45,7 @@ def load(settings: AstroSettings, session: Session) -> None:
             session=session,
         )
     for key, value in settings.variables.items():
-        # An empty one means "the local runner decides": stored, it would hide the default of whoever reads
-        # it.
+        # An empty one means "the local runner decides". Stored, it would hide its reader's default.
         if value:
             Variable.set(key, value, session=session)
 

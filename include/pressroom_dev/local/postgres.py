@@ -56,7 +56,7 @@ SETTINGS = {
 class EmbeddedPostgres:
     """One server with the databases asked for, reachable on 127.0.0.1 with a password.
 
-    `folder` is where its data shall be; it may become a link to a place that the server's user can reach.
+    `folder` is the place of its data; it may become a link to a place that the server's user can reach.
     """
 
     def __init__(self, folder: Path, *, port: int, password: str, log: Path) -> None:
