@@ -183,8 +183,8 @@ class FakeOutside:
 
     async def fetch(self, source: FetchSettings, known: FindClaimed) -> Sequence[SourceItem]:
         """Those that are not known, as many as the cap allows."""
-        over = set(await known([one.source_id for one in self.sources]))
-        return [one for one in self.sources if one.source_id not in over][: source.cap]
+        over = set(await known([item.source_id for item in self.sources]))
+        return [item for item in self.sources if item.source_id not in over][: source.cap]
 
     async def known(self, ids: Sequence[str]) -> Collection[str]:
         """Those in ``taken``."""

@@ -122,11 +122,11 @@ async def _publish(post: Ready, at: datetime, tools: Tools) -> Publication:
         pictures.append(Picture(alt=post.media_alt, url=url))
     to, key = tools.mission.place(post.platform), content_key(post.id)
     first, *others = post.parts
-    told = {
+    fields = {
         "network": post.platform, "text": first, "thread": others,
         "timezone": tools.mission.constraints.timezone, **post.options,
     }  # fmt: skip
-    arguments = arguments_of(tools.outside.target(to), told, to.target_name)
+    arguments = arguments_of(tools.outside.target(to), fields, to.target_name)
     piece: Piece[Any] = Piece(key, arguments, pictures, at)
     return await tools.outside.publish(to, key, post.content_hash, piece, alone=True)
 
