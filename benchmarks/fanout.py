@@ -62,7 +62,7 @@ def main() -> None:
             "conn_type": "generic",
             "host": model.base_url,
             "password": "none",
-            "extra": {"model": "fixed-latency"},
+            "extra": {"model": "scripted-1"},
         }
         env = {"AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection)}
 
@@ -105,7 +105,10 @@ def measure(services: LocalServices, slug: str, items: int) -> float:
         with Store(info.database_url) as store:
             with store.transaction() as tx:
                 site = workflow(tx, slug)
-            wait(lambda: articles(info.database_url, slug) >= items, f"{slug}: all articles", 600)
+            wait(
+                lambda: articles(info.database_url, slug) >= items or _failed(api, dag_id, run_id),
+                f"{slug}: all articles", 600,
+            )  # fmt: skip
             with store.transaction(site.account_id) as tx:
                 control.cancel(tx, site.workflow_id)
         wait(lambda: api.run_state(dag_id, run_id) in ("success", "failed"), f"{slug}: the run's end", 180)
@@ -113,6 +116,13 @@ def measure(services: LocalServices, slug: str, items: int) -> float:
     took = _span(instances)
     progress(slug, f"{took:.2f} s")
     return took
+
+
+def _failed(api: LocalAirflow, dag_id: str, run_id: str) -> bool:
+    """False while the run goes on. Raises SystemExit when it has failed."""
+    if api.run_state(dag_id, run_id) == "failed":
+        raise SystemExit(f"{dag_id} failed: see its open_run task")
+    return False
 
 
 def _span(instances: list[dict[str, Any]]) -> float:
