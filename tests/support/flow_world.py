@@ -25,6 +25,7 @@ from pressroom.pipelines.flow.pipeline import flow_pipeline
 from pressroom.pipelines.stage import Pipeline
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 from pressroom.testing import FakeImages, FakeText, MemoryMedia
 from pressroom.testing import tools as fake_tools
 from pressroom.testing_flows import FakeTarget
@@ -76,6 +77,11 @@ class FlowWorld:
     media: MemoryMedia = field(default_factory=MemoryMedia)
 
     @property
+    def row(self) -> WorkflowRow:
+        """The flow as stored."""
+        return WorkflowRow(self.account_id, self.flow_id, self.account, self.flow, None)
+
+    @property
     def pipeline(self) -> Pipeline:
         """The flow's."""
         return flow_pipeline(self.flow)
@@ -91,7 +97,8 @@ class FlowWorld:
         with self.store.transaction(self.account_id) as tx:
             state = control.open_run(
                 tx, workflow_id=self.flow_id, dag_id=self.flow.dag_id, dag_run_id=name, trigger="manual",
-                owner="tester", params=params, estimate=Decimal(0), exclusive=self.pipeline.exclusive,
+                owner="tester", params=params, estimate=Decimal(0), definition=self.row.definition,
+                exclusive=self.pipeline.exclusive,
             )  # fmt: skip
         return Run(self.account, self.flow, None, state.id, self.account_id, self.flow_id, params)
 

@@ -23,6 +23,7 @@ from pressroom.pipelines.mission.strategy import STAGE as STRATEGY
 from pressroom.pipelines.stage import Key, Skip, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
+from pressroom.store.workflows import WorkflowRow
 from pressroom.testing import FakeImages, FakeText, FakeTools, MemoryMedia, connected
 from pressroom.testing import tools as fake_tools
 
@@ -67,9 +68,17 @@ class MissionWorld:
             f"x{post}" if status in ("accepted", "confirmed") else None,
         )  # fmt: skip
 
+    @property
+    def row(self) -> WorkflowRow:
+        """The mission as stored."""
+        return WorkflowRow(self.account_id, self.mission_id, self.account, self.mission, self.brand)
+
     def run(self, name: str = "manual__1", **changes: Any) -> Run:
         """Open a run of the mission. The one before it must be closed; see ``close``."""
-        facts = {"trigger": "manual", "owner": "tester", "params": {}, "estimate": Decimal(0), **changes}
+        facts = {
+            "trigger": "manual", "owner": "tester", "params": {}, "estimate": Decimal(0),
+            "definition": self.row.definition, **changes,
+        }  # fmt: skip
         with self.store.transaction(self.account_id) as tx:
             state = control.open_run(
                 tx, workflow_id=self.mission_id, dag_id=self.mission.dag_id, dag_run_id=name, **facts

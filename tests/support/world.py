@@ -14,6 +14,7 @@ from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
+from pressroom.store.workflows import WorkflowRow
 
 
 @dataclass
@@ -33,9 +34,17 @@ class World:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def row(self) -> WorkflowRow:
+        """The site as stored."""
+        return WorkflowRow(self.account_id, self.site_id, self.account, self.site, None)
+
     def run(self, name: str = "manual__1", **changes: Any) -> Run:
         """Open a run of the site."""
-        facts = {"trigger": "manual", "owner": "tester", "params": {}, "estimate": Decimal(0), **changes}
+        facts = {
+            "trigger": "manual", "owner": "tester", "params": {}, "estimate": Decimal(0),
+            "definition": self.row.definition, **changes,
+        }  # fmt: skip
         with self.store.transaction(self.account_id) as tx:
             state = control.open_run(
                 tx, workflow_id=self.site_id, dag_id=self.site.dag_id, dag_run_id=name, **facts

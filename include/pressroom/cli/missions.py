@@ -16,6 +16,7 @@ from pressroom.domain.errors import PermanentError, RunConflict, TransientError
 from pressroom.domain.public_ids import PUBLICATION, public_id
 from pressroom.domain.text import to_json
 from pressroom.engine.runs import reports
+from pressroom.store import frozen
 
 if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
     from pressroom.pipelines.mission.learning.changes import StrategyChange
@@ -50,6 +51,7 @@ def output(
         chosen = reports.run_of(tx, row.workflow_id, run)
         if chosen is None:
             raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
+        row = frozen.shown_row(tx, row, chosen.id)
         pipeline = pipeline_of_dag(row.workflow, chosen.dag_id)
         outputs = reports.outputs(tx, row.run(chosen.id), pipeline, reports.status_of(tx, chosen, pipeline))
     if stage is not None:

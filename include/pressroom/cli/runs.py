@@ -15,6 +15,7 @@ from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, sh
 from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Pipeline
+from pressroom.store import frozen
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
@@ -81,6 +82,7 @@ def status(name: Name) -> None:
         chosen = reports.run_of(tx, row.workflow_id)
         shown = None
         if chosen is not None:
+            row = frozen.shown_row(tx, row, chosen.id)
             shown = reports.status_of(tx, chosen, _pipeline(row, chosen.dag_id))
     if shown is None:
         typer.echo(f"{name} has no runs yet")

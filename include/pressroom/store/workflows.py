@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.definitions import Account, Automation, BrandContext
+from pressroom.domain.definitions import Account, Automation, BrandContext, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
 from pressroom.domain.kinds import WORKFLOW_KINDS, Workflow, word_of
 from pressroom.domain.run import Run
@@ -33,6 +33,15 @@ class WorkflowRow:
     workflow: Workflow
     brand: BrandContext | None
     over: str | None = None
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """All definitions as plain JSON values: what a run goes by."""
+        return {
+            "account": dump(self.account),
+            "workflow": dump(self.workflow),
+            "brand": None if self.brand is None else dump(self.brand),
+        }
 
     @property
     def name(self) -> str:

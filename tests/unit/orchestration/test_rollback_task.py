@@ -19,6 +19,7 @@ from pressroom.orchestration.tasks import run as run_tasks
 from pressroom.orchestration.tasks.run import OpenRun, RollBack
 from pressroom.orchestration.tasks.run_operator import Opened
 from pressroom.orchestration.tools import connections
+from pressroom.store.workflows import WorkflowRow
 
 STATE = SimpleNamespace(id=7, account_id=1, params={})
 
@@ -43,7 +44,8 @@ class Undoing:
             account=Account(slug="acme", name="Acme"), workflow=mission, brand=None, id=7, account_id=1,
             workflow_id=2, params={},
         )  # fmt: skip
-        opened: Any = Opened(StandInStore(), run, STATE)  # type: ignore[arg-type]
+        today = WorkflowRow(1, 2, run.account, mission, None)
+        opened: Any = Opened(StandInStore(), run, STATE, today)  # type: ignore[arg-type]
         states = {"content.work": "failed" if failed else "success", "optimize.plan": "upstream_failed"}
         ti = SimpleNamespace(get_task_states=lambda dag_id, run_ids: {"r": states})
         self.context: Any = {"ti": ti, "dag_run": SimpleNamespace(run_id="r")}
@@ -110,7 +112,9 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
     pipeline = SimpleNamespace(estimate=lambda *_: SimpleNamespace(total=Decimal(30)), exclusive=True)
     workflow = SimpleNamespace(status="active")
     run = SimpleNamespace(account_id=1)
-    row = SimpleNamespace(workflow=workflow, account_id=1, workflow_id=2, run=lambda *_, **__: run)
+    row = SimpleNamespace(
+        workflow=workflow, account_id=1, workflow_id=2, run=lambda *_, **__: run, definition={}
+    )
 
     async def now() -> None:
         return None

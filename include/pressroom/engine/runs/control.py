@@ -69,12 +69,14 @@ def open_run(
     owner: str,
     params: Mapping[str, Any],
     estimate: Decimal,
+    definition: Mapping[str, Any],
     exclusive: bool = True,
 ) -> RunState:
     """Take the workflow's lock for this DAG run, or take it again after a clear.
 
     ``trigger`` is manual or scheduled; ``estimate`` is in credits. Raises RunConflict, TooSoon or
-    InsufficientCredits; nothing is written then. ``exclusive``: no other run of the workflow may be live.
+    InsufficientCredits; nothing is written then. ``definition``: what all tasks of the run go by from now on,
+    see ``store.frozen``. ``exclusive``: no other run of the workflow may be live.
     """
     tx.run("lock_workflow", workflow=workflow_id)
     own = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
@@ -95,7 +97,10 @@ def open_run(
             f"this run needs {need} credits ({ESTIMATE_BUFFER} × the estimate of {estimate})"
             f" and {balance - reserved} are available: grant the account more, or start a smaller run"
         )
-    values = {"owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params)}
+    values = {
+        "owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params),
+        "definition": dict(definition),
+    }  # fmt: skip
     if own is None:
         run_id = tx.value(
             "insert_run",

@@ -50,7 +50,8 @@ def begin(
     pipeline.admit(tx, run, datetime.now(UTC))
     return control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger="manual", owner=owner,
-        params=params, estimate=pipeline.estimate(tx, run).total, exclusive=pipeline.exclusive,
+        params=params, estimate=pipeline.estimate(tx, run).total, definition=row.definition,
+        exclusive=pipeline.exclusive,
     )  # fmt: skip
 
 
@@ -86,7 +87,8 @@ def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working:
         estimate = pipeline.estimate(tx, row.run(run.id, dict(run.params))).total
     control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=run.dag_id, dag_run_id=run.dag_run_id, trigger="manual",
-        owner=owner, params=run.params, estimate=estimate, exclusive=pipeline.exclusive,
+        owner=owner, params=run.params, estimate=estimate, definition=row.definition,
+        exclusive=pipeline.exclusive,
     )  # fmt: skip
 
 

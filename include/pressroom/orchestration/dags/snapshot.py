@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pressroom.domain.definitions import Account, BrandContext, dump
+from pressroom.domain.definitions import Account, BrandContext
 from pressroom.domain.errors import TransientError
 from pressroom.domain.kinds import KINDS
 from pressroom.store.database import Store
@@ -88,14 +88,8 @@ def read(path: Path) -> list[WorkflowRow] | None:
 
 
 def _plain(row: WorkflowRow) -> dict[str, Any]:
-    return {
-        "account_id": row.account_id,
-        "workflow_id": row.workflow_id,
-        "account": dump(row.account),
-        "workflow": dump(row.workflow),
-        "brand": None if row.brand is None else dump(row.brand),
-        "over": row.over,
-    }
+    ids = {"account_id": row.account_id, "workflow_id": row.workflow_id, "over": row.over}
+    return ids | row.definition
 
 
 def _row(entry: dict[str, Any]) -> WorkflowRow:

@@ -53,8 +53,9 @@ class OpenRun(RunOperator):
                 if working:
                     estimate = pipeline.estimate(tx, row.run(run.id if run else 0, params)).total
                 state = control.open_run(
-                    tx, **facts, params=params, estimate=estimate, exclusive=pipeline.exclusive
-                )
+                    tx, **facts, params=params, estimate=estimate, definition=row.definition,
+                    exclusive=pipeline.exclusive,
+                )  # fmt: skip
         except RunConflict as conflict:
             if facts["trigger"] == "scheduled":  # no person waits for it, and the schedule starts another
                 raise AirflowSkipException(str(conflict)) from None
@@ -153,7 +154,8 @@ class CloseRun(RunOperator):
     def _settle(opened: Opened) -> None:
         now = asyncio.run(Toolbox(opened.store, opened.run).clock.now())
         with opened.store.transaction(opened.run.account_id) as tx:
-            opened.pipeline.settle(tx, opened.run, now)
+            # What becomes of the workflow after this run is for today's definition to say.
+            opened.pipeline.settle(tx, opened.today.run(opened.run.id, dict(opened.run.params)), now)
 
 
 async def _settle_publications(opened: Opened) -> None:

@@ -27,6 +27,7 @@ from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Pipeline
+from pressroom.store import frozen
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
 
@@ -58,11 +59,15 @@ class ErrorClassPolicy(RetryPolicy):
 
 @dataclass(frozen=True)
 class Opened:
-    """A task's view of its run: the run itself, its state as read a moment ago, and the store."""
+    """A task's view of its run: the run itself, its state as read a moment ago, and the store.
+
+    ``run`` has the definitions that it was opened with, ``today`` those of now.
+    """
 
     store: Store
     run: Run
     state: control.RunState
+    today: WorkflowRow
     part: str = ""
 
     @property
@@ -104,9 +109,10 @@ class RunOperator(BaseOperator):
         row = self._row(store)
         with store.transaction(row.account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
-        if state is None:
-            raise RunConflict("this DAG run was never opened: clear it from open_run on")
-        return Opened(store, row.run(state.id, dict(state.params)), state, self.part)
+            if state is None:
+                raise RunConflict("this DAG run was never opened: clear it from open_run on")
+            opened_with = frozen.row_of(tx, row, state.id)
+        return Opened(store, opened_with.run(state.id, dict(state.params)), state, row, self.part)
 
     def _until_it_may(self, opened: Opened, due: datetime | None = None) -> None:
         """Skip when cancelled, fail when the lock is lost, defer while paused or until ``due``."""

@@ -20,6 +20,7 @@ from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Stage
+from pressroom.store import frozen
 from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.store.workflows import workflow
 
@@ -218,6 +219,7 @@ async def _toolbox(store: Store, run: Run) -> Toolbox:
 
 
 async def _subject(store: Store, name: str, run_id: int, stage: str | None) -> tuple[Run, Stage[Any, Any]]:
-    row = await store.run(SYSTEM, workflow, name)
-    state = await store.run(row.account_id, control.get, run_id)
+    today = await store.run(SYSTEM, workflow, name)
+    state = await store.run(today.account_id, control.get, run_id)
+    row = await store.run(today.account_id, frozen.row_of, today, run_id)
     return row.run(run_id, dict(state.params)), pipeline_of(row.workflow).stage(str(stage))

@@ -40,9 +40,9 @@ WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND trigger = 'sch
 -- name: insert_run
 -- Inserts a run. Returns its id.
 INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits,
-    exclusive)
+    exclusive, definition)
 VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
-    %(estimate)s, %(exclusive)s)
+    %(estimate)s, %(exclusive)s, %(definition)s)
 RETURNING id
 
 -- name: insert_refused_run
@@ -56,14 +56,18 @@ RETURNING id
 
 -- name: reopen_run
 -- Sets a run to running again (its DAG run was cleared or retried) and renews its lease. A live run keeps its owner,
--- its estimate and a request to pause or cancel.
+-- its estimate and a request to pause or cancel. What it goes by is what is defined now.
 UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' END,
     cancel_requested = cancel_requested AND status IN ('running', 'paused'),
     owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
-    lease_until = now() + %(lease)s, params = %(params)s,
+    lease_until = now() + %(lease)s, params = %(params)s, definition = %(definition)s,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
     error_message = NULL, error_rank = NULL, completed_at = NULL, opened_at = now()
 WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: run_definition
+-- Returns the definitions that a run goes by, as they were when it was opened.
+SELECT definition FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_begun
 -- Returns whether a run has planned a stage. A run on request is recorded before Airflow begins it.

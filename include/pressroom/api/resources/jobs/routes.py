@@ -34,6 +34,7 @@ from pressroom.engine.runs import control, reports, starting
 from pressroom.engine.runs.reports import JobFilter, JobState
 from pressroom.engine.runs.starting import NoSuchStage
 from pressroom.pipelines.registry import pipeline_of_dag
+from pressroom.store import frozen
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
@@ -210,6 +211,7 @@ def _view(tx: Tx, row: WorkflowRow, run_id: int) -> JobView:
     if not jobs:
         raise not_found("job")
     [job] = jobs
+    row = frozen.shown_row(tx, row, run_id)
     pipeline = pipeline_of_dag(row.workflow, job.dag_id)
     status = reports.status_of(tx, job, pipeline)
     outputs = reports.outputs(tx, row.run(run_id), pipeline, status)
