@@ -53,7 +53,7 @@ def database_url(environ: Mapping[str, str] = os.environ, cwd: Path | None = Non
     raise ConfigurationError(
         f"Pressroom's database is not set up: set {DATABASE_VARIABLE}, or the Airflow connection"
         f" {DATABASE_CONNECTION} as {CONNECTION_VARIABLE}, or fill it in in {SETTINGS_FILE}"
-        " (or start the local services with `make up`)"
+        " (or start the local services with `make up`, and call this in the project's folder)"
     )
 
 
@@ -89,7 +89,8 @@ def airflow_login(environ: Mapping[str, str] = os.environ, cwd: Path | None = No
     if all(isinstance(value, str) and value for value in from_file):
         return AirflowLogin(*map(str, from_file))
     raise ConfigurationError(
-        f"Airflow's address is not known: set {', '.join(names)}, or start the local services with `make up`"
+        f"Airflow's address is not known: set {', '.join(names)}, or start the local services with `make up`,"
+        " and call this in the project's folder"
     )
 
 

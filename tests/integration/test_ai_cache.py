@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -71,6 +72,14 @@ async def ask(
         return [await text.generate(PROMPT, kind) for _ in range(times)]
 
 
+def until(happened: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if happened():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 10 seconds")
+
+
 async def test_one_call_is_kept_and_priced(world: World, server: ScriptedOpenAI) -> None:
     first, second = await ask(world, server, scope(world), times=2)
     assert first == second
@@ -86,6 +95,20 @@ async def test_one_call_is_kept_and_priced(world: World, server: ScriptedOpenAI)
     assert world.sql("SELECT note, stage, item FROM ledger WHERE kind = 'cost'") == [
         ("scripted-1", "ideas", "1")
     ]
+
+
+async def test_a_call_that_is_cut_off_counts_at_its_most_because_it_may_be_charged(
+    world: World, server: ScriptedOpenAI
+) -> None:
+    server.script.update({"rules": [{"action": "delay", "latency": 30}]})
+    asking = asyncio.create_task(ask(world, server, scope(world)))
+    await asyncio.to_thread(until, lambda: bool(server.script.journal))
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert world.sql("SELECT outcome, cents > 20 FROM ai_calls") == [("CancelledError", True)]
+    assert world.sql("SELECT sum(cents) > 20 FROM ledger") == [(True,)]
+    assert world.sql("SELECT sum(cents) FROM reservations") == [(Decimal(0),)]
 
 
 async def test_another_account_does_not_see_it(world: World, server: ScriptedOpenAI) -> None:

@@ -224,6 +224,17 @@ async def test_a_live_job_is_steered_and_another_one_of_its_flow_is_not(control:
     await control("POST", f"{JOBS}/job_{first.id}/cancel", expect=409)
 
 
+@pytest.mark.parametrize("path", [f"{JOBS}/{{}}/cancel", "/automation/cancel?run_id={}"])
+async def test_a_job_is_cancelled_at_once_on_request(control: Control, path: str) -> None:
+    run = f"job_{control.world.run().id}"
+    await control("POST", path.format(run), json={"now": False}, expect=200)
+    await control("POST", path.format(run), expect=409)
+    await control("POST", path.format(run), json={"now": True}, expect=200)
+    await control("POST", path.format(run), json={"soon": True}, expect=422)
+    assert control.world.sql("SELECT cancel_requested, cancel_now FROM runs") == [(True, True)]
+    assert [action for _, action, _ in control.audit()] == ["job.cancel", "job.cancel_now"]
+
+
 async def test_a_rollback_needs_an_approver_an_ended_job_and_a_mission(
     control: Control, mission: MissionWorld
 ) -> None:
@@ -274,6 +285,44 @@ async def test_a_log_goes_on_after_a_line(control: Control) -> None:
     for wrong in ("-1", "x", str(2**70)):
         headers = {"Last-Event-ID": wrong}
         await control("GET", f"{JOBS}/job_{run.id}/logs?stream=true", headers=headers, expect=422)
+
+
+def say(control: Control, run: Run, stage: str, level: str) -> None:
+    with control.world.store.transaction(run.account_id) as tx:
+        runs.event(tx, run.id, "note", f"{stage} {level}", stage=stage, level=level)
+
+
+async def test_a_log_is_read_by_stage_and_level(control: Control) -> None:
+    run = control.world.run()
+    for stage in ("ideas", "content"):
+        for level in ("info", "warning", "error"):
+            say(control, run, stage, level)
+
+    async def shown(path: str = f"{JOBS}/job_{run.id}/logs", **params: Any) -> list[str]:
+        found = await control.get(path, run_id=f"job_{run.id}", **params)
+        return [line["message"] for line in found["lines"]]
+
+    assert await shown(stage="content") == ["content info", "content warning", "content error"]
+    assert await shown(level="error") == ["ideas error", "content error"]
+    assert await shown(stage="ideas", level="warning", lines=1) == ["ideas error"]
+    assert await shown(stage="ideas", after=2) == ["ideas warning", "ideas error"]
+    await control.get(f"{JOBS}/job_{run.id}/logs", level="debug", expect=422)
+    assert await shown("/automation/logs", stage="4", level="warning") == ["content warning", "content error"]
+    assert await shown("/automation/logs", stage="content", level="error") == ["content error"]
+    wrong = await control.get("/automation/logs", run_id=f"job_{run.id}", stage="contnet", expect=422)
+    assert "content" in wrong["detail"]
+
+
+def test_a_stream_shows_the_chosen_lines_only(streams: tuple[Control, httpx.Client]) -> None:
+    control, client = streams
+    run = control.world.run()
+    for level in ("info", "error", "info"):
+        say(control, run, "ideas", level)
+    with control.world.store.transaction(run.account_id) as tx:
+        runs.close_run(tx, run.id, failed=None)
+    *shown, end = log_events(client, f"job_{run.id}", level="error")
+    assert [data["message"] for _, _, data in shown] == ["ideas error"]
+    assert end[0] == "end"
 
 
 def test_a_client_that_is_cut_off_sees_each_line_once_in_order(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -23,6 +24,7 @@ from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import batch, control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
+from pressroom.engine.runs.stopping import Stopper
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -324,6 +326,96 @@ def test_pause_and_cancel_take_effect_after_the_current_item(world: World, actio
 
     report = go(world, toy(process), run, ids, concurrency=1)
     assert (report.done, report.stop) == (2, stop)
+
+
+def cancel_now(world: World) -> None:
+    with world.store.transaction(world.account_id) as tx:
+        control.cancel(tx, world.site_id, now=True)
+
+
+def slow(act: Callable[[], None], *items: int) -> Process:
+    """These items take a minute each, and with the first of them ``act`` is called."""
+
+    async def process(item: int, tools: Tools) -> str:
+        if item in items:
+            if item == items[0]:
+                await asyncio.to_thread(act)
+            await asyncio.sleep(60)
+        return await fine(item, tools)
+
+    return process
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_a_run_that_is_cancelled_at_once_cuts_off_its_calls_and_their_items_wait(
+    world: World, serial: bool
+) -> None:
+    ids, run = world.clusters(6), world.run()
+    began = time.monotonic()
+    stage = toy(slow(lambda: cancel_now(world), *ids[1:3]), serial=serial)
+    report = go(world, stage, run, ids, concurrency=3)
+    assert time.monotonic() - began < 10
+    assert (report.stop, report.failed, report.waiting) == (Stop.CANCELLED, 0, [])
+    assert ids[1] not in planned(world)
+    assert world.sql("SELECT count(*) FROM item_failures") == [(0,)]
+    assert reserved(world) == 0
+    stopped = world.sql("SELECT message FROM run_events WHERE kind = 'item_stopped' ORDER BY message")
+    assert stopped == [(f"{each} was stopped, and waits",) for each in ids[1 : 2 if serial else 3]]
+
+
+def test_a_cancelled_run_that_is_still_at_work_can_be_stopped(world: World) -> None:
+    ids, run = world.clusters(1), world.run()
+    with world.store.transaction(world.account_id) as tx:
+        control.cancel(tx, world.site_id)
+        first = tx.value("run_by_id", run=run.id)
+    cancel_now(world)
+    with world.store.transaction(world.account_id) as tx:
+        state = control.get(tx, run.id)
+        with pytest.raises(RunConflict, match="cannot cancel: run 1 is being cancelled"):
+            control.cancel(tx, world.site_id, now=True)
+    assert (state.cancel_requested, state.cancel_now, state.id) == (True, True, first)
+    assert go(world, toy(fine), run, ids).stop is Stop.CANCELLED
+
+
+def test_a_run_that_is_opened_again_is_not_stopped(world: World) -> None:
+    ids, run = world.clusters(1), world.run()
+    cancel_now(world)
+    with world.store.transaction(world.account_id) as tx:
+        control.close_run(tx, run.id, failed=None)
+    assert go(world, toy(fine), world.run(), ids).done == 1
+
+
+def test_a_run_that_has_ended_under_its_workers_stops_their_calls(world: World) -> None:
+    ids, run = world.clusters(2), world.run()
+
+    def close() -> None:
+        with world.store.transaction(world.account_id) as tx:
+            control.close_run(tx, run.id, failed="marked failed")
+
+    began = time.monotonic()
+    with pytest.raises(RunConflict, match="is failed"):
+        go(world, toy(slow(close, *ids)), run, ids)
+    assert time.monotonic() - began < 10
+    assert planned(world) == []
+    assert reserved(world) == 0
+
+
+def test_a_task_that_is_killed_stops_its_calls(world: World) -> None:
+    ids, run = world.clusters(3), world.run()
+    stopper = Stopper()
+    began = time.monotonic()
+    report = go(world, toy(slow(stopper.stop, *ids[1:])), run, ids, concurrency=2, stopper=stopper)
+    assert time.monotonic() - began < 10
+    assert (report.done, report.stop, report.failed) == (1, Stop.KILLED, 0)
+    assert planned(world) == ids[:1]
+
+
+def test_what_is_stopped_before_it_begins_does_nothing(world: World) -> None:
+    ids, run = world.clusters(1), world.run()
+    stopper = Stopper()
+    stopper.stop()
+    assert go(world, toy(fine), run, ids, stopper=stopper).done == 0
+    assert planned(world) == []
 
 
 def test_a_run_that_lost_its_lock_stops(world: World) -> None:

@@ -31,6 +31,7 @@ with pytest.MonkeyPatch.context() as patch:
     from airflow.sdk.exceptions import TaskDeferralError
     from airflow.sdk.log import _secrets_masker
 
+    from pressroom.orchestration.tasks.flow import ItemStep
     from pressroom.orchestration.tasks.run import CloseRun, OpenRun, RollBack
     from pressroom.orchestration.tasks.run_operator import RunOperator
     from pressroom.orchestration.tasks.stage import PlanStage, PollStage, WorkBatch
@@ -75,6 +76,11 @@ class Tasks:
         for callback in task.on_failure_callback:
             callback(self.context(task=task, exception=error))
 
+    def retry(self, task: RunOperator, error: BaseException) -> None:
+        """What Airflow does when a task has failed and is tried again."""
+        for callback in task.on_retry_callback:
+            callback(self.context(task=task, exception=error))
+
     def close(self) -> reports.Job:
         """Run close_run, and read what the command line and the API read."""
         self.make(CloseRun, "close_run").execute(self.context())
@@ -102,6 +108,13 @@ def reason(world: World, run: Run) -> str | None:
         return control.reason_of(tx, run.id)
 
 
+def lines(world: World) -> list[tuple[Any, ...]]:
+    """(stage, level, message) of what tasks said of themselves."""
+    return world.sql(
+        "SELECT stage, level, message FROM run_events WHERE kind IN ('task_failed', 'task_waits') ORDER BY id"
+    )
+
+
 @pytest.mark.parametrize(
     ("errors", "shown"),
     [
@@ -120,8 +133,10 @@ def test_the_first_error_of_the_gravest_class_counts(
     run = world.run()
     for error in errors:
         with world.store.transaction(world.account_id) as tx:
-            control.record_reason(tx, run.id, error, str(error))
-    assert reason(world, run) == str(shown)
+            control.record_reason(tx, run.id, "content", error, str(error))
+    said = reason(world, run) or ""
+    assert said.startswith(f"content: {shown}")
+    assert said.endswith(f" ({len(errors)} tasks failed)") == (len(errors) > 1)
 
 
 @pytest.mark.parametrize("error", [SETUP, PERMANENT, TRANSIENT])
@@ -135,6 +150,45 @@ def test_a_stage_that_failed_says_why_while_the_run_is_on_and_when_it_has_ended(
     assert (ended.status, ended.error_message) == ("failed", f"content: {error}")
     [(message,)] = world.sql("SELECT message FROM run_events WHERE kind = 'run_finished'")
     assert message == f"Run failed: content: {error}"
+
+
+def test_a_failed_task_is_a_line_of_the_log_as_soon_as_it_has_failed(tasks: Tasks, world: World) -> None:
+    world.run()
+    tasks.fail(work(tasks, "content"), SETUP)
+    assert lines(world) == [("content", "error", f"Failed: {SETUP}")]
+
+
+def test_a_try_that_is_not_the_last_is_a_warning_with_its_reason(tasks: Tasks, world: World) -> None:
+    run = world.run()
+    tasks.retry(work(tasks, "content"), TransientError("429 Bearer abc.def"))
+    assert lines(world) == [("content", "warning", "Will be tried again: 429 [hidden]")]
+    assert reason(world, run) is None
+
+
+def test_a_retry_before_the_run_is_on_record_has_no_log_to_be_in(tasks: Tasks, world: World) -> None:
+    tasks.retry(tasks.make(OpenRun, "open_run"), TRANSIENT)
+    assert lines(world) == []
+
+
+def test_fifty_items_that_fail_alike_are_one_sentence_and_a_number(tasks: Tasks, world: World) -> None:
+    world.run()
+    for index in range(50):
+        step = tasks.make(ItemStep, "item.site", stage="site", item=index)
+        tasks.fail(step, SETUP)
+    assert tasks.close().error_message == f"site: {SETUP} (50 tasks failed)"
+    assert len(lines(world)) == 50
+
+
+def test_tasks_that_failed_before_the_run_was_opened_again_are_not_counted(
+    tasks: Tasks, world: World
+) -> None:
+    world.run()
+    tasks.fail(work(tasks, "content"), PERMANENT)
+    tasks.fail(work(tasks, "images"), PERMANENT)
+    assert tasks.close().error_message == "content: no room (2 tasks failed)"
+    world.run()
+    tasks.fail(work(tasks, "images"), SETUP)
+    assert tasks.close().error_message == f"images: {SETUP}"
 
 
 def test_a_planning_step_says_why(tasks: Tasks, world: World) -> None:

@@ -25,11 +25,16 @@ Event = tuple[str, str, Any]
 
 
 def log_events(
-    client: httpx.Client, job: str, *, after: str | None = None, most: int | None = None
+    client: httpx.Client,
+    job: str,
+    *,
+    after: str | None = None,
+    most: int | None = None,
+    level: str = "info",
 ) -> Iterator[Event]:
     """The events of a job's log, until the stream ends or ``most`` came: then it is cut off."""
     headers = {"Last-Event-ID": after} if after else {}
-    path, params = f"/pipeline/jobs/{job}/logs", {"stream": "true"}
+    path, params = f"/pipeline/jobs/{job}/logs", {"stream": "true", "level": level}
     with client.stream("GET", path, params=params, headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Pipeline
 from pressroom.store import frozen
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow
 
 FOLLOW_SECONDS = 1.0
@@ -25,6 +26,15 @@ FOLLOW_LINES = 500
 Name = Annotated[
     str, typer.Argument(help="the slug of a site or mission; kind/slug where both have it", metavar="NAME")
 ]
+RunOption = Annotated[int | None, typer.Option("--run", help="a run's number; default: the live or last one")]
+
+
+class Level(StrEnum):
+    """The levels of a log's lines."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def register(app: typer.Typer) -> None:
@@ -66,37 +76,44 @@ def resume(name: Name) -> None:
     typer.echo(f"{name}: resumed")
 
 
-def cancel(name: Name) -> None:
+def cancel(
+    name: Name,
+    now: Annotated[
+        bool, typer.Option("--now", help="stop calls in flight within seconds; their items wait")
+    ] = False,
+) -> None:
     """End the live run after its current items; the rest is skipped."""
     from pressroom.engine.runs import control
 
     with open_tx(name) as (tx, row):
-        control.cancel(tx, row.workflow_id)
-    typer.echo(f"{name}: cancelled after the current items")
+        control.cancel(tx, row.workflow_id, now=now)
+    typer.echo(f"{name}: cancelled {'at once' if now else 'after the current items'}")
 
 
-def status(name: Name) -> None:
-    """Show the live run, else the last one, stage by stage."""
+def status(name: Name, run: RunOption = None) -> None:
+    """Show a run, stage by stage: the live one, else the last one that began its work."""
     with open_tx(name) as (tx, row):
         # It may be a run of a part of the workflow, which has stages of its own.
-        chosen = reports.run_of(tx, row.workflow_id)
+        chosen, refused = _chosen(tx, row, name, run)
         shown = None
         if chosen is not None:
             row = frozen.shown_row(tx, row, chosen.id)
             shown = reports.status_of(tx, chosen, _pipeline(row, chosen.dag_id))
+    for job in refused:
+        typer.echo(f"run {job.id}, started by {job.owner} later, never began: {job.error_message}")
     if shown is None:
         typer.echo(f"{name} has no runs yet")
         return
-    run = shown.run
+    job = shown.run
     typer.echo(
-        f"run {run.id} ({run.dag_run_id}): {run.status} since {run.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        f"run {job.id} ({job.dag_run_id}): {job.status} since {job.since.astimezone():%Y-%m-%d %H:%M:%S}"
     )
-    typer.echo(f"started by {run.owner} at {run.started_at.astimezone():%Y-%m-%d %H:%M:%S} ({run.trigger})")
-    if run.current_stage:
-        typer.echo(f"stage: {run.current_stage}{' (cancel requested)' if run.cancel_requested else ''}")
-    typer.echo(f"credits: {run.credits_used} used, {run.estimated_credits} estimated; cents: {run.cents:.4f}")
-    if run.error_message:
-        typer.echo(f"error: {run.error_message}")
+    typer.echo(f"started by {job.owner} at {job.started_at.astimezone():%Y-%m-%d %H:%M:%S} ({job.trigger})")
+    if job.current_stage:
+        typer.echo(f"stage: {job.current_stage}{' (cancel requested)' if job.cancel_requested else ''}")
+    typer.echo(f"credits: {job.credits_used} used, {job.estimated_credits} estimated; cents: {job.cents:.4f}")
+    if job.error_message:
+        typer.echo(f"error: {job.error_message}")
     show(
         ["stage", "state", "done", "failed", "result"],
         [
@@ -136,18 +153,23 @@ def logs(
     name: Name,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="go on until the run ends")] = False,
     lines: Annotated[int, typer.Option(min=1, max=100_000, help="how many lines to begin with")] = 100,
-    run: Annotated[int | None, typer.Option(help="a run's number; default: the live or last one")] = None,
+    run: RunOption = None,
+    stage: Annotated[str | None, typer.Option(help="only the lines of this stage or step")] = None,
+    level: Annotated[
+        Level, typer.Option(help="the least level: warning shows warnings and errors")
+    ] = Level.INFO,
 ) -> None:
     """Show the activity log of a run."""
+    chosen = reports.LogFilter(stage, level.value)
     with open_workflow(name) as (store, row):
         with store.transaction(row.account_id) as tx:
             shown = reports.status(tx, row.workflow_id, _pipeline(row), run)
             if shown is None:
                 raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
-            tail = reports.log_tail(tx, shown.run.id, lines)
+            tail = reports.log_tail(tx, shown.run.id, lines, chosen=chosen)
         last = _echo_lines(tail, 0)
         if follow:
-            _follow(store, row, shown.run.id, last)
+            _follow(store, row, shown.run.id, last, chosen)
 
 
 def estimate(name: Name) -> None:
@@ -217,6 +239,27 @@ def _pipelines(row: WorkflowRow) -> list[Pipeline]:
     return [pipeline_of(row.workflow, part) for part in parts_of(row.workflow)]
 
 
+def _chosen(
+    tx: Tx, row: WorkflowRow, name: str, run: int | None
+) -> tuple[reports.Job | None, list[reports.Job]]:
+    """The run to show, and the newer ones that ended before they began, which must not hide it.
+
+    ``run``: its number; None for the live run, else the last one that began, else the newest.
+    """
+    from pressroom.engine.runs import control
+
+    if run is not None:
+        job = reports.run_of(tx, row.workflow_id, run)
+        if job is None:
+            raise PermanentError(f"{name} has no run {run}: `pressroom history {name}` lists them")
+        return job, []
+    jobs = reports.history(tx, row.workflow_id)
+    for position, job in enumerate(jobs):
+        if job.live or control.begun(tx, job.id):
+            return job, [newer for newer in jobs[:position] if newer.id > job.id]
+    return (jobs[0] if jobs else None), []
+
+
 def _fields(result: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in result.items() if value is not None)
 
@@ -233,13 +276,13 @@ def _wait(api: AirflowApi, store: Store, row: WorkflowRow, dag_run_id: str) -> N
         raise typer.Exit(1)
 
 
-def _follow(store: Store, row: WorkflowRow, run_id: int, last: int) -> None:
+def _follow(store: Store, row: WorkflowRow, run_id: int, last: int, chosen: reports.LogFilter) -> None:
     pipeline = _pipeline(row)
     while True:
         with store.transaction(row.account_id) as tx:
             # The state is read before the lines, so that nothing written before the end is missed.
             state = reports.status(tx, row.workflow_id, pipeline, run_id)
-            lines = reports.log_tail(tx, run_id, FOLLOW_LINES, last)
+            lines = reports.log_tail(tx, run_id, FOLLOW_LINES, last, chosen)
         last = _echo_lines(lines, last)
         if state is None or (not state.run.live and len(lines) < FOLLOW_LINES):
             return

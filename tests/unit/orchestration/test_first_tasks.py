@@ -12,7 +12,7 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.engine.runs.starting import ROLLBACK_TASK
 from pressroom.orchestration.dags.build import build_dag
-from pressroom.orchestration.tasks.run_operator import RunOperator, record_failure
+from pressroom.orchestration.tasks.run_operator import RunOperator, record_failure, record_retry
 from pressroom.pipelines.registry import PUBLISH, pipeline_of, task_of
 
 NAMED = {"account": "acme", "slug": "one", "name": "One"}
@@ -58,3 +58,4 @@ def test_each_task_records_why_it_failed(workflow: Workflow, part: str) -> None:
         if not isinstance(task, EmptyOperator):
             assert isinstance(task, RunOperator)
             assert list(task.on_failure_callback) == [record_failure], task.task_id
+            assert list(task.on_retry_callback) == [record_retry], task.task_id

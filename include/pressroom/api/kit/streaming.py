@@ -13,7 +13,7 @@ from pressroom.api.kit.access import Scope
 from pressroom.api.kit.views import LogLineView
 from pressroom.domain.text import to_json
 from pressroom.engine.runs import reports
-from pressroom.engine.runs.reports import LogLine
+from pressroom.engine.runs.reports import LogFilter, LogLine
 
 LINES = 500
 """Lines read at once."""
@@ -34,14 +34,14 @@ EVENT = {
 """An event, as a JSON schema."""
 
 
-async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
-    """The lines after that number as they come, until the run is over: then an event ``end``.
+async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> AsyncIterator[bytes]:
+    """The chosen lines after that number as they come, until the run is over: then an event ``end``.
 
     A run numbers its events in order, so a reader who has one event has missed none before it.
     """
     began = spoke = time.monotonic()
     while time.monotonic() - began < LONGEST_SECONDS:
-        live, lines = await run_in_threadpool(_read, scope, run_id, after)
+        live, lines = await run_in_threadpool(_read, scope, run_id, after, chosen)
         for line in lines:
             after = line.id
             yield format_sse_event(
@@ -62,8 +62,8 @@ async def events(scope: Scope, run_id: int, after: int) -> AsyncIterator[bytes]:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _read(scope: Scope, run_id: int, after: int) -> tuple[bool, list[LogLine]]:
+def _read(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> tuple[bool, list[LogLine]]:
     with scope.transaction() as tx:
         # The state is read before the lines, so that nothing written before the end is missed.
         live = bool(tx.value("log_state", run=run_id))
-        return live, reports.log_tail(tx, run_id, LINES, after)
+        return live, reports.log_tail(tx, run_id, LINES, after, chosen)

@@ -7,9 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, PlainSerializer
 
 from pressroom.domain.public_ids import FLOW, MISSION, public_id
+
+Level = Literal["info", "warning", "error"]
+LevelQuery = Annotated[Level, Query(description="warning: warnings and errors; error: errors only")]
 
 Amount = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 """Credits or cents: exact inside, a JSON number outside."""
@@ -31,6 +35,6 @@ class LogLineView(BaseModel):
     at: datetime
     stage: str | None
     kind: str
-    level: Literal["info", "warning", "error"]
+    level: Level
     message: str
     data: Mapping[str, Any]

@@ -59,7 +59,10 @@ class ImageEngine:
             result = await self.provider.draw(request)
         # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
-            call = Call(type(error).__name__, milliseconds=round((time.monotonic() - started) * 1000))
+            # The service may finish, and charge, a call that is cut off: what was held counts as spent.
+            spent = prepared.held if isinstance(error, asyncio.CancelledError) else Decimal(0)
+            milliseconds = round((time.monotonic() - started) * 1000)
+            call = Call(type(error).__name__, cents=spent, milliseconds=milliseconds)
             await asyncio.to_thread(self._meter.book, scope, call, held=prepared.held)
             if isinstance(error, TransientError) and error.retry_after is not None:
                 await self._limiter.penalize(error.retry_after)

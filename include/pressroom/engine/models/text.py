@@ -119,7 +119,9 @@ class TextEngine:
             reply = await self.model.complete(request)
         # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
-            call = Call(type(error).__name__, milliseconds=_since(started))
+            # The service may finish, and charge, a call that is cut off: what was held counts as spent.
+            spent = held if isinstance(error, asyncio.CancelledError) else Decimal(0)
+            call = Call(type(error).__name__, cents=spent, milliseconds=_since(started))
             tokens = _total(expected)
             await asyncio.to_thread(self._meter.book, scope, call, held=held, expected_tokens=tokens)
             if isinstance(error, TransientError) and error.retry_after is not None:

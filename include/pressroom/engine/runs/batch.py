@@ -29,6 +29,7 @@ from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
+from pressroom.engine.runs.stopping import CutOff, Stopper
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 SAVE_TOGETHER = 50
 """Finished items that one transaction saves at most."""
+WATCH_SECONDS = 1.0
+"""How often a batch at work looks whether it is to stop at once."""
 
 
 class Stop(StrEnum):
@@ -44,6 +47,7 @@ class Stop(StrEnum):
 
     PAUSED = "paused"
     CANCELLED = "cancelled"
+    KILLED = "killed"
     BUDGET = "budget"
 
 
@@ -81,15 +85,19 @@ async def run_batch(
     tools_for: Callable[[CostScope], Tools],
     concurrency: int,
     last_try: bool = False,
+    stopper: Stopper | None = None,
 ) -> Report:
     """Work through the items behind ``keys`` that still wait.
+
+    Calls in flight are cut off when the run is cancelled at once, when it is no longer live, and by
+    ``stopper``. Their items wait, and what the calls may have cost is booked.
 
     ``last_try``: transient errors are recorded as failures, like permanent ones. Raises RunConflict at once,
     and TransientError when the store is away. Raises ConfigurationError, and any unexpected exception, after
     the other items are done; items that share the wrong set-up stay waiting, and none of them counts an
     attempt. An item's own error raises nothing.
     """
-    batch = _Batch(stage, run, store, tools_for, last_try=last_try)
+    batch = _Batch(stage, run, store, tools_for, last_try=last_try, stopper=stopper or Stopper())
     return await batch.work(list(keys), 1 if stage.serial else max(1, concurrency))
 
 
@@ -102,9 +110,11 @@ class _Batch:
         tools_for: Callable[[CostScope], Tools],
         *,
         last_try: bool,
+        stopper: Stopper,
     ) -> None:
         self.stage, self.run, self.store, self.tools_for = stage, run, store, tools_for
         self.last_try = last_try
+        self.stopper = stopper
         self.report = Report()
         self.fatal: Exception | None = None
         self.misconfigured: dict[str, ConfigurationError] = {}
@@ -116,6 +126,7 @@ class _Batch:
 
     async def work(self, keys: list[Key], concurrency: int) -> Report:
         saver = asyncio.create_task(self._save_finished())
+        watcher = asyncio.create_task(self._watch())
         try:
             if self.stage.serial:
                 # An item depends on what the one before it saved, so each is loaded at its turn.
@@ -126,6 +137,7 @@ class _Batch:
                 await asyncio.gather(*(self._drain(queue) for _ in range(min(concurrency, len(queue)))))
         finally:
             saver.cancel()
+            watcher.cancel()
         if error := self.fatal or next(iter(self.misconfigured.values()), self.defect):
             raise error
         return self.report
@@ -145,6 +157,8 @@ class _Batch:
                 await self._one(item)
 
     def _over(self) -> bool:
+        if self.stopper.stopped and self.report.stop is None:
+            self.report.stop, self.report.reason = Stop.KILLED, "the task was killed"
         return self.report.stop is not None or self.fatal is not None
 
     async def _may_go_on(self) -> bool:
@@ -152,8 +166,13 @@ class _Batch:
         if self._over():
             return False
         state = await self.store.run(self.run.account_id, self._renewed)
+        self._heed(state)
+        return not self._over()
+
+    def _heed(self, state: control.RunState) -> None:
+        """Stop when the run is paused, cancelled or no longer live."""
         if self._over():
-            return False
+            return
         if not state.live:
             self.fatal = RunConflict(
                 f"run {state.id} is {state.status}: it no longer holds its workflow's lock"
@@ -162,7 +181,19 @@ class _Batch:
             self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
         elif state.paused:
             self.report.stop, self.report.reason = Stop.PAUSED, "paused"
-        return not self._over()
+
+    async def _watch(self) -> None:
+        """Cut off the calls in flight when they are not to be waited for."""
+        while not self.stopper.stopped:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                state = await self.store.run(self.run.account_id, control.get, self.run.id)
+            except TransientError as error:
+                log.warning("%s; looking again", error)
+                continue
+            self._heed(state)
+            if state.cancel_now or not state.live:
+                self.stopper.stop()
 
     def _renewed(self, tx: Tx) -> control.RunState:
         """The run's state; its lease is renewed when that is due."""
@@ -180,14 +211,14 @@ class _Batch:
         try:
             if credits:
                 await self.store.run(scope.account_id, ledger.reserve, scope, credits)
-            output = await self.stage.process(item, self.tools_for(scope))
+            output = await self.stopper.through(self.stage.process(item, self.tools_for(scope)))
             entry = _Finished(item, output, scope, credits, asyncio.get_running_loop().create_future())
             self.finished.append(entry)
             self.wake.set()
             saved = await entry.saved
         except BudgetError as error:
             await self._stop_spending(scope, error)
-        except (ConfigurationError, RunConflict) as error:
+        except (ConfigurationError, RunConflict, CutOff) as error:
             await self._hold_back(item, scope, error)
         except TransientError as error:
             if self.last_try:
@@ -254,9 +285,14 @@ class _Batch:
             ledger.settle(tx, entry.scope, entry.credits)
         return results
 
-    async def _hold_back(self, item: Any, scope: CostScope, error: ConfigurationError | RunConflict) -> None:
-        """Leave the item waiting: the lock is lost, or the set-up that it shares with others is wrong."""
+    async def _hold_back(
+        self, item: Any, scope: CostScope, error: ConfigurationError | RunConflict | CutOff
+    ) -> None:
+        """Leave the item waiting: it was stopped, the lock is lost, or the set-up it shares is wrong."""
         setup = self.stage.setup_of(item)
+        if isinstance(error, CutOff):
+            await self._note(scope, "item_stopped", f"{scope.item} was stopped, and waits")
+            return
         if isinstance(error, RunConflict):
             self.fatal = self.fatal or error
         elif setup not in self.misconfigured:

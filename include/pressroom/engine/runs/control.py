@@ -25,6 +25,8 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
 SCHEDULED_GAP = timedelta(hours=23)
+TASK_FAILED = "task_failed"
+"""The kind of the event that says why a task failed for good."""
 
 
 class TooSoon(RunConflict):
@@ -42,6 +44,7 @@ class RunState:
     dag_run_id: str
     status: str
     cancel_requested: bool
+    cancel_now: bool
     owner: str
     started_at: datetime
     lease_until: datetime
@@ -181,10 +184,15 @@ def resume(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
     return _steer(tx, "resume_run", workflow_id, run_id, "resumed", "Resumed")
 
 
-def cancel(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
-    """End the live runs, or that one, after their current items. Raises RunConflict when there is none."""
-    message = "Cancelled: current items are finished first"
-    return _steer(tx, "cancel_run", workflow_id, run_id, "cancel_requested", message)
+def cancel(tx: Tx, workflow_id: int, run_id: int | None = None, *, now: bool = False) -> RunState:
+    """End the live runs, or that one, after their current items. Raises RunConflict when there is none.
+
+    ``now``: calls in flight are stopped within seconds, and their items wait. A run that is being cancelled
+    already can still be stopped.
+    """
+    statement = "cancel_run_now" if now else "cancel_run"
+    how = "calls in flight are stopped, and their items wait" if now else "current items are finished first"
+    return _steer(tx, statement, workflow_id, run_id, "cancel_requested", f"Cancelled: {how}")
 
 
 def rollback_requested_by(tx: Tx, run_id: int) -> str | None:
@@ -193,18 +201,27 @@ def rollback_requested_by(tx: Tx, run_id: int) -> str | None:
     return name
 
 
-def record_reason(tx: Tx, run_id: int, error: Exception, reason: str) -> None:
-    """Record why a live run fails. A set-up error replaces a permanent one, a permanent one a transient one;
-    the first of a class stays. ``reason``: the text shown for ``error``.
+def record_reason(tx: Tx, run_id: int, stage: str, error: Exception, reason: str) -> None:
+    """Record why a live run fails, and add the line of the failed task to its log.
+
+    A set-up error replaces a permanent one, a permanent one a transient one; the first of a class stays.
+    ``reason``: the text shown for ``error``.
     """
     rank = 3 if isinstance(error, ConfigurationError) else 1 if isinstance(error, TransientError) else 2
-    tx.run("record_reason", run=run_id, rank=rank, reason=reason)
+    tx.run("record_reason", run=run_id, rank=rank, reason=f"{stage}: {reason}")
+    event(tx, run_id, TASK_FAILED, f"Failed: {reason}", stage=stage, level="error",
+          data={"error_class": type(error).__name__})  # fmt: skip
 
 
 def reason_of(tx: Tx, run_id: int) -> str | None:
-    """Why the run fails; None when no task of it recorded a reason."""
-    reason: str | None = tx.value("run_reason", run=run_id)
-    return reason
+    """Why the run fails, with the number of failed tasks when there are several; None when no task of it
+    recorded a reason.
+    """
+    rows = tx.rows("run_reason", run=run_id, kind=TASK_FAILED)
+    if not rows:
+        return None
+    reason, failed = rows[0]["error_message"], rows[0]["failed"]
+    return f"{reason} ({failed} tasks failed)" if failed > 1 else str(reason)
 
 
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
@@ -260,7 +277,7 @@ def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: s
         if now is not None:
             stopping = now.live and now.cancel_requested
             reason = f"run {now.id} is {'being cancelled' if stopping else now.status}"
-        raise RunConflict(f"cannot {statement.removesuffix('_run')}: {reason}")
+        raise RunConflict(f"cannot {statement.partition('_')[0]}: {reason}")
     for each in ids:
         event(tx, each, kind, message)
     return get(tx, ids[0])

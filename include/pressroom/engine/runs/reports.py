@@ -81,6 +81,11 @@ class Job:
         return self.status in ("running", "paused")
 
     @property
+    def part(self) -> str:
+        """The part of the workflow that it is a run of: '' or publish."""
+        return self.dag_id.removeprefix(f"{self.kind}__").partition("__")[2]
+
+    @property
     def since(self) -> datetime:
         """When its present status began."""
         if self.status == "paused":
@@ -96,6 +101,7 @@ class JobFilter:
     live: bool | None = None
     workflow: int | None = None
     kind: str | None = None
+    part: str | None = None
     state: JobState | None = None
     trigger: str | None = None
     since: datetime | None = None
@@ -135,6 +141,24 @@ class LogLine:
     level: str
     message: str
     data: Mapping[str, Any]
+
+
+LEVELS = ("info", "warning", "error")
+"""The levels of a run's events, from the least important on."""
+
+
+@dataclass(frozen=True)
+class LogFilter:
+    """Which lines of a log are meant. ``stage``: only its lines; None: all. ``level``: the least one."""
+
+    stage: str | None = None
+    level: str = LEVELS[0]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The filter as statement parameters."""
+        levels = list(LEVELS[LEVELS.index(self.level) :])
+        return {"stage": self.stage, "levels": None if len(levels) == len(LEVELS) else levels}
 
 
 @dataclass(frozen=True)
@@ -223,11 +247,14 @@ def outputs(tx: Tx, run: Run, pipeline: Pipeline, run_status: RunStatus) -> list
     ]
 
 
-def log_tail(tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None) -> list[LogLine]:
+def log_tail(
+    tx: Tx, run_id: int, lines: int = 100, after_id: int | None = None, chosen: LogFilter | None = None
+) -> list[LogLine]:
     """The last ``lines`` of a run's log; with ``after_id`` the first ``lines`` after it. Oldest first."""
+    facts = {"run": run_id, "lines": lines, **(chosen or LogFilter()).facts}
     if after_id is None:
-        return tx.all("run_log_tail", LogLine, run=run_id, lines=lines)
-    return tx.all("run_log_after", LogLine, run=run_id, lines=lines, after=after_id)
+        return tx.all("run_log_tail", LogLine, **facts)
+    return tx.all("run_log_after", LogLine, after=after_id, **facts)
 
 
 def failures(tx: Tx, workflow_id: int) -> list[Failure]:
@@ -256,8 +283,13 @@ def _stage_status(run: Job, stage: Stage[Any, Any], row: Mapping[str, Any] | Non
         row["planned"],
         row["processed"],
         row["failed"],
-        {name: row[column] for name, column in stage.result_fields.items()} | (row["output"] or {}),
+        {name: _plain(row[column]) for name, column in stage.result_fields.items()} | (row["output"] or {}),
     )
+
+
+def _plain(value: Any) -> Any:
+    """A column's value as it is shown: an amount is a number, not a text."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:

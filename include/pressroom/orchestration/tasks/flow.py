@@ -74,7 +74,7 @@ class ItemStep(RunOperator):
             tx.run(
                 "finish_batch", run=opened.run.id, stage=stage.name, batches=0, partial=report.reason or None
             )
-        if report.waiting and not last_try:
+        if report.waiting and report.stop is not Stop.CANCELLED and not last_try:
             raise report.waiting[0]
         return {"done": report.done, "failed": report.failed}
 

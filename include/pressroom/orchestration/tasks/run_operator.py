@@ -85,7 +85,11 @@ class RunOperator(BaseOperator):
         # Airflow reports the failure when the task's process has ended, so the reason is on record before
         # close_run begins. A mapped task comes with an empty list of callbacks.
         super().__init__(
-            **kwargs | {"on_failure_callback": kwargs.get("on_failure_callback") or record_failure}
+            **kwargs
+            | {
+                "on_failure_callback": kwargs.get("on_failure_callback") or record_failure,
+                "on_retry_callback": kwargs.get("on_retry_callback") or record_retry,
+            }
         )
         self.workflow = workflow
         self.part = part
@@ -100,8 +104,21 @@ class RunOperator(BaseOperator):
         with store.transaction(self._row(store).account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
             if state is not None:
-                stage = getattr(self, "stage", self.task_id)
-                control.record_reason(tx, state.id, error, f"{stage}: {reason}")
+                control.record_reason(tx, state.id, self._place, error, reason)
+
+    def record_retry(self, context: Context, reason: str) -> None:
+        """Add to the run's log why this task is tried again."""
+        store = connections.store()
+        with store.transaction(self._row(store).account_id) as tx:
+            state = control.find(tx, self.dag_id, dag_run_id(context))
+            if state is not None:
+                message = f"Will be tried again: {reason}"
+                control.event(tx, state.id, "task_waits", message, stage=self._place, level="warning")
+
+    @property
+    def _place(self) -> str:
+        """The stage or step that the task works on; the task's own name when it works on none."""
+        return str(getattr(self, "stage", self.task_id))
 
     def _opened(self, context: Context) -> Opened:
         """The run of this DAG run. Raises RunConflict when it was never opened."""
@@ -152,14 +169,23 @@ def record_failure(context: Context) -> None:
     Airflow passes no exception for a task that was killed, so there is no reason to record.
     """
     task, error = context["task"], context.get("exception")
-    if not isinstance(task, RunOperator) or not isinstance(error, Exception):
-        return
+    if isinstance(task, RunOperator) and isinstance(error, Exception):
+        task.record_reason(context, error, _shown(task, error))
+
+
+def record_retry(context: Context) -> None:
+    """Airflow's callback for a task that failed and is tried again."""
+    task, error = context["task"], context.get("exception")
+    if isinstance(task, RunOperator) and isinstance(error, Exception):
+        task.record_retry(context, _shown(task, error))
+
+
+def _shown(task: RunOperator, error: Exception) -> str:
+    """What people may read of an error: masked, bounded, and on one line but for the problems of a set-up."""
     if isinstance(error, ConfigurationError):
         # A set-up can be wrong in several ways, a line each.
         lines = str(redact(str(error))).splitlines()
-        reason = "\n".join(map(scrub, lines[:REASON_LINES]))
-    elif isinstance(error, PressroomError):
-        reason = scrub(str(redact(str(error))))
-    else:
-        reason = f"unexpected {type(error).__name__}: see the log of {task.task_id}"
-    task.record_reason(context, error, reason)
+        return "\n".join(map(scrub, lines[:REASON_LINES]))
+    if isinstance(error, PressroomError):
+        return scrub(str(redact(str(error))))
+    return f"unexpected {type(error).__name__}: see the log of {task.task_id}"

@@ -96,7 +96,7 @@ class WorkBatch(RunOperator):
         if report.stop is Stop.PAUSED:
             self._wait(opened)
         self._record(opened, stage, report, max(0, ti.map_index or 0), last_try=last_try)
-        if report.waiting and (not last_try or report.done == 0):
+        if report.waiting and report.stop is not Stop.CANCELLED and (not last_try or report.done == 0):
             raise self._what_waits(report, last_try=last_try)
         return {"processed": report.processed, "created": report.created, "failed": report.failed}
 
@@ -162,7 +162,7 @@ class SumUpStage(RunOperator):
         self.stage = stage
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the summary."""
+        """Returns the numbers of the summary. Its lists, which may be long, are in the stage's result."""
         opened = self._opened(context)
         self._until_it_may(opened)
         run, stage = opened.run, opened.pipeline.stage(self.stage)
@@ -180,7 +180,7 @@ class SumUpStage(RunOperator):
             ]
             message = f"{stage.title}: {', '.join(parts)}"
             control.event(tx, run.id, "stage_done", message, stage=stage.name, data=summary)
-        return summary
+        return {name: value for name, value in summary.items() if isinstance(value, int)}
 
 
 class PollStage(RunOperator):

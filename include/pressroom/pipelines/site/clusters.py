@@ -118,7 +118,8 @@ def pending(tx: Tx, run: Run) -> Sequence[Key] | Skip:
     """Groups of waiting keywords. A group that failed too often waits until its members change."""
     ids: list[int] = tx.values("keywords_waiting", site=run.site_id)
     if len(ids) < FEWEST:
-        return Skip(f"{len(ids)} keyword{'s' * (len(ids) != 1)} waiting: clustering needs at least {FEWEST}")
+        waiting = f"{counted(len(ids), 'keyword')} waiting: clustering needs at least {FEWEST}"
+        return Skip(waiting if ids else "no keyword waits")
     given_up = set(tx.values("items_given_up", site=run.site_id, stage=NAME))
     groups = groups_of(ids, run.site.automation.batch_sizes.clusters)
     return [group for group in groups if key_of(group) not in given_up]

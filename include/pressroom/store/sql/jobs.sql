@@ -32,6 +32,8 @@ FROM (
             AND (%(live)s::boolean IS NULL OR (runs.status IN ('running', 'paused')) = %(live)s)
             AND (%(workflow)s::bigint IS NULL OR runs.workflow_id = %(workflow)s)
             AND (%(kind)s::text IS NULL OR workflows.kind = %(kind)s)
+            -- A DAG's name is kind__slug, or kind__slug__part.
+            AND (%(part)s::text IS NULL OR split_part(runs.dag_id, '__', 3) = %(part)s)
             AND (%(before)s::bigint IS NULL OR runs.id < %(before)s)
             AND (%(trigger)s::text IS NULL OR runs.trigger = %(trigger)s)
             AND (%(since)s::timestamptz IS NULL OR runs.started_at >= %(since)s)
@@ -53,11 +55,35 @@ LEFT JOIN LATERAL (
 ORDER BY page.id DESC
 
 -- name: items_in_work
--- Returns the items that a run's workers have reserved credits for: those that are worked on now.
-SELECT stage, item, at AS since FROM reservations
-WHERE account_id = %(account)s AND run_id = %(run)s
-ORDER BY at, stage, item
-LIMIT 50
+-- Returns the items of a site that a run's workers have reserved credits for: those that are worked on now. `path`: where
+-- the API has the item, below its base.
+WITH held AS (
+    SELECT stage, item, at, CASE WHEN item ~ '^[0-9]{1,18}$' THEN item::bigint END AS number FROM reservations
+    WHERE account_id = %(account)s AND run_id = %(run)s
+    ORDER BY at, stage, item
+    LIMIT 50
+)
+SELECT held.stage, held.item, held.at AS since,
+    CASE held.stage
+        WHEN 'clusters' THEN 'a group of keywords'
+        WHEN 'images' THEN coalesce(pictured.title || ', picture ' || (images.position + 1), held.item)
+        ELSE coalesce(clusters.name, ideas.title, contents.title, held.item)
+    END AS title,
+    CASE
+        WHEN clusters.id IS NOT NULL THEN 'clusters/' || clusters.id
+        WHEN ideas.id IS NOT NULL THEN 'ideas/' || ideas.id
+        WHEN contents.id IS NOT NULL THEN 'content/art_' || contents.id
+        WHEN images.id IS NOT NULL THEN 'content/art_' || images.content_id
+    END AS path
+FROM held
+LEFT JOIN clusters ON clusters.account_id = %(account)s AND held.stage = 'ideas' AND clusters.id = held.number
+LEFT JOIN tasks ON tasks.account_id = %(account)s AND held.stage = 'content' AND tasks.id = held.number
+LEFT JOIN ideas ON ideas.account_id = %(account)s
+    AND ideas.id = CASE held.stage WHEN 'tasks' THEN held.number ELSE tasks.idea_id END
+LEFT JOIN contents ON contents.account_id = %(account)s AND held.stage = 'image_prompts' AND contents.id = held.number
+LEFT JOIN images ON images.account_id = %(account)s AND held.stage = 'images' AND images.id = held.number
+LEFT JOIN contents AS pictured ON pictured.account_id = %(account)s AND pictured.id = images.content_id
+ORDER BY held.at, held.stage, held.item
 
 -- name: items_done_last
 -- Returns the last five items that a run finished, newest first.

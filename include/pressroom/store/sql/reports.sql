@@ -51,18 +51,22 @@ FROM stage_results
 WHERE account_id = %(account)s AND run_id = %(run)s
 
 -- name: run_log_tail
--- Returns the last `lines` events of a run, oldest first.
+-- Returns the last `lines` events of a run, oldest first: of one stage, or of all; of some levels, or of all.
 SELECT id, at, stage, kind, level, message, data FROM (
     SELECT id, at, stage, kind, level, message, data FROM run_events
     WHERE account_id = %(account)s AND run_id = %(run)s
+        AND (%(stage)s::text IS NULL OR stage = %(stage)s)
+        AND (%(levels)s::text[] IS NULL OR level = ANY (%(levels)s))
     ORDER BY id DESC LIMIT %(lines)s
 ) AS newest
 ORDER BY id
 
 -- name: run_log_after
--- Returns up to `lines` events of a run that follow event `after`.
+-- Returns up to `lines` events of a run that follow event `after`, chosen like those of the tail.
 SELECT id, at, stage, kind, level, message, data FROM run_events
 WHERE account_id = %(account)s AND run_id = %(run)s AND id > %(after)s
+    AND (%(stage)s::text IS NULL OR stage = %(stage)s)
+    AND (%(levels)s::text[] IS NULL OR level = ANY (%(levels)s))
 ORDER BY id LIMIT %(lines)s
 
 -- name: articles_for_review

@@ -4,27 +4,27 @@ SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s FO
 
 -- name: run_by_id
 -- Returns a run.
-SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
-    current_stage, params
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, cancel_now, owner, started_at,
+    lease_until, current_stage, params
 FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_by_dag_run
 -- Returns the run of a DAG run.
-SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
-    current_stage, params
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, cancel_now, owner, started_at,
+    lease_until, current_stage, params
 FROM runs WHERE account_id = %(account)s AND dag_id = %(dag_id)s AND dag_run_id = %(dag_run_id)s
 
 -- name: live_run_of_workflow
 -- Returns the workflow's live runs: the one that holds the lock first, then the newest.
-SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
-    current_stage, params
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, cancel_now, owner, started_at,
+    lease_until, current_stage, params
 FROM runs WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused')
 ORDER BY exclusive DESC, id DESC
 
 -- name: lock_holder
 -- Returns the live run that holds the workflow's lock.
-SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, owner, started_at, lease_until,
-    current_stage, params
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, cancel_now, owner, started_at,
+    lease_until, current_stage, params
 FROM runs
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('running', 'paused') AND exclusive
 
@@ -59,6 +59,7 @@ RETURNING id
 -- its estimate and a request to pause or cancel. What it goes by is what is defined now.
 UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' END,
     cancel_requested = cancel_requested AND status IN ('running', 'paused'),
+    cancel_now = cancel_now AND status IN ('running', 'paused'),
     owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
     lease_until = now() + %(lease)s, params = %(params)s, definition = %(definition)s,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
@@ -103,6 +104,14 @@ WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigi
     AND status IN ('running', 'paused') AND NOT cancel_requested
 RETURNING id
 
+-- name: cancel_run_now
+-- Requests that live runs stop at once: one, or all of the workflow; also one that is being cancelled. Returns their ids.
+UPDATE runs SET cancel_requested = true, cancel_now = true,
+    cancelled_at = CASE WHEN cancel_requested THEN cancelled_at ELSE now() END
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND (%(run)s::bigint IS NULL OR id = %(run)s)
+    AND status IN ('running', 'paused') AND NOT cancel_now
+RETURNING id
+
 -- name: run_left_undone
 -- Returns whether a stage of the run had failed items or ended partial.
 SELECT EXISTS (
@@ -122,8 +131,11 @@ WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'pause
     AND (error_rank IS NULL OR error_rank < %(rank)s)
 
 -- name: run_reason
--- Returns the reason for which a run fails, once a task has given it.
-SELECT error_message FROM runs WHERE account_id = %(account)s AND id = %(run)s AND error_rank IS NOT NULL
+-- Returns the reason for which a run fails, once a task has given it, and how many tasks have failed since it was opened.
+SELECT error_message, (
+    SELECT count(*) FROM run_events
+    WHERE run_events.account_id = %(account)s AND run_id = runs.id AND kind = %(kind)s AND at >= opened_at) AS failed
+FROM runs WHERE account_id = %(account)s AND id = %(run)s AND error_rank IS NOT NULL
 
 -- name: set_current_stage
 -- Sets the stage that a run is at.

@@ -114,9 +114,12 @@ def next_run(automation: Automation, now: datetime) -> datetime | None:
 
 
 class RunRow(BaseModel):
-    """A line of the history. ``current_stage``: its number, while the run is at one."""
+    """A line of the history. ``current_stage``: the number of the stage that the run is at, or ended at;
+    ``part``: publish for a run that publishes approved articles, '' for one of the pipeline.
+    """
 
     run_id: str
+    part: str
     status: RunState
     partial: bool
     trigger_type: Literal["manual", "scheduled"]
@@ -134,7 +137,8 @@ class RunRow(BaseModel):
     def facts(cls, run: Job) -> dict[str, Any]:
         """The fields of a run. One that left something undone is completed, and partial."""
         return {
-            **vars(run), "run_id": public_id(JOB, run.id), "partial": run.status == "partial",
+            **vars(run),
+            "run_id": public_id(JOB, run.id), "part": run.part, "partial": run.status == "partial",
             "status": "completed" if run.status == "partial" else run.status, "trigger_type": run.trigger,
             "current_stage": NUMBERS.get(run.current_stage or ""), "current_stage_name": run.current_stage,
             "total_credits_used": run.credits_used, "started_by": run.owner,
@@ -191,10 +195,14 @@ class Overview(BaseModel):
 
 
 class InWork(BaseModel):
-    """An item that is being worked on."""
+    """An item that is being worked on. ``item``: its name in failures and in the ledger; ``path``: where this
+    API has it, null for what it does not have.
+    """
 
     stage: str
     item: str
+    title: str
+    path: str | None
     since: datetime
 
 

@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, ValidationError
 from pressroom.api.kit.access import Scope, Subject, allowed
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.paging import History, Page
-from pressroom.api.kit.problems import Problem, invalid_fields, not_found
+from pressroom.api.kit.problems import Problem, invalid, invalid_fields, not_found
+from pressroom.api.kit.views import LevelQuery
 from pressroom.api.resources.automation.models import (
     FIELDS,
     NUMBERS,
@@ -31,17 +32,20 @@ from pressroom.api.resources.automation.models import (
     RunRow,
     Started,
 )
-from pressroom.api.resources.jobs.starting import Action, start, steered
+from pressroom.api.resources.jobs.models import CancelBody
+from pressroom.api.resources.jobs.starting import Action, cancelling, start, steered
 from pressroom.api.resources.sites import SITES
 from pressroom.definitions.saving import Stored
 from pressroom.domain.definitions import Automation, Role, dump
 from pressroom.domain.errors import InsufficientCredits, RunConflict
 from pressroom.domain.public_ids import JOB, public_id, row_id, row_number
+from pressroom.domain.text import did_you_mean
 from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.control import RunState
-from pressroom.engine.runs.reports import JobFilter, JobState
+from pressroom.engine.runs.reports import JobFilter, JobState, LogFilter
 from pressroom.pipelines.registry import pipeline_of_dag
 from pressroom.pipelines.site import SITE
+from pressroom.pipelines.site.publish import SITE_PUBLISH
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow, parse
 
@@ -177,9 +181,9 @@ def resume(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
 
 
 @router.post("/cancel")
-def cancel(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
-    """End the run after its current items; what is finished stays."""
-    return _steered(scope, "cancel")
+def cancel(body: CancelBody | None = None, scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+    """End the run after its current items, or at once; what is finished stays."""
+    return _steered(scope, cancelling(body))
 
 
 @router.get("/history")
@@ -187,14 +191,18 @@ def history(
     paging: History,
     status: Annotated[JobState | None, Query(description="only those")] = None,
     trigger_type: Literal["manual", "scheduled"] | None = None,
+    part: Annotated[
+        Literal["pipeline", "publish"] | None, Query(description="only runs of this; null: all")
+    ] = None,
     since: Annotated[AwareDatetime | None, Query(description="started at this time or later")] = None,
     until: Annotated[AwareDatetime | None, Query(description="started before this time")] = None,
     scope: Scope = allowed(Role.VIEWER, _site, "site"),
 ) -> Page[RunRow]:
     """The site's runs, newest first."""
     job_filter = JobFilter(
-        workflow=scope.id, state=status, trigger=trigger_type, since=since, until=until, before=paging.before
-    )
+        workflow=scope.id, part="" if part == "pipeline" else part, state=status, trigger=trigger_type,
+        since=since, until=until, before=paging.before,
+    )  # fmt: skip
     with scope.transaction() as tx:
         runs = reports.jobs(tx, job_filter, paging.fetch)
     return paging.page(runs, RunRow.of, lambda run: [run.id])
@@ -203,12 +211,17 @@ def history(
 @router.get("/logs")
 def logs(
     lines: Annotated[int, Query(ge=1, le=5000, description="how many, from the end")] = 100,
+    stage: Annotated[
+        str | None, Query(max_length=100, description="only this stage's lines: its number or name")
+    ] = None,
+    level: LevelQuery = "info",
     scope: Scope = allowed(Role.VIEWER, _run, "job"),
 ) -> Logs:
     """The tail of a run's activity log."""
     _must_be_of_site(scope)
+    chosen = LogFilter(None if stage is None else _stage_name(stage), level)
     with scope.transaction() as tx:
-        tail = reports.log_tail(tx, scope.id, lines)
+        tail = reports.log_tail(tx, scope.id, lines, chosen=chosen)
     return Logs.model_validate({"run_id": public_id(JOB, scope.id), "lines": [vars(line) for line in tail]})
 
 
@@ -241,6 +254,17 @@ def _invalid_config(error: ValidationError) -> Problem:
         message = str(each["msg"]).removeprefix("Value error, ")
         fields.append((f"body.{FIELDS.get(first, first)}", message))
     return invalid_fields(fields)
+
+
+def _stage_name(stage: str) -> str:
+    """The name of a stage that is named or numbered. Raises Problem 422."""
+    names = {str(number): name for name, number in NUMBERS.items()}
+    # The stage of publish runs has no number.
+    known = [each.name for each in (*SITE.stages, *SITE_PUBLISH.stages)]
+    name = names.get(stage, stage)
+    if name not in known:
+        raise invalid("query.stage", f"a site has no stage {stage!r}{did_you_mean(stage, known)}")
+    return name
 
 
 def _must_be_of_site(scope: Scope) -> None:

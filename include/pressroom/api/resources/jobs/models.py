@@ -55,6 +55,14 @@ class RetryBody(Body):
     from_stage: str | None = Field(default=None, min_length=1, max_length=100, examples=["content"])
 
 
+class CancelBody(Body):
+    """``now``: stop calls in flight within seconds, instead of finishing the current items first. Their items
+    wait, and what the calls may cost is booked.
+    """
+
+    now: bool = False
+
+
 class JobRow(BaseModel):
     """A line of the list of jobs. ``part``: '' or publish; ``cents``: what providers took. Times in UTC."""
 
@@ -87,10 +95,11 @@ class JobRow(BaseModel):
     @classmethod
     def facts(cls, job: Job) -> dict[str, Any]:
         """The fields of a run."""
-        _, _, part = job.dag_id.removeprefix(f"{job.kind}__").partition("__")
         return {
-            **vars(job), **workflow_ids(job.kind, job.workflow_id), "id": public_id(JOB, job.id),
-            "partial": job.status == "partial", "workflow": job.slug, "part": part, "started_by": job.owner,
+            **vars(job),
+            **workflow_ids(job.kind, job.workflow_id), "id": public_id(JOB, job.id),
+            "partial": job.status == "partial", "workflow": job.slug, "part": job.part,
+            "started_by": job.owner,
         }  # fmt: skip
 
     @classmethod

@@ -15,9 +15,10 @@ from pressroom.api.kit.items import FlowFilter, MissionFilter, SiteFilter, workf
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid, not_found
 from pressroom.api.kit.streaming import EVENT, events
-from pressroom.api.kit.views import LogLineView
+from pressroom.api.kit.views import LevelQuery, LogLineView
 from pressroom.api.resources.jobs.models import (
     Accepted,
+    CancelBody,
     JobBody,
     JobRetried,
     JobRow,
@@ -25,13 +26,13 @@ from pressroom.api.resources.jobs.models import (
     RetryBody,
     WorkflowKind,
 )
-from pressroom.api.resources.jobs.starting import clear, start, start_again, steered
+from pressroom.api.resources.jobs.starting import cancelling, clear, start, start_again, steered
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import RunConflict
 from pressroom.domain.public_ids import LARGEST, public_id, row_id
 from pressroom.engine.runs import control, reports, starting
-from pressroom.engine.runs.reports import JobFilter, JobState
+from pressroom.engine.runs.reports import JobFilter, JobState, LogFilter
 from pressroom.engine.runs.starting import NoSuchStage
 from pressroom.pipelines.registry import pipeline_of_dag
 from pressroom.store import frozen
@@ -114,6 +115,11 @@ def get_logs(
     *,
     stream: Stream = False,
     lines: Annotated[int, Query(ge=1, le=5000, description="how many")] = 100,
+    stage: Annotated[
+        str | None,
+        Query(max_length=100, description="only this stage's or step's lines", examples=["content"]),
+    ] = None,
+    level: LevelQuery = "info",
     after: Annotated[
         int | None,
         Query(ge=0, le=LARGEST, description="only lines with a higher number; null: the last ones"),
@@ -124,14 +130,15 @@ def get_logs(
     scope: Scope = allowed(Role.VIEWER, JOB),
 ) -> Response:
     """A job's log. As a stream, each line is an event ``log`` with its number as id; ``end`` ends it."""
+    chosen = LogFilter(stage, level)
     if stream:
         from_line = last_event_id if last_event_id is not None else after
         return StreamingResponse(
-            events(scope, scope.id, from_line or 0), media_type="text/event-stream",
+            events(scope, scope.id, from_line or 0, chosen), media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )  # fmt: skip
     with scope.transaction() as tx:
-        tail = reports.log_tail(tx, scope.id, lines, after)
+        tail = reports.log_tail(tx, scope.id, lines, after, chosen)
     log = JobLog.model_validate(
         {
             "id": public_id(public_ids.JOB, scope.id),
@@ -172,9 +179,9 @@ def resume_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
 
 
 @router.post("/{id}/cancel")
-def cancel_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
-    """End the job after its current items; what is finished stays."""
-    return steered(scope, "cancel", partial(_view, run_id=scope.id))
+def cancel_job(body: CancelBody | None = None, scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+    """End the job after its current items, or at once; what is finished stays."""
+    return steered(scope, cancelling(body), partial(_view, run_id=scope.id))
 
 
 @router.post("/{id}/rollback", status_code=202, response_model=Accepted)

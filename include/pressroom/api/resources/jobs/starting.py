@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.problems import Problem
+from pressroom.api.resources.jobs.models import CancelBody
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
 from pressroom.domain.public_ids import JOB, public_id
 from pressroom.engine.runs import control, starting
@@ -17,7 +19,7 @@ from pressroom.store.workflows import WorkflowRow
 
 V = TypeVar("V")
 
-Action = Literal["pause", "resume", "cancel"]
+Action = Literal["pause", "resume", "cancel", "cancel_now"]
 
 
 async def start(
@@ -77,10 +79,18 @@ async def clear(scope: Scope, run: RunState, task: str) -> None:
         raise
 
 
+def cancelling(body: CancelBody | None) -> Action:
+    """The action that the body of a cancellation asks for."""
+    return "cancel_now" if body is not None and body.now else "cancel"
+
+
 def steered(scope: Scope, action: Action, show: Callable[[Tx, WorkflowRow], V]) -> V:
     """Pause, resume or cancel the run that a request is about, and show it as it is then."""
-    steer = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}[action]
+    actions: dict[Action, Callable[[Tx, int, int], RunState]] = {
+        "pause": control.pause, "resume": control.resume, "cancel": control.cancel,
+        "cancel_now": partial(control.cancel, now=True),
+    }  # fmt: skip
     with scope.changing(f"job.{action}", public_id(JOB, scope.id)) as tx:
         row = scope.workflow(tx)
-        steer(tx, row.workflow_id, scope.id)
+        actions[action](tx, row.workflow_id, scope.id)
         return show(tx, row)
