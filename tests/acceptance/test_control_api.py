@@ -154,7 +154,7 @@ def test_a_failed_mission_is_retried_from_content_without_a_call_for_what_is_don
     failed = call("GET", f"/pipeline/jobs/{job['id']}")
     assert failed["state"] == "failed"
     assert [stage["status"] for stage in failed["stages"][:3]] == ["completed", "completed", "failed"]
-    planned = failed["stages"][0]["output"]["execution_context"]["total_posts_planned"]
+    planned = failed["stages"][0]["output"]["cycle_context"]["posts_planned"]
     done = campaign.number("posts")
     assert 0 < done < planned
     began = {task: starts(campaign, job["dag_run_id"], task) for task in ("intake.plan", "strategy.plan")}

@@ -21,7 +21,7 @@ def test_two_cycles_and_the_second_one_goes_by_what_the_first_one_taught(campaig
     assert campaign.run_status(first) == "completed"
     made = campaign.outputs(first)
     assert list(made) == ["intake", "strategy", "content", "publish", "analytics", "optimize"]
-    planned = made["intake"]["execution_context"]["total_posts_planned"]
+    planned = made["intake"]["cycle_context"]["posts_planned"]
     slots = [slot for day in made["strategy"]["content_calendar"] for slot in day["slots"]]
     assert len(slots) == planned == made["content"]["total_items"] == made["publish"]["total_scheduled"] >= 36
     assert sum(Decimal(str(pillar["weight"])) for pillar in made["strategy"]["content_pillars"]) == 1

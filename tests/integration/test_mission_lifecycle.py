@@ -146,7 +146,7 @@ def test_every_stage_says_what_it_made_in_the_documented_fields(world: MissionWo
         assert fields <= set(outputs[stage]), stage
     assert outputs["analytics"] is None
     assert outputs["optimize"] is None
-    planned = outputs["intake"]["execution_context"]["total_posts_planned"]
+    planned = outputs["intake"]["cycle_context"]["posts_planned"]
     slots = [slot for day in outputs["strategy"]["content_calendar"] for slot in day["slots"]]
     assert planned == len(slots) == outputs["content"]["total_items"] == outputs["publish"]["total_scheduled"]
 

@@ -39,7 +39,8 @@ def test_the_strategys_output_has_the_fields_that_were_promised(make: Make) -> N
     out = world.output(STRATEGY, run)
     assert set(out) == {"cycle", "content_pillars", "content_calendar", "content_mix", "tone_guidelines"}
     assert out["content_pillars"] == [
-        {"name": "Thought Leadership", "weight": 0.5}, {"name": "Updates", "weight": 0.5},
+        {"name": "Thought Leadership", "weight": 0.5, "planned_weight": 0.5},
+        {"name": "Updates", "weight": 0.5, "planned_weight": 0.5},
     ]  # fmt: skip
     assert sum(Decimal(str(one["weight"])) for one in out["content_pillars"]) == 1
     days = [day["date"] for day in out["content_calendar"]]
@@ -113,6 +114,18 @@ def test_what_was_learned_is_in_force_and_kept_with_the_cycle(make: Make) -> Non
     assert world.output(STRATEGY, second)["cycle"] == 2
 
 
+def test_the_pillars_weights_are_those_that_the_calendar_was_drawn_with(make: Make) -> None:
+    world = make(platforms=["twitter", "linkedin"])
+    run = started(world)
+    learned = {"twitter": {"pillar": {"Thought Leadership": 1.9, "Updates": 0.1}}}
+    world.sql("UPDATE cycles SET parameters = %s", json.dumps(learned))
+    first, second = world.output(STRATEGY, run)["content_pillars"]
+    # On LinkedIn nothing was learned, so there the model's half stands.
+    assert 0.6 < first["weight"] < 0.75
+    assert (first["planned_weight"], second["planned_weight"]) == (0.5, 0.5)
+    assert first["weight"] + second["weight"] == pytest.approx(1)
+
+
 def test_learning_that_is_off_changes_nothing(make: Make) -> None:
     world = make(learning={"enabled": False})
     run = world.run()
@@ -143,7 +156,8 @@ def test_the_second_cycle_reuses_pillars_and_is_told_the_topics_of_the_first(mak
     assert [prompt.name for prompt in text.prompts] == ["topics"]
     assert "Why beans rest" in text.prompts[0].user
     out = world.output(STRATEGY, second)
-    assert out["content_pillars"] == [{"name": "Beans", "weight": 0.75}, {"name": "Water", "weight": 0.25}]
+    weights = [(pillar["name"], pillar["weight"]) for pillar in out["content_pillars"]]
+    assert weights == [("Beans", 0.75), ("Water", 0.25)]
     assert out["tone_guidelines"] == "Calm."
 
 

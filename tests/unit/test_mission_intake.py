@@ -54,13 +54,26 @@ async def test_the_execution_context_has_the_documented_fields() -> None:
         "validated_platforms": ["twitter", "linkedin"],
         "execution_context": {
             "start_date": "2024-01-15",
-            "end_date": "2024-02-14",
+            "end_date": "2024-02-15",
             "total_posts_planned": 62,
             "daily_cadence": 2,
         },
+        "cycle_context": {"start_date": "2024-01-15", "end_date": "2024-02-14", "posts_planned": 62},
         "estimated_cents": pytest.approx(65 * 1.7),
         "earliest_slot": "2024-01-15T08:30:00+00:00",
     }
+
+
+async def test_the_execution_context_is_the_missions_in_every_cycle() -> None:
+    weekly = mission(constraints={"posts_per_day": 2}, duration_days=28, cycle_days=7)
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    third = await context(weekly, brief(started_at=start, planned_until=start + timedelta(days=14), cycles=2))
+    assert third.execution["execution_context"] == {
+        "start_date": "2024-01-01", "end_date": "2024-01-28", "total_posts_planned": 56, "daily_cadence": 2,
+    }  # fmt: skip
+    assert third.execution["cycle_context"] == {
+        "start_date": "2024-01-15", "end_date": "2024-01-21", "posts_planned": 14,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

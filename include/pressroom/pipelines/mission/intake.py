@@ -17,7 +17,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.calendar.planning import planned_count
 from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
-from pressroom.pipelines.mission.cycle import MissionState, find_cycle, state_of
+from pressroom.pipelines.mission.cycle import MissionState, find_cycle, planned_posts, state_of
 from pressroom.pipelines.needs import platforms
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
@@ -85,6 +85,8 @@ async def process(brief: IntakeBrief, tools: Tools) -> Context:
     await _platforms_are_ready(mission, tools)
     cents = _budget_covers(mission, brief.state, posts, tools)
     zone = ZoneInfo(mission.constraints.timezone)
+    mission_start = brief.state.started_at or start
+    mission_end = mission.ends(mission_start)
     return Context(
         number=brief.state.cycles + 1,
         starts_at=start,
@@ -95,10 +97,20 @@ async def process(brief: IntakeBrief, tools: Tools) -> Context:
             "brand_context_id": None if brief.brand_id is None else public_id(BRAND, brief.brand_id),
             "validated_platforms": [str(platform) for platform in mission.platforms],
             "execution_context": {
+                "start_date": mission_start.astimezone(zone).date().isoformat(),
+                "end_date": last_day(mission_end, zone).isoformat(),
+                # As many as the cadence asks for; this cycle's are counted.
+                "total_posts_planned": (
+                    planned_posts(mission, mission_start, mission_end)
+                    - planned_posts(mission, start, end)
+                    + posts
+                ),
+                "daily_cadence": mission.constraints.posts_per_day,
+            },
+            "cycle_context": {
                 "start_date": start.astimezone(zone).date().isoformat(),
                 "end_date": last_day(end, zone).isoformat(),
-                "total_posts_planned": posts,
-                "daily_cadence": mission.constraints.posts_per_day,
+                "posts_planned": posts,
             },
             "estimated_cents": float(cents),
             "earliest_slot": earliest.isoformat(),
@@ -164,12 +176,14 @@ def save(tx: Tx, run: Run, brief: IntakeBrief, output: Context) -> Saved:
         ends_at=output.ends_at, closes_at=output.closes_at, context=dict(output.execution), brand=brand,
     ):  # fmt: skip
         raise AlreadyDone(f"cycle {output.number} exists already")
-    planned = output.execution["execution_context"]["total_posts_planned"]
+    planned = output.execution["cycle_context"]["posts_planned"]
     return Saved(created=1, label=f"cycle {output.number}: {counted(planned, 'post')} planned")
 
 
 def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
-    """mission_id, brand_context_id, validated_platforms, execution_context."""
+    """mission_id, brand_context_id, validated_platforms; execution_context of the whole mission, and
+    cycle_context of the run's cycle.
+    """
     cycle = find_cycle(tx, run)
     return None if cycle is None else {**cycle.context, "cycle": cycle.number}
 

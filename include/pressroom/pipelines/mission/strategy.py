@@ -15,10 +15,11 @@ from pressroom.domain.social import Platform
 from pressroom.domain.strategy import Slot, Weights
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.calendar.open_times import NOTICE
-from pressroom.pipelines.mission.calendar.planning import plan_calendar
+from pressroom.pipelines.mission.calendar.planning import pillar_shares, plan_calendar
 from pressroom.pipelines.mission.calendar.plans import plan_of
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.learning.changes import proven_topics, weights_in_force
+from pressroom.pipelines.mission.writing.answers import shares as in_hundredths
 from pressroom.pipelines.mission.writing.themes import Pillar, StrategyBrief, pillars_and_tone, topics_for
 from pressroom.pipelines.needs import TEXT
 from pressroom.pipelines.stage import Key, Saved, Stage, Undone
@@ -151,14 +152,30 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
         )
     return {
         "cycle": cycle.number,
-        "content_pillars": [
-            {"name": pillar["name"], "weight": pillar["weight"]}
-            for pillar in cycle.strategy["content_pillars"]
-        ],
+        "content_pillars": _pillars(cycle.strategy["content_pillars"], cycle.parameters or {}, run),
         "content_calendar": [{"date": day, "slots": slots} for day, slots in days.items()],
         "content_mix": cycle.strategy["content_mix"],
         "tone_guidelines": cycle.strategy["tone_guidelines"],
     }
+
+
+def _pillars(
+    pillars: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any], run: Run
+) -> list[dict[str, Any]]:
+    """The pillars. ``weight``: the share that the calendar gives each, by what was learned, on average over
+    the platforms; ``planned_weight``: what the model gave it.
+    """
+    planned = [float(pillar["weight"]) for pillar in pillars]
+    by_platform = []
+    for platform in run.mission.platforms:
+        learned = parameters.get(str(platform), {}).get("pillar", {})
+        wishes = [max(0.0, learned.get(pillar["name"], 1.0)) for pillar in pillars]
+        by_platform.append(pillar_shares(planned, wishes))
+    weights = in_hundredths([sum(each) for each in zip(*by_platform, strict=True)])
+    return [
+        {"name": pillar["name"], "weight": weight, "planned_weight": own}
+        for pillar, weight, own in zip(pillars, weights, planned, strict=True)
+    ]
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:

@@ -219,8 +219,8 @@ def _pillars(strategy: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _planned(context: Mapping[str, Any]) -> str:
     """The number of posts that intake planned; '' when it is not recorded."""
-    execution = context.get("execution_context")
-    planned = execution.get("total_posts_planned") if isinstance(execution, Mapping) else None
+    cycle = context.get("cycle_context")
+    planned = cycle.get("posts_planned") if isinstance(cycle, Mapping) else None
     return f"{planned:,}" if isinstance(planned, int) else ""
 
 

@@ -157,7 +157,7 @@ def _contents(
                 chosen[index][factor] = levels[int(dice.integers(len(levels)))]
             rest = [index for index in own if explores[index] != factor]
             if factor == "pillar":
-                shares = _pillar_shares([plan.pillar_weights[level] for level in levels], wishes)
+                shares = pillar_shares([plan.pillar_weights[level] for level in levels], wishes)
                 numbers = largest_remainders(shares, len(rest), dice)
             else:
                 numbers = _by_chance(wishes, len(rest), dice)
@@ -167,7 +167,7 @@ def _contents(
     return chosen
 
 
-def _pillar_shares(base: Sequence[float], learned: Sequence[float]) -> list[float]:
+def pillar_shares(base: Sequence[float], learned: Sequence[float]) -> list[float]:
     """Shares that sum to 1, each at least PILLAR_FLOOR of its base."""
     wished = [share * weight for share, weight in zip(base, learned, strict=True)]
     total = sum(wished)
