@@ -74,12 +74,14 @@ def open_run(
     estimate: Decimal,
     definition: Mapping[str, Any],
     exclusive: bool = True,
+    clears: int = 0,
 ) -> RunState:
     """Take the workflow's lock for this DAG run, or take it again after a clear.
 
     ``trigger`` is manual or scheduled; ``estimate`` is in credits. Raises RunConflict, TooSoon or
     InsufficientCredits; nothing is written then. ``definition``: what all tasks of the run go by from now on,
-    see ``store.frozen``. ``exclusive``: no other run of the workflow may be live.
+    see ``store.frozen``. ``exclusive``: no other run of the workflow may be live. ``clears``: how often the
+    DAG run was cleared so far.
     """
     tx.run("lock_workflow", workflow=workflow_id)
     own = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
@@ -101,7 +103,7 @@ def open_run(
             f" and {balance - reserved} are available: grant the account more, or start a smaller run"
         )
     values = {
-        "owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params),
+        "owner": owner, "lease": LEASE, "estimate": estimate, "params": dict(params), "clears": clears,
         "definition": dict(definition),
     }  # fmt: skip
     if own is None:

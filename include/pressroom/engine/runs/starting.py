@@ -75,12 +75,36 @@ def begin_rollback(tx: Tx, row: WorkflowRow, run: RunState, owner: str) -> None:
     tx.run("request_rollback", run=run.id, by=owner)
 
 
+def take_up(tx: Tx, row: WorkflowRow, run: RunState, *, clears: int, working: bool = True) -> RunState:
+    """The run of a task that Airflow begins. One that has ended is opened again if its DAG run was cleared
+    since; else it stays ended, and the task has come too late.
+
+    Whatever part of a DAG run was cleared, the first of its tasks to come takes the lock, and the others find
+    the run live. ``clears``: how often the DAG run was cleared so far; ``working``: the task spends credits.
+    Raises RunConflict when another run holds the lock, and InsufficientCredits.
+    """
+    if run.live:
+        return run
+    tx.run("lock_workflow", workflow=run.workflow_id)
+    run = control.get(tx, run.id)
+    if not run.live and clears > tx.value("run_clears", run=run.id):
+        if not control.begun(tx, run.id):
+            raise RunConflict("this DAG run never began: clear it from open_run on")
+        _reopen(tx, row, run, run.owner, working=working, clears=clears)
+        run = control.get(tx, run.id)
+    return run
+
+
 def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: bool = True) -> None:
     if run.live and not tx.value("lease_is_over", run=run.id):
         raise RunConflict(
             f"run {run.id} is {run.status}, started by {run.owner} at {run.started_at:%Y-%m-%d %H:%M:%S} UTC:"
             " cancel it first, or wait for its end"
         )
+    _reopen(tx, row, run, owner, working=working)
+
+
+def _reopen(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: bool, clears: int = 0) -> None:
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     estimate = Decimal(0)
     if working:
@@ -88,7 +112,7 @@ def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working:
     control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=run.dag_id, dag_run_id=run.dag_run_id, trigger="manual",
         owner=owner, params=run.params, estimate=estimate, definition=row.definition,
-        exclusive=pipeline.exclusive,
+        exclusive=pipeline.exclusive, clears=clears,
     )  # fmt: skip
 
 
@@ -126,6 +150,7 @@ def abandon(tx: Tx, run: RunState, error: BaseException) -> None:
     if run.live:
         control.close_run(tx, run.id, failed=why)
         return
+    tx.run("set_current_stage", run=run.id, stage=run.current_stage)
     tx.run("finish_run", run=run.id, status=run.status, error=why)
     control.event(tx, run.id, "run_finished", f"Run {run.status}, as before: {why}", level="warning")
     ledger.release_run(tx, run.id)

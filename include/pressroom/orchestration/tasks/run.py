@@ -15,7 +15,7 @@ from pressroom.domain.run import Run
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, rollback
 from pressroom.engine.runs.verifying import CheckResult, summary
-from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, dag_run_id
+from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, clears, dag_run_id
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.probe import verified
 from pressroom.orchestration.tools.toolbox import Toolbox
@@ -54,7 +54,7 @@ class OpenRun(RunOperator):
                     estimate = pipeline.estimate(tx, row.run(run.id if run else 0, params)).total
                 state = control.open_run(
                     tx, **facts, params=params, estimate=estimate, definition=row.definition,
-                    exclusive=pipeline.exclusive,
+                    exclusive=pipeline.exclusive, clears=clears(context),
                 )  # fmt: skip
         except RunConflict as conflict:
             if facts["trigger"] == "scheduled":  # no person waits for it, and the schedule starts another
@@ -102,6 +102,8 @@ class RollBack(RunOperator):
     It comes when all of them are done, one way or another: nothing is undone that is still being worked on.
     """
 
+    spends = False
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the report. Running it again does the same as running it once."""
         opened = self._opened(context)
@@ -126,6 +128,8 @@ class RollBack(RunOperator):
 
 class CloseRun(RunOperator):
     """Teardown: totals, reservations back, lock released. Runs however the stages ended."""
+
+    takes_up = False
 
     def execute(self, context: Context) -> str:
         """Returns the run's final status."""

@@ -16,6 +16,7 @@ from airflow.sdk.log import redact
 from pressroom.adapters.http.errors import scrub
 from pressroom.domain.errors import (
     ConfigurationError,
+    InsufficientCredits,
     PermanentError,
     PressroomError,
     RunConflict,
@@ -23,6 +24,7 @@ from pressroom.domain.errors import (
 )
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
+from pressroom.engine.runs.starting import take_up
 from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import pipeline_of
@@ -79,7 +81,13 @@ class Opened:
 class RunOperator(BaseOperator):
     """What all tasks of a run share. ``workflow``: its kind and slug, as in ``site/acme-blog``; ``part``: the
     part of it that this is a run of, as in ``pipeline_of``.
+
+    ``takes_up``: when the task was cleared and finds its run ended, it opens the run again. ``spends``: the
+    run then needs the credits for what is left.
     """
+
+    takes_up = True
+    spends = True
 
     def __init__(self, *, workflow: str, part: str = "", **kwargs: Any) -> None:
         # Airflow reports the failure when the task's process has ended, so the reason is on record before
@@ -121,15 +129,32 @@ class RunOperator(BaseOperator):
         return str(getattr(self, "stage", self.task_id))
 
     def _opened(self, context: Context) -> Opened:
-        """The run of this DAG run. Raises RunConflict when it was never opened."""
+        """The run of this DAG run, live again if it had ended and this task was cleared. Raises RunConflict
+        when the run was never opened or another one is live, InsufficientCredits when it cannot go on.
+        """
         store = connections.store()
         row = self._row(store)
         with store.transaction(row.account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
-            if state is None:
-                raise RunConflict("this DAG run was never opened: clear it from open_run on")
+        if state is None:
+            raise RunConflict("this DAG run was never opened: clear it from open_run on")
+        if self.takes_up and not state.live:
+            state = self._taken_up(context, store, row, state)
+        with store.transaction(row.account_id) as tx:
             opened_with = frozen.row_of(tx, row, state.id)
         return Opened(store, opened_with.run(state.id, dict(state.params)), state, row, self.part)
+
+    def _taken_up(
+        self, context: Context, store: Store, row: WorkflowRow, state: control.RunState
+    ) -> control.RunState:
+        try:
+            with store.transaction(row.account_id) as tx:
+                return take_up(tx, row, state, clears=clears(context), working=self.spends)
+        except (RunConflict, InsufficientCredits) as refusal:
+            facts = {name: getattr(state, name) for name in ("workflow_id", "dag_id", "dag_run_id", "owner")}
+            with store.transaction(row.account_id) as tx:
+                control.record_refusal(tx, **facts, trigger="manual", reason=f"{self.task_id}: {refusal}")
+            raise
 
     def _until_it_may(self, opened: Opened, due: datetime | None = None) -> None:
         """Skip when cancelled, fail when the lock is lost, defer while paused or until ``due``."""
@@ -161,6 +186,11 @@ REASON_LINES = 30
 def dag_run_id(context: Context) -> str:
     """The id of the DAG run that a task is part of."""
     return context["dag_run"].run_id
+
+
+def clears(context: Context) -> int:
+    """How often the DAG run was cleared so far."""
+    return getattr(context["dag_run"], "clear_number", None) or 0
 
 
 def record_failure(context: Context) -> None:

@@ -40,9 +40,9 @@ WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND trigger = 'sch
 -- name: insert_run
 -- Inserts a run. Returns its id.
 INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits,
-    exclusive, definition)
+    exclusive, clears, definition)
 VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
-    %(estimate)s, %(exclusive)s, %(definition)s)
+    %(estimate)s, %(exclusive)s, %(clears)s, %(definition)s)
 RETURNING id
 
 -- name: insert_refused_run
@@ -56,19 +56,25 @@ RETURNING id
 
 -- name: reopen_run
 -- Sets a run to running again (its DAG run was cleared or retried) and renews its lease. A live run keeps its owner,
--- its estimate and a request to pause or cancel. What it goes by is what is defined now.
+-- its estimate, its stage and a request to pause or cancel. What it goes by is what is defined now.
 UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' END,
     cancel_requested = cancel_requested AND status IN ('running', 'paused'),
     cancel_now = cancel_now AND status IN ('running', 'paused'),
     owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
     lease_until = now() + %(lease)s, params = %(params)s, definition = %(definition)s,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
+    current_stage = CASE WHEN status IN ('running', 'paused') THEN current_stage END,
+    clears = greatest(clears, %(clears)s),
     error_message = NULL, error_rank = NULL, completed_at = NULL, opened_at = now()
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_definition
 -- Returns the definitions that a run goes by, as they were when it was opened.
 SELECT definition FROM runs WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: run_clears
+-- Returns how often the run's DAG run had been cleared when the run was last opened.
+SELECT clears FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_begun
 -- Returns whether a run has planned a stage. A run on request is recorded before Airflow begins it.
@@ -119,9 +125,8 @@ SELECT EXISTS (
     WHERE account_id = %(account)s AND run_id = %(run)s AND (failed > 0 OR partial IS NOT NULL))
 
 -- name: finish_run
--- Sets a run's final status.
-UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), current_stage = NULL,
-    rollback_requested_by = NULL
+-- Sets a run's final status. Its stage stays: it is where the run ended.
+UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), rollback_requested_by = NULL
 WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: record_reason
