@@ -55,18 +55,18 @@ if SERVER:
         mine = Piece("test:none", BlueskyArguments(text="x"))
         async with target() as bluesky:
             await bluesky.check()
-            good = await bluesky._account.session()
+            good = await bluesky._api.session()
             for broken in ({"access": "x.y.z"}, {"access": "x.y.z", "refresh": "x.y.z"}):
-                bluesky._account._session = dataclasses.replace(good, **broken)
+                bluesky._api._session = dataclasses.replace(good, **broken)
                 assert await bluesky.find(mine) is None
 
     async def test_what_the_server_refuses_is_told() -> None:
         async with target() as bluesky:
-            repo = (await bluesky._account.session()).did
+            repo = (await bluesky._api.session()).did
             record = {"$type": POST, "text": "x" * 301, "createdAt": "2026-01-01T00:00:00.000Z"}
             body = {"repo": repo, "collection": POST, "rkey": record_key("test:long"), "record": record}
             with pytest.raises(PermanentError, match="grapheme"):
-                await bluesky._account.call("POST", "com.atproto.repo.putRecord", json=body)
+                await bluesky._api.call("POST", "com.atproto.repo.putRecord", json=body)
         async with target("not-the-password") as stranger:
             with pytest.raises(ConfigurationError, match="Invalid identifier or password"):
                 await stranger.check()

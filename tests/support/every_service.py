@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -100,9 +101,16 @@ def metricool(handler: Handler) -> MetricoolTarget:
     return MetricoolTarget(settings, transport=httpx.MockTransport(handler))
 
 
-def empty_site(handler: Handler) -> Handler:
-    """A WordPress without posts that is written to."""
-    return lambda request: handler(request) if request.method != "GET" else httpx.Response(200, json=[])
+def empty_bluesky(handler: Handler) -> BlueskyTarget:
+    """An account without posts."""
+    return bluesky(handler, getRecord=httpx.Response(400, json={"error": "RecordNotFound"}))
+
+
+def empty_wordpress(handler: Handler) -> WordPress:
+    """A site without posts."""
+    return wordpress(
+        lambda request: handler(request) if request.method != "GET" else httpx.Response(200, json=[])
+    )
 
 
 X_PIECE = Piece("post:1", XArguments(text="Bread"))
@@ -110,67 +118,26 @@ BLUESKY_PIECE = Piece("post:1", BlueskyArguments(text="Bread"))
 PIN = Piece("post:1", PinterestArguments(title="Bread"), [picture()])
 ARTICLE = Piece("key", ArticleArguments(title="Bread", html="<p>x</p>"))
 SENT = Piece("key", LinkedArticleArguments(title="Bread", html="<p>x</p>"))
-NO_RECORD = {"getRecord": httpx.Response(400, json={"error": "RecordNotFound"})}
 
 
-async def change_x(handler: Handler) -> None:
-    async with x(handler) as target:
-        await target.publish(X_PIECE)
+def publishes(target_of: Callable[[Handler], Any], piece: Piece[Any]) -> Call:
+    """Publishes the piece on the target."""
+
+    async def call(handler: Handler) -> None:
+        async with target_of(handler) as target:
+            await target.publish(piece)
+
+    return call
 
 
-async def read_x(handler: Handler) -> None:
-    async with x(handler) as target:
-        await target.find(X_PIECE)
+def finds(target_of: Callable[[Handler], Any], piece: Piece[Any]) -> Call:
+    """Looks for the piece on the target."""
 
+    async def call(handler: Handler) -> None:
+        async with target_of(handler) as target:
+            await target.find(piece)
 
-async def change_bluesky(handler: Handler) -> None:
-    async with bluesky(handler, **NO_RECORD) as target:
-        await target.publish(BLUESKY_PIECE)
-
-
-async def read_bluesky(handler: Handler) -> None:
-    async with bluesky(handler) as target:
-        await target.find(BLUESKY_PIECE)
-
-
-async def change_pinterest(handler: Handler) -> None:
-    async with pinterest(handler) as target:
-        await target.publish(PIN)
-
-
-async def read_pinterest(handler: Handler) -> None:
-    async with pinterest(handler) as target:
-        await target.find(PIN)
-
-
-async def change_wordpress(handler: Handler) -> None:
-    async with wordpress(empty_site(handler)) as target:
-        await target.publish(ARTICLE)
-
-
-async def read_wordpress(handler: Handler) -> None:
-    async with wordpress(handler) as target:
-        await target.find(ARTICLE)
-
-
-async def change_webhook(handler: Handler) -> None:
-    async with webhook(handler) as target:
-        await target.publish(SENT)
-
-
-async def read_webhook(handler: Handler) -> None:
-    async with webhook(handler) as target:
-        await target.find(SENT)
-
-
-async def change_metricool(handler: Handler) -> None:
-    async with metricool(handler) as client:
-        await client.publish(post())
-
-
-async def read_metricool(handler: Handler) -> None:
-    async with metricool(handler) as client:
-        await client.find(post())
+    return call
 
 
 async def tell(handler: Handler) -> None:
@@ -198,13 +165,16 @@ OWN_ADDRESS = {404: SETUP, 410: SETUP}
 
 SERVICES: dict[str, Called] = {
     # X refuses a post with 403, too.
-    "x": Called(change_x, read_x, {403: (FINAL[0], SETUP[1])}),
-    "bluesky": Called(change_bluesky, read_bluesky),
-    "pinterest": Called(change_pinterest, read_pinterest),
-    "wordpress": Called(change_wordpress, read_wordpress),
-    "metricool": Called(change_metricool, read_metricool),
+    "x": Called(publishes(x, X_PIECE), finds(x, X_PIECE), {403: (FINAL[0], SETUP[1])}),
+    "bluesky": Called(publishes(empty_bluesky, BLUESKY_PIECE), finds(bluesky, BLUESKY_PIECE)),
+    "pinterest": Called(publishes(pinterest, PIN), finds(pinterest, PIN)),
+    "wordpress": Called(publishes(empty_wordpress, ARTICLE), finds(wordpress, ARTICLE)),
+    "metricool": Called(publishes(metricool, post()), finds(metricool, post())),
     "webhook": Called(
-        change_webhook, read_webhook, {404: (SETUP[0], None), 410: SETUP, 409: PASSING}, asks=False
+        publishes(webhook, SENT),
+        finds(webhook, SENT),
+        {404: (SETUP[0], None), 410: SETUP, 409: PASSING},
+        asks=False,
     ),
     # Nobody looks whether a notification arrived: a lost one is told again.
     "notify": Called(None, tell, OWN_ADDRESS, asks=False),

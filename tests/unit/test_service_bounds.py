@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import httpx
@@ -24,6 +25,7 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
+from pressroom.domain.outside import SLOWEST_UPLOAD
 from tests.support.served import served
 
 SECONDS = 0.2
@@ -165,3 +167,45 @@ def test_airflow_is_bounded_too(server: SimpleNamespace, monkeypatch: pytest.Mon
             api._call("GET", "drip/200")
         with pytest.raises(PermanentError, match="larger than 1,000,000 bytes"):
             api._call("GET", "flood/200")
+
+
+@pytest.mark.parametrize(("size", "kind"), [(0, UnknownOutcome), (SLOWEST_UPLOAD, None)])
+async def test_what_is_sent_has_time_by_its_size(size: int, kind: type[PressroomError] | None) -> None:
+    async def handler(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(2 * PATIENCE * 0.05)
+        return httpx.Response(200, json={})
+
+    settings = SimpleNamespace(connection="mine", base_url="https://x.test", timeout_seconds=0.05, secrets=[])
+    api = Service("It", settings, transport=httpx.MockTransport(handler))
+    with pytest.raises(kind) if kind else nullcontext():
+        await api.request("POST", "/", changes=True, files={"media": ("picture", b"x" * size, "image/png")})
+    await api.close()
+
+
+async def test_a_list_is_read_over_all_its_pages() -> None:
+    rest = {"": ([{"id": 1}], "b"), "b": ([{"id": 2}, {"id": 3}], "c"), "c": ([], "")}
+
+    async def page(place: str) -> tuple[object, str]:
+        return rest[place]
+
+    assert [entry["id"] async for entry in service("https://x.test").pages(page)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("entries", "ends", "words"),
+    [
+        ([{}], False, "a list of It's does not end"),
+        ("none", True, "not what It's API promises"),
+        ([{}, 7], True, "not what It's API promises"),
+    ],
+)
+async def test_a_list_that_cannot_be_read_whole_is_an_error(entries: object, ends: bool, words: str) -> None:
+    async def repeated(place: str) -> tuple[object, str]:
+        return entries, "" if ends else "again"
+
+    async def endless(place: str) -> tuple[object, str]:
+        return entries, "" if ends else f"{place}x"
+
+    for page in (repeated, endless):
+        with pytest.raises(TransientError, match=words):
+            [entry async for entry in service("https://x.test").pages(page, most=5)]

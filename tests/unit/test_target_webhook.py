@@ -41,7 +41,11 @@ def settings(**extra: Any) -> WebhookSettings:
 
 
 def webhook(handler: Handler, **extra: Any) -> Webhook:
-    return Webhook(settings(**extra), transport=httpx.MockTransport(handler), clock=lambda: NOW + 0.9)
+    return Webhook(
+        settings(**extra),
+        transport=httpx.MockTransport(handler),
+        now=lambda: datetime.fromtimestamp(NOW + 0.9, UTC),
+    )
 
 
 def piece(**changes: Any) -> Piece[LinkedArticleArguments]:

@@ -18,6 +18,9 @@ from pressroom.domain.markup.cutting import cut
 
 URL_CHARS = 2048
 
+SLOWEST_UPLOAD = 100_000
+"""Bytes a second. What is sent at this rate or faster is not cut off for its size."""
+
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Control characters, soft hyphens, blank letters, zero-width spaces, marks and overrides of direction, tag
 # characters, supplementary variation selectors, halves of surrogate pairs.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, Self, cast
 
 import httpx
@@ -27,6 +27,7 @@ from pressroom.adapters.http.errors import (
     unanswered,
 )
 from pressroom.domain.errors import PermanentError, PressroomError, TransientError, UnknownOutcome
+from pressroom.domain.outside import SLOWEST_UPLOAD
 
 ANSWER_BYTES = 20_000_000
 WORDS_BYTES = 64 * 1024
@@ -34,14 +35,20 @@ WORDS_BYTES = 64 * 1024
 
 WORDS_CHARS = 240
 
+MOST_PAGES = 200
+
 PATIENCE = 4.0
-"""A whole call takes at most so many times ``timeout_seconds``, which bound each wait in it."""
+"""A whole call takes at most so many times ``timeout_seconds``, which bound each wait in it, and the time
+that what it sends takes at ``SLOWEST_UPLOAD``.
+"""
 
 # A reset header is a time of day when it is larger than this, else a number of seconds.
 _EPOCH = 1_000_000_000
 
 Json = dict[str, Any]
 Said = Callable[[Any], tuple[str, str]]
+PageOf = Callable[[str], Awaitable[tuple[Any, str]]]
+"""Reads the page at a place, '' for the first: its entries, and the place of the next, '' after the last."""
 
 
 class ServiceSettings(Protocol):
@@ -93,10 +100,10 @@ class Service:
         self._secrets = settings.secrets
         self._seconds = PATIENCE * settings.timeout_seconds
         self._most = most_bytes
+        self._auth = auth
         self._free = asyncio.Semaphore(at_once)
         self._http = httpx.AsyncClient(
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", **(headers or {})},
-            auth=auth,
             timeout=settings.timeout_seconds,
             transport=transport,
         )
@@ -125,25 +132,28 @@ class Service:
         allow: Collection[int | str] = (),
         status_only: bool = False,
         params: Mapping[str, Any] | None = None,
+        login: bool = True,
         **options: Any,
     ) -> httpx.Response:
         """The answer, read whole. ``path``: below the base URL, or a whole URL; ``options``: httpx's others.
 
         ``changes``: a failure may have had its effect. ``allow``: statuses, and the service's codes, that are
         answers like a success. ``status_only``: only the status of a success counts: no more than the
-        beginning of its body is read, and none of it has to arrive.
+        beginning of its body is read, and none of it has to arrive. ``login``: whether the request is signed.
         """
         answer: httpx.Response | None = None
         try:
             url = httpx.URL(path if "://" in str(path) else f"{self._base_url}{path}")
             if merged := {**self._params, **(params or {})}:
                 url = url.copy_merge_params(merged)
-            async with (
-                self._free,
-                asyncio.timeout(self._seconds),
-                self._http.stream(method, url, **options) as answer,
-            ):
-                content = await self._body(answer, status_only=status_only)
+            request = self._http.build_request(method, url, **options)
+            upload = int(request.headers.get("content-length", 0)) / SLOWEST_UPLOAD
+            async with self._free, asyncio.timeout(self._seconds + upload):
+                answer = await self._http.send(request, auth=self._auth if login else None, stream=True)
+                try:
+                    content = await self._body(answer, status_only=status_only)
+                finally:
+                    await answer.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, PressroomError) as error:
             if not status_only or answer is None or not answer.is_success:
                 raise self._lost(error, changes=changes) from None
@@ -155,6 +165,22 @@ class Service:
         if refusal.code in allow:
             return whole
         raise self._error(refusal, whole.headers)
+
+    async def pages(self, page: PageOf, most: int = MOST_PAGES) -> AsyncIterator[Json]:
+        """Every entry of a list, over all its pages. A list that cannot be read whole is an error."""
+        place = ""
+        for _ in range(most):
+            entries, following = await page(place)
+            if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+                raise self.strange()
+            for entry in entries:
+                yield entry
+            if not following:
+                return
+            if following == place:
+                break
+            place = following
+        raise TransientError(f"{self.where}: a list of {self._name}'s does not end")
 
     def json(self, answer: httpx.Response, *, changes: bool = False) -> Any:
         """The answer's JSON."""

@@ -18,10 +18,11 @@ import httpx
 from pydantic import AfterValidator, Field
 
 from pressroom.adapters.connection import ApiSettings, HeaderSecret
-from pressroom.adapters.http.service import Json, Service, ServiceClient
+from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import fitted, is_public
+from pressroom.adapters.targets.service import ServiceTarget
 from pressroom.adapters.targets.text import cut, is_web_link, plain, web_link
-from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.publishing import (
     NO_SETTINGS,
     Content,
@@ -34,7 +35,6 @@ from pressroom.domain.publishing import (
 
 TITLE, DESCRIPTION, LINK, ALT = 100, 800, 2048, 500
 _PAGE = 250
-_MOST_PAGES = 200
 
 
 class PinterestSettings(ApiSettings):
@@ -75,8 +75,8 @@ class PinterestArguments(TargetArguments):
     )
 
 
-class PinterestTarget(ServiceClient):
-    """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
+class PinterestTarget(ServiceTarget[PinterestSettings, Service]):
+    """A Target."""
 
     handler = "pinterest"
     description = (
@@ -84,21 +84,18 @@ class PinterestTarget(ServiceClient):
     )
     arguments = PinterestArguments
 
-    def __init__(
-        self, settings: PinterestSettings, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self.connection = settings.connection
-        self.settle_seconds = settings.settle_seconds
-        self._settings = settings
+    _boards: list[Json] | None = None
+
+    @staticmethod
+    def _client(settings: PinterestSettings, transport: httpx.AsyncBaseTransport | None) -> Service:
         token = settings.password.get_secret_value()
-        self._api = Service(
+        return Service(
             "Pinterest",
             settings,
             headers={"Authorization": f"Bearer {token}"},
             resets=("x-ratelimit-reset",),
             transport=transport,
         )
-        self._boards: list[Json] | None = None
 
     def from_content(self, content: Content) -> PinterestArguments:
         """The content's title, what it says and its link, on the usual board."""
@@ -148,7 +145,7 @@ class PinterestTarget(ServiceClient):
     async def unpublish(self, external_id: str) -> bool:
         """Delete the pin. True too when it is not there."""
         if not external_id.isdecimal():
-            raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is no id of a pin")
+            raise PermanentError(f"{self._where}: {external_id[:40]!r} is no id of a pin")
         await self._api.request("DELETE", f"/pins/{external_id}", allow=(404,))
         return True
 
@@ -157,7 +154,7 @@ class PinterestTarget(ServiceClient):
         named = named or self._settings.board
         if not named:
             raise PermanentError(
-                f"{self._api.where}: board: the pin names no board, and extra has none for such pins"
+                f"{self._where}: board: the pin names no board, and extra has none for such pins"
             )
         boards = await self._all_boards()
         if any(str(board.get("id")) == named for board in boards):
@@ -169,34 +166,24 @@ class PinterestTarget(ServiceClient):
             return ids[0]
         if ids:
             raise PermanentError(
-                f"{self._api.where}: board: several are named {named!r}; use an id: {', '.join(ids)}"
+                f"{self._where}: board: several are named {named!r}; use an id: {', '.join(ids)}"
             )
         near = difflib.get_close_matches(named, names.values(), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise PermanentError(f"{self._api.where}: board: the user has none named {named!r}{hint}")
+        raise PermanentError(f"{self._where}: board: the user has none named {named!r}{hint}")
 
     async def _all_boards(self) -> list[Json]:
         if self._boards is None:
             self._boards = [board async for board in self._listed("/boards")]
         return self._boards
 
-    async def _listed(self, path: str) -> AsyncIterator[Json]:
-        """Every entry of a list, over all its pages. A list that cannot be read whole is an error."""
-        params: dict[str, Any] = {"page_size": _PAGE}
-        for _ in range(_MOST_PAGES):
-            page = await self._api.call("GET", path, params=params)
-            items = page.get("items")
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise self._api.strange()
-            for item in items:
-                yield item
-            following = page.get("bookmark")
-            if not following:
-                return
-            if following == params.get("bookmark"):
-                break
-            params["bookmark"] = following
-        raise TransientError(f"{self._api.where}: a list of Pinterest's does not end")
+    def _listed(self, path: str) -> AsyncIterator[Json]:
+        async def page(bookmark: str) -> tuple[Any, str]:
+            place = {"bookmark": bookmark} if bookmark else {}
+            answer = await self._api.call("GET", path, params={"page_size": _PAGE, **place})
+            return answer.get("items"), str(answer.get("bookmark") or "")
+
+        return self._api.pages(page)
 
 
 async def _media(pictures: Sequence[Picture]) -> Json:

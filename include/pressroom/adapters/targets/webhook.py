@@ -16,9 +16,8 @@ Needs: the URL in host, the secret in password; ``find_url`` and ``idempotent`` 
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote, urlsplit
@@ -28,7 +27,7 @@ from pydantic import AfterValidator, Field
 
 from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow
 from pressroom.adapters.http.notify import RECEIVER, HookSettings, address_parts
-from pressroom.adapters.http.service import Service, ServiceClient
+from pressroom.adapters.http.service import Service
 from pressroom.adapters.http.signing import sign
 from pressroom.adapters.targets.article import (
     Illustration,
@@ -36,6 +35,7 @@ from pressroom.adapters.targets.article import (
     cleaned_with,
     linked_article_of,
 )
+from pressroom.adapters.targets.service import ServiceTarget
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.markup.html import text_of
 from pressroom.domain.outside import clean_line, web_url
@@ -80,31 +80,19 @@ class WebhookArguments(LinkedArticleArguments):
     limits: ClassVar = replace(LinkedArticleArguments.limits, picture_urls=True)
 
 
-class Webhook(ServiceClient):
-    """One receiver as a target. Use as an async context manager.
+class Webhook(ServiceTarget[WebhookSettings, Service]):
+    """One receiver as a target. Nothing can be taken back.
 
-    ``transport`` takes the network's place in tests, ``clock`` (Unix seconds) the time's. Nothing can be
-    taken back. ``at`` says when a piece is to appear; the receiver has to wait for it.
+    ``at`` says when a piece is to appear; the receiver has to wait for it.
     """
 
     handler = "webhook"
     description = "Sends an article to another system, which takes it from there."
     arguments: type[LinkedArticleArguments] = WebhookArguments
 
-    def __init__(
-        self,
-        settings: WebhookSettings,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.connection = settings.connection
-        self.settle_seconds = settings.settle_seconds
-        self._settings = settings
-        self._secret = settings.password.get_secret_value()
-        self._clock = clock
-        self._api = Service(RECEIVER, settings, rows=_ROWS, transport=transport)
-        self._where = self._api.where
+    @staticmethod
+    def _client(settings: WebhookSettings, transport: httpx.AsyncBaseTransport | None) -> Service:
+        return Service(RECEIVER, settings, rows=_ROWS, transport=transport)
 
     def from_content(self, content: Content) -> LinkedArticleArguments:
         return WebhookArguments(**linked_article_of(content))
@@ -141,7 +129,8 @@ class Webhook(ServiceClient):
     async def _send(
         self, method: str, url: str, message: str, body: bytes, headers: Mapping[str, str], **options: Any
     ) -> httpx.Response:
-        signed = {**headers, **sign(message, body, self._secret, at=self._clock())}
+        secret = self._settings.password.get_secret_value()
+        signed = {**headers, **sign(message, body, secret, at=self._now().timestamp())}
         return await self._api.request(
             method, url, status_only=True, content=body or None, headers=signed, **options
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Annotated, Any, ClassVar
 
 import httpx
 import regex
@@ -20,6 +20,7 @@ from pressroom.adapters.targets.bluesky.account import (
     NoRecord,
 )
 from pressroom.adapters.targets.pictures import Fitted, fitted
+from pressroom.adapters.targets.service import ServiceTarget
 from pressroom.adapters.targets.text import cut, is_web_link, post_of, web_link
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.markup.cutting import SIGN
@@ -95,31 +96,16 @@ class BlueskyArguments(TargetArguments):
     )
 
 
-class BlueskyTarget:
-    """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
+class BlueskyTarget(ServiceTarget[BlueskySettings, BlueskyClient]):
+    """A Target."""
 
     handler = "bluesky"
     description = "A post on Bluesky: a short text with hashtags, up to four pictures or a card for a link."
     arguments = BlueskyArguments
 
-    def __init__(
-        self,
-        settings: BlueskySettings,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.connection = settings.connection
-        self.settle_seconds = settings.settle_seconds
-        self._settings = settings
-        self._now = now
-        self._account = BlueskyClient(settings, transport=transport)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._account.close()
+    @staticmethod
+    def _client(settings: BlueskySettings, transport: httpx.AsyncBaseTransport | None) -> BlueskyClient:
+        return BlueskyClient(settings, transport=transport)
 
     def from_content(self, content: Content) -> BlueskyArguments:
         """Title and beginning of the content; its link as a card."""
@@ -135,7 +121,7 @@ class BlueskyTarget:
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """Raises ConfigurationError when the server does not let the account in."""
-        await self._account.sign_in()
+        await self._api.sign_in()
 
     async def publish(self, piece: Piece[BlueskyArguments]) -> Placed:
         """Write the post's record; a record that is there keeps its time, and takes the new text.
@@ -156,11 +142,11 @@ class BlueskyTarget:
         record |= {"facets": spans} if spans else {}
         embed = await self._embed(piece)
         record |= {"embed": embed} if embed else {}
-        session = await self._account.session()
+        session = await self._api.session()
         body = {"repo": session.did, "collection": POST, "rkey": key, "record": record}
-        answer = await self._account.call("POST", "com.atproto.repo.putRecord", changes=True, json=body)
+        answer = await self._api.call("POST", "com.atproto.repo.putRecord", changes=True, json=body)
         if not answer.get("uri"):
-            raise self._account.strange(changes=True)
+            raise self._api.strange(changes=True)
         return self._placed(str(answer["uri"]), session, key)
 
     async def find(self, piece: Piece[BlueskyArguments]) -> Placed | None:
@@ -169,27 +155,27 @@ class BlueskyTarget:
         record = await self._record(key)
         if record is None:
             return None
-        return self._placed(str(record["uri"]), await self._account.session(), key)
+        return self._placed(str(record["uri"]), await self._api.session(), key)
 
     async def unpublish(self, external_id: str) -> bool:
         """Delete the record. True too when it is not there. ``external_id``: its at:// address."""
-        session = await self._account.session()
+        session = await self._api.session()
         key = external_id.removeprefix(f"at://{session.did}/{POST}/")
         if key == external_id or not key or "/" in key:
-            raise PermanentError(f"{self._account.where}: {external_id[:80]!r} is not a post of this account")
+            raise PermanentError(f"{self._where}: {external_id[:80]!r} is not a post of this account")
         body = {"repo": session.did, "collection": POST, "rkey": key}
-        await self._account.call("POST", "com.atproto.repo.deleteRecord", json=body)
+        await self._api.call("POST", "com.atproto.repo.deleteRecord", json=body)
         return True
 
     async def _record(self, key: str) -> Json | None:
-        session = await self._account.session()
+        session = await self._api.session()
         params = {"repo": session.did, "collection": POST, "rkey": key}
         try:
-            record = await self._account.call("GET", "com.atproto.repo.getRecord", params=params)
+            record = await self._api.call("GET", "com.atproto.repo.getRecord", params=params)
         except NoRecord:
             return None
         if not record.get("uri"):
-            raise self._account.strange()
+            raise self._api.strange()
         return record
 
     async def _embed(self, piece: Piece[BlueskyArguments]) -> Json | None:
@@ -216,7 +202,7 @@ class BlueskyTarget:
 
     async def _upload(self, picture: Fitted) -> Json:
         """The picture's blob. The server drops one that no record names, so trying again does no harm."""
-        answer = await self._account.call(
+        answer = await self._api.call(
             "POST",
             "com.atproto.repo.uploadBlob",
             content=picture.data,
@@ -224,7 +210,7 @@ class BlueskyTarget:
         )
         blob = answer.get("blob")
         if not isinstance(blob, dict):
-            raise self._account.strange()
+            raise self._api.strange()
         return blob
 
     def _placed(self, uri: str, session: BlueskySession, key: str) -> Placed:

@@ -18,7 +18,7 @@ from pydantic import Field
 from pressroom.adapters.connection import ApiSettings, ConnectionFields, HeaderSecret, secret_of
 from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service, ServiceClient
-from pressroom.domain.errors import ConfigurationError, PastDate, PermanentError, TransientError
+from pressroom.domain.errors import ConfigurationError, PastDate, PermanentError
 from pressroom.domain.social import Platform
 
 METRICOOL_URL = "https://app.metricool.com/api"
@@ -67,7 +67,6 @@ class MetricoolSettings(ApiSettings):
 
 
 SIMULATOR_HEADER = "X-Pressroom-Simulator"
-MOST_PAGES = 200
 
 _ROWS = (ErrorRow(PastDate, {400}, words=r"\bin the past\b"),)
 
@@ -113,16 +112,13 @@ class MetricoolClient(ServiceClient):
 
     async def pages(self, path: str, **params: Any) -> list[Json]:
         """Every entry of a list, over all its pages. A list that cannot be read whole is an error."""
-        answer = await self.get(path, **params)
-        entries = self.listed(answer)
-        for _ in range(MOST_PAGES):
-            page = answer.get("page") if isinstance(answer, dict) else None
-            following = page.get("next") if isinstance(page, dict) else None
-            if not following:
-                return entries
-            answer = await self.get(self._next(str(following)))
-            entries += self.listed(answer)
-        raise TransientError(f"{self._where}: a list of Metricool's does not end")
+
+        async def page(following: str) -> tuple[list[Json], str]:
+            answer = await (self.get(self._next(following)) if following else self.get(path, **params))
+            place = answer.get("page") if isinstance(answer, dict) else None
+            return self.listed(answer), str((place.get("next") if isinstance(place, dict) else "") or "")
+
+        return [entry async for entry in self._api.pages(page)]
 
     def listed(self, answer: Any) -> list[Json]:
         """The entries of an answer that is a list, bare or as ``data``. Raises TransientError for others."""

@@ -48,6 +48,10 @@ class MetricoolMetrics:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of its connections."""
         await self.calls.close()
 
     async def status(self, start: datetime, end: datetime) -> Mapping[str, Placed]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +17,7 @@ from pressroom.adapters.targets.metricool.arguments import LINK, MetricoolArgume
 from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.adapters.targets.metricool.metrics import DAY, POSTS, MetricoolMetrics
 from pressroom.adapters.targets.metricool.wire import creation, near, scheduled
+from pressroom.adapters.targets.service import ServiceTarget
 from pressroom.adapters.targets.text import cut, post_of, web_link
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError, UnknownOutcome
 from pressroom.domain.platforms import length_of, rules
@@ -35,35 +36,25 @@ _BACK, _AHEAD = timedelta(days=7), timedelta(hours=1)
 _LINK_FIELD = {Platform.PINTEREST, Platform.LINKEDIN}
 
 
-class MetricoolTarget:
-    """A Target. Use as an async context manager; ``transport`` takes the network's place in tests.
-
-    ``metrics``: what became of the posts, over the same connection.
-    """
+class MetricoolTarget(ServiceTarget[MetricoolSettings, MetricoolMetrics]):
+    """A Target. ``metrics``: what became of the posts, over the same connection."""
 
     handler = "metricool"
     arguments: type[MetricoolArguments] = MetricoolArguments
 
-    def __init__(
-        self, settings: MetricoolSettings, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self.connection = settings.connection
-        self.settle_seconds = settings.settle_seconds
+    def __init__(self, settings: MetricoolSettings, **others: Any) -> None:
+        super().__init__(settings, **others)
         self.network = settings.network
         self.arguments = arguments_for(self.network)
         where = rules(self.network).name if self.network else "a social network"
         self.description = f"A post on {where}, which Metricool publishes at its time."
-        self.metrics = MetricoolMetrics(settings, transport=transport)
+        self.metrics = self._api
         self._calls = self.metrics.calls
-        self._settings = settings
-        self._where = f"connection {settings.connection!r}"
         self._hosted: dict[str, str] = {}
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.metrics.__aexit__()
+    @staticmethod
+    def _client(settings: MetricoolSettings, transport: httpx.AsyncBaseTransport | None) -> MetricoolMetrics:
+        return MetricoolMetrics(settings, transport=transport)
 
     def from_content(self, content: Content) -> MetricoolArguments:
         """The content on the connection's network. Raises ConfigurationError when it has none."""
@@ -151,7 +142,7 @@ class MetricoolTarget:
             if start <= entry.at <= end and entry.is_of(post, piece.at)
         ]
         if entries:
-            return self.metrics.placed(min(entries, key=lambda one: (one.at, len(one.id), one.id)))
+            return self.metrics.placed(min(entries, key=lambda entry: (entry.at, len(entry.id), entry.id)))
         if piece.at is not None and await self.metrics.now() < piece.at:
             return None
         texts = (post.parts[0], "\n\n".join(post.parts))
@@ -163,7 +154,7 @@ class MetricoolTarget:
         ]
         if not rows:
             return None
-        first = min(rows, key=lambda one: one.at)
+        first = min(rows, key=lambda row: row.at)
         return Placed(outside_id(post.network, first.id), first.url)
 
     async def unpublish(self, external_id: str) -> bool:

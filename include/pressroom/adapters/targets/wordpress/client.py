@@ -243,7 +243,7 @@ class WordPressClient(ServiceClient):
     async def _look(self, url: httpx.URL, **options: Any) -> httpx.Response:
         """The answer without a login; refusals, too, but those that may pass (429, 5xx)."""
         refusals = {*range(300, 500)} - {429}
-        return await self._api.request("GET", url, auth=None, allow=refusals, **options)
+        return await self._api.request("GET", url, login=False, allow=refusals, **options)
 
     def _object(self, answer: Any, *, changes: bool) -> Json:
         if not isinstance(answer, dict):

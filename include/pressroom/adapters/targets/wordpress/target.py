@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 from pressroom.adapters.targets.article import ArticleArguments, Illustration, article_of, body_of, slug_of
+from pressroom.adapters.targets.service import ServiceTarget
 from pressroom.adapters.targets.wordpress.client import WordPressClient, WordPressSettings
 from pressroom.adapters.targets.wordpress.library import MediaLibrary, Medium, Terms
 from pressroom.adapters.targets.wordpress.wire import (
@@ -40,45 +40,28 @@ WITH_ADDRESS = ("publish", "future", "private")
 Json = dict[str, Any]
 
 
-class WordPress:
-    """One site as a target. Use as an async context manager.
-
-    ``transport`` takes the network's place in tests, ``now`` the clock's. A post in the trash is gone:
-    publishing its key again makes a new one.
-    """
+class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
+    """One site as a target. A post in the trash is gone: publishing its key again makes a new one."""
 
     handler = "wordpress"
     description = "Publishes an article, with its pictures, as a post on a WordPress site."
     arguments = ArticleArguments
 
-    def __init__(
-        self,
-        settings: WordPressSettings,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.connection = settings.connection
-        self.settle_seconds = settings.settle_seconds
-        self._settings = settings
-        self._where = f"connection {settings.connection!r}"
-        self._calls = WordPressClient(settings, transport=transport)
-        self._terms = Terms(self._calls)
-        self._media = MediaLibrary(self._calls, self._where)
-        self._now = now
+    def __init__(self, settings: WordPressSettings, **others: Any) -> None:
+        super().__init__(settings, **others)
+        self._terms = Terms(self._api)
+        self._media = MediaLibrary(self._api, self._where)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._calls.close()
+    @staticmethod
+    def _client(settings: WordPressSettings, transport: httpx.AsyncBaseTransport | None) -> WordPressClient:
+        return WordPressClient(settings, transport=transport)
 
     def from_content(self, content: Content) -> ArticleArguments:
         return ArticleArguments(**article_of(content))
 
     async def check(self, settings: Mapping[str, Any] = NO_SETTINGS) -> None:
         """Also checks that the user has the permissions for publishing."""
-        me = await self._calls.get("/wp/v2/users/me", context="edit")
+        me = await self._api.get("/wp/v2/users/me", context="edit")
         may = me.get("capabilities")
         if not isinstance(may, dict):
             raise ConfigurationError(
@@ -141,9 +124,9 @@ class WordPress:
         if not external_id.isdecimal():
             raise PermanentError(f"{self._where}: {external_id[:40]!r} is not the id of a post")
         gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_trash_not_supported")
-        answer = await self._calls.write("DELETE", f"{POSTS}/{external_id}", allow=gone)
+        answer = await self._api.write("DELETE", f"{POSTS}/{external_id}", allow=gone)
         if answer.get("code") == "rest_trash_not_supported":
-            await self._calls.write("POST", f"{POSTS}/{external_id}", {"status": "draft"})
+            await self._api.write("POST", f"{POSTS}/{external_id}", {"status": "draft"})
         return True
 
     async def _named(self, arguments: ArticleArguments) -> dict[str, list[int]]:
@@ -167,7 +150,7 @@ class WordPress:
         return own + await self._listed(search=token(piece.key))
 
     async def _listed(self, **by: str) -> list[Json]:
-        posts = await self._calls.listed(
+        posts = await self._api.listed(
             POSTS, status=STATUSES, context="edit", _fields="id,status,link,date_gmt,content.raw", **by
         )
         try:
@@ -185,7 +168,7 @@ class WordPress:
         if articles:
             await self._delete_claims(articles[1:], piece.key)
             return articles[0], False
-        made = await self._calls.write(
+        made = await self._api.write(
             "POST",
             POSTS,
             {
@@ -233,7 +216,7 @@ class WordPress:
         )
         # What a piece says nothing of is left as it is.
         body = {**{name: value for name, value in fields.items() if value}, **when}
-        answer = await self._calls.write("POST", f"{POSTS}/{post['id']}", body)
+        answer = await self._api.write("POST", f"{POSTS}/{post['id']}", body)
         return self._post(answer), body
 
     async def _with_own_slug(self, piece: Piece[ArticleArguments], post: Json) -> Json:
@@ -246,10 +229,10 @@ class WordPress:
             slug = str(post.get("slug") or "")
             if not slug or post["status"] not in WITH_ADDRESS:
                 break
-            same = await self._calls.listed(POSTS, slug=slug, status=",".join(WITH_ADDRESS), _fields="id")
+            same = await self._api.listed(POSTS, slug=slug, status=",".join(WITH_ADDRESS), _fields="id")
             if all(other["id"] >= post["id"] for other in same):
                 break
-            answer = await self._calls.write("POST", f"{POSTS}/{post['id']}", {"slug": self._slug(piece)})
+            answer = await self._api.write("POST", f"{POSTS}/{post['id']}", {"slug": self._slug(piece)})
             post = self._post(answer)
         return post
 
@@ -267,4 +250,4 @@ class WordPress:
     async def _delete(self, id: int) -> None:
         # The last of these also says that somebody else is deleting it at this moment.
         gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_cannot_delete")
-        await self._calls.write("DELETE", f"{POSTS}/{id}", {"force": True}, allow=gone)
+        await self._api.write("DELETE", f"{POSTS}/{id}", {"force": True}, allow=gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -13,8 +13,9 @@ import httpx
 from pydantic import Field
 
 from pressroom.adapters.http.errors import ErrorRow
-from pressroom.adapters.http.service import Json, Service, ServiceClient
+from pressroom.adapters.http.service import Json, Service
 from pressroom.adapters.targets.pictures import Fitted, fitted
+from pressroom.adapters.targets.service import ServiceTarget
 from pressroom.adapters.targets.text import plain, post_of
 from pressroom.adapters.targets.x.account import XSettings
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
@@ -29,8 +30,6 @@ _OWN_MEDIA = re.compile(r"/status/\d+/(photo|video)/\d+$")
 
 ALT = 1000
 _PAGE = 100
-# X keeps 3,200 posts of an account in its timeline.
-_MOST_PAGES = 32
 _CHECKS = 20
 
 _FIELDS = ("post.fields", "tweet.fields")
@@ -94,25 +93,19 @@ class XArguments(TargetArguments):
     )
 
 
-class XTarget(ServiceClient):
-    """A Target. Use as an async context manager; ``transport`` takes the network's place in tests."""
+class XTarget(ServiceTarget[XSettings, Service]):
+    """A Target."""
 
     handler = "x"
     description = "A post on X (Twitter): one short text, seen at once, with up to four pictures."
     arguments = XArguments
 
-    def __init__(
-        self,
-        settings: XSettings,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.connection = settings.connection
-        self.settle_seconds = settings.settle_seconds
-        self._settings = settings
-        self._now = now
-        self._api = Service(
+    _user = ""
+    _fields = _FIELDS[0]
+
+    @staticmethod
+    def _client(settings: XSettings, transport: httpx.AsyncBaseTransport | None) -> Service:
+        return Service(
             "X",
             settings,
             headers=settings.headers,
@@ -121,8 +114,6 @@ class XTarget(ServiceClient):
             resets=("x-rate-limit-reset", "x-user-limit-24hour-reset", "x-app-limit-24hour-reset"),
             transport=transport,
         )
-        self._user = ""
-        self._fields = _FIELDS[0]
 
     def from_content(self, content: Content) -> XArguments:
         """Title and beginning of the content, with its link."""
@@ -165,7 +156,7 @@ class XTarget(ServiceClient):
     async def unpublish(self, external_id: str) -> bool:
         """Delete the post. True too when it is not there."""
         if not external_id.isdecimal():
-            raise PermanentError(f"{self._api.where}: {external_id[:40]!r} is not the id of a post")
+            raise PermanentError(f"{self._where}: {external_id[:40]!r} is not the id of a post")
         answer = await self._api.request("DELETE", f"/2/tweets/{external_id}", allow=(404,))
         if answer.status_code == 404:
             return True
@@ -174,7 +165,7 @@ class XTarget(ServiceClient):
         except (ValueError, LookupError, TypeError):
             raise self._api.strange() from None
         if deleted is not True:
-            raise TransientError(f"{self._api.where}: X has not deleted post {external_id}")
+            raise TransientError(f"{self._where}: X has not deleted post {external_id}")
         return True
 
     async def _me(self) -> str:
@@ -200,30 +191,25 @@ class XTarget(ServiceClient):
         return None
 
     async def _posts(self, since: datetime | None) -> AsyncIterator[Json]:
-        """The user's own posts, latest first."""
+        """The user's own posts, latest first: all that X still lists."""
         path = f"/2/users/{await self._me()}/tweets"
         params: dict[str, Any] = {"max_results": _PAGE, "exclude": "retweets"}
         if since is not None:
             params["start_time"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for _ in range(_MOST_PAGES):
-            page = await self._page(path, params)
-            posts = page.get("data", [])  # left out when there are none
-            if not posts and page.get("errors"):
+
+        async def page(token: str) -> tuple[Any, str]:
+            answer = await self._page(path, params | ({"pagination_token": token} if token else {}))
+            posts = answer.get("data", [])  # left out when there are none
+            if not posts and answer.get("errors"):
                 # With status 200. Read as an empty timeline, it would have the post sent a second time.
-                raise TransientError(f"{self._api.where}: X does not show the account's posts")
-            if not isinstance(posts, list) or not all(
-                isinstance(entry, dict) and "id" in entry for entry in posts
-            ):
+                raise TransientError(f"{self._where}: X does not show the account's posts")
+            meta = answer.get("meta")
+            return posts, str((meta.get("next_token") if isinstance(meta, dict) else "") or "")
+
+        async for post in self._api.pages(page):
+            if "id" not in post:
                 raise self._api.strange()
-            for post in posts:
-                yield post
-            meta = page.get("meta")
-            following = meta.get("next_token") if isinstance(meta, dict) else None
-            if not following:
-                return
-            if following == params.get("pagination_token"):
-                raise self._api.strange()
-            params["pagination_token"] = following
+            yield post
 
     async def _page(self, path: str, params: Mapping[str, Any]) -> Json:
         try:
@@ -258,7 +244,7 @@ class XTarget(ServiceClient):
         for _ in range(_CHECKS):
             state = info.get("state") if isinstance(info, dict) else "succeeded"
             if state == "failed":
-                raise PermanentError(f"{self._api.where}: X cannot use one of the pictures")
+                raise PermanentError(f"{self._where}: X cannot use one of the pictures")
             if state not in ("pending", "in_progress"):
                 return
             wait = info.get("check_after_secs") if isinstance(info, dict) else None
@@ -266,7 +252,7 @@ class XTarget(ServiceClient):
             params = {"command": "STATUS", "media_id": media}
             data = (await self._api.call("GET", "/2/media/upload", params=params)).get("data")
             info = data.get("processing_info") if isinstance(data, dict) else None
-        raise TransientError(f"{self._api.where}: X is still working on a picture")
+        raise TransientError(f"{self._where}: X is still working on a picture")
 
 
 def _placed(post: Json) -> Placed:
