@@ -350,7 +350,7 @@ async def test_nothing_is_remembered_of_calls_without_a_signature(inbox: Hooks) 
     await inbox.send(secret="wrong")
     await inbox.send(b"nonsense")
     world = make_flow(inbox.url, inbox.store, PING, slug="another")
-    assert world.sql("SELECT signature FROM webhook_calls") == []
+    assert world.sql("SELECT flow_message FROM webhook_calls") == []
 
 
 async def test_a_call_of_long_ago_is_forgotten(inbox: Hooks) -> None:
@@ -358,7 +358,7 @@ async def test_a_call_of_long_ago_is_forgotten(inbox: Hooks) -> None:
     world = make_flow(inbox.url, inbox.store, PING, slug="another")
     world.sql("UPDATE webhook_calls SET at = now() - interval '86401 s'")
     await inbox.send(b"{}")
-    assert len(world.sql("SELECT signature FROM webhook_calls")) == 1
+    assert len(world.sql("SELECT flow_message FROM webhook_calls")) == 1
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -93,6 +93,21 @@ def right(*steps: str) -> Flow:
             id="a picture that the network asks for",
         ),
         pytest.param(
+            [FETCH, WRITE, "- {name: pin, type: publish, to: pinterest}"],
+            [f"8: steps[2]: pinterest {UNPICTURED} 'pin': put one there"],
+            id="a picture that the model cannot make",
+        ),
+        pytest.param(
+            [
+                FETCH,
+                WRITE,
+                "- {name: pin, type: publish, to: pinterest}",
+                "- {name: draw, type: media, prompt: x}",
+            ],
+            [f"8: steps[2]: pinterest {UNPICTURED} 'pin': put one there"],
+            id="a picture that is made too late",
+        ),
+        pytest.param(
             [
                 FETCH,
                 "- {name: way, type: route, rules: [{when: 'true', to: tell}], otherwise: end}",
@@ -268,13 +283,19 @@ ROUTE = "- {name: way, type: route, rules: [{when: 'size(item.images) > 0', to: 
 @pytest.mark.parametrize(
     "steps",
     [
-        pytest.param([FETCH, WRITE, BLOG, COPY, PIN], id="content and Pinterest"),
-        pytest.param([FETCH, WRITE, BLOG, PING, GATE, COPY, PIN], id="content, a review gate and Pinterest"),
-        pytest.param([FETCH, WRITE, BLOG, COPY, PIN, TWEET_COPY, TWEET], id="content and several platforms"),
+        pytest.param([FETCH, MEDIA, WRITE, BLOG, COPY, PIN], id="content and Pinterest"),
         pytest.param(
-            [FETCH, WRITE.replace("}}'}", "}}', tools: all}"), BLOG, PIN, TWEET], id="one for three"
+            [FETCH, MEDIA, WRITE, BLOG, PING, GATE, COPY, PIN], id="content, a review gate and Pinterest"
         ),
-        pytest.param([FETCH, WRITE.replace("}}'}", "}}', tools: [blog, pin]}"), BLOG, PIN], id="one for two"),
+        pytest.param(
+            [FETCH, MEDIA, WRITE, BLOG, COPY, PIN, TWEET_COPY, TWEET], id="content and several platforms"
+        ),
+        pytest.param(
+            [FETCH, MEDIA, WRITE.replace("}}'}", "}}', tools: all}"), BLOG, PIN, TWEET], id="one for three"
+        ),
+        pytest.param(
+            [FETCH, MEDIA, WRITE.replace("}}'}", "}}', tools: [blog, pin]}"), BLOG, PIN], id="one for two"
+        ),
         pytest.param([FETCH, WRITE, PING, AUTO], id="no decision at all"),
         pytest.param([FETCH, ROUTE, WRITE, BLOG], id="a route"),
         pytest.param([GATE], id="only a gate"),
@@ -298,15 +319,15 @@ def test_any_type_at_any_place_any_number_of_times() -> None:
 
 
 def test_a_publisher_is_seen_by_its_neighbours_or_by_whom_names_it() -> None:
-    flow = right(FETCH, WRITE, BLOG, COPY, PIN, TWEET_COPY, TWEET)
+    flow = right(FETCH, MEDIA, WRITE, BLOG, COPY, PIN, TWEET_COPY, TWEET)
     seen = {one.name: [to.name for to in flow.visible(at)] for at, one in enumerate(flow.steps)}
     assert {name: to for name, to in seen.items() if to} == {
         "write": ["blog"], "copy_pin": ["blog", "pin"], "copy_tweet": ["pin", "tweet"],
     }  # fmt: skip
-    wide = right(FETCH, WRITE.replace("}}'}", "}}', tools: all}"), BLOG, PIN, TWEET)
-    assert [to.name for to in wide.visible(1)] == ["blog", "pin", "tweet"]
-    chosen = right(FETCH, WRITE.replace("}}'}", "}}', tools: [pin, blog]}"), BLOG, PIN)
-    assert [to.name for to in chosen.visible(1)] == ["blog", "pin"]
+    wide = right(FETCH, MEDIA, WRITE.replace("}}'}", "}}', tools: all}"), BLOG, PIN, TWEET)
+    assert [to.name for to in wide.visible(2)] == ["blog", "pin", "tweet"]
+    chosen = right(FETCH, MEDIA, WRITE.replace("}}'}", "}}', tools: [pin, blog]}"), BLOG, PIN)
+    assert [to.name for to in chosen.visible(2)] == ["blog", "pin"]
 
 
 def test_the_empty_choice_of_tools_is_a_choice() -> None:

@@ -153,22 +153,22 @@ async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response
     message = verify(request.headers, body, secret)
     if message is None:
         raise Problem(401, "the signature is missing, wrong, or too old")
-    call = f"{slug} {message}"  # a sender may send one message to several flows
+    flow_message = f"{slug} {message}"  # a sender may send one message to several flows
     item = bounded_fields(_object(body), TEXT_CHARS)
-    if not await store.run(account, _first_time, call):
+    if not await store.run(account, _first_time, flow_message):
         raise Problem(409, "this call was received before, and is not repeated")
     try:
         run = await airflow.trigger(flow.dag_id, {"item": item}, note="started by a webhook")
     except PressroomError:
         # No run started, so the same call must not be refused as a repetition.
-        await store.run(account, Tx.run, "webhook_call_forget", signature=call)
+        await store.run(account, Tx.run, "webhook_call_forget", flow_message=flow_message)
         raise
     return JSONResponse({"flow": slug, "run": run}, 202)
 
 
-def _first_time(tx: Tx, signature: str) -> bool:
+def _first_time(tx: Tx, flow_message: str) -> bool:
     tx.run("webhook_calls_forget", seconds=REMEMBERED_SECONDS)
-    return tx.run("webhook_call", signature=signature) == 1
+    return tx.run("webhook_call", flow_message=flow_message) == 1
 
 
 def _webhook_flow(tx: Tx, slug: str) -> tuple[Flow, int]:

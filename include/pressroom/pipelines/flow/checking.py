@@ -178,8 +178,7 @@ def _publish(
     where: Path = ["steps", position]
     if step.to in handlers:
         pictures = any(isinstance(other, MediaStep) for other in flow.steps[:position])
-        needed = step.mode == "auto" and limits_of(step.to, step.settings).picture_required
-        if needed and not pictures:
+        if limits_of(step.to, step.settings).picture_required and not pictures:
             yield FlowProblem(
                 where,
                 f"{step.settings.get('network', step.to)} takes nothing without a picture, and no media step"

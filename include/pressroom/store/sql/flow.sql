@@ -171,14 +171,14 @@ WHERE gates.account_id = %(account)s AND items.flow_id = %(flow)s
 ORDER BY gates.id
 
 -- name: webhook_call
--- Records the signature of a webhook call. No row when it was recorded before.
-INSERT INTO webhook_calls (account_id, signature) VALUES (%(account)s, %(signature)s) ON CONFLICT DO NOTHING
+-- Records a message to a flow. No row when it was recorded before.
+INSERT INTO webhook_calls (account_id, flow_message) VALUES (%(account)s, %(flow_message)s) ON CONFLICT DO NOTHING
 
 -- name: webhook_call_forget
--- Deletes one recorded signature, so that the call can be repeated.
-DELETE FROM webhook_calls WHERE account_id = %(account)s AND signature = %(signature)s
+-- Deletes one recorded message, so that it can be sent again.
+DELETE FROM webhook_calls WHERE account_id = %(account)s AND flow_message = %(flow_message)s
 
 -- name: webhook_calls_forget
--- Deletes recorded signatures older than `seconds`.
+-- Deletes recorded messages older than `seconds`.
 DELETE FROM webhook_calls
 WHERE account_id = %(account)s AND at < now() - make_interval(secs => %(seconds)s::double precision)
