@@ -99,139 +99,91 @@ class Results:
 
     def row(self, post: Post, network: str, now: datetime, base: str) -> Json:
         """A published post in its network's analytics."""
-        reached = self.reach(post, network, now - post.at)
         data = post.body.get("pinterestData") or {}
-        return _ROWS[Platform(network)](
-            {
-                "id": network_id(post, network),
-                "at": local(post.at, ZoneInfo("UTC")),
-                "iso": post.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "text": post.parts[0],
-                "url": f"{base}/simulator/posts/{post.id}",
-                "title": data.get("pinTitle", ""),
-                "board": data.get("boardId", ""),
-                "link": data.get("pinLink", ""),
-            },
-            reached,
-        )
+        facts = {
+            "id": network_id(post, network),
+            "at": local(post.at, ZoneInfo("UTC")),
+            "iso": post.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "text": post.parts[0],
+            "url": f"{base}/simulator/posts/{post.id}",
+            "title": data.get("pinTitle", ""),
+            "board": data.get("boardId", ""),
+            "link": data.get("pinLink", ""),
+            **_counts(self.reach(post, network, now - post.at)),
+        }
+        names, fixed = _ROWS[Platform(network)]
+        row = {name: facts[fact] for name, fact in names.items()} | fixed
+        return row | {"id": int(row["id"])} if network == Platform.TWITTER else row
 
 
-def _shares(total: int) -> tuple[int, int, int]:
-    """Engagements as likes, comments and shares."""
-    return total - total // 4 - total // 8, total // 4, total // 8
-
-
-def _twitter(post: Json, reach: Reach) -> Json:
-    likes, comments, shares = _shares(reach.engagements)
+def _counts(reach: Reach) -> Json:
+    """What networks count. Engagements are likes, comments and shares; on Pinterest saves and clicks."""
+    all_of_them = reach.engagements
+    comments, shares = all_of_them // 4, all_of_them // 8
     return {
-        "id": int(post["id"]),
-        "tweetId": post["id"],
-        "createdAt": post["iso"],
-        "text": post["text"],
         "impressions": reach.impressions,
-        "interactions": reach.engagements,
-        "favorites": likes + comments,
-        "retweets": shares,
-        "linkClicks": reach.link_clicks,
-        "isRetweet": False,
-    }
-
-
-def _linkedin(post: Json, reach: Reach) -> Json:
-    likes, comments, shares = _shares(reach.engagements)
-    return {
-        "postId": post["id"],
-        "created": post["at"],
-        "comment": post["text"],
-        "url": post["url"],
-        "impressions": reach.impressions,
-        "likes": likes,
-        "comments": comments,
-        "shares": shares,
+        "engagements": all_of_them,
         "clicks": reach.link_clicks,
-    }
-
-
-def _facebook(post: Json, reach: Reach) -> Json:
-    likes, comments, shares = _shares(reach.engagements)
-    return {
-        "postId": post["id"],
-        "created": post["at"],
-        "text": post["text"],
-        "link": post["url"],
-        "type": "POST",
-        "impressions": reach.impressions,
-        "reactions": likes,
+        "likes": all_of_them - comments - shares,
         "comments": comments,
         "shares": shares,
-        "linkclicks": reach.link_clicks,
+        "unshared": all_of_them - shares,
+        "saves": all_of_them - all_of_them // 2,
+        "pin_clicks": all_of_them // 2,
     }
 
 
-def _instagram(post: Json, reach: Reach) -> Json:
-    likes, comments, saved = _shares(reach.engagements)
-    return {
-        "postId": post["id"],
-        "publishedAt": post["at"],
-        "content": post["text"],
-        "url": post["url"],
-        "impressions": reach.impressions,
-        "interactions": reach.engagements,
-        "likes": likes,
-        "comments": comments,
-        "saved": saved,
-    }
-
-
-def _threads(post: Json, reach: Reach) -> Json:
-    likes, replies, reposts = _shares(reach.engagements)
-    return {
-        "id": post["id"],
-        "publishedDate": post["at"],
-        "text": post["text"],
-        "permalink": post["url"],
-        "views": reach.impressions,
-        "likes": likes,
-        "replies": replies,
-        "reposts": reposts,
-        "quotes": 0,
-    }
-
-
-def _bluesky(post: Json, reach: Reach) -> Json:
-    likes, replies, reposts = _shares(reach.engagements)
-    return {
-        "postId": post["id"],
-        "published": post["at"],
-        "text": post["text"],
-        "likes": likes,
-        "replies": replies,
-        "reposts": reposts,
-        "quotes": 0,
-    }
-
-
-def _pinterest(post: Json, reach: Reach) -> Json:
-    return {
-        "id": post["id"],
-        "createdAt": post["iso"],
-        "description": post["text"],
-        "title": post["title"],
-        "link": post["link"],
-        "boardId": post["board"],
-        "impressions": reach.impressions,
-        "saves": reach.engagements - reach.engagements // 2,
-        "pinClicks": reach.engagements // 2,
-        "outboundClicks": reach.link_clicks,
-    }
-
-
-_ROWS = {
-    Platform.TWITTER: _twitter,
-    Platform.LINKEDIN: _linkedin,
-    Platform.FACEBOOK: _facebook,
-    Platform.INSTAGRAM: _instagram,
-    Platform.THREADS: _threads,
-    Platform.BLUESKY: _bluesky,
-    Platform.PINTEREST: _pinterest,
-}
+_ROWS: dict[Platform, tuple[dict[str, str], Json]] = {
+    Platform.TWITTER: (
+        {
+            "id": "id", "tweetId": "id", "createdAt": "iso", "text": "text", "impressions": "impressions",
+            "interactions": "engagements", "favorites": "unshared", "retweets": "shares",
+            "linkClicks": "clicks",
+        },
+        {"isRetweet": False},
+    ),
+    Platform.LINKEDIN: (
+        {
+            "postId": "id", "created": "at", "comment": "text", "url": "url", "impressions": "impressions",
+            "likes": "likes", "comments": "comments", "shares": "shares", "clicks": "clicks",
+        },
+        {},
+    ),
+    Platform.FACEBOOK: (
+        {
+            "postId": "id", "created": "at", "text": "text", "link": "url", "impressions": "impressions",
+            "reactions": "likes", "comments": "comments", "shares": "shares", "linkclicks": "clicks",
+        },
+        {"type": "POST"},
+    ),
+    Platform.INSTAGRAM: (
+        {
+            "postId": "id", "publishedAt": "at", "content": "text", "url": "url",
+            "impressions": "impressions", "interactions": "engagements", "likes": "likes", "comments": "comments", "saved": "shares",
+        },
+        {},
+    ),
+    Platform.THREADS: (
+        {
+            "id": "id", "publishedDate": "at", "text": "text", "permalink": "url", "views": "impressions",
+            "likes": "likes", "replies": "comments", "reposts": "shares",
+        },
+        {"quotes": 0},
+    ),
+    Platform.BLUESKY: (
+        {
+            "postId": "id", "published": "at", "text": "text", "likes": "likes", "replies": "comments",
+            "reposts": "shares",
+        },
+        {"quotes": 0},
+    ),
+    Platform.PINTEREST: (
+        {
+            "id": "id", "createdAt": "iso", "description": "text", "title": "title", "link": "link",
+            "boardId": "board", "impressions": "impressions", "saves": "saves", "pinClicks": "pin_clicks",
+            "outboundClicks": "clicks",
+        },
+        {},
+    ),
+}  # fmt: skip
+"""A network's names of what it reports, and what it reports of every post."""
