@@ -22,6 +22,7 @@ from pressroom.domain.publishing import (
     Placed,
     Publication,
     PublicationStatus,
+    Submission,
     Target,
     TargetArguments,
     TargetLimits,
@@ -199,22 +200,14 @@ class FakeOutside:
         key = (to.to, to.connection_id)
         return self.targets.setdefault(key, FakeTarget(*key))
 
-    async def publish(
-        self,
-        to: Destination,
-        content: str,
-        content_hash: str,
-        piece: Piece[Any],
-        *,
-        update: bool = False,
-        alone: bool = False,
-    ) -> Publication:
+    async def publish(self, to: Destination, submission: Submission[Any]) -> Publication:
         """Straight to the target, without a ledger."""
+        piece = submission.piece
         placed = await self.target(to).publish(piece)
-        self.published.append((to.to, content, content_hash))
+        self.published.append((to.to, submission.content, submission.content_hash))
         return Publication(
-            len(self.published), 1, content, to.target_name,
-            PublicationStatus.ACCEPTED, content_hash, piece.at or datetime(2027, 1, 1, tzinfo=UTC),
+            len(self.published), 1, submission.content, to.target_name,
+            PublicationStatus.ACCEPTED, submission.content_hash, piece.at or datetime(2027, 1, 1, tzinfo=UTC),
             placed.external_id,
             public_url=placed.url,
         )  # fmt: skip

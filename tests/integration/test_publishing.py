@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Any
@@ -21,7 +22,16 @@ from pressroom.domain.errors import (
     TransientError,
     UnknownOutcome,
 )
-from pressroom.domain.publishing import Piece, Publication, PublicationStatus, TargetLimits
+from pressroom.domain.outside import SLOWEST_UPLOAD
+from pressroom.domain.publishing import (
+    Picture,
+    Piece,
+    Placed,
+    Publication,
+    PublicationStatus,
+    Submission,
+    TargetLimits,
+)
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.engine.money.ledger import CostScope
@@ -59,8 +69,8 @@ class Desk(Newsdesk):
     ) -> Publication:
         name = f"pressroom_metricool/{piece.arguments.network}"
         return await publish_once(
-            self.world.store, self.scope(content), self.networks, name, content, digest, piece, alone=True,
-            timing=self.timing,
+            self.world.store, self.scope(content), self.networks, name,
+            Submission(content, digest, piece, alone=True), self.timing,
         )  # fmt: skip
 
     def row(self, content: str = "post:1") -> Publication:
@@ -120,6 +130,17 @@ async def test_a_call_that_never_ends_is_cut_and_looked_for(desk: Desk) -> None:
     async with asyncio.timeout(20):
         done = await desk.publish()
     assert (done.external_id, len(desk.networks.submitted)) == ("1001", 1)
+
+
+async def test_a_call_that_sends_pictures_has_time_by_their_size(desk: Desk) -> None:
+    async def taken_slowly(piece: Piece[MetricoolArguments]) -> Placed:
+        await asyncio.sleep(1.5 * QUICK.call)
+        return Placed(desk.networks.keep(piece))
+
+    desk.networks.publish = taken_slowly  # type: ignore[method-assign]
+    heavy = Picture(b"x" * round(QUICK.call * SLOWEST_UPLOAD), "image/png")
+    done = await desk.publish_piece("post:1", replace(post(), pictures=[heavy]))
+    assert (done.there, done.attempts, len(desk.networks.posts)) == (True, 1, 1)
 
 
 async def test_a_failure_that_left_nothing_is_sent_again(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pressroom.domain.publishing import Piece, Publication, Target
+from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.claim import Timing
@@ -31,18 +31,8 @@ class LedgerOutside(FakeOutside):
         """See Outside."""
         return self._target_of(to) if self._target_of else super().target(to)
 
-    async def publish(
-        self,
-        to: Destination,
-        content: str,
-        content_hash: str,
-        piece: Piece[Any],
-        *,
-        update: bool = False,
-        alone: bool = False,
-    ) -> Publication:
+    async def publish(self, to: Destination, submission: Submission[Any]) -> Publication:
         """Through the ledger."""
         return await publish_once(
-            self._store, self._scope, self.target(to), to.target_name, content, content_hash, piece,
-            update=update, alone=alone, timing=self._timing,
-        )  # fmt: skip
+            self._store, self._scope, self.target(to), to.target_name, submission, self._timing
+        )

@@ -14,7 +14,7 @@ import pytest
 from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.domain.errors import ConfigurationError, PastDate, TimeTaken
 from pressroom.domain.missions import Mission
-from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, recalled
+from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, Submission, recalled
 from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import publish
 from pressroom.pipelines.mission.publish import Ready, Scheduled
@@ -36,24 +36,23 @@ class Scripted(FakeOutside):
         self.script = list(script)
         self.asked: list[Piece[MetricoolArguments]] = []
 
-    async def publish(
-        self,
-        to: Destination,
-        content: str,
-        content_hash: str,
-        piece: Piece[MetricoolArguments],
-        *,
-        update: bool = False,
-        alone: bool = False,
-    ) -> Publication:
+    async def publish(self, to: Destination, submission: Submission[MetricoolArguments]) -> Publication:
         """The next error of the script, or success."""
-        assert alone
+        piece = submission.piece
+        assert submission.alone
         assert piece.at
         self.asked.append(piece)
         if self.script:
             raise self.script.pop(0)
         return Publication(
-            1, 1, content, to.target_name, PublicationStatus.ACCEPTED, content_hash, piece.at, "7"
+            1,
+            1,
+            submission.content,
+            to.target_name,
+            PublicationStatus.ACCEPTED,
+            submission.content_hash,
+            piece.at,
+            "7",
         )
 
 

@@ -151,6 +151,21 @@ class Piece(Generic[Arguments]):
 
 
 @dataclass(frozen=True)
+class Submission(Generic[Arguments]):
+    """A piece of a workflow, to be published once. ``content`` and ``content_hash`` as in ``Publication``.
+
+    ``update``: a target that can do so is given what has another hash than what it has. ``alone``: nothing
+    else of the workflow may appear there at that time.
+    """
+
+    content: str
+    content_hash: str
+    piece: Piece[Arguments]
+    update: bool = False
+    alone: bool = False
+
+
+@dataclass(frozen=True)
 class Placed:
     """A piece that the target has. ``external_id``: its id there; ``url``: where people see it, '' while
     nobody does; ``preview_url``: where its owner sees it, '' if nowhere.

@@ -12,7 +12,7 @@ from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
 from pressroom.domain.packets import FindClaimed, SourceItem
-from pressroom.domain.publishing import Piece, Publication, Target
+from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.social import Clock, Metrics
 
 
@@ -58,20 +58,8 @@ class Outside(Protocol):
         """The target, opened. Raises ConfigurationError."""
         ...
 
-    async def publish(
-        self,
-        to: Destination,
-        content: str,
-        content_hash: str,
-        piece: Piece[Any],
-        *,
-        update: bool = False,
-        alone: bool = False,
-    ) -> Publication:
+    async def publish(self, to: Destination, submission: Submission[Any]) -> Publication:
         """Publish exactly once, however often it is asked: bring the piece to its target, or find it there.
-
-        ``update``: a target that can do so is given what has another hash than what it has. ``alone``:
-        nothing else of the workflow may appear there at that time.
 
         Raises PastDate when the time is over and the target does not have it, TimeTaken when something else
         of the workflow appears there at that time, TransientError when another try may help, PermanentError

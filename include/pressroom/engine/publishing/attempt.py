@@ -26,6 +26,7 @@ from pressroom.domain.publishing import (
     Placed,
     Publication,
     PublicationStatus,
+    Submission,
     Target,
     recalled,
 )
@@ -44,27 +45,24 @@ async def publish_once(
     scope: CostScope,
     target: Target[Any],
     name: str,
-    content: str,
-    content_hash: str,
-    piece: Piece[Any],
-    *,
-    update: bool = False,
-    alone: bool = False,
+    submission: Submission[Any],
     timing: Timing | None = None,
 ) -> Publication:
     """Publish a piece on its target, or find that it is there. ``name``: how the ledger names the target.
 
-    ``update``: when the target has it with another hash and can change it in place, it is sent again, under
-    the same key. ``alone``: nothing else of the workflow may appear there at that time.
+    A piece to update is sent again under the same key, when the target has it with another hash and can
+    change it in place.
 
     Raises PastDate when the time is over and the target does not have it, TimeTaken when something else of
     the workflow appears there at that time, TransientError when another try may help, PermanentError when
     the target refuses it.
     """
+    piece = submission.piece
     intent = Intent(
-        content, name, content_hash, piece.at or datetime.now(UTC), piece.on_record, alone=alone,
-        updates=update and target.handler in UPDATES_IN_PLACE,
+        submission.content, name, submission.content_hash, piece.at or datetime.now(UTC), piece.on_record,
+        alone=submission.alone, updates=submission.update and target.handler in UPDATES_IN_PLACE,
     )  # fmt: skip
+    timing = (timing or Timing()).with_upload(sum(len(picture.data) for picture in piece.pictures))
     return await _Attempt(store, scope, intent, target, timing).publish(piece)
 
 

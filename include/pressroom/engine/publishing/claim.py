@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pressroom.domain.errors import PermanentError, TimeTaken, TransientError
+from pressroom.domain.outside import SLOWEST_UPLOAD
 from pressroom.domain.publishing import Placed, Publication, PublicationStatus
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
@@ -26,7 +27,7 @@ T = TypeVar("T")
 class Timing:
     """How long the steps of an attempt may take, in seconds.
 
-    ``call``: a request to the target; after that it counts as not answered. ``lease``: how long a silent
+    ``call``: one method of the target; after that it counts as not answered. ``lease``: how long a silent
     worker keeps its claim; longer than a call. ``backoff``: the wait before the second try in this process,
     twice as long before the next. ``retry_after``: the longest Retry-After that is waited for in this
     process; a longer one is left to the task's retry.
@@ -36,6 +37,11 @@ class Timing:
     lease: float = 60.0
     backoff: float = 0.5
     retry_after: float = 5.0
+
+    def with_upload(self, size: int) -> Timing:
+        """These times for calls that also send so many bytes of pictures."""
+        upload = size / SLOWEST_UPLOAD
+        return replace(self, call=self.call + upload, lease=self.lease + upload)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import MediaStore, Similarity
 from pressroom.domain.packets import FindClaimed, SourceItem
-from pressroom.domain.publishing import Piece, Publication, Target
+from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine.models.images import BoundImages, ImageEngine
@@ -217,20 +217,8 @@ class ItemTools:
     def target(self, to: Destination) -> Target[Any]:
         return self._box.target(to)
 
-    async def publish(
-        self,
-        to: Destination,
-        content: str,
-        content_hash: str,
-        piece: Piece[Any],
-        *,
-        update: bool = False,
-        alone: bool = False,
-    ) -> Publication:
-        return await publish_once(
-            self._box.store, self._scope, self.target(to), to.target_name, content, content_hash, piece,
-            update=update, alone=alone,
-        )  # fmt: skip
+    async def publish(self, to: Destination, submission: Submission[Any]) -> Publication:
+        return await publish_once(self._box.store, self._scope, self.target(to), to.target_name, submission)
 
     async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
         await self._box.notify(connection, event, payload)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import AiStep, Flow, PublishStep
 from pressroom.domain.markup.html import from_text, plain, sanitize, text_of
-from pressroom.domain.publishing import Content, Picture, Piece, arguments_of
+from pressroom.domain.publishing import Content, Picture, Piece, Submission, arguments_of
 from pressroom.domain.text import to_json
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.tools import Tools
@@ -40,7 +40,8 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     pictures = [await _picture(data, tools) for data in drawn[:most]]
     content = content_key(item, turn(step, position, tools.flow))
     piece: Piece[Any] = Piece(key_of(content, step), arguments, pictures)
-    publication = await tools.outside.publish(step, content, hash_of(arguments, pictures), piece)
+    submission = Submission(content, hash_of(arguments, pictures), piece)
+    publication = await tools.outside.publish(step, submission)
     data = {
         "target": publication.target,
         "external_id": publication.external_id,

@@ -12,7 +12,14 @@ from pressroom.domain.errors import AlreadyDone, PastDate, TimeTaken
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.platforms import rules
 from pressroom.domain.public_ids import CONTENT, public_id
-from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, arguments_of
+from pressroom.domain.publishing import (
+    Picture,
+    Piece,
+    Publication,
+    PublicationStatus,
+    Submission,
+    arguments_of,
+)
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import counted
@@ -128,7 +135,7 @@ async def _publish(post: Ready, at: datetime, tools: Tools) -> Publication:
     }  # fmt: skip
     arguments = arguments_of(tools.outside.target(to), fields, to.target_name)
     piece: Piece[Any] = Piece(key, arguments, pictures, at)
-    return await tools.outside.publish(to, key, post.content_hash, piece, alone=True)
+    return await tools.outside.publish(to, Submission(key, post.content_hash, piece, alone=True))
 
 
 def _later(post: Ready, at: datetime, now: datetime, taken: set[datetime], tools: Tools) -> datetime:

@@ -16,7 +16,15 @@ from typing import Any
 from pressroom.domain.definitions import Site, SiteTarget
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.markup.html import plain
-from pressroom.domain.publishing import UPDATES_IN_PLACE, Content, Picture, Piece, Publication, arguments_of
+from pressroom.domain.publishing import (
+    UPDATES_IN_PLACE,
+    Content,
+    Picture,
+    Piece,
+    Publication,
+    Submission,
+    arguments_of,
+)
 from pressroom.domain.run import Run
 from pressroom.domain.text import quoted
 from pressroom.pipelines.needs import MEDIA, Need, pictures, target
@@ -79,7 +87,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
         most = arguments.limits_for(dict(arguments)).pictures
         pictures = [await _picture(image, tools) for image in item.images[:most]]
         piece: Piece[Any] = Piece(key_of(item, site), arguments, pictures)
-        return await tools.outside.publish(to, item.content, item.digest, piece, update=True)
+        return await tools.outside.publish(to, Submission(item.content, item.digest, piece, update=True))
     except ConfigurationError as error:
         raise ConfigurationError(f"{to.target_name}: {error}") from error
 
