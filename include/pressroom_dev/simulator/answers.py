@@ -159,7 +159,8 @@ _ROWS: dict[Platform, tuple[dict[str, str], Json]] = {
     Platform.INSTAGRAM: (
         {
             "postId": "id", "publishedAt": "at", "content": "text", "url": "url",
-            "impressions": "impressions", "interactions": "engagements", "likes": "likes", "comments": "comments", "saved": "shares",
+            "impressions": "impressions", "interactions": "engagements", "likes": "likes",
+            "comments": "comments", "saved": "shares",
         },
         {},
     ),
