@@ -11,6 +11,7 @@ import pytest
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.run import Run
 from pressroom.pipelines.mission import publish
+from pressroom.pipelines.stage import Wait
 from pressroom.store.database import Store
 from pressroom.testing import FixedClock
 from tests.support.mission_world import START, make_mission
@@ -47,10 +48,10 @@ class Desk(Newsdesk):
     def slot_times(self) -> list[datetime]:
         return [at for (at,) in self.world.sql("SELECT at FROM slots ORDER BY id")]
 
-    def waits_for(self, now: datetime) -> str | None:
+    def waits_for(self) -> Wait | None:
         assert publish.STAGE.waits_for
         with self.world.store.transaction(self.world.account_id) as tx:
-            return publish.STAGE.waits_for(tx, self.run, now)
+            return publish.STAGE.waits_for(tx, self.run)
 
     def statuses(self) -> dict[int, str]:
         return {int(number): status for number, status in self.world.sql("SELECT id, status FROM posts")}
@@ -98,7 +99,7 @@ def test_approved_posts_are_scheduled_and_the_stage_says_which(desk: Desk) -> No
 def test_before_there_is_a_cycle_there_is_no_output(desk: Desk) -> None:
     desk.world.sql("UPDATE cycles SET withdrawn_at = now()")
     assert desk.output() is None
-    assert desk.waits_for(START) is None
+    assert desk.waits_for() is None
 
 
 @pytest.mark.parametrize(
@@ -136,14 +137,14 @@ def test_the_chosen_second_variant_is_published(desk: Desk) -> None:
 
 
 def test_people_are_waited_for_until_the_cycle_is_over(desk: Desk) -> None:
-    assert desk.waits_for(START) is None
+    end = START + 7 * DAY
+    assert desk.waits_for() is None
     desk.add(NINE, status="pending_review")
-    assert desk.waits_for(START) == "1 post waits for review"
+    assert desk.waits_for() == Wait("1 post waits for review", end)
     desk.add(NINE + 4 * HOUR, status="pending_review")
-    assert desk.waits_for(START + 7 * DAY - HOUR) == "2 posts wait for review"
-    assert desk.waits_for(START + 7 * DAY) is None
+    assert desk.waits_for() == Wait("2 posts wait for review", end)
     desk.world.sql("UPDATE posts SET status = 'rejected'")
-    assert desk.waits_for(START) is None
+    assert desk.waits_for() is None
 
 
 def test_one_that_is_refused_for_good_leaves_its_neighbours_alone(desk: Desk) -> None:

@@ -90,6 +90,14 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Some items of a stage wait for people. ``until``: when the stage goes on without them."""
+
+    reason: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Stage(Generic[Item, Output]):
     """One stage of a pipeline.
 
@@ -109,8 +117,9 @@ class Stage(Generic[Item, Output]):
     ``setup_of``: the part of the set-up that an item depends on. When that part is wrong, the items that
     share it wait, and the others go on.
     ``summarize``: facts for the result, read from the store when the stage ends: field name → JSON value.
-    ``waits_for``: what must happen first, by people or by the clock (the time is given), before the stage
-    plans; None for nothing.
+    ``waits_for``: whether people may still give the stage items, so that it must not end; None when not. The
+    items that are ready do not wait with them. Such a stage spends nothing.
+    ``meanwhile``: what else is looked at while the stage waits; returns as ``poll`` does.
     ``poll``: for a stage that only watches: takes one look outside, and returns when the next one is due;
     None after the last. Two looks at the same time do no harm.
     ``output``: what the stage made in this run, in its public form; None for nothing yet.
@@ -134,7 +143,8 @@ class Stage(Generic[Item, Output]):
     pool: str | None = None
     serial: bool = False
     summarize: Callable[[Tx, Run], Mapping[str, Any]] | None = None
-    waits_for: Callable[[Tx, Run, datetime], str | None] | None = None
+    waits_for: Callable[[Tx, Run], Wait | None] | None = None
+    meanwhile: Callable[[Store, Run, Tools], Awaitable[datetime | None]] | None = None
     poll: Callable[[Store, Run, Tools], Awaitable[datetime | None]] | None = None
     output: Callable[[Tx, Run], Mapping[str, Any] | None] | None = None
     failed: Callable[[Tx, Run, Item, Exception], None] | None = None

@@ -30,7 +30,7 @@ from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.stopping import CutOff, Stopper
-from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.stage import Key, Saved, Skip, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
@@ -101,6 +101,19 @@ async def run_batch(
     return await batch.work(list(keys), 1 if stage.serial else max(1, concurrency))
 
 
+def workable(tx: Tx, stage: Stage[Any, Any], run: Run, keys: Sequence[Key]) -> list[Any]:
+    """The items behind the keys that still wait, without those that failed since the run was last opened."""
+    failed = set(tx.values("failed_since_opened", run=run.id, stage=stage.name))
+    return [item for item in stage.load(tx, run, keys) if stage.key(item) not in failed]
+
+
+def ready(tx: Tx, stage: Stage[Any, Any], run: Run) -> list[Key]:
+    """The items that the stage can work through now."""
+    pending = stage.pending(tx, run)
+    keys: Sequence[Key] = () if isinstance(pending, Skip) else pending
+    return list(keys) if workable(tx, stage, run, keys) else []
+
+
 class _Batch:
     def __init__(
         self,
@@ -146,9 +159,7 @@ class _Batch:
         return [] if self._over() else await self.store.run(self.run.account_id, self._loaded, keys)
 
     def _loaded(self, tx: Tx, keys: list[Key]) -> list[Any]:
-        """The items behind the keys, without those that failed for good since the run was last opened."""
-        failed = set(tx.values("failed_since_opened", run=self.run.id, stage=self.stage.name))
-        return [item for item in self.stage.load(tx, self.run, keys) if self.stage.key(item) not in failed]
+        return workable(tx, self.stage, self.run, keys)
 
     async def _drain(self, queue: deque[Any]) -> None:
         while queue and await self._may_go_on() and queue:

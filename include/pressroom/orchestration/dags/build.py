@@ -140,7 +140,9 @@ def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: lis
         before >> task
         return [task]
     with TaskGroup(stage.name, tooltip=stage.title):
-        plan = PlanStage(task_id="plan", stage=stage.name, trigger_rule=rule, **facts)
+        # While it waits for people, the plan itself works through what they have let through.
+        pool = {"pool": stage.pool} if stage.pool and stage.waits_for is not None else {}
+        plan = PlanStage(task_id="plan", stage=stage.name, trigger_rule=rule, **facts, **pool)
         work = WorkBatch.partial(
             task_id="work",
             stage=stage.name,

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow.configuration import conf
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.errors import TransientError
 from pressroom.domain.text import counted
 from pressroom.engine.runs import control
-from pressroom.engine.runs.batch import Report, Stop, run_batch
+from pressroom.engine.runs.batch import Report, Stop, ready, run_batch
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
 from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger, raise_failure
 from pressroom.orchestration.tools.toolbox import Toolbox
@@ -37,13 +38,13 @@ class PlanStage(RunOperator):
             clock = tx.rows("stage_clock", run=run.id, stage=stage.name)[0]
         delay = timedelta(seconds=run.workflow.pace.between_stage_delay)
         self._until_it_may(opened, clock["previous_end"] + delay if delay and clock["previous_end"] else None)
-        self._until_ready(opened, stage)
+        if stage.waits_for is not None:
+            self._while_people_decide(context, opened, stage)
         with opened.store.transaction(run.account_id) as tx:
             pending = stage.pending(tx, run)
             reason = pending.reason if isinstance(pending, Skip) else None
             keys: Sequence[Key] = () if isinstance(pending, Skip) else pending
-            size = stage.batch_items(run.workflow)
-            batches = [list(keys[at : at + size]) for at in range(0, len(keys), size)]
+            batches = in_batches(keys, stage.batch_items(run.workflow))
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             rows = sum(map(stage.rows, keys))
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=rows, skipped=reason)
@@ -58,24 +59,43 @@ class PlanStage(RunOperator):
             control.renew(tx, run.id)
         return batches
 
-    def _until_ready(self, opened: Opened, stage: Stage[Any, Any]) -> None:
-        """Defer while the stage waits for people, and say so once."""
-        if stage.waits_for is None:
-            return
+    def _while_people_decide(self, context: Context, opened: Opened, stage: Stage[Any, Any]) -> None:
+        """Work through what they have let through, and defer until there is more. Returns when nothing waits
+        for them any more, or its time is over.
+        """
         run = opened.run
         now = asyncio.run(Toolbox(opened.store, run).clock.now())
         with opened.store.transaction(run.account_id) as tx:
-            reason = stage.waits_for(tx, run, now)
-            if reason is None:
+            wait = stage.waits_for(tx, run) if stage.waits_for is not None else None
+            if wait is None:
+                return
+            if now >= wait.until:
+                message = f"{stage.title}: {wait.reason}, and the time for it is over"
+                control.event(tx, run.id, "stage_went_on", message, stage=stage.name, level="warning")
                 return
             if opened.state.current_stage != stage.name:
                 tx.run("set_current_stage", run=run.id, stage=stage.name)
-                control.event(tx, run.id, "stage_waits", f"{stage.title}: {reason}", stage=stage.name)
+                control.event(tx, run.id, "stage_waits", f"{stage.title}: {wait.reason}", stage=stage.name)
             control.renew(tx, run.id)
+            keys = ready(tx, stage, run)
+            if keys:
+                tx.run("plan_stage", run=run.id, stage=stage.name, planned=len(keys), skipped=None)
+        if keys:
+            self._work_through(context, opened, stage, keys)
         self.defer(
             trigger=RunTrigger(run.account_id, run.id, workflow=self.workflow, stage=stage.name),
             method_name="resume",
         )
+
+    def _work_through(
+        self, context: Context, opened: Opened, stage: Stage[Any, Any], keys: Sequence[Key]
+    ) -> None:
+        last_try = is_last_try(context)
+        report = asyncio.run(work_through(opened, stage, keys, last_try=last_try))
+        with opened.store.transaction(opened.run.account_id) as tx:
+            tx.run("finish_batch", run=opened.run.id, stage=stage.name, batches=1, partial=None)
+        if report.waiting and not last_try:
+            raise what_waits(report, last_try=False)
 
 
 class WorkBatch(RunOperator):
@@ -91,23 +111,22 @@ class WorkBatch(RunOperator):
         opened = self._opened(context)
         stage, ti = opened.pipeline.stage(self.stage), context["ti"]
         self._until_it_may(opened, self._due(opened, max(0, ti.map_index or 0)))
-        last_try = ti.try_number > ti.max_tries
-        report = asyncio.run(self._work(opened, stage, last_try=last_try))
+        last_try = is_last_try(context)
+        report = asyncio.run(work_through(opened, stage, self.batch, last_try=last_try))
         if report.stop is Stop.PAUSED:
             self._wait(opened)
         self._record(opened, stage, report, max(0, ti.map_index or 0), last_try=last_try)
-        if report.waiting and report.stop is not Stop.CANCELLED and (not last_try or report.done == 0):
-            raise self._what_waits(report, last_try=last_try)
+        anything_done = last_try and self._anything_done(opened)
+        if report.waiting and report.stop is not Stop.CANCELLED and not anything_done:
+            raise what_waits(report, last_try=last_try)
         return {"processed": report.processed, "created": report.created, "failed": report.failed}
 
-    async def _work(self, opened: Opened, stage: Stage[Any, Any], *, last_try: bool) -> Report:
-        run = opened.run
-        async with Toolbox(opened.store, run) as box:
-            return await run_batch(
-                stage, run, self.batch, store=opened.store, tools_for=box.bound,
-                concurrency=in_flight(run.workflow.pace.concurrency, stage.batch_items(run.workflow)),
-                last_try=last_try,
-            )  # fmt: skip
+    def _anything_done(self, opened: Opened) -> bool:
+        """Whether the run has finished items of this stage, at this try or before: then the others are
+        failures of their own, and undo nothing.
+        """
+        with opened.store.transaction(opened.run.account_id) as tx:
+            return bool(tx.value("stage_processed", run=opened.run.id, stage=self.stage))
 
     def _due(self, opened: Opened, index: int) -> datetime | None:
         """When this batch may start: each ``within_stage_delay`` after the one before it."""
@@ -141,17 +160,6 @@ class WorkBatch(RunOperator):
             tx.run(
                 "finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None
             )
-
-    @staticmethod
-    def _what_waits(report: Report, *, last_try: bool) -> TransientError:
-        """One error for all the items that wait: the longest Retry-After, and the text of the first."""
-        wait = "waits" if len(report.waiting) == 1 else "wait"
-        state = "failed at the last try" if last_try else f"{wait} for another try"
-        asked = [error.retry_after for error in report.waiting if error.retry_after is not None]
-        return TransientError(
-            f"{counted(len(report.waiting), 'item')} {state}; the first: {report.waiting[0]}",
-            retry_after=max(asked) if asked else None,
-        )
 
 
 class SumUpStage(RunOperator):
@@ -219,6 +227,45 @@ class PollStage(RunOperator):
             tx.run("finish_batch", run=run.id, stage=stage.name, batches=1, partial=None)
             control.event(tx, run.id, "stage_done", f"{stage.title}: done", stage=stage.name)
         return None
+
+
+def is_last_try(context: Context) -> bool:
+    """Whether Airflow will not try the task again."""
+    ti = context["ti"]
+    return bool(ti.try_number > ti.max_tries)
+
+
+async def work_through(
+    opened: Opened, stage: Stage[Any, Any], keys: Sequence[Key], *, last_try: bool
+) -> Report:
+    """Work through the items that still wait, as many at once as the workflow permits in one batch."""
+    run = opened.run
+    async with Toolbox(opened.store, run) as box:
+        return await run_batch(
+            stage, run, keys, store=opened.store, tools_for=box.bound,
+            concurrency=in_flight(run.workflow.pace.concurrency, stage.batch_items(run.workflow)),
+            last_try=last_try,
+        )  # fmt: skip
+
+
+def what_waits(report: Report, *, last_try: bool) -> TransientError:
+    """One error for all the items that wait: the longest Retry-After, and the text of the first."""
+    wait = "waits" if len(report.waiting) == 1 else "wait"
+    state = "failed at the last try" if last_try else f"{wait} for another try"
+    asked = [error.retry_after for error in report.waiting if error.retry_after is not None]
+    return TransientError(
+        f"{counted(len(report.waiting), 'item')} {state}; the first: {report.waiting[0]}",
+        retry_after=max(asked) if asked else None,
+    )
+
+
+def in_batches(keys: Sequence[Key], size: int) -> list[list[Key]]:
+    """The keys in batches of that size, or of a larger one where there would be more batches than Airflow
+    maps a task to.
+    """
+    most = conf.getint("core", "max_map_length", fallback=1024)
+    size = max(size, math.ceil(len(keys) / most))
+    return [list(keys[at : at + size]) for at in range(0, len(keys), size)]
 
 
 def in_flight(concurrency: int, batch_items: int) -> int:

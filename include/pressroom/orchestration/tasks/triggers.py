@@ -16,6 +16,7 @@ from pressroom.domain.social import Clock
 from pressroom.engine import gates
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import ready
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
@@ -51,7 +52,7 @@ class _Waiting(BaseTrigger):
 
 class RunTrigger(_Waiting):
     """Fires when the run may go on: not paused, ``until`` (ISO 8601, optional) has come, ``stage`` waits no
-    more.
+    more or has items that are ready.
 
     It fires too when the run is cancelled or no longer live, so that what waits can end. While it waits it
     renews the run's lease: a run that is only waiting is not a dead one. ``workflow`` (``kind/slug``) is
@@ -97,10 +98,14 @@ class RunTrigger(_Waiting):
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stage_waits(self, store: Store) -> bool:
+        """Whether people are waited for, and nothing that they have let through is ready meanwhile."""
         run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
-        now = await (await _toolbox(store, run)).clock.now()
-        waits_for = stage.waits_for
-        return waits_for is not None and await store.run(self.account_id, waits_for, run, now) is not None
+        wait = None
+        if stage.waits_for is not None:
+            wait = await store.run(self.account_id, stage.waits_for, run)
+        if wait is None or await (await _toolbox(store, run)).clock.now() >= wait.until:
+            return False
+        return not await store.run(self.account_id, ready, stage, run)
 
 
 class PollTrigger(_Waiting):

@@ -27,7 +27,7 @@ from pressroom.pipelines.mission.calendar.open_times import replan
 from pressroom.pipelines.mission.cycle import find_cycle
 from pressroom.pipelines.mission.withdrawal import undo
 from pressroom.pipelines.needs import MEDIA, platforms
-from pressroom.pipelines.stage import Key, Saved, Stage
+from pressroom.pipelines.stage import Key, Saved, Stage, Wait
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Tx
 
@@ -78,15 +78,14 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Ready]:
     return tx.all("posts_ready", Ready, mission=run.mission_id, ids=waiting)
 
 
-def waits_for(tx: Tx, run: Run, now: datetime) -> str | None:
-    """People, while posts wait for review and the cycle's time is not over."""
+def waits_for(tx: Tx, run: Run) -> Wait | None:
+    """Posts in review, until the cycle's time is over."""
     cycle = find_cycle(tx, run)
-    if cycle is None or now >= cycle.ends_at:
+    waiting = tx.value("posts_in_review", run=run.id, mission=run.mission_id) if cycle is not None else 0
+    if cycle is None or not waiting:
         return None
-    waiting: int = tx.value("posts_in_review", run=run.id, mission=run.mission_id)
-    if not waiting:
-        return None
-    return f"{counted(waiting, 'post')} {'waits' if waiting == 1 else 'wait'} for review"
+    reason = f"{counted(waiting, 'post')} {'waits' if waiting == 1 else 'wait'} for review"
+    return Wait(reason, cycle.ends_at)
 
 
 async def process(post: Ready, tools: Tools) -> Scheduled:

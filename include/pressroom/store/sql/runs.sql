@@ -154,13 +154,20 @@ INSERT INTO run_events (account_id, run_id, id, stage, kind, level, message, dat
 SELECT %(account)s, %(run)s, last_event, %(stage)s::text, %(kind)s, %(level)s, %(message)s, %(data)s::jsonb FROM next
 
 -- name: plan_stage
--- Inserts a stage's result with the number of planned items, or renews it: what was processed before counts as planned.
+-- Inserts a stage's result with the number of planned items, or renews it: what was processed before counts as planned,
+-- and what failed since the run was opened has failed.
 INSERT INTO stage_results AS s (account_id, run_id, stage, planned, skipped, completed_at)
 VALUES (%(account)s, %(run)s, %(stage)s, %(planned)s, %(skipped)s,
     CASE WHEN %(planned)s::bigint = 0 THEN now() END)
 ON CONFLICT (run_id, stage) DO UPDATE
-SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partial = NULL, failed = 0,
+SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partial = NULL,
+    failed = (SELECT count(*) FROM item_failures AS f JOIN runs AS r ON r.account_id = f.account_id AND r.id = f.run_id
+              WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s AND f.at > r.opened_at),
     completed_at = excluded.completed_at
+
+-- name: stage_processed
+-- Returns how much of a stage the run has done.
+SELECT processed FROM stage_results WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: stage_begun
 -- Adds one planned item to a stage whose items arrive one by one.
@@ -176,13 +183,17 @@ UPDATE stage_results SET
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: finish_batch
--- Adds a batch to its stage's result and counts the failed items again.
-UPDATE stage_results SET
-    batches = batches + %(batches)s, partial = coalesce(%(partial)s, partial),
-    failed = (SELECT count(*) FROM item_failures AS f
-              WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s),
-    completed_at = now()
-WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
+-- Adds a batch to its stage's result and counts the failed items again. Why an earlier batch stopped no longer counts
+-- once nothing is left to do.
+WITH failures AS (
+    SELECT count(*) AS failed FROM item_failures AS f
+    WHERE f.account_id = %(account)s AND f.run_id = %(run)s AND f.stage = %(stage)s)
+UPDATE stage_results AS s SET
+    batches = batches + %(batches)s,
+    partial = coalesce(%(partial)s, CASE WHEN s.processed + failures.failed < s.planned THEN s.partial END),
+    failed = failures.failed, completed_at = now()
+FROM failures
+WHERE s.account_id = %(account)s AND s.run_id = %(run)s AND s.stage = %(stage)s
 
 -- name: finish_stage
 -- Sets a stage's output and its end.
