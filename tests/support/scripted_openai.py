@@ -12,7 +12,8 @@
   ``hang``, ``broken_json``, ``broken_body``, ``wrong_schema``, ``length``, ``content_filter``, ``refusal``,
   ``empty``, ``answer`` (with ``content``), ``delay`` (with ``latency``), ``call`` (with ``calls``:
   ``[{"name", "arguments"}, ...]``, the tools that are called when tools were sent; an argument ``{"find":
-  pattern, "as": text with {}}`` is made of the pattern's first group in the prompt).
+  pattern, "as": text with {}}`` is made of the pattern's first group in the prompt), ``raw`` (with
+  ``status``, ``headers``, and ``body`` or ``body_text``: exactly what a provider answered).
   ``unsupported``: what the server refuses with a 400, out of json_schema, json_object, maxLength, max_tokens,
   max_completion_tokens, temperature, tools; ``tools_ignored``: it answers as if none had been sent.
 * ``GET /journal``: every call with prompt, times and how many were in flight; ``GET /state``; ``DELETE
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -186,6 +188,13 @@ async def _hang(request: Request, script: Script) -> None:
 def _failure(rule: Mapping[str, Any]) -> Response | None:
     if rule.get("action") == "broken_body":
         return Response('{"id": "chatcmpl-1", "choices": [', media_type="application/json")
+    if rule.get("action") == "raw":
+        content = rule["body_text"] if "body_text" in rule else json.dumps(rule["body"])
+        # As a provider may send it: with halves of characters, too.
+        return Response(
+            content.encode("utf-8", "surrogatepass"), rule.get("status", 200), rule.get("headers"),
+            media_type=rule.get("media_type", "application/json"),
+        )  # fmt: skip
     if rule.get("action") != "status":
         return None
     status = int(rule.get("status", 500))

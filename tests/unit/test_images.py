@@ -18,7 +18,14 @@ from pressroom.adapters.models.card_images import CardImages, _luminance, card
 from pressroom.adapters.models.openai_images import OpenAIImages, free_size
 from pressroom.adapters.models.runware_images import RunwareImages
 from pressroom.adapters.models.settings import ConnectionSettings
-from pressroom.domain.errors import ConfigurationError, FilteredAnswer, PermanentError, TransientError
+from pressroom.domain.errors import (
+    ConfigurationError,
+    FilteredAnswer,
+    PermanentError,
+    RequestRefused,
+    TransientError,
+    UnknownOutcome,
+)
 from pressroom.domain.model import ImageRequest
 from tests.support.scripted_openai import ScriptedOpenAI
 
@@ -106,11 +113,11 @@ async def test_openai_draws_the_nearest_size_and_says_its_cost(openai_images: Op
         ({"action": "status", "status": 500}, TransientError),
         ({"action": "status", "status": 401}, ConfigurationError),
         ({"action": "status", "status": 400, "code": "moderation_blocked"}, FilteredAnswer),
-        ({"action": "status", "status": 400}, PermanentError),
+        ({"action": "status", "status": 400}, RequestRefused),
         ({"action": "broken_body"}, TransientError),
         ({"action": "broken_json"}, TransientError),
         ({"action": "empty"}, TransientError),
-        ({"action": "hang"}, TransientError),
+        ({"action": "hang"}, UnknownOutcome),
     ],
 )
 async def test_openai_errors(

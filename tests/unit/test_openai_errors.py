@@ -19,8 +19,10 @@ from pressroom.domain.errors import (
     FilteredAnswer,
     PermanentError,
     PressroomError,
+    RequestRefused,
     TransientError,
     TruncatedAnswer,
+    UnknownOutcome,
 )
 
 KEY = "sk-proj-abcdefghijklmnop123456"
@@ -49,15 +51,15 @@ def completion() -> Any:
 
 
 EXPECTED: dict[type[Exception], tuple[Exception, type[PressroomError]]] = {
-    openai.APITimeoutError: (openai.APITimeoutError(REQUEST), TransientError),
+    openai.APITimeoutError: (openai.APITimeoutError(REQUEST), UnknownOutcome),
     openai.APIConnectionError: (openai.APIConnectionError(request=REQUEST), TransientError),
     openai.APIResponseValidationError: (
         openai.APIResponseValidationError(httpx2.Response(200, request=REQUEST), None),
         TransientError,
     ),
     openai.APIError: (openai.APIError("broken stream", REQUEST, body=None), TransientError),
-    openai.APIStatusError: (status_error(openai.APIStatusError, 418), PermanentError),
-    openai.BadRequestError: (status_error(openai.BadRequestError, 400), PermanentError),
+    openai.APIStatusError: (status_error(openai.APIStatusError, 418), RequestRefused),
+    openai.BadRequestError: (status_error(openai.BadRequestError, 400), RequestRefused),
     openai.AuthenticationError: (status_error(openai.AuthenticationError, 401), ConfigurationError),
     openai.OAuthError: (
         openai.OAuthError(response=httpx2.Response(401, request=REQUEST), body={"error": "invalid_grant"}),
@@ -66,7 +68,7 @@ EXPECTED: dict[type[Exception], tuple[Exception, type[PressroomError]]] = {
     openai.PermissionDeniedError: (status_error(openai.PermissionDeniedError, 403), ConfigurationError),
     openai.NotFoundError: (status_error(openai.NotFoundError, 404), ConfigurationError),
     openai.ConflictError: (status_error(openai.ConflictError, 409), TransientError),
-    openai.UnprocessableEntityError: (status_error(openai.UnprocessableEntityError, 422), PermanentError),
+    openai.UnprocessableEntityError: (status_error(openai.UnprocessableEntityError, 422), RequestRefused),
     openai.RateLimitError: (status_error(openai.RateLimitError, 429), TransientError),
     openai.InternalServerError: (status_error(openai.InternalServerError, 503), TransientError),
     openai.LengthFinishReasonError: (
@@ -118,7 +120,7 @@ def test_each_class_has_its_place_and_keeps_no_secret(kind: type[Exception]) -> 
         (openai.BadRequestError, 400, "billing_hard_limit_reached", ConfigurationError),
         (openai.BadRequestError, 400, "content_filter", FilteredAnswer),
         (openai.BadRequestError, 400, "moderation_blocked", FilteredAnswer),
-        (openai.BadRequestError, 400, "context_length_exceeded", PermanentError),
+        (openai.BadRequestError, 400, "context_length_exceeded", RequestRefused),
         (openai.APIStatusError, 402, None, ConfigurationError),
         (openai.APIStatusError, 408, None, TransientError),
         (openai.InternalServerError, 500, None, TransientError),

@@ -23,6 +23,7 @@ from pressroom.domain.errors import (
     RefusedAnswer,
     TransientError,
     TruncatedAnswer,
+    UnknownOutcome,
 )
 from pressroom.domain.model import Finish, ModelReply, ModelRequest, Prompt, Tool, ToolCall, Usage
 from pressroom.engine.models.text import BoundText, TextEngine
@@ -231,12 +232,25 @@ async def test_what_cannot_be_repaired_is_not_asked_again(
     assert store.held == 0
 
 
-@pytest.mark.parametrize("error", [TransientError("x"), ConfigurationError("x"), asyncio.CancelledError()])
+@pytest.mark.parametrize("error", [TransientError("x"), ConfigurationError("x")])
 async def test_a_failed_call_is_recorded_and_holds_nothing(store: MemoryStore, error: BaseException) -> None:
     with pytest.raises(type(error)):
         await engine(store, FakeModel(error)).generate(PROMPT, Article)
     assert store.outcomes == [type(error).__name__]
     assert store.costs == []
+    assert store.held == 0
+
+
+@pytest.mark.parametrize("error", [UnknownOutcome("x"), asyncio.CancelledError()])
+async def test_a_call_that_may_have_been_worked_on_is_booked_at_its_bound(
+    store: MemoryStore, error: BaseException
+) -> None:
+    with pytest.raises(type(error)):
+        await engine(store, FakeModel(error)).generate(PROMPT, Article)
+    assert store.outcomes == [type(error).__name__]
+    assert store.calls[0]["completion_tokens"] == PROMPT.max_tokens
+    assert store.costs == [store.calls[0]["cents"]]
+    assert store.costs[0] > Decimal("0.2")  # 100 tokens out at 20 $ a million, and the prompt
     assert store.held == 0
 
 
@@ -382,7 +396,7 @@ FAULTS: list[tuple[dict[str, Any], type[PressroomError], int]] = [
     ({"action": "status", "status": 500}, TransientError, 1),
     ({"action": "status", "status": 401}, ConfigurationError, 1),
     ({"action": "status", "status": 404, "message": "model not found"}, ConfigurationError, 1),
-    ({"action": "hang"}, TransientError, 1),
+    ({"action": "hang"}, UnknownOutcome, 1),
     ({"action": "broken_body"}, TransientError, 1),
     ({"action": "broken_json"}, InvalidAnswer, 2),
     ({"action": "wrong_schema"}, InvalidAnswer, 2),

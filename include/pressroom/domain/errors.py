@@ -9,6 +9,7 @@
         ├── ConfigurationError    credentials, connections, models: fails the whole batch and the task
         │   ├── DefinitionError   a definition or an input file; names file, line, key
         │   └── InvalidMission    a mission cannot run as it is defined; names the field
+        ├── RequestRefused        a service refuses this item's request, or every item's: the batch finds out
         ├── AlreadyDone           another worker finished the item: nothing is wrong
         ├── RunConflict           another run of the workflow is live, or took this one over
         │   └── WorkflowOver      the workflow takes no runs: a draft, paused, or completed
@@ -27,9 +28,16 @@
 
 from __future__ import annotations
 
+from pressroom.domain.model import Usage
+
 
 class PressroomError(Exception):
-    """Base of the tree above."""
+    """Base of the tree above.
+
+    ``usage``: what a model is known to have used before the error, and so what its provider charges for.
+    """
+
+    usage: Usage | None = None
 
 
 class TransientError(PressroomError):
@@ -53,6 +61,13 @@ class PermanentError(PressroomError):
 
 class ConfigurationError(PermanentError):
     """The set-up is wrong, so every item would fail in the same way."""
+
+
+class RequestRefused(PermanentError):
+    """A service refuses the request for a reason that only this item may have, or every one.
+
+    A batch finds out: when the first items are all refused in the same words, the set-up is wrong.
+    """
 
 
 class DefinitionError(ConfigurationError):

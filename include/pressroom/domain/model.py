@@ -55,32 +55,45 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one or more calls."""
+    """Tokens of one or more calls; 0 where the server does not say.
+
+    ``cached_tokens`` are among the prompt's, ``reasoning_tokens`` (thoughts) among the completion's.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
         )
 
 
 class Finish(StrEnum):
-    """Why the model stopped."""
+    """Why the model stopped. ``STOP`` also stands for reasons that say nothing: the answer itself decides.
+
+    ``FAILED``: the provider broke off.
+    """
 
     STOP = "stop"
     LENGTH = "length"
     FILTERED = "content_filter"
     REFUSED = "refusal"
+    FAILED = "error"
 
 
 @dataclass(frozen=True)
 class ModelReply:
-    """The model's answer. ``text`` may be empty when ``tool_calls`` is not."""
+    """The model's answer. ``text`` may be empty when ``tool_calls`` is not.
+
+    ``refusal``: the words of the model or the provider with which it declined or broke off. ``problem``: what
+    the server itself finds wrong with the answer.
+    """
 
     text: str
     finish: Finish
@@ -88,6 +101,7 @@ class ModelReply:
     model: str
     tool_calls: Sequence[ToolCall] = ()
     refusal: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pressroom.domain.markup.cutting import shorten
 
 _SPACE = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^\w\s]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def normalize(text: str) -> str:
@@ -33,9 +34,28 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def storable(text: str) -> str:
+    """The text without what Postgres cannot hold: NUL, and halves of surrogate pairs."""
+    return _UNSTORABLE.sub("", text)
+
+
+def storable_json(value: Any) -> Any:
+    """A JSON value, its texts and keys made ``storable``."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key) if isinstance(key, str) else key: storable_json(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable_json(entry) for entry in value]
+    return value
+
+
 def to_json(value: Any) -> str:
-    """JSON text; dates as ISO 8601, decimals as numbers."""
-    return json.dumps(value, default=_plain, ensure_ascii=False)
+    """JSON text that Postgres can hold; dates as ISO 8601, decimals as numbers."""
+    text = json.dumps(value, default=_plain, ensure_ascii=False)
+    if "\\u0000" in text or _UNSTORABLE.search(text):
+        text = json.dumps(storable_json(value), default=_plain, ensure_ascii=False)
+    return text
 
 
 def _plain(value: Any) -> Any:

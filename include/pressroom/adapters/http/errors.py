@@ -146,6 +146,8 @@ def said(body: Any) -> tuple[str, str]:
     Both stand in the body, in its ``error``, or in a list of ``errors``. Without any of the usual
     names, the words are the whole body.
     """
+    if isinstance(body, list) and body and isinstance(body[0], dict):  # Google wraps an error in a list
+        body = body[0]
     if not isinstance(body, dict):
         return "", str(body)
     inner = body["error"] if isinstance(body.get("error"), dict) else body

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Self, get_args
 
 import openai
-from openai.types.chat import ChatCompletion
 
-from pressroom.adapters.http.errors import scrub
 from pressroom.adapters.models.offered import check_offered
-from pressroom.adapters.models.openai_errors import said, translate
+from pressroom.adapters.models.openai_errors import said, translate, translate_body
+from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, Structured
-from pressroom.domain.errors import ConfigurationError, TransientError
-from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, ToolCall, Usage
+from pressroom.domain.errors import ConfigurationError, PressroomError
+from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, Usage
 
 RUNGS: Sequence[Structured] = get_args(Structured)
 
@@ -93,18 +92,18 @@ class OpenAIText:
             # Another call in the same event loop may change the dialect while this one waits.
             sent = Dialect(**vars(dialect))
             try:
-                reply = self._reply(await self._call(request, sent))
+                reply = read_reply(read_body(await self._call(request, sent)), self.model)
             except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
                 if not self._step(error, request, sent, dialect):
-                    raise translate(error, connection=self.connection, secret=self._secret) from None
+                    raise self._ours(error, spent) from None
                 continue
-            except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise translate(error, connection=self.connection, secret=self._secret) from None
+            except (openai.OpenAIError, NoCompletion) as error:
+                raise self._ours(error, spent) from None
             spent = spent + reply.usage
             if request.tools and sent.native_tools and self._ignores_tools(reply):
                 dialect.native_tools = False
                 continue
-            return ModelReply(reply.text, reply.finish, spent, reply.model, reply.tool_calls, reply.refusal)
+            return replace(reply, usage=spent)
         raise ConfigurationError(f"connection {self.connection!r}: the server refuses every way of asking")
 
     async def check(self) -> str:
@@ -143,11 +142,23 @@ class OpenAIText:
             )
         return self._client
 
-    async def _call(self, request: ModelRequest, dialect: Dialect) -> Any:
+    async def _call(self, request: ModelRequest, dialect: Dialect) -> bytes:
         body = _body(self.model, request, dialect)
-        return await self._openai().chat.completions.create(
+        answer = await self._openai().chat.completions.with_raw_response.create(
             **body, extra_body=dict(self.settings.options) or None
         )
+        content: bytes = answer.content
+        return content
+
+    def _ours(self, error: openai.OpenAIError | NoCompletion, spent: Usage) -> PressroomError:
+        """Our error for what went wrong, with what is known to be used."""
+        if isinstance(error, NoCompletion):
+            ours = translate_body(error, connection=self.connection, secret=self._secret)
+        else:
+            ours = translate(error, connection=self.connection, secret=self._secret)
+        total = spent + (ours.usage or Usage())
+        ours.usage = total if total != Usage() else None
+        return ours
 
     def _step(
         self, error: openai.APIStatusError, request: ModelRequest, sent: Dialect, dialect: Dialect
@@ -180,30 +191,6 @@ class OpenAIText:
     def _ignores_tools(self, reply: ModelReply) -> bool:
         """Whether the server ignored a required tool call without a reason: it does not support them."""
         return not reply.tool_calls and reply.finish is Finish.STOP and self.settings.native_tools is None
-
-    def _reply(self, completion: Any) -> ModelReply:
-        if not isinstance(completion, ChatCompletion) or not completion.choices:
-            detail = scrub(str(completion)[:200], self._secret)
-            raise TransientError(f"connection {self.connection!r}: this is not a chat completion: {detail}")
-        choice = completion.choices[0]
-        message = choice.message
-        calls = [
-            ToolCall(call.function.name, call.function.arguments)
-            for call in message.tool_calls or []
-            if call.type == "function"
-        ]
-        known = {"length": Finish.LENGTH, "content_filter": Finish.FILTERED}
-        finish = known.get(choice.finish_reason, Finish.STOP)
-        if message.refusal:
-            finish = Finish.REFUSED
-        return ModelReply(
-            text=message.content or "",
-            finish=finish,
-            usage=_usage(completion),
-            model=completion.model or self.model,
-            tool_calls=calls,
-            refusal=message.refusal or "",
-        )
 
 
 def _first_limit(settings: ConnectionSettings) -> str:
@@ -248,15 +235,6 @@ def _in_words(schema: Mapping[str, Any]) -> Message:
     text = json.dumps(strict(schema), ensure_ascii=False)
     asked = "Answer with one JSON object that follows this JSON schema, and with nothing else:"
     return Message("user", f"{asked}\n{text}")
-
-
-def _usage(completion: ChatCompletion) -> Usage:
-    usage = completion.usage
-    if usage is None:
-        return Usage()
-    details = cast(Any, usage.prompt_tokens_details)
-    cached = getattr(details, "cached_tokens", None) or 0
-    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached)
 
 
 def strict(schema: Mapping[str, Any], *, basic: bool = False) -> dict[str, Any]:

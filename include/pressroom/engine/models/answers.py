@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -15,31 +13,56 @@ from pressroom.domain.errors import (
     FilteredAnswer,
     InvalidAnswer,
     RefusedAnswer,
+    TransientError,
     TruncatedAnswer,
 )
+from pressroom.domain.json_answers import find_objects, read_value
 from pressroom.domain.model import Answer, Choice, Finish, Message, ModelReply, ModelRequest, Tool, ToolCall
 from pressroom.domain.text import to_json
 
-# Models write raw line breaks in strings. Only this deviation from JSON is accepted.
-_DECODER = json.JSONDecoder(strict=False)
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 _SHOWN_ERRORS = 8
 _SHOWN_ANSWER = 4000
 
 
 def judge(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str]:
-    """The validated answer, and its JSON text for the cache. Raises an AnswerError."""
+    """The validated answer, and its JSON text for the cache.
+
+    Raises an AnswerError, and TransientError when the provider broke off.
+    """
+    if reply.finish is Finish.FAILED:
+        raise TransientError(f"the provider broke off: {reply.refusal[:300] or 'without a reason'}")
     if reply.finish is Finish.FILTERED:
         raise FilteredAnswer("the provider's content filter stopped the answer")
     if reply.finish is Finish.REFUSED:
         raise RefusedAnswer(f"the model declined: {reply.refusal[:300] or 'without a reason'}")
     if reply.finish is Finish.LENGTH:
         raise TruncatedAnswer(f"the answer reached its limit after {reply.usage.completion_tokens} tokens")
+    if reply.problem:
+        return _in_spite_of(reply.problem, reply, output_type)
     if reply.tool_calls:
         return _validated([_as_object(reply.tool_calls)], output_type)
     if not reply.text.strip():
         raise EmptyAnswer("the model returned no text")
-    return _validated(list(_objects(reply.text)), output_type)
+    return _found(reply.text, output_type)
+
+
+def _found(text: str, output_type: type[Answer]) -> tuple[Answer, str]:
+    """The last object in the text that is of the asked type: earlier ones are drafts."""
+    found = find_objects(text)
+    try:
+        return _validated(found.objects[::-1], output_type)
+    except InvalidAnswer as error:
+        if found.problem:  # objects within a broken one are none that anybody asked for
+            raise InvalidAnswer(found.problem) from None
+        raise error from None
+
+
+def _in_spite_of(problem: str, reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str]:
+    """An answer that its server refused: it may be of the asked type all the same."""
+    try:
+        return _found(reply.text, output_type)
+    except InvalidAnswer as error:
+        raise InvalidAnswer(f"{problem}\n{error}") from None
 
 
 def repaired(request: ModelRequest, reply: ModelReply, error: AnswerError) -> ModelRequest | None:
@@ -88,7 +111,8 @@ def _with(request: ModelRequest, messages: Sequence[Message], max_tokens: int) -
     )
 
 
-def _validated(candidates: Sequence[object], output_type: type[Answer]) -> tuple[Answer, str]:
+def _validated(candidates: Sequence[Any], output_type: type[Answer]) -> tuple[Answer, str]:
+    """The first candidate of the asked type, or the one that it is wrapped around."""
     if not candidates:
         raise InvalidAnswer("there is no JSON object in the answer")
     problems: list[str] = []
@@ -97,7 +121,25 @@ def _validated(candidates: Sequence[object], output_type: type[Answer]) -> tuple
             return output_type.model_validate(candidate), to_json(candidate)
         except ValidationError as error:
             problems.append(_explain(error))
+        inner = _wrapped(candidate)
+        if inner is not None:
+            try:
+                return output_type.model_validate(inner), to_json(inner)
+            except ValidationError:
+                continue
     raise InvalidAnswer(problems[0])
+
+
+def _wrapped(candidate: Mapping[str, Any]) -> Any:
+    """What a candidate has besides plain values, when that is one object: {"answer": {…}}."""
+    values = [read_value(value) if _like_json(value) else value for value in candidate.values()]
+    objects = [value for value in values if isinstance(value, dict)]
+    others = [value for value in values if isinstance(value, list)]
+    return objects[0] if len(objects) == 1 and not others else None
+
+
+def _like_json(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith("{")
 
 
 def _explain(error: ValidationError) -> str:
@@ -109,25 +151,13 @@ def _explain(error: ValidationError) -> str:
     return "\n".join(lines[:_SHOWN_ERRORS] + ([f"- and {more} more"] if more > 0 else []))
 
 
-def _objects(text: str) -> Iterator[object]:
-    """Every outermost JSON object in a text that may have fences, prose or thoughts around it."""
-    text = _THOUGHTS.sub("", text).replace("\\u0000", "").replace("\x00", "")  # Postgres stores no NUL
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = _DECODER.raw_decode(text, at)
-            yield value
-        except (json.JSONDecodeError, RecursionError):
-            end = at + 1
-        at = text.find("{", end)
-
-
 def _as_object(calls: Sequence[ToolCall]) -> dict[str, Any]:
     """Tool calls in the form of a ``choice_type``. Arguments that are not JSON stay text, and fail
     validation.
     """
     made = []
     for call in calls:
-        arguments: object = next(_objects(call.arguments), call.arguments)
+        objects = find_objects(call.arguments).objects
+        arguments: object = objects[-1] if objects else call.arguments
         made.append({"tool": call.name, "arguments": arguments})
     return {"calls": made}

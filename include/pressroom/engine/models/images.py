@@ -7,7 +7,7 @@ import time
 from decimal import Decimal
 from typing import Protocol
 
-from pressroom.domain.errors import TransientError
+from pressroom.domain.errors import TransientError, UnknownOutcome
 from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, RateLimits
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.metering import Call, Meter, warn_unpriced
@@ -59,8 +59,9 @@ class ImageEngine:
             result = await self.provider.draw(request)
         # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
-            # The service may finish, and charge, a call that is cut off: what was held counts as spent.
-            spent = prepared.held if isinstance(error, asyncio.CancelledError) else Decimal(0)
+            # The service may finish, and charge, a call that is cut off or not answered in time.
+            unclear = isinstance(error, UnknownOutcome | asyncio.CancelledError)
+            spent = prepared.held if unclear else Decimal(0)
             milliseconds = round((time.monotonic() - started) * 1000)
             call = Call(type(error).__name__, cents=spent, milliseconds=milliseconds)
             await asyncio.to_thread(self._meter.book, scope, call, held=prepared.held)

@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.errors import AnswerError, TransientError
+from pressroom.domain.errors import AnswerError, PressroomError, TransientError, UnknownOutcome
 from pressroom.domain.model import (
     Answer,
     Choice,
@@ -63,7 +64,7 @@ class TextEngine:
         Raises as ``Text.generate``. Every call is recorded, also failed ones.
         """
         key = cache_key(self.model.model, request)
-        spoilt: AnswerError | None = None
+        spoilt = False
         look_up = True
         attempt = request
         while True:
@@ -79,36 +80,36 @@ class TextEngine:
                     return cached
                 continue  # cached under other validators than today's: ask the model
             reply, milliseconds = await self._call(scope, attempt, expected, prepared.held)
-            usage = reply.usage if reply.usage.prompt_tokens or reply.usage.completion_tokens else expected
-            call = Call("ok", usage, self._price.cents(usage), milliseconds)
-            tokens = _total(expected)
-            try:
-                answer, text = judge(reply, output_type)
-            except AnswerError as error:
-                failed = Call(type(error).__name__, call.usage, call.cents, milliseconds)
-                await asyncio.to_thread(
-                    self._meter.book, scope, failed, held=prepared.held, expected_tokens=tokens
-                )
-                again = None if spoilt else repaired(attempt, reply, error)
-                if again is None:
-                    raise
-                attempt, spoilt = again, error
-            else:
-                await asyncio.to_thread(
-                    self._meter.book,
-                    scope,
-                    call,
-                    held=prepared.held,
-                    expected_tokens=tokens,
-                    key=key,
-                    answer=text,
-                )
-                return answer
+            usage = _used(reply, expected)
+            judged = _judged(reply, output_type)
+            outcome = type(judged).__name__ if isinstance(judged, Exception) else "ok"
+            call = Call(outcome, usage, self._price.cents(usage), milliseconds)
+            await asyncio.to_thread(
+                self._meter.book,
+                scope,
+                call,
+                held=prepared.held,
+                expected_tokens=_total(expected),
+                key=key,
+                answer=None if isinstance(judged, Exception) else judged[1],
+            )
+            if not isinstance(judged, Exception):
+                return judged[0]
+            again = None
+            if isinstance(judged, AnswerError) and not spoilt:
+                again = repaired(attempt, reply, judged)
+            if again is None:
+                raise judged
+            attempt, spoilt = again, True
 
     async def _call(
         self, scope: CostScope, request: ModelRequest, expected: Usage, held: Decimal
     ) -> tuple[ModelReply, int]:
-        """The reply and its milliseconds. Without a reply, the held cents are given back."""
+        """The reply and its milliseconds.
+
+        Without a reply, what is known to be used is booked. A call whose outcome is unknown is booked at its
+        bound, because the provider may have done all of it.
+        """
         try:
             await self._limiter.acquire(_total(expected))
         except BaseException:
@@ -119,9 +120,11 @@ class TextEngine:
             reply = await self.model.complete(request)
         # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
-            # The service may finish, and charge, a call that is cut off: what was held counts as spent.
-            spent = held if isinstance(error, asyncio.CancelledError) else Decimal(0)
-            call = Call(type(error).__name__, cents=spent, milliseconds=_since(started))
+            usage = (error.usage if isinstance(error, PressroomError) else None) or Usage()
+            # The service may finish, and charge, a call that is cut off or not answered in time.
+            if isinstance(error, UnknownOutcome | asyncio.CancelledError):
+                usage = usage + expected
+            call = Call(type(error).__name__, usage, self._price.cents(usage), _since(started))
             tokens = _total(expected)
             await asyncio.to_thread(self._meter.book, scope, call, held=held, expected_tokens=tokens)
             if isinstance(error, TransientError) and error.retry_after is not None:
@@ -200,6 +203,24 @@ def _expected(request: ModelRequest) -> Usage:
     size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
     size += len(to_json(request.schema)) if request.schema else 0
     return Usage(prompt_tokens=size // BYTES_PER_TOKEN + 8, completion_tokens=request.max_tokens)
+
+
+def _judged(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str] | Exception:
+    """As ``judge``. An error is returned, because the call is booked first, whatever became of its answer."""
+    try:
+        return judge(reply, output_type)
+    except Exception as error:  # noqa: BLE001  # also a defect of a validator
+        return error
+
+
+def _used(reply: ModelReply, expected: Usage) -> Usage:
+    """What the call used. What the server does not say is expected: unknown is not free."""
+    used = reply.usage
+    prompt, completion = used.prompt_tokens, used.completion_tokens
+    written = bool(reply.text or reply.tool_calls) or not prompt
+    if not completion and written:
+        completion = expected.completion_tokens
+    return replace(used, prompt_tokens=prompt or expected.prompt_tokens, completion_tokens=completion)
 
 
 def _total(usage: Usage) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from pressroom.domain.errors import PermanentError
 from pressroom.domain.model import Usage
+from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.rate_limit import RateLimiter
@@ -92,8 +94,26 @@ class Meter:
         """Record, in one transaction, the call, its cost, the answer for the cache, and correct the rate
         limit.
 
-        ``expected_tokens``: those that the rate limit counted; None when it was not used.
+        ``expected_tokens``: those that the rate limit counted; None when it was not used. An answer that the
+        database refuses is not cached, and hides no cost.
         """
+        cached = None if key is None or answer is None else (key, answer)
+        try:
+            self._write(scope, call, held, expected_tokens, cached)
+        except PermanentError as error:
+            if cached is None:
+                raise
+            log.warning("an answer of %s is not cached: %s", self._facts["model"], error)
+            self._write(scope, call, held, expected_tokens, None)
+
+    def _write(
+        self,
+        scope: CostScope,
+        call: Call,
+        held: Decimal,
+        expected_tokens: int | None,
+        cached: tuple[str, str] | None,
+    ) -> None:
         with self._store.transaction(scope.account_id) as tx:
             # The call before its cost: all transactions lock the sums of calls first, then the account.
             number = tx.value(
@@ -108,8 +128,9 @@ class Meter:
             )
             note = str(self._facts["model"])
             ledger.book_cost(tx, scope, call.cents, held=held, entry_key=f"call:{number}", note=note)
-            if key is not None and answer is not None:
-                tx.run("cache_answer", key=key, answer=answer, model=note)
+            if cached is not None:
+                key, answer = cached
+                tx.run("cache_answer", key=key, answer=storable(answer), model=note)
             if expected_tokens is not None:
                 used = call.usage.prompt_tokens + call.usage.completion_tokens
                 # Last, so that the row that all workers share is locked for the shortest time.

@@ -26,6 +26,7 @@ from pressroom.domain.errors import (
     TransientError,
 )
 from pressroom.domain.run import Run
+from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
@@ -340,7 +341,7 @@ class _Batch:
         def write(tx: Tx) -> None:
             tx.run(
                 "record_item_failure", workflow=scope.workflow_id, stage=scope.stage, item=scope.item,
-                run=scope.run_id, error_class=name, error=text[:2000],
+                run=scope.run_id, error_class=name, error=storable(text[:2000]),
             )  # fmt: skip
             control.event(
                 tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {text}", stage=scope.stage,

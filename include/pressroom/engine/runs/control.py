@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from pressroom.domain.errors import ConfigurationError, InsufficientCredits, RunConflict, TransientError
+from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.pipelines.stage import ESTIMATE_BUFFER
 from pressroom.store.database import Tx
@@ -210,7 +211,7 @@ def record_reason(tx: Tx, run_id: int, stage: str, error: Exception, reason: str
     ``reason``: the text shown for ``error``.
     """
     rank = 3 if isinstance(error, ConfigurationError) else 1 if isinstance(error, TransientError) else 2
-    tx.run("record_reason", run=run_id, rank=rank, reason=f"{stage}: {reason}")
+    tx.run("record_reason", run=run_id, rank=rank, reason=storable(f"{stage}: {reason}"))
     event(tx, run_id, TASK_FAILED, f"Failed: {reason}", stage=stage, level="error",
           data={"error_class": type(error).__name__})  # fmt: skip
 
@@ -264,7 +265,7 @@ def event(
         "insert_event",
         run=run_id,
         kind=kind,
-        message=message[:2000],
+        message=storable(message[:2000]),
         stage=stage,
         level=level,
         data=dict(data or {}),
