@@ -22,6 +22,7 @@ from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
     PressroomError,
+    RequestRefused,
     RunConflict,
     TransientError,
 )
@@ -30,6 +31,7 @@ from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
+from pressroom.engine.runs.refusals import Refusals, RefusedItem, as_setup_error
 from pressroom.engine.runs.stopping import CutOff, Stopper
 from pressroom.pipelines.stage import Key, Saved, Skip, Stage
 from pressroom.pipelines.tools import Tools
@@ -133,6 +135,10 @@ class _Batch:
         self.fatal: Exception | None = None
         self.misconfigured: dict[str, ConfigurationError] = {}
         """The first error of each part of the set-up, by ``Stage.setup_of``."""
+        self.refusals = Refusals(stage)
+        self.suspected: set[str] = set()
+        """Parts of the set-up with which several items were refused in the same words."""
+        self.passed_over: deque[Any] = deque()
         self.defect: Exception | None = None
         self.finished: deque[_Finished] = deque()
         self.wake = asyncio.Event()
@@ -149,6 +155,11 @@ class _Batch:
             else:
                 queue = deque(await self._load(keys))
                 await asyncio.gather(*(self._drain(queue) for _ in range(min(concurrency, len(queue)))))
+                if self.report.done and self.passed_over:
+                    # An item that was in work got through, so the set-up is not what the others suffer from.
+                    self.suspected.clear()
+                    await asyncio.gather(*(self._drain(self.passed_over) for _ in range(concurrency)))
+            await self._settle_refused()
         finally:
             saver.cancel()
             watcher.cancel()
@@ -165,7 +176,10 @@ class _Batch:
     async def _drain(self, queue: deque[Any]) -> None:
         while queue and await self._may_go_on() and queue:
             item = queue.popleft()
-            if self.stage.setup_of(item) not in self.misconfigured:
+            setup = self.stage.setup_of(item)
+            if setup in self.suspected and not self.report.done:
+                self.passed_over.append(item)
+            elif setup not in self.misconfigured:
                 await self._one(item)
 
     def _over(self) -> bool:
@@ -241,6 +255,10 @@ class _Batch:
         except AlreadyDone as error:
             log.info("%s: %s", scope.stage, error)
             await self._release(scope)
+        except RequestRefused as error:
+            await self._release(scope)
+            if self.refusals.add(RefusedItem(item, scope, error)) and not self.report.done:
+                self.suspected.add(self.stage.setup_of(item))
         except PermanentError as error:
             await self._record_failure(item, scope, error)
         except Exception as error:  # a defect: the other items go on, the task fails at the end
@@ -253,6 +271,21 @@ class _Batch:
             self.report.created += saved.created
             self.report.words += saved.words
             self.report.credits += credits
+
+    async def _settle_refused(self) -> None:
+        """Record the refused items as failures, unless the set-up is what is wrong or the batch was stopped."""
+        if self._over():
+            return
+        if not self.report.done:
+            common = self.refusals.common()
+            if common is not None:
+                self.suspected.add(self.stage.setup_of(common.item))
+            for setup in self.suspected:
+                alike = self.refusals.of_setup(setup)
+                await self._hold_back(alike[0].item, alike[0].scope, as_setup_error(alike[0], len(alike)))
+        for refused in self.refusals.aside:
+            if self.stage.setup_of(refused.item) not in self.misconfigured:
+                await self._record_failure(refused.item, refused.scope, refused.error)
 
     async def _save_finished(self) -> None:
         """Save whatever is finished at the moment, up to SAVE_TOGETHER items in one transaction."""
