@@ -84,7 +84,7 @@ class Hooks:
         assert isinstance(step, GateStep)
         task = {"dag_id": "flow__news", "run_id": "r", "task_id": f"item.look {item}", "map_index": 0}
         with self.store.transaction(world.account_id) as tx:
-            link = gates.open_gate(tx, item, step, subject, task)
+            link = gates.open_gate(tx, run, item, step, subject, task)
         assert link is not None
         return link
 

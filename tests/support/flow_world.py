@@ -146,9 +146,8 @@ class FlowWorld:
 
     def at(self, run: Run, name: str, item: int) -> FlowItem | None:
         """The item, when it is at that step."""
-        position, _ = self.flow.step(name)
         with self.store.transaction(self.account_id) as tx:
-            return next(iter(load_items(tx, run, position, [item])), None)
+            return next(iter(load_items(tx, run, name, [item])), None)
 
     def state(self, item: int) -> tuple[str, str]:
         """(status, source id) of an item."""

@@ -45,7 +45,7 @@ def flow(*steps: dict[str, Any], **changes: Any) -> Flow:
 def item(*packets: tuple[str, str, dict[str, Any]], text: str = "a text", **source: Any) -> FlowItem:
     given = source_item("one", **{"title": "A title", "text": text, **source}).to_data()
     made = [Packet(number, *one) for number, one in enumerate([("read", "source", given), *packets], start=1)]
-    return FlowItem(7, "one", given, 0, made)
+    return FlowItem(7, "one", given, "read", made)
 
 
 class World:
@@ -384,8 +384,8 @@ def test_a_route_goes_where_the_first_rule_that_holds_leads(
     outcome = world.run("way", item(images=images, tags=tags))
     assert (outcome.to, outcome.reason) == (to, reason)
     if to not in ("skipped",):
-        on = target_step(world.flow, 1, outcome.to)
-        assert on == {"pin": 3, "next": 2, "end": None}[to]
+        on = target_step(world.flow, "way", outcome.to)
+        assert on == {"pin": "pin", "next": "write", "end": None}[to]
 
 
 def test_a_route_that_cannot_tell_fails_the_item() -> None:
@@ -397,7 +397,7 @@ def test_a_route_that_cannot_tell_fails_the_item() -> None:
 
 def test_nothing_leads_backwards() -> None:
     with pytest.raises(ValueError, match="read is not a later step"):
-        target_step(flow(FETCH, WRITE), 1, "read")
+        target_step(flow(FETCH, WRITE), "write", "read")
 
 
 # Media and fetch ----------------------------------------------------------------------------------------

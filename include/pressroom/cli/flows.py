@@ -36,14 +36,12 @@ def items(
     """List what a flow has worked on, newest first."""
     with open_tx(flow, "flow") as (tx, row):
         rows = tx.rows("flow_item_list", flow=row.workflow_id, run=run, limit=limit)
-        names = [step.name for step in row.run().flow.steps]
     show(
         ["item", "title", "status", "step", "reason"],
         [
             (
                 item["id"], item["title"] or item["source_id"], item["status"],
-                names[item["step"]] if item["status"] == "active" and item["step"] < len(names) else "",
-                item["reason"],
+                item["step"] if item["status"] == "active" else "", item["reason"],
             )
             for item in rows
         ],
@@ -96,14 +94,15 @@ def answer(
 ) -> None:
     """Answer a gate, as its link or Airflow's page would."""
     with open_tx(flow, "flow") as (tx, row):
-        open_gates = {each.id: each for each in engine_gates.gates(tx, row.workflow_id)}
-        if gate not in open_gates:
-            raise PermanentError(f"gate {gate} of {flow} does not wait for an answer")
-        if open_gates[gate].by != "approval":
+        every = {each.id: each for each in engine_gates.gates(tx, row.workflow_id, open_only=False)}
+        if gate not in every:
+            raise PermanentError(f"{flow} has no gate {gate}")
+        engine_gates.must_be_open(tx, gate)
+        if every[gate].by != "approval":
             data = {"text": text} if text else {}
             engine_gates.answer(tx, gate, decision.value, getpass.getuser(), data)
             typer.echo(f"gate {gate}: {decision}")
             return
     with open_airflow() as (api, _):
-        api.answer(dict(open_gates[gate].task), decision.value.capitalize(), {"text": text})
+        api.answer(dict(every[gate].task), decision.value.capitalize(), {"text": text})
     typer.echo(f"gate {gate}: {decision}")

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
+from pressroom.domain.errors import AlreadyDone, PermanentError, PressroomError, RunConflict
 from pressroom.domain.flows import GateStep
 from pressroom.domain.outside import bounded_fields
 from pressroom.domain.run import Run
+from pressroom.engine import places
 from pressroom.engine.runs import control
 from pressroom.pipelines.flow import items
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
@@ -53,16 +54,21 @@ class NoSuchGate(PermanentError):
     """The link leads to no gate: it is invalid, or a newer link replaced it."""
 
 
-def open_gate(tx: Tx, item_id: int, step: GateStep, subject: str, task: Mapping[str, Any]) -> str | None:
+def open_gate(
+    tx: Tx, run: Run, item_id: int, step: GateStep, subject: str, task: Mapping[str, Any]
+) -> str | None:
     """Open the item's gate at a step, or open it again with a new link. Returns the link's secret part.
 
-    None when the gate is answered already: the answer stays.
+    None when the gate is answered already: the answer stays. A failed item is active again. Raises
+    AlreadyDone when the item is no longer there.
     """
     token = secrets.token_urlsafe(32)
     gate_id = tx.value(
         "gate_open", item=item_id, step=step.name, by=step.by, subject=subject, token_hash=_hash(token),
         task=dict(task), timeout=timedelta(hours=step.timeout_hours), on_timeout=step.on_timeout,
     )  # fmt: skip
+    if not tx.run("flow_item_lock", run=run.id, item=item_id, step=step.name):
+        raise AlreadyDone(f"item {item_id} is no longer at {step.name}")
     return None if gate_id is None else f"{gate_id}/{token}"
 
 
@@ -84,11 +90,24 @@ def gates(tx: Tx, flow_id: int, *, open_only: bool = True) -> list[Gate]:
     return tx.all("gates_of_flow", Gate, flow=flow_id, open_only=open_only)
 
 
+def must_be_open(tx: Tx, gate_id: int) -> None:
+    """Raises RunConflict, with the reason, when the gate cannot be answered (any more)."""
+    why = tx.value("gate_closed_why", gate=gate_id)
+    if why is not None:
+        raise RunConflict(why)
+
+
+def waiting_approvals(tx: Tx, run_id: int) -> list[Mapping[str, Any]]:
+    """The tasks of Airflow that ask a person at gates of the run, and have no answer."""
+    tasks: list[Mapping[str, Any]] = tx.values("approvals_of_run", run=run_id)
+    return tasks
+
+
 def find_by_link(tx: Tx, gate_id: int, token: str) -> tuple[int, Gate, str]:
     """(account, gate, item's title) of a link. Needs a SYSTEM transaction.
 
     Raises NoSuchGate when the token is wrong, and in the same way when the gate does not exist. Raises
-    RunConflict when the gate was answered or its time is over.
+    RunConflict, with the reason, when the gate cannot be answered.
     """
     rows = tx.rows("gate_by_id", gate=gate_id) if 0 < gate_id <= LARGEST_ID else []
     kept = rows[0].pop("token_hash") if rows else _hash("")
@@ -98,10 +117,7 @@ def find_by_link(tx: Tx, gate_id: int, token: str) -> tuple[int, Gate, str]:
     row = rows[0]
     account, title = row.pop("account_id"), row.pop("title")
     gate = Gate(**row)
-    if gate.outcome is not None:
-        raise RunConflict(f"this was answered already ({gate.outcome}, by {gate.answered_by})")
-    if gate.due:
-        raise RunConflict(f"this link has expired: its time was over at {gate.due_at:%Y-%m-%d %H:%M} UTC")
+    must_be_open(tx.for_account(account), gate_id)
     return account, gate, str(title or "")
 
 
@@ -114,13 +130,14 @@ def answer(
     *,
     at: datetime | None = None,
 ) -> None:
-    """Record the answer, once. Raises RunConflict when the gate is answered already or its time is over.
+    """Record the answer, once. Raises RunConflict, with the reason, when the gate cannot be answered.
 
     ``at``: when the answer was given, if it was stored elsewhere; None for now.
     """
     kept = bounded_fields(data or {}, ANSWER_CHARS)
     if not tx.run("gate_answer", gate=gate_id, outcome=outcome, answer=kept, by=by, at=at):
-        raise RunConflict(f"gate {gate_id} was answered already, or its time is over")
+        must_be_open(tx, gate_id)
+        raise RunConflict("this has expired: its time was over when the answer came")
 
 
 def page_answer(
@@ -159,24 +176,19 @@ def apply_outcome(tx: Tx, run: Run, item: FlowItem, step: GateStep, gate: Gate) 
 
 
 def move_on(tx: Tx, run: Run, item: FlowItem, step: GateStep, outcome: Outcome) -> None:
-    """Move the item on, with an event in the run's log."""
+    """Move the item on, with an event in the run's log, and count it with the gate's stage."""
     items.move(tx, run, item, step, outcome)
     data = {"item": str(item.id), "created": 1}
     control.event(tx, run.id, "item_done", outcome.reason or f"{step.name}: on", stage=step.name, data=data)
+    tx.run("stage_begun", run=run.id, stage=step.name)
+    tx.run("add_to_stage", run=run.id, stage=step.name, processed=1, created=1, words=0, credits=0)
+    tx.run("clear_item_failure", workflow=run.workflow_id, stage=step.name, item=str(item.id))
+    tx.run("finish_batch", run=run.id, stage=step.name, batches=0, partial=None)
 
 
 def fail(tx: Tx, run: Run, item: FlowItem, step: GateStep, error: PressroomError) -> None:
     """Record the gate's failure like any step's failure, and apply ``on_failure``."""
-    name = type(error).__name__
-    tx.run("stage_begun", run=run.id, stage=step.name)
-    tx.run(
-        "record_item_failure", workflow=run.workflow_id, stage=step.name, item=str(item.id), run=run.id,
-        error_class=name, error=str(error)[:2000],
-    )  # fmt: skip
-    control.event(
-        tx, run.id, "item_failed", f"{item.id} failed ({name}): {error}", stage=step.name, level="error",
-        data={"item": str(item.id), "error_class": name},
-    )  # fmt: skip
+    places.record_failure(tx, run, item.id, step.name, error)
     items.fail(tx, run, item, step, error)
     tx.run("finish_batch", run=run.id, stage=step.name, batches=0, partial=None)
 

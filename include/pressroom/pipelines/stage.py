@@ -123,6 +123,8 @@ class Stage(Generic[Item, Output]):
     ``poll``: for a stage that only watches: takes one look outside, and returns when the next one is due;
     None after the last. Two looks at the same time do no harm.
     ``output``: what the stage made in this run, in its public form; None for nothing yet.
+    ``bears_setup``: a wrong set-up is a failure of the item like any other, and stops no neighbour.
+    ``waits``: its items wait for an answer or for the time; nothing works on them.
     ``failed``: what a final failure does to the item, in the transaction that records it; None for nothing.
     ``undo``: undoes what the stage did in this run. Undoing twice is the same as once.
     """
@@ -142,6 +144,8 @@ class Stage(Generic[Item, Output]):
     batch_items: Callable[[Any], int] = lambda workflow: 1
     pool: str | None = None
     serial: bool = False
+    bears_setup: bool = False
+    waits: bool = False
     summarize: Callable[[Tx, Run], Mapping[str, Any]] | None = None
     waits_for: Callable[[Tx, Run], Wait | None] | None = None
     meanwhile: Callable[[Store, Run, Tools], Awaitable[datetime | None]] | None = None
@@ -210,15 +214,17 @@ class Pipeline:
     """An ordered list of stages.
 
     ``name``: its kind of workflow, in lower case. ``estimate``: the credits that a run needs. ``waiting``:
-    stage → waiting items of the workflow with this id. ``exclusive``: only one run of a workflow may be live
-    at a time. ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: updates the
-    workflow when a run ends.
+    stage → waiting items of the workflow with this id. ``places``: stage → items of the run with this id that
+    are at it, where each item goes through the stages on its own; None where a stage works through all of
+    them. ``exclusive``: only one run of a workflow may be live at a time. ``admit``: raises WorkflowOver when
+    the workflow takes no runs now. ``settle``: updates the workflow when a run ends.
     """
 
     name: str
     stages: Sequence[Stage[Any, Any]]
     estimate: Callable[[Tx, Run], Estimate]
     waiting: Callable[[Tx, int], Mapping[str, int]]
+    places: Callable[[Tx, int], Mapping[str, int]] | None = None
     admit: Callable[[Tx, Run, datetime], None] = anyone_may_start
     settle: Callable[[Tx, Run, datetime], None] = nothing_to_settle
     exclusive: bool = True

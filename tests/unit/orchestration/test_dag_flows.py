@@ -14,7 +14,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from pressroom.domain.flows import Flow
 from pressroom.orchestration.dags.build import build_dag
-from pressroom.orchestration.tasks.flow import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
+from pressroom.orchestration.tasks.flow import ItemsOfRun, ItemStep
+from pressroom.orchestration.tasks.gates import ApproveAtGate, WaitAtGate
 from pressroom.orchestration.tasks.run_operator import ErrorClassPolicy
 from pressroom.orchestration.tasks.triggers import GateTrigger
 from pressroom.pipelines.flow.pipeline import flow_pipeline

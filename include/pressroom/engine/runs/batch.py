@@ -333,7 +333,13 @@ class _Batch:
     async def _hold_back(
         self, item: Any, scope: CostScope, error: ConfigurationError | RunConflict | CutOff
     ) -> None:
-        """Leave the item waiting: it was stopped, the lock is lost, or the set-up it shares is wrong."""
+        """Leave the item waiting: it was stopped, the lock is lost, or the set-up it shares is wrong.
+
+        A stage that bears a wrong set-up fails the item instead.
+        """
+        if self.stage.bears_setup and isinstance(error, ConfigurationError):
+            await self._record_failure(item, scope, error)
+            return
         setup = self.stage.setup_of(item)
         if isinstance(error, CutOff):
             await self._note(scope, "item_stopped", f"{scope.item} was stopped, and waits")

@@ -230,7 +230,9 @@ def reason_of(tx: Tx, run_id: int) -> str | None:
 def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     """Record the run's end, release its reservations and the lock. Returns the final status.
 
-    ``failed``: why it failed, None when it did not. A run that leaves items undone ends partial.
+    ``failed``: why it failed, None when it did not. A run that leaves items undone ends partial. Items of a
+    flow that are still at a step end with the run: the next run takes them up, and so does this one when it
+    is opened again.
     """
     state = get(tx, run_id)
     if not state.live:  # taken over, or closed before: its end is on record
@@ -241,7 +243,11 @@ def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     elif failed is not None:
         status = "failed"
     else:
-        status = "partial" if tx.value("run_left_undone", run=run_id) else "completed"
+        status = "completed"
+    why = {"cancelled": "the run was cancelled", "failed": "the run failed"}.get(status, "the run ended")
+    left = tx.values("flow_items_left", run=run_id, why=why)
+    if status == "completed" and (left or tx.value("run_left_undone", run=run_id)):
+        status = "partial"
     tx.run("finish_run", run=run_id, status=status, error=failed)
     event(tx, run_id, "run_finished", f"Run {status}" + (f": {failed}" if failed else ""),
           level="error" if status == "failed" else "info")  # fmt: skip

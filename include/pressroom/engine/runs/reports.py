@@ -7,7 +7,7 @@ runs, stage results, failures and the ledger at each call.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -207,6 +207,9 @@ def status(tx: Tx, workflow_id: int, pipeline: Pipeline, run_id: int | None = No
 def status_of(tx: Tx, run: Job, pipeline: Pipeline) -> RunStatus:
     """A run with the stages of its pipeline."""
     results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
+    if pipeline.places is not None:
+        places = pipeline.places(tx, run.id) if run.live else {}
+        return RunStatus(run, _stages_on_the_way(run, pipeline, results, places))
     return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
 
 
@@ -290,6 +293,33 @@ def _stage_status(run: Job, stage: Stage[Any, Any], row: Mapping[str, Any] | Non
 def _plain(value: Any) -> Any:
     """A column's value as it is shown: an amount is a number, not a text."""
     return float(value) if isinstance(value, Decimal) else value
+
+
+def _stages_on_the_way(
+    run: Job, pipeline: Pipeline, results: Mapping[str, Mapping[str, Any]], places: Mapping[str, int]
+) -> list[StageStatus]:
+    """The stages of a run whose items go through them on their own. ``places``: stage → items that are at it.
+
+    Nobody plans these stages. What is planned of one is what came to it so far.
+    """
+    opening, *rest = pipeline.stages
+    stages = [_stage_status(run, opening, results.get(opening.name))]
+    to_come = stages[0].state != JobState.COMPLETED
+    for stage in rest:
+        row, here = results.get(stage.name), places.get(stage.name, 0)
+        status = _stage_status(run, stage, row)
+        if run.live:
+            over = JobState.RUNNING if row is not None else JobState.PENDING
+            state = run.state if here else over if to_come else JobState.COMPLETED
+        elif run.state == JobState.COMPLETED or status.processed:
+            state = JobState.COMPLETED
+        else:
+            state = status.state
+        result = {"open": here, "answered": status.processed} if stage.waits else status.result
+        planned = status.processed + status.failed + here
+        stages.append(replace(status, state=state, planned=planned, result=result))
+        to_come = to_come or here > 0
+    return stages
 
 
 def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:

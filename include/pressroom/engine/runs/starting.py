@@ -66,6 +66,7 @@ def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None,
     for stage in stages:
         reports.forget_failures(tx, row.workflow_id, stage)
     _open_again(tx, row, run, owner)
+    tx.run("flow_items_expect_clear", run=run.id)
     return stages
 
 

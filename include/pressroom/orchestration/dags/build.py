@@ -23,7 +23,8 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.engine.runs.starting import ROLLBACK_TASK
 from pressroom.orchestration.dags.docs import describe, explain
-from pressroom.orchestration.tasks.flow import ApproveAtGate, ItemsOfRun, ItemStep, WaitAtGate
+from pressroom.orchestration.tasks.flow import ItemsOfRun, ItemStep
+from pressroom.orchestration.tasks.gates import ApproveAtGate, WaitAtGate
 from pressroom.orchestration.tasks.run import CloseRun, OpenRun, RollBack
 from pressroom.orchestration.tasks.run_operator import ErrorClassPolicy
 from pressroom.orchestration.tasks.stage import (

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
-from airflow.configuration import conf
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Context, Param
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pressroom.adapters.conditions.evaluate import compile as read_condition
-from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
-from pressroom.domain.flows import GateStep
-from pressroom.engine import gates
-from pressroom.engine.gates import EDIT, Gate
+from pressroom.domain.flows import AnyStep, GateStep
+from pressroom.engine import places
+from pressroom.engine.places import ItemPlace
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop, run_batch
-from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
-from pressroom.orchestration.tasks.triggers import GateTrigger, raise_failure
+from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, clears, dag_run_id
 from pressroom.orchestration.tools.toolbox import Toolbox
-from pressroom.pipelines.flow.items import FlowItem, Outcome, load_items
-from pressroom.pipelines.prompts import render_source
+from pressroom.pipelines.flow.items import FlowItem, load_items
+from pressroom.store.database import Tx
 
-APPROVE, REJECT = "Approve", "Reject"
+OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
 class ItemsOfRun(RunOperator):
@@ -36,26 +30,113 @@ class ItemsOfRun(RunOperator):
         opened = self._opened(context)
         self._until_it_may(opened)
         with opened.store.transaction(opened.run.account_id) as tx:
+            # Who clears the whole run wants what is left to be done, not what is done to be done again.
+            places.hear_clear(tx, opened.run, clears(context))
             ids: list[int] = tx.values("flow_items_of_run", run=opened.run.id)
             return ids
 
 
-class ItemStep(RunOperator):
-    """One step of one item. Does nothing when the item is at another step, or finished."""
+class OfItem(RunOperator):
+    """A task of one item, at one step.
+
+    Airflow runs a live DAG run with the newest version of its DAG, while the run goes on by the steps that it
+    began with. So each task looks first whether it is one of these steps, of the same type.
+    """
 
     template_fields: Sequence[str] = ("item",)
 
     def __init__(self, *, stage: str, item: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(map_index_template="{{ item_title }}", **kwargs)
         self.stage = stage
         self.item = item
+
+    def _fits(self, step: AnyStep) -> bool:
+        """Whether this task can do that step's work."""
+        raise NotImplementedError
+
+    def _arrived(self, context: Context, opened: Opened, *, with_answer: bool = False) -> FlowItem:
+        """The item, which must be at this step. Raises AirflowSkipException when it is not.
+
+        An item that is further comes back when a person cleared this task. ``with_answer``: an answer came
+        for the item; one that finds it at another step stops it.
+        """
+        run, item_id = opened.run, int(self.item)
+        step = next((step for step in run.flow.steps if step.name == self.stage), None)
+        with opened.store.transaction(run.account_id) as tx:
+            place = places.place_of(tx, run, item_id, self.stage)
+            # Airflow shows it in place of the map index.
+            context["item_title"] = place.title  # type: ignore[typeddict-unknown-key]
+            why = None
+            if step is None:
+                why = f"the run began without the step {self.stage}: it was added later, for the next run"
+            elif not self._fits(step):
+                why = f"the step {self.stage} was changed to another type while the run was on"
+                if place.step == self.stage:
+                    places.stop(tx, run, place, why)
+            else:
+                why = self._meet(context, opened, tx, place)
+            found = [] if why else load_items(tx, run, self.stage, [item_id])
+            if with_answer and not found and not place.passed and not why:
+                why = f"an answer came for {self.stage} while the item was at {place.step}"
+                places.stop(tx, run, place, why)
+        if found:
+            return found[0]
+        raise AirflowSkipException(why or f"{place.title} is not at {self.stage}")
+
+    def _meet(self, context: Context, opened: Opened, tx: Tx, place: ItemPlace) -> str | None:
+        """Take the item back to this step if a person cleared the task for that. Returns why it is not."""
+        clear, ti = clears(context), context["ti"]
+        # A clear gives a task that ran before as many tries again; a retry leaves the number as it is.
+        if ti.max_tries <= (self.retries or 0) or not places.is_new_clear(place, clear):
+            if place.heard_clears is None:
+                places.hear_clear(tx, opened.run, clear, place.id)
+            return None
+        if place.step == self.stage and place.status in ("active", "failed"):
+            places.hear_clear(tx, opened.run, clear, place.id)
+            return None
+        if place.passed and self._is_alone(context):
+            why = (
+                f"{place.title} went through {self.stage} before: clear the task with all that is downstream,"
+                " so that what follows is done again too"
+            )
+            control.event(tx, opened.run.id, "step_not_repeated", why, stage=self.stage, level="warning")
+            return why
+        places.take_back(tx, opened.run, place, self.stage, clear)
+        return None
+
+    def _is_alone(self, context: Context) -> bool:
+        """Whether the item's next task is over, and so was not cleared with this one."""
+        group = self.task_id.removesuffix(self.stage)
+        following = [name for name in self.downstream_task_ids if group and name.startswith(group)]
+        if not following:
+            return False
+        run_id, ti = dag_run_id(context), context["ti"]
+        states = ti.get_task_states(
+            dag_id=self.dag_id, run_ids=[run_id], task_ids=following, map_index=ti.map_index
+        )
+        return any(state in OVER for state in states.get(run_id, {}).values())
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Resume after a person's answer at a gate, which this task was until its step was edited."""
+        return self.answered(context, event)
+
+    def answered(self, context: Context, event: dict[str, Any]) -> Any:
+        """Resume after an answer at a gate. What is no gate looks at its item, and stops it."""
+        return self.execute(context)
+
+
+class ItemStep(OfItem):
+    """One step of one item. Does nothing when the item is at another step, or finished."""
+
+    def _fits(self, step: AnyStep) -> bool:
+        return not isinstance(step, GateStep)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the counts. Raises TransientError for another try."""
         opened = self._opened(context)
         self._until_it_may(opened)
-        item, stage, ti = int(self.item), opened.pipeline.stage(self.stage), context["ti"]
-        item_at(opened, item, self.stage)
+        item, ti = self._arrived(context, opened).id, context["ti"]
+        stage = opened.stage(self.stage)
         with opened.store.transaction(opened.run.account_id) as tx:
             tx.run("stage_begun", run=opened.run.id, stage=stage.name)
         last_try = ti.try_number > ti.max_tries
@@ -77,182 +158,3 @@ class ItemStep(RunOperator):
         if report.waiting and report.stop is not Stop.CANCELLED and not last_try:
             raise report.waiting[0]
         return {"done": report.done, "failed": report.failed}
-
-
-def item_at(opened: Opened, item: int, step: str) -> FlowItem:
-    """The item, which must be at that step. Raises AirflowSkipException when it is not."""
-    position, _ = opened.run.flow.step(step)
-    with opened.store.transaction(opened.run.account_id) as tx:
-        items = load_items(tx, opened.run, position, [item])
-    if not items:
-        raise AirflowSkipException(f"item {item} is not at {step}")
-    return items[0]
-
-
-class _AtGate(RunOperator):
-    """Base of the gates: a gate opens, and lets its item go on when there is an answer."""
-
-    template_fields: Sequence[str] = ("item",)
-
-    def __init__(self, *, stage: str, item: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.stage = stage
-        self.item = item
-
-    def _open(self, context: Context, opened: Opened, item: FlowItem) -> tuple[GateStep, str | None]:
-        """Open the gate and notify the step's receiver. The link's secret is in no log, event or XCom."""
-        step, ti = self._step(opened), context["ti"]
-        task = {"dag_id": self.dag_id, "run_id": context["dag_run"].run_id, "task_id": ti.task_id,
-                "map_index": ti.map_index}  # fmt: skip
-        variables = item.variables(opened.run.id, opened.run.flow)
-        try:
-            passed_over = step.when is not None and not read_condition(step.when).holds(variables)
-            subject = render_source(step.subject, variables, where=f"the subject of {step.name}")
-        except ConfigurationError:
-            raise
-        except PermanentError as error:  # the item's own fault, not the task's
-            with opened.store.transaction(opened.run.account_id) as tx:
-                gates.fail(tx, opened.run, item, step, error)
-            raise AirflowSkipException(f"item {item.id} failed: {error}") from error
-        if passed_over:
-            with opened.store.transaction(opened.run.account_id) as tx:
-                note = Outcome([("note", {"passed_over": step.when})])
-                gates.move_on(tx, opened.run, item, step, note)
-            raise AirflowSkipException(f"not {step.when}")
-        subject = subject or f"{step.name}: {item.source.get('title') or item.source_id}"
-        with opened.store.transaction(opened.run.account_id) as tx:
-            link = gates.open_gate(tx, item.id, step, subject, task)
-            control.event(
-                tx, opened.run.id, "gate_opened", f"{subject}: waits for {step.by}", stage=step.name,
-                data={"item": item.id},
-            )  # fmt: skip
-        if link is not None and step.notify is not None:
-            self._tell(opened, item, step, subject, link)
-        return step, link
-
-    def _tell(self, opened: Opened, item: FlowItem, step: GateStep, subject: str, link: str) -> None:
-        base = conf.get("api", "base_url", fallback="").rstrip("/")
-        kind = "approvals" if step.by == "approval" else "gates"
-        url = f"{base}/pressroom/hooks/{kind}/{link}"
-        links = {"approve": f"{url}?decision=approve", "reject": f"{url}?decision=reject"}
-        payload = {
-            "flow": opened.run.flow.slug, "step": step.name, "subject": subject,
-            "item": {"id": item.id, "title": item.source.get("title"), "url": item.source.get("url")},
-            **(links if step.by == "approval" else {"answer": url}),
-        }  # fmt: skip
-
-        async def tell() -> None:
-            async with Toolbox(opened.store, opened.run) as box:
-                await box.notify(str(step.notify), "gate", payload)
-
-        try:
-            asyncio.run(tell())
-        except PressroomError as error:
-            # The gate stays open: it can still be answered on Airflow's page or on the command line.
-            with opened.store.transaction(opened.run.account_id) as tx:
-                control.event(
-                    tx, opened.run.id, "gate_not_told", f"{subject}: the notification was not sent: {error}",
-                    stage=step.name,
-                    level="warning",
-                )  # fmt: skip
-
-    def _step(self, opened: Opened) -> GateStep:
-        _, step = opened.run.flow.step(self.stage)
-        if not isinstance(step, GateStep):
-            raise TypeError(f"{step.name} is not a gate")
-        return step
-
-    def _finish(self, opened: Opened, item: FlowItem, gate: Gate) -> dict[str, Any]:
-        """Let the item go on, or end it, by the gate's outcome."""
-        step = self._step(opened)
-        with opened.store.transaction(opened.run.account_id) as tx:
-            gates.apply_outcome(tx, opened.run, item, step, gate)
-        return {"outcome": gate.outcome}
-
-
-class WaitAtGate(_AtGate):
-    """A gate that a webhook or the time opens: the trigger watches the database, and no worker is held."""
-
-    def execute(self, context: Context) -> Any:
-        """Opens the gate, and defers until it has its answer."""
-        opened = self._opened(context)
-        self._until_it_may(opened)
-        item = item_at(opened, int(self.item), self.stage)
-        self._open(context, opened, item)
-        return self._pass_or_wait(opened, item)
-
-    def answered(self, context: Context, event: dict[str, Any]) -> Any:
-        """Looks at the gate itself, unless the trigger failed."""
-        raise_failure(event)
-        opened = self._opened(context)
-        self._until_it_may(opened)
-        return self._pass_or_wait(opened, item_at(opened, int(self.item), self.stage))
-
-    def _pass_or_wait(self, opened: Opened, item: FlowItem) -> dict[str, Any]:
-        with opened.store.transaction(opened.run.account_id) as tx:
-            gate = gates.gate_of(tx, item.id, self.stage)
-        if gate.outcome is None:
-            self.defer(
-                trigger=GateTrigger(opened.run.account_id, opened.run.id, item.id, self.stage),
-                method_name="answered",
-            )
-        return self._finish(opened, item, gate)
-
-
-class ApproveAtGate(_AtGate, HITLOperator):
-    """A gate that a person answers on Airflow's page, with an edit if they like; or by a signed link."""
-
-    template_fields: Sequence[str] = ("item",)
-
-    def __init__(self, *, timeout: timedelta, on_timeout: str, **kwargs: Any) -> None:
-        # The gate has a time-out of its own: Airflow's can only approve or reject.
-        super().__init__(
-            subject="approval",
-            options=[APPROVE, REJECT],
-            defaults=APPROVE if on_timeout == "approve" else REJECT,
-            response_timeout=timeout,
-            params={
-                EDIT: Param(
-                    "",
-                    type="string",
-                    title="Text",
-                    description="Another text in place of the model's, if any.",
-                ),
-            },
-            **kwargs,
-        )
-
-    def execute(self, context: Context) -> Any:
-        """Opens the gate, and waits for a person without a worker or a trigger."""
-        opened = self._opened(context)
-        self._until_it_may(opened)
-        item = item_at(opened, int(self.item), self.stage)
-        step, link = self._open(context, opened, item)
-        if link is None:  # answered before it was cleared
-            return self._by_gate(opened, item)
-        with opened.store.transaction(opened.run.account_id) as tx:
-            self.subject = gates.gate_of(tx, item.id, step.name).subject
-        newest = item.last("text", "output")
-        shown = "\n\n".join(str(value) for value in newest.data.values()) if newest else ""
-        self.body = "\n\n".join(part for part in (str(item.source.get("url") or ""), shown[:5000]) if part)
-        return HITLOperator.execute(self, context)
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """The answer of Airflow's page becomes the gate's; the first one counts."""
-        opened = self._opened(context)
-        item = item_at(opened, int(self.item), self.stage)
-        chosen = HITLOperator.execute_complete(self, context, event)
-        user = chosen["responded_by_user"]
-        who = str(user["name"] or user["id"]) if user else None
-        outcome = gates.APPROVE if chosen["chosen_options"] == [APPROVE] else gates.REJECT
-        edit, at = dict(chosen["params_input"] or {}), chosen["responded_at"]
-        with opened.store.transaction(opened.run.account_id) as tx:
-            gates.page_answer(tx, item.id, self.stage, outcome, who, edit, at)
-        return self._by_gate(opened, item)
-
-    def _by_gate(self, opened: Opened, item: FlowItem) -> dict[str, Any]:
-        with opened.store.transaction(opened.run.account_id) as tx:
-            gate = gates.gate_of(tx, item.id, self.stage)
-        if gate.outcome is None:
-            raise TransientError(f"the gate {self.stage} has no answer yet")
-        return self._finish(opened, item, gate)

@@ -28,7 +28,7 @@ from pressroom.engine.runs.starting import take_up
 from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import pipeline_of
-from pressroom.pipelines.stage import Pipeline
+from pressroom.pipelines.stage import Pipeline, Stage
 from pressroom.store import frozen
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
@@ -76,6 +76,15 @@ class Opened:
     def pipeline(self) -> Pipeline:
         """The pipeline that the run goes through."""
         return pipeline_of(self.run.workflow, self.part)
+
+    def stage(self, name: str) -> Stage[Any, Any]:
+        """A stage of it. Raises RunConflict when the run began without it."""
+        try:
+            return self.pipeline.stage(name)
+        except KeyError:
+            raise RunConflict(
+                f"run {self.run.id} began without the stage {name}, which was added later: start another run"
+            ) from None
 
 
 class RunOperator(BaseOperator):

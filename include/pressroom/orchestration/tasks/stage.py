@@ -33,7 +33,7 @@ class PlanStage(RunOperator):
     def execute(self, context: Context) -> list[list[Key]]:
         """Returns the batches; an empty list skips the stage's work."""
         opened = self._opened(context)
-        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        run, stage = opened.run, opened.stage(self.stage)
         with opened.store.transaction(run.account_id) as tx:
             clock = tx.rows("stage_clock", run=run.id, stage=stage.name)[0]
         delay = timedelta(seconds=run.workflow.pace.between_stage_delay)
@@ -109,7 +109,7 @@ class WorkBatch(RunOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the batch's counts. Raises TransientError when items wait for another try."""
         opened = self._opened(context)
-        stage, ti = opened.pipeline.stage(self.stage), context["ti"]
+        stage, ti = opened.stage(self.stage), context["ti"]
         self._until_it_may(opened, self._due(opened, max(0, ti.map_index or 0)))
         last_try = is_last_try(context)
         report = asyncio.run(work_through(opened, stage, self.batch, last_try=last_try))
@@ -173,7 +173,7 @@ class SumUpStage(RunOperator):
         """Returns the numbers of the summary. Its lists, which may be long, are in the stage's result."""
         opened = self._opened(context)
         self._until_it_may(opened)
-        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        run, stage = opened.run, opened.stage(self.stage)
         if stage.summarize is None:
             raise TypeError(f"the stage {stage.name} has no summary")
         with opened.store.transaction(run.account_id) as tx:
@@ -205,7 +205,7 @@ class PollStage(RunOperator):
         """Begins the stage, and hands over to the trigger."""
         opened = self._opened(context)
         self._until_it_may(opened)
-        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        run, stage = opened.run, opened.stage(self.stage)
         with opened.store.transaction(run.account_id) as tx:
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=1, skipped=None)
@@ -219,7 +219,7 @@ class PollStage(RunOperator):
         raise_failure(event)
         opened = self._opened(context)
         self._until_it_may(opened)
-        run, stage = opened.run, opened.pipeline.stage(self.stage)
+        run, stage = opened.run, opened.stage(self.stage)
         if event["status"] != "over":  # it was paused, and now it is not
             return self.execute(context)
         with opened.store.transaction(run.account_id) as tx:

@@ -43,12 +43,14 @@ class Packet:
 
 @dataclass(frozen=True)
 class FlowItem:
-    """An item at a step. ``source``: its source item as JSON. ``packets``: of earlier steps, oldest first."""
+    """An item at a step, by its name. ``source``: its source item as JSON. ``packets``: of earlier steps,
+    oldest first.
+    """
 
     id: int
     source_id: str
     source: Mapping[str, Any]
-    step: int
+    step: str
     packets: Sequence[Packet]
 
     def variables(self, run_id: int, flow: Flow) -> dict[str, Any]:
@@ -91,22 +93,20 @@ class Outcome:
     label: str = field(default="", compare=False)
 
 
-def target_step(flow: Flow, position: int, to: str) -> int | None:
-    """The position of the step that ``to`` names. None when the item ends. Raises ValueError for earlier
-    steps.
-    """
+def target_step(flow: Flow, step: str, to: str) -> str | None:
+    """The step that ``to`` means at ``step``; None when the item ends. Raises ValueError for earlier ones."""
+    position, _ = flow.step(step)
     if to == "next":
-        position += 1
-        return position if position < len(flow.steps) else None
+        return flow.steps[position + 1].name if position + 1 < len(flow.steps) else None
     if to == "end":
         return None
     later, _ = flow.step(to)
     if later <= position:
         raise ValueError(f"{to} is not a later step")
-    return later
+    return to
 
 
-def load_items(tx: Tx, run: Run, position: int, ids: Sequence[int]) -> list[FlowItem]:
+def load_items(tx: Tx, run: Run, step: str, ids: Sequence[int]) -> list[FlowItem]:
     """The items that are at the step: active, or failed there before the run was opened again."""
     return [
         FlowItem(
@@ -116,15 +116,18 @@ def load_items(tx: Tx, run: Run, position: int, ids: Sequence[int]) -> list[Flow
             row["step"],
             [Packet(**packet) for packet in row["packets"]],
         )
-        for row in tx.rows("flow_items_at_step", run=run.id, step=position, ids=list(ids))
+        for row in tx.rows("flow_items_at_step", run=run.id, step=step, ids=list(ids))
     ]
 
 
 def move(tx: Tx, run: Run, item: FlowItem, step: AnyStep, outcome: Outcome) -> None:
-    """Append the packets, and move the item or end it. Raises AlreadyDone when it has moved meanwhile."""
+    """Append the packets, and move the item or end it. Raises AlreadyDone when it has moved meanwhile.
+
+    A step that an item went through leaves a packet, be it an empty one.
+    """
     if not tx.run("flow_item_lock", run=run.id, item=item.id, step=item.step):
         raise AlreadyDone(f"item {item.id} is no longer at {step.name}")
-    for kind, data in outcome.packets:
+    for kind, data in outcome.packets or [("note", {})]:
         tx.run("packet_append", item=item.id, step=step.name, kind=kind, data=dict(data))
     if outcome.to in set(Ending):
         end(tx, run, item, Ending(outcome.to), outcome.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pressroom.domain.flows import (
     AiStep,
@@ -42,6 +43,7 @@ def flow_pipeline(flow: Flow) -> Pipeline:
         [opening, *(step_stage(flow, position) for position in rest)],
         estimate=lambda tx, run: Estimate({}, {}),
         waiting=lambda tx, flow_id: _waiting(tx, flow, flow_id),
+        places=lambda tx, run_id: {row["step"]: row["items"] for row in tx.rows("flow_places", run=run_id)},
         admit=lambda tx, run, now: must_be_active(run),
         exclusive=False,
     )
@@ -49,9 +51,8 @@ def flow_pipeline(flow: Flow) -> Pipeline:
 
 def _waiting(tx: Tx, flow: Flow, flow_id: int) -> Mapping[str, int]:
     counts: dict[str, int] = tx.value("flow_waiting", flow=flow_id)
-    return {
-        flow.steps[int(step)].name: count for step, count in counts.items() if int(step) < len(flow.steps)
-    }
+    names = {step.name for step in flow.steps}
+    return {step: count for step, count in counts.items() if step in names}
 
 
 # How items come in ------------------------------------------------------------------------------------
@@ -64,9 +65,8 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
         return await tools.outside.fetch(fetch.source, tools.outside.known)
 
     def save(tx: Tx, run: Run, _: Run, items: Sequence[SourceItem]) -> Saved:
-        first = 1 if fetch is not None else 0
-        ids = [item.source_id for item in items]
-        tx.run("flow_claims_free", flow=run.workflow_id, run=run.id, ids=ids)
+        rest = run.flow.steps[1 if fetch is not None else 0 :]
+        first = rest[0].name if rest else name
         created = 0
         for position, item in enumerate(items):
             item_id = tx.value(
@@ -86,7 +86,7 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
                 continue
             tx.run("packet_append", item=item_id, step=name, kind="source", data=item.to_data())
             created += 1
-            if first >= len(run.flow.steps):  # nothing but a fetch
+            if not rest:  # nothing but a fetch
                 tx.run("flow_item_end", run=run.id, item=item_id, status=Ending.DONE, reason="")
                 tx.run("claim_commit", flow=run.workflow_id, item=item_id)
         return Saved(created=created, label=counted(created, "item"))
@@ -100,7 +100,8 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
         process=process,
         save=save,
         result_fields={"items": "created"},
-        needs=lambda run: () if fetch is None else (needs.source(fetch.source, optional=False),),
+        bears_setup=fetch is not None and fetch.on_failure != "stop",
+        needs=lambda run: () if fetch is None else needs_of(run.flow, 0),
     )
 
 
@@ -138,7 +139,7 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
     step = flow.steps[position]
 
     def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[FlowItem]:
-        return load_items(tx, run, position, [key for key in keys if isinstance(key, int)])
+        return load_items(tx, run, step.name, [key for key in keys if isinstance(key, int)])
 
     def save(tx: Tx, run: Run, item: FlowItem, outcome: Outcome) -> Saved:
         move(tx, run, item, step, outcome)
@@ -159,6 +160,8 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
         process=process,
         save=save,
         result_fields={"items": "created"},
+        bears_setup=step.on_failure != "stop",
+        waits=step.type == "gate",
         pool=POOLS.get(step.type),
         failed=failed,
         needs=lambda run: needs_of(flow, position),
@@ -166,10 +169,17 @@ def step_stage(flow: Flow, position: int) -> Stage[FlowItem, Outcome]:
 
 
 def needs_of(flow: Flow, position: int) -> Sequence[Need]:
-    """What the step at a position needs of the outside."""
+    """What the step at a position needs of the outside. Its ``on_failure`` may let items do without."""
+    found = _needs(flow, position)
+    if flow.steps[position].on_failure == "stop":
+        return found
+    return [replace(need, optional=True) for need in found]
+
+
+def _needs(flow: Flow, position: int) -> Sequence[Need]:
     match flow.steps[position]:
-        case FetchStep(source=source, on_failure=on_failure):
-            return (needs.source(source, optional=on_failure != "stop"),)
+        case FetchStep(source=source):
+            return (needs.source(source, optional=False),)
         case AiStep():
             return (needs.TEXT,)
         case PublishStep() as step:

@@ -1,13 +1,10 @@
 -- Items of flows, gates and failures, in pages. Null filters match everything.
 
 -- name: flow_items_page
--- Returns a page of flow items, highest id first, each with the name of its step.
+-- Returns a page of flow items, highest id first.
 SELECT items.id, items.flow_id, items.run_id, items.source_id, items.source ->> 'title' AS title,
-    items.source ->> 'url' AS url, items.step AS position,
-    flows.definition -> 'steps' -> items.step ->> 'name' AS step,
-    items.status, items.reason, items.created_at, items.ended_at
+    items.source ->> 'url' AS url, items.step, items.status, items.reason, items.created_at, items.ended_at
 FROM flow_items AS items
-JOIN flows ON flows.account_id = items.account_id AND flows.id = items.flow_id
 WHERE items.account_id = %(account)s
     AND (%(item)s::bigint IS NULL OR items.id = %(item)s)
     AND (%(flow)s::bigint IS NULL OR items.flow_id = %(flow)s)
@@ -18,7 +15,7 @@ ORDER BY items.id DESC
 LIMIT %(limit)s
 
 -- name: gates_page
--- Returns a page of gates, highest id first. `open_only`: only unanswered gates of active items.
+-- Returns a page of gates, highest id first. `open_only`: only those that can be answered.
 SELECT gates.id, gates.item_id, items.flow_id, gates.step, gates.by, gates.subject, items.source ->> 'title' AS title,
     gates.due_at, gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at,
     gates.created_at, gates.task
@@ -27,7 +24,8 @@ JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = g
 WHERE gates.account_id = %(account)s
     AND (%(gate)s::bigint IS NULL OR gates.id = %(gate)s)
     AND (%(flow)s::bigint IS NULL OR items.flow_id = %(flow)s)
-    AND (NOT %(open_only)s::boolean OR (gates.outcome IS NULL AND items.status = 'active'))
+    AND (NOT %(open_only)s::boolean
+        OR gates.id IN (SELECT open.id FROM open_gates AS open WHERE open.account_id = %(account)s))
     AND (%(before)s::bigint IS NULL OR gates.id < %(before)s)
 ORDER BY gates.id DESC
 LIMIT %(limit)s

@@ -1,32 +1,15 @@
 -- Items of flows, their claims on source ids, their packets, and their gates.
 
 -- name: flow_claimed
--- Returns which of these source ids are claimed: for good, or by an item of a live run.
-SELECT claims.source_id FROM flow_claims AS claims
-JOIN flow_items AS items ON items.account_id = claims.account_id AND items.id = claims.item_id
-JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
-WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.source_id = ANY(%(ids)s::text[])
-    AND (claims.committed_at IS NOT NULL OR runs.status IN ('running', 'paused'))
-
--- name: flow_claims_free
--- Deletes uncommitted claims of runs that have ended, and fails the items that held them.
-WITH free AS (
-    DELETE FROM flow_claims AS claims USING flow_items AS items, runs
-    WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.committed_at IS NULL
-        AND claims.source_id = ANY(%(ids)s::text[])
-        AND items.account_id = claims.account_id AND items.id = claims.item_id
-        AND runs.account_id = items.account_id AND runs.id = items.run_id AND runs.id <> %(run)s
-        AND runs.status NOT IN ('running', 'paused')
-    RETURNING claims.item_id
-)
-UPDATE flow_items SET status = 'failed', reason = 'taken up again by a later run', ended_at = now()
-WHERE account_id = %(account)s AND id IN (SELECT item_id FROM free) AND status = 'active'
+-- Returns which of these source ids are claimed.
+SELECT source_id FROM flow_claims
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND source_id = ANY(%(ids)s::text[])
 
 -- name: flow_item_insert
 -- Inserts an item for an unclaimed source id. Returns its id; no row when the source id is claimed.
 INSERT INTO flow_items (account_id, flow_id, run_id, source_id, position, source, step)
 SELECT %(account)s::bigint, %(flow)s::bigint, %(run)s::bigint, %(source_id)s::text, %(position)s::integer,
-    %(source)s::jsonb, %(step)s::integer
+    %(source)s::jsonb, %(step)s::text
 WHERE NOT EXISTS (
     SELECT FROM flow_claims
     WHERE account_id = %(account)s AND flow_id = %(flow)s AND source_id = %(source_id)s)
@@ -105,12 +88,77 @@ WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
 
 -- name: flow_waiting
 -- Returns the number of active items of live runs by step, as one JSON object.
-SELECT coalesce(jsonb_object_agg(step::text, waiting), '{}') FROM (
+SELECT coalesce(jsonb_object_agg(step, waiting), '{}') FROM (
     SELECT items.step, count(*) AS waiting FROM flow_items AS items
     JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
     WHERE items.account_id = %(account)s AND items.flow_id = %(flow)s AND items.status = 'active'
         AND runs.status IN ('running', 'paused')
     GROUP BY items.step) AS counted
+
+-- name: flow_places
+-- Returns the number of a run's active items by step.
+SELECT step, count(*) AS items FROM flow_items
+WHERE account_id = %(account)s AND run_id = %(run)s AND status = 'active'
+GROUP BY step ORDER BY step
+
+-- name: flow_item_place
+-- Returns where an item of a run is. `passed`: whether it went through that step before.
+SELECT items.id, coalesce(nullif(items.source ->> 'title', ''), items.source_id) AS title, items.step, items.status,
+    items.heard_clears, EXISTS (
+        SELECT FROM packets
+        WHERE packets.account_id = %(account)s AND packets.item_id = items.id AND packets.step = %(step)s) AS passed
+FROM flow_items AS items
+WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.id = %(item)s
+
+-- name: flow_item_take_back
+-- Sets an item to active at a step, after `clear` clears of its DAG run. No row when that was done, or when another
+-- item has its claim.
+WITH item AS (
+    SELECT account_id, flow_id, source_id, id FROM flow_items
+    WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s AND heard_clears < %(clear)s
+    FOR NO KEY UPDATE
+), claimed AS (
+    INSERT INTO flow_claims AS c (account_id, flow_id, source_id, item_id)
+    SELECT account_id, flow_id, source_id, id FROM item
+    ON CONFLICT (flow_id, source_id) DO UPDATE SET item_id = excluded.item_id
+    WHERE c.account_id = %(account)s AND c.item_id = excluded.item_id
+    RETURNING item_id
+)
+UPDATE flow_items
+SET status = 'active', ended_at = NULL, reason = '', step = %(step)s, heard_clears = %(clear)s
+WHERE account_id = %(account)s AND id IN (SELECT item_id FROM claimed)
+
+-- name: flow_items_hear_clear
+-- Records that a clear of the DAG run, the `clear`th, takes up one item, or all of the run, where they are.
+UPDATE flow_items SET heard_clears = greatest(heard_clears, %(clear)s::integer)
+WHERE account_id = %(account)s AND run_id = %(run)s AND (%(item)s::bigint IS NULL OR id = %(item)s)
+
+-- name: flow_items_expect_clear
+-- Records that the next clear of the run's DAG run takes up its items where they are.
+UPDATE flow_items SET heard_clears = NULL WHERE account_id = %(account)s AND run_id = %(run)s
+
+-- name: gates_reset
+-- Takes the answers back that an item has at some steps.
+UPDATE gates SET outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL
+WHERE account_id = %(account)s AND item_id = %(item)s AND step = ANY(%(steps)s::text[])
+
+-- name: flow_items_left
+-- Fails the active items of a run that ends, and releases their claims. Returns their ids.
+WITH ended AS (
+    UPDATE flow_items AS items
+    SET status = 'failed', ended_at = now(), reason = CASE
+        WHEN flows.definition -> 'steps' @> jsonb_build_array(jsonb_build_object('name', items.step))
+            THEN format('%%s before the step %%s was done', %(why)s::text, items.step)
+        ELSE format('the step %%s was taken out of the flow while the item was at it', items.step) END
+    FROM flows
+    WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.status = 'active'
+        AND flows.account_id = items.account_id AND flows.id = items.flow_id
+    RETURNING items.id
+), released AS (
+    DELETE FROM flow_claims
+    WHERE account_id = %(account)s AND committed_at IS NULL AND item_id IN (SELECT id FROM ended)
+)
+SELECT id FROM ended ORDER BY id
 
 -- name: flow_endings
 -- Returns the number of a run's items by status.
@@ -150,10 +198,10 @@ SELECT id, item_id, step, by, subject, due_at, on_timeout, outcome, answer, answ
 FROM gates WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s
 
 -- name: gate_answer
--- Answers a gate. No row when it was answered before or its time is over.
+-- Answers a gate. No row when it is not open or its time is over.
 UPDATE gates SET outcome = %(outcome)s, answer = %(answer)s, answered_by = %(by)s, answered_at = now()
-WHERE account_id = %(account)s AND id = %(gate)s AND outcome IS NULL
-    AND due_at > coalesce(%(at)s::timestamptz, now())
+WHERE account_id = %(account)s AND id = %(gate)s AND due_at > coalesce(%(at)s::timestamptz, now())
+    AND id IN (SELECT open.id FROM open_gates AS open WHERE open.account_id = %(account)s)
 
 -- name: gates_timed_out
 -- Answers an item's gate whose time is over, by the database's clock. A gate for the time alone approves.
@@ -162,12 +210,36 @@ UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout 
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND outcome IS NULL AND due_at <= now()
 
 -- name: gates_of_flow
--- Returns a flow's gates. `open_only`: only unanswered gates of active items.
+-- Returns a flow's gates. `open_only`: only those that can be answered.
 SELECT gates.id, gates.item_id, gates.step, gates.by, gates.subject, gates.due_at, gates.on_timeout, gates.outcome,
     gates.answer, gates.answered_by, gates.task, gates.due_at <= now() AS due
 FROM gates JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
 WHERE gates.account_id = %(account)s AND items.flow_id = %(flow)s
-    AND (NOT %(open_only)s::boolean OR (gates.outcome IS NULL AND items.status = 'active'))
+    AND (NOT %(open_only)s::boolean
+        OR gates.id IN (SELECT open.id FROM open_gates AS open WHERE open.account_id = %(account)s))
+ORDER BY gates.id
+
+-- name: gate_closed_why
+-- Returns why a gate cannot be answered; null when it can.
+SELECT CASE
+    WHEN gates.outcome IS NOT NULL THEN 
+        format('this was answered already (%%s, by %%s)', gates.outcome, gates.answered_by)
+    WHEN runs.cancel_requested THEN format('run %%s was cancelled', runs.id)
+    WHEN runs.status NOT IN ('running', 'paused') THEN format('run %%s has ended (%%s)', runs.id, runs.status)
+    WHEN items.status <> 'active' THEN format('item %%s has ended (%%s)', items.id, items.status)
+    WHEN items.step <> gates.step THEN format('item %%s is at %%s, not at %%s', items.id, items.step, gates.step)
+    WHEN gates.due_at <= now()
+        THEN format('this has expired: its time was over at %%s UTC', to_char(gates.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'))
+    END
+FROM gates
+JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
+JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
+WHERE gates.account_id = %(account)s AND gates.id = %(gate)s
+
+-- name: approvals_of_run
+-- Returns the task instances of Airflow that wait for a person, or waited, at gates of a run without an answer.
+SELECT gates.task FROM gates JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
+WHERE gates.account_id = %(account)s AND items.run_id = %(run)s AND gates.by = 'approval' AND gates.outcome IS NULL
 ORDER BY gates.id
 
 -- name: webhook_call

@@ -9,7 +9,17 @@ FROM (
     SELECT * FROM (
         SELECT
             runs.id, runs.dag_id, runs.dag_run_id, runs.trigger, runs.owner, runs.status, runs.cancel_requested,
-            runs.current_stage, runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
+            CASE WHEN workflows.kind = 'flow' AND runs.status IN ('running', 'paused') THEN coalesce(
+                -- The first step at which an item is.
+                (SELECT step.value ->> 'name'
+                 FROM jsonb_array_elements(runs.definition -> 'workflow' -> 'steps') WITH ORDINALITY AS step
+                 WHERE EXISTS (
+                    SELECT FROM flow_items AS items
+                    WHERE items.account_id = %(account)s AND items.run_id = runs.id AND items.status = 'active'
+                        AND items.step = step.value ->> 'name')
+                 ORDER BY step.ordinality LIMIT 1),
+                runs.current_stage) ELSE runs.current_stage END AS current_stage,
+            runs.estimated_credits, runs.error_message, runs.started_at, runs.paused_at,
             runs.resumed_at, runs.cancelled_at, runs.completed_at, runs.lease_until,
             runs.lease_until < now() AS lease_over, runs.workflow_id, workflows.kind, workflows.slug,
             CASE

@@ -56,12 +56,17 @@ RETURNING id
 
 -- name: reopen_run
 -- Sets a run to running again (its DAG run was cleared or retried) and renews its lease. A live run keeps its owner,
--- its estimate, its stage and a request to pause or cancel. What it goes by is what is defined now.
+-- its estimate, its stage, a request to pause or cancel and, once it has begun, its definition.
 UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' END,
     cancel_requested = cancel_requested AND status IN ('running', 'paused'),
     cancel_now = cancel_now AND status IN ('running', 'paused'),
     owner = CASE WHEN status IN ('running', 'paused') THEN owner ELSE %(owner)s END,
-    lease_until = now() + %(lease)s, params = %(params)s, definition = %(definition)s,
+    lease_until = now() + %(lease)s, params = %(params)s,
+    definition = CASE
+        WHEN status IN ('running', 'paused') AND definition IS NOT NULL AND EXISTS (
+            SELECT FROM stage_results AS begun
+            WHERE begun.account_id = %(account)s AND begun.run_id = runs.id) THEN definition
+        ELSE %(definition)s::jsonb END,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
     current_stage = CASE WHEN status IN ('running', 'paused') THEN current_stage END,
     clears = greatest(clears, %(clears)s),
@@ -170,10 +175,10 @@ SET planned = s.processed + excluded.planned, skipped = excluded.skipped, partia
 SELECT processed FROM stage_results WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: stage_begun
--- Adds one planned item to a stage whose items arrive one by one.
-INSERT INTO stage_results AS s (account_id, run_id, stage, planned)
-VALUES (%(account)s, %(run)s, %(stage)s, 1)
-ON CONFLICT (run_id, stage) DO UPDATE SET planned = s.planned + 1
+-- Begins a stage whose items arrive one by one.
+INSERT INTO stage_results (account_id, run_id, stage, planned)
+VALUES (%(account)s, %(run)s, %(stage)s, 0)
+ON CONFLICT (run_id, stage) DO NOTHING
 
 -- name: add_to_stage
 -- Adds one item's numbers to its stage's result.
