@@ -177,6 +177,8 @@ async def test_a_retry_begins_with_the_stages_first_task(
     control: Control, mission: MissionWorld, stage: str | None, task: str
 ) -> None:
     run = failed_run(mission, "intake", "strategy")
+    mission.cycle(run)
+    mission.sql("UPDATE cycles SET strategy = '{}'")
     await control("POST", f"{JOBS}/job_{run.id}/retry", json={"from_stage": stage}, expect=202)
     assert [tasks for _, _, tasks in control.plane.cleared] == [[task]]
 

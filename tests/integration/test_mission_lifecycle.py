@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from pressroom.domain.errors import InvalidMission, WorkflowOver
+from pressroom.domain.errors import InvalidMission, RunConflict, WorkflowOver
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.runs import control, reports, rollback
+from pressroom.engine.runs import control, reports, rollback, starting
 from pressroom.pipelines.mission import analytics, content, cycle, intake, publish, strategy
 from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.tools import Tools
@@ -214,6 +214,109 @@ def test_after_a_rollback_the_next_run_begins_anew(world: MissionWorld) -> None:
     world.work(intake.STAGE, second, tools)
     assert world.sql("SELECT number FROM cycles WHERE withdrawn_at IS NULL") == [(1,)]
     assert world.sql("SELECT balance, reserved FROM accounts") == [(Decimal(1000), Decimal(0))]
+
+
+def stages(world: MissionWorld, run: Run) -> dict[str, str]:
+    with world.store.transaction(world.account_id) as tx:
+        seen = reports.status(tx, world.mission_id, MISSION, run.id)
+    assert seen
+    return {stage.name: str(stage.state) for stage in seen.stages}
+
+
+def report_of(world: MissionWorld, run: Run) -> Any:
+    with world.store.transaction(world.account_id) as tx:
+        return tx.value("rollback_report", run=run.id)
+
+
+def failed_at_content(world: MissionWorld) -> tuple[Run, Tools]:
+    """A run that planned its cycle, failed at its content, and was rolled back."""
+    run = world.run()
+    tools = script(world, run)
+    with world.store.transaction(world.account_id) as tx:
+        for name in ("intake", "strategy", "content"):
+            tx.run("set_current_stage", run=run.id, stage=name)
+            tx.run("plan_stage", run=run.id, stage=name, planned=1, skipped=None)
+    for stage in (intake.STAGE, strategy.STAGE):
+        world.work(stage, run, tools)
+    undo_run(world, run, tools)
+    world.close(run, failed="content: the key is wrong")
+    return run, tools
+
+
+def test_what_was_rolled_back_is_pending_again_but_for_the_stage_that_failed(world: MissionWorld) -> None:
+    run, _ = failed_at_content(world)
+    assert stages(world, run) == {**dict.fromkeys(STAGES, "pending"), "content": "failed"}
+
+
+@pytest.mark.parametrize("from_stage", [None, *STAGES])
+def test_a_retry_after_a_rollback_begins_with_what_was_undone(
+    world: MissionWorld, from_stage: str | None
+) -> None:
+    run, tools = failed_at_content(world)
+    with world.store.transaction(world.account_id) as tx:
+        state = control.get(tx, run.id)
+        assert starting.begin_again(tx, world.row, state, from_stage, "ann") == STAGES
+    plan_and_write(world, run, tools)
+    assert world.sql("SELECT count(*) > 0 FROM posts WHERE status = 'scheduled'") == [(True,)]
+
+
+def test_a_run_that_goes_on_leaves_its_rollback_behind(world: MissionWorld) -> None:
+    run, _ = failed_at_content(world)
+    assert report_of(world, run) is not None
+    with world.store.transaction(world.account_id) as tx:
+        starting.begin_again(tx, world.row, control.get(tx, run.id), "content", "ann")
+    assert report_of(world, run) is not None  # Airflow may still refuse
+    with world.store.transaction(world.account_id) as tx:
+        tx.run("plan_stage", run=run.id, stage="intake", planned=1, skipped=None)
+        tx.run("rollback_is_past", run=run.id)
+    assert report_of(world, run) is None
+
+
+def test_a_part_of_a_run_that_was_rolled_back_cannot_go_on_alone(world: MissionWorld) -> None:
+    run, _ = failed_at_content(world)
+    with (
+        world.store.transaction(world.account_id) as tx,
+        pytest.raises(RunConflict, match="was rolled back: clear it from open_run on"),
+    ):
+        starting.take_up(tx, world.row, control.get(tx, run.id), clears=1)
+
+
+def test_the_default_of_a_retry_is_the_first_stage_with_something_to_do(world: MissionWorld) -> None:
+    run = world.run()
+    tools = script(world, run)
+    with world.store.transaction(world.account_id) as tx:
+        for name in STAGES:
+            tx.run("plan_stage", run=run.id, stage=name, planned=1, skipped=None)
+            tx.run("add_to_stage", run=run.id, stage=name, processed=1, created=1, words=0, credits=0)
+            tx.run("finish_batch", run=run.id, stage=name, batches=1, partial=None)
+    plan_and_write(world, run, tools)
+    world.sql("UPDATE cycles SET measured_at = ends_at, optimized_at = ends_at")
+    world.close(run)
+
+    def first() -> str:
+        with world.store.transaction(world.account_id) as tx:
+            return starting.stages_from(tx, world.row, MISSION, control.get(tx, run.id), None)[0]
+
+    assert first() == "optimize"  # nothing is left, so the last one
+    world.sql("UPDATE posts SET status = 'approved' WHERE id = (SELECT min(id) FROM posts)")
+    assert first() == "publish"
+    world.sql("UPDATE slots SET status = 'planned' WHERE id = (SELECT max(id) FROM slots)")
+    assert first() == "content"
+
+
+def test_a_measured_cycle_that_gets_another_post_is_measured_and_learned_from_again(
+    world: MissionWorld,
+) -> None:
+    run = world.run()
+    tools = script(world, run)
+    for stage in (intake.STAGE, strategy.STAGE):
+        world.work(stage, run, tools)
+    world.sql("UPDATE cycles SET measured_at = starts_at, optimized_at = now()")
+    assert world.pending(analytics.STAGE, run) == []
+    world.work(content.STAGE, run, tools)
+    world.work(publish.STAGE, run, tools)
+    assert world.sql("SELECT measured_at, optimized_at FROM cycles") == [(None, None)]
+    assert len(world.pending(analytics.STAGE, run)) == 1
 
 
 def ask(world: MissionWorld, run: Run) -> None:

@@ -79,6 +79,45 @@ def test_posts_are_listed_by_time_and_status(waiting: tuple[MissionWorld, Run, l
         of(world, 999)
 
 
+@pytest.mark.parametrize(
+    ("over", "closed"),
+    [
+        ("UPDATE cycles SET measured_at = ends_at", False),
+        ("UPDATE cycles SET ends_at = now() - interval '1 second'", True),
+        ("UPDATE runs SET current_stage = 'analytics'", False),
+    ],
+)
+def test_a_post_whose_cycle_is_over_is_not_approved(
+    waiting: tuple[MissionWorld, Run, list[int]], over: str, closed: bool
+) -> None:
+    world, run, ids = waiting
+    if closed:
+        world.close(run, failed="publish: the token is wrong")
+    world.sql(over)
+    post = of(world, ids[0])
+    with pytest.raises(RunConflict, match=rf"post {post.id} can no longer go out: its cycle ended at 20"):
+        world.tx(lambda opened: review.approve(opened, world.mission_id, post.id, post.content_hash, "ann"))
+    assert of(world, ids[0]).status == "pending_review"
+    result = CliRunner().invoke(
+        app, ["approve", "launch", "--all"], env={"PRESSROOM_DATABASE_URL": world.url}
+    )
+    assert result.exit_code == 0
+    assert result.output.count("can no longer go out") == len(ids)
+    assert "0 posts approved" in result.output
+
+
+@pytest.mark.parametrize("measured", ["NULL", "starts_at"])
+def test_a_cycle_that_was_measured_while_it_was_empty_still_takes_approvals(
+    waiting: tuple[MissionWorld, Run, list[int]], measured: str
+) -> None:
+    world, run, ids = waiting
+    world.sql(f"UPDATE cycles SET measured_at = {measured}, ends_at = now() + interval '1 day'")  # noqa: S608
+    world.close(run)
+    post = of(world, ids[0])
+    world.tx(lambda opened: review.approve(opened, world.mission_id, post.id, post.content_hash, "ann"))
+    assert of(world, ids[0]).status == "approved"
+
+
 def test_what_was_seen_is_what_is_approved(waiting: tuple[MissionWorld, Run, list[int]]) -> None:
     world, _, ids = waiting
     seen = of(world, ids[0]).content_hash

@@ -14,7 +14,9 @@ import pytest
 
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.run import Run
+from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.batch import Report
+from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
 from pressroom.testing import FixedClock
 from tests.support.mission_world import START, make_mission
@@ -240,6 +242,38 @@ def test_why_a_batch_stopped_counts_no_more_when_nothing_is_left(batches: Batche
     assert finish(2, "the run cap of 3 cents") == "the run cap of 3 cents"
     assert finish(1, None) == "the run cap of 3 cents"
     assert finish(2, None) is None
+
+
+@pytest.mark.parametrize(
+    ("processed", "failed", "partial", "end", "state"),
+    [
+        (4, 0, None, "completed", "completed"),
+        (3, 1, None, "partial", "completed"),
+        (0, 4, None, "partial", "failed"),
+        (2, 0, "the run cap of 3 cents is reached", "partial", "failed"),
+        (2, 0, "cancelled", "cancelled", "cancelled"),
+        (2, 1, None, "failed", "failed"),
+        (4, 0, None, "failed", "completed"),
+    ],
+)
+def test_a_stage_is_completed_when_it_did_its_work(
+    batches: Batches, processed: int, failed: int, partial: str | None, end: str, state: str
+) -> None:
+    world, run = batches.world, batches.run
+    with world.store.transaction(world.account_id) as tx:
+        tx.run("plan_stage", run=run.id, stage="tasks", planned=4, skipped=None)
+        tx.run("set_current_stage", run=run.id, stage="tasks")
+        tx.run("add_to_stage", run=run.id, stage="tasks", processed=processed, created=0, words=0, credits=0)
+        for item in range(failed):
+            tx.run("record_item_failure", workflow=world.site_id, stage="tasks", item=str(item), run=run.id,
+                   error_class="E", error="broken")  # fmt: skip
+        tx.run("finish_batch", run=run.id, stage="tasks", batches=1, partial=partial)
+        control.close_run(tx, run.id, failed="tasks: no room" if end == "failed" else None)
+        tx.run("finish_run", run=run.id, status=end, error=None)
+        seen = reports.status(tx, world.site_id, SITE, run.id)
+    assert seen
+    stage = next(stage for stage in seen.stages if stage.name == "tasks")
+    assert (str(stage.state), stage.reason) == (state, partial)
 
 
 # Batches and what Airflow maps a task to -----------------------------------------------------------------

@@ -128,12 +128,19 @@ def approve(
 
     with open_tx(mission, "mission") as (tx, row):
         waiting = {each.id: each for each in review.list_posts(tx, row.workflow_id, "pending_review")}
-        chosen = list(waiting) if everything else post or []
-        for number in chosen:
+        approved = 0
+        for number in list(waiting) if everything else post or []:
             if number not in waiting:
                 raise PermanentError(f"post {number} does not wait for review")
-            review.approve(tx, row.workflow_id, number, waiting[number].content_hash, getpass.getuser())
-    typer.echo(f"{len(chosen)} posts approved")
+            try:
+                review.approve(tx, row.workflow_id, number, waiting[number].content_hash, getpass.getuser())
+            except RunConflict as conflict:
+                if not everything:
+                    raise
+                typer.echo(str(conflict), err=True)  # it holds none of the others
+            else:
+                approved += 1
+    typer.echo(f"{approved} posts approved")
 
 
 def reject(

@@ -89,6 +89,11 @@ class Skip:
     reason: str
 
 
+def waiting(pending: Sequence[Key] | Skip) -> Sequence[Key]:
+    """The items of ``Stage.pending``; none when the stage is skipped."""
+    return () if isinstance(pending, Skip) else pending
+
+
 @dataclass(frozen=True)
 class Wait:
     """Some items of a stage wait for people. ``until``: when the stage goes on without them."""

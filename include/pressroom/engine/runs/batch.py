@@ -33,7 +33,7 @@ from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.refusals import Refusals, RefusedItem, as_setup_error
 from pressroom.engine.runs.stopping import CutOff, Stopper
-from pressroom.pipelines.stage import Key, Saved, Skip, Stage
+from pressroom.pipelines.stage import Key, Saved, Stage, waiting
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
 
@@ -112,8 +112,7 @@ def workable(tx: Tx, stage: Stage[Any, Any], run: Run, keys: Sequence[Key]) -> l
 
 def ready(tx: Tx, stage: Stage[Any, Any], run: Run) -> list[Key]:
     """The items that the stage can work through now."""
-    pending = stage.pending(tx, run)
-    keys: Sequence[Key] = () if isinstance(pending, Skip) else pending
+    keys = waiting(stage.pending(tx, run))
     return list(keys) if workable(tx, stage, run, keys) else []
 
 

@@ -18,6 +18,8 @@ from pressroom.pipelines.stage import Pipeline, Stage
 from pressroom.store.database import Tx
 
 HISTORY_RUNS = 20
+CANCELLED = "cancelled"
+"""Why a stage stopped whose run was cancelled."""
 
 
 class JobState(StrEnum):
@@ -111,7 +113,9 @@ class JobFilter:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage of a run. ``result``: its public fields; ``planned`` and ``processed`` count items."""
+    """One stage of a run. ``result``: its public fields; ``planned`` and ``processed`` count items;
+    ``reason``: why it did nothing, or stopped before its end.
+    """
 
     name: str
     title: str
@@ -120,6 +124,7 @@ class StageStatus:
     processed: int = 0
     failed: int = 0
     result: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -277,7 +282,8 @@ def balance(tx: Tx) -> Balance:
 
 def _stage_status(run: Job, stage: Stage[Any, Any], row: Mapping[str, Any] | None) -> StageStatus:
     if row is None:
-        state = run.state if run.live and run.current_stage == stage.name else JobState.PENDING
+        # What was rolled back is pending again, but for the stage at which the run ended.
+        state = run.state if run.current_stage == stage.name else JobState.PENDING
         return StageStatus(stage.name, stage.title, state)
     return StageStatus(
         stage.name,
@@ -287,6 +293,7 @@ def _stage_status(run: Job, stage: Stage[Any, Any], row: Mapping[str, Any] | Non
         row["processed"],
         row["failed"],
         {name: _plain(row[column]) for name, column in stage.result_fields.items()} | (row["output"] or {}),
+        row["partial"] or row["skipped"],
     )
 
 
@@ -323,11 +330,20 @@ def _stages_on_the_way(
 
 
 def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:
-    if run.current_stage == stage and run.live:
+    """Derived from what the stage did in the run: one that did nothing of its work, that was stopped, or at
+    which the run ended, is not completed.
+    """
+    if run.live and run.current_stage == stage:
         return run.state
-    if row["completed_at"] is not None or row["skipped"] is not None:
+    if row["skipped"] is not None or not row["planned"]:
         return JobState.COMPLETED
-    if run.live:
-        return JobState.RUNNING
-    # It began and did not finish, so it ended as its run did.
-    return run.state
+    if row["completed_at"] is None:
+        # It began and did not finish, so it ended as its run did.
+        return JobState.RUNNING if run.live else run.state
+    if row["partial"] is not None:
+        return JobState.CANCELLED if row["partial"] == CANCELLED else JobState.FAILED
+    if row["failed"] and not row["processed"]:
+        return JobState.FAILED
+    unfinished = row["processed"] + row["failed"] < row["planned"]
+    ended_here = not run.live and run.current_stage == stage
+    return run.state if unfinished and ended_here else JobState.COMPLETED

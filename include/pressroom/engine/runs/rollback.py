@@ -19,7 +19,8 @@ async def roll_back(
 
     ``on_request``: a person asked for it and nothing failed, so the run counts as cancelled.
 
-    Each stage's undo and the refund are idempotent, so this can run again after a crash in the middle.
+    Each stage's undo and the refund are idempotent, so this can run again after a crash in the middle. The
+    results of the stages go with what they told of: all of them are still to be done.
     Credits are refunded, because the account keeps nothing of what they paid for; cents are not, because the
     providers keep them.
     """
@@ -43,6 +44,7 @@ def _record(tx: Tx, run: Run, stages: list[dict[str, Any]], *, on_request: bool)
                           data={"kept": entry["kept"]})  # fmt: skip
     report["credits_refunded"] = float(ledger.refund_run(tx, run.id))
     tx.run("save_rollback", run=run.id, report=report)
+    tx.run("forget_stages", run=run.id, stages=[entry["stage"] for entry in stages])
     tx.run("rollback_done", run=run.id, cancelled=on_request)
     ledger.release_run(tx, run.id)
     return report

@@ -18,8 +18,9 @@ from pressroom.domain.text import did_you_mean
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.control import RunState
+from pressroom.engine.runs.reports import JobState
 from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag, task_of
-from pressroom.pipelines.stage import Pipeline, must_be_active
+from pressroom.pipelines.stage import Pipeline, must_be_active, waiting
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
@@ -56,7 +57,8 @@ def begin(
 
 
 def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None, owner: str) -> list[str]:
-    """Open an ended run again, from a stage on; None: from the first that is not done. Returns the stages.
+    """Open an ended run again, from a stage on; None: from the first that has something to do. Returns the
+    stages.
 
     Failed items of these stages wait again. Raises RunConflict when the run is live or another one holds the
     lock, and NoSuchStage.
@@ -90,7 +92,9 @@ def take_up(tx: Tx, row: WorkflowRow, run: RunState, *, clears: int, working: bo
     run = control.get(tx, run.id)
     if not run.live and clears > tx.value("run_clears", run=run.id):
         if not control.begun(tx, run.id):
-            raise RunConflict("this DAG run never began: clear it from open_run on")
+            undone = tx.value("rollback_report", run=run.id) is not None
+            what = "was rolled back" if undone else "never began"
+            raise RunConflict(f"this DAG run {what}: clear it from open_run on")
         _reopen(tx, row, run, run.owner, working=working, clears=clears)
         run = control.get(tx, run.id)
     return run
@@ -120,18 +124,26 @@ def _reopen(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: boo
 def stages_from(
     tx: Tx, row: WorkflowRow, pipeline: Pipeline, run: RunState, from_stage: str | None
 ) -> list[str]:
-    """A stage and those after it; None: from the first that is not done. Raises NoSuchStage."""
+    """A stage and those after it; None: from the first that has something to do. Raises NoSuchStage.
+
+    What a stage works on may have been undone by a rollback: then the stages that make it come first.
+    """
     names = [stage.name for stage in pipeline.stages]
-    if from_stage is None:
-        status = reports.status(tx, row.workflow_id, pipeline, run.id)
-        states = {stage.name: stage for stage in status.stages} if status else {}
-        undone = (
-            name for name in names
-            if name not in states or states[name].failed or states[name].state != reports.JobState.COMPLETED
-        )  # fmt: skip
-        from_stage = next(undone, names[-1])
-    if from_stage not in names:
+    if from_stage is not None and from_stage not in names:
         raise NoSuchStage(f"this pipeline has no stage {from_stage!r}{did_you_mean(from_stage, names)}")
+    status = reports.status(tx, row.workflow_id, pipeline, run.id)
+    stages = {stage.name: stage for stage in status.stages} if status is not None else {}
+    if from_stage is None:
+        view = row.run(run.id, dict(run.params))
+        to_do = (
+            stage.name for stage in pipeline.stages
+            if stage.name not in stages or stages[stage.name].failed
+            or stages[stage.name].state != JobState.COMPLETED or waiting(stage.pending(tx, view))
+        )  # fmt: skip
+        from_stage = next(to_do, names[-1])
+    if tx.value("rollback_report", run=run.id) is not None:
+        undone = (name for name in names if name in stages and not stages[name].planned)
+        from_stage = min(from_stage, next(undone, from_stage), key=names.index)
     return names[names.index(from_stage) :]
 
 

@@ -20,7 +20,7 @@ from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
 from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger, raise_failure
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.site.publish import anything_to_publish
-from pressroom.pipelines.stage import Key, Skip, Stage
+from pressroom.pipelines.stage import Key, Skip, Stage, waiting
 
 
 class PlanStage(RunOperator):
@@ -43,11 +43,12 @@ class PlanStage(RunOperator):
         with opened.store.transaction(run.account_id) as tx:
             pending = stage.pending(tx, run)
             reason = pending.reason if isinstance(pending, Skip) else None
-            keys: Sequence[Key] = () if isinstance(pending, Skip) else pending
+            keys = waiting(pending)
             batches = in_batches(keys, stage.batch_items(run.workflow))
             tx.run("set_current_stage", run=run.id, stage=stage.name)
             rows = sum(map(stage.rows, keys))
             tx.run("plan_stage", run=run.id, stage=stage.name, planned=rows, skipped=reason)
+            tx.run("rollback_is_past", run=run.id)
             message = (
                 f"{stage.title}: {rows} waiting, {len(batches)} batches"
                 if keys

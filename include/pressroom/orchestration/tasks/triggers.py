@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
@@ -73,6 +73,7 @@ class RunTrigger(_Waiting):
         self.until = until
         self.workflow = workflow
         self.stage = stage
+        self._next_look: datetime | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         values = {
@@ -84,12 +85,14 @@ class RunTrigger(_Waiting):
     async def _event(self, store: Store) -> dict[str, Any]:
         """Poll the run's row."""
         due = datetime.fromisoformat(self.until) if self.until else None
+        watching = self.stage is not None
         while True:
             try:
                 state = await store.run(self.account_id, look, self.run_id)
                 waits = state.paused or (due is not None and datetime.now(UTC) < due)
                 if not ended(state) and not waits and self.stage is not None:
                     waits = await self._stage_waits(store)
+                    watching = watching and waits and await self._look_meanwhile(store)
             except TransientError as error:
                 self.log.warning("%s; looking again", error)
             else:
@@ -106,6 +109,25 @@ class RunTrigger(_Waiting):
         if wait is None or await (await _toolbox(store, run)).clock.now() >= wait.until:
             return False
         return not await store.run(self.account_id, ready, stage, run)
+
+    async def _look_meanwhile(self, store: Store) -> bool:
+        """Take the look that is due while people decide. Returns whether there will be another one.
+
+        What goes wrong with it stops no stage: the stage that is there for it looks again.
+        """
+        run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
+        if stage.meanwhile is None:
+            return False
+        async with await _toolbox(store, run) as box:
+            if self._next_look is not None and await box.clock.now() < self._next_look:
+                return True
+            scope = CostScope(run.account_id, run.workflow_id, run.id, stage.name, "meanwhile")
+            try:
+                self._next_look = await stage.meanwhile(store, run, box.bound(scope))
+            except PressroomError as error:
+                self.log.warning("%s; the next stage looks again", error)
+                self._next_look = None
+        return self._next_look is not None
 
 
 class PollTrigger(_Waiting):

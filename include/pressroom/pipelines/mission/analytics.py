@@ -257,6 +257,17 @@ async def poll(store: Store, run: Run, tools: Tools) -> datetime | None:
     return next_due(watch, look, run.mission)
 
 
+async def look_early(store: Store, run: Run, tools: Tools) -> datetime | None:
+    """Take a look at what is out while other posts of the cycle wait for review: readings count by their age.
+
+    Returns when the next one is due; None while nothing is out, and once the cycle's own looks are due.
+    """
+    watch = await store.run(run.account_id, _watch, run)
+    if watch is None or await tools.social.clock.now() >= watch.cycle.ends_at:
+        return None
+    return await poll(store, run, tools) if any(post.own for post in watch.publications) else None
+
+
 def _watch(tx: Tx, run: Run) -> Watch | None:
     watches = load(tx, run, [cycle_of(tx, run).id])
     return watches[0] if watches else None

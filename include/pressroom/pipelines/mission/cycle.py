@@ -73,6 +73,21 @@ def cycle_of(tx: Tx, run: Run) -> Cycle:
     return cycle
 
 
+def unlearn(tx: Tx, cycle_id: int) -> int:
+    """Forget what was learned from a cycle. Returns the number of insights and changes."""
+    tx.run("cycle_not_optimized", cycle=cycle_id)
+    tx.run("optimization_delete", cycle=cycle_id)
+    insights = tx.run("insights_delete", cycle=cycle_id)
+    return insights + tx.run("strategy_changes_delete", cycle=cycle_id)
+
+
+def measure_again(tx: Tx, run: Run) -> None:
+    """The run's cycle has got another post: it is to be measured, and learned from, with it."""
+    cycle = find_cycle(tx, run)
+    if cycle is not None and tx.run("cycle_not_measured", cycle=cycle.id):
+        unlearn(tx, cycle.id)
+
+
 def state_of(tx: Tx, run: Run) -> MissionState:
     """The mission's state."""
     state = tx.maybe("mission_state", MissionState, mission=run.mission_id)

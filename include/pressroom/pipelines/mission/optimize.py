@@ -14,7 +14,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import TIMING, WEEKDAYS, Learned, Observation, Weights
 from pressroom.domain.text import counted
-from pressroom.pipelines.mission.cycle import Cycle, find_cycle
+from pressroom.pipelines.mission.cycle import Cycle, find_cycle, unlearn
 from pressroom.pipelines.mission.learning import advice
 from pressroom.pipelines.mission.learning.advice import Update
 from pressroom.pipelines.mission.learning.changes import StrategyChange, weights_in_force
@@ -237,16 +237,11 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     """Delete the cycle's insights and changes: the weights before them are in force again."""
 
-    def forget(tx: Tx) -> Undone:
+    def withdraw(tx: Tx) -> Undone:
         cycle = find_cycle(tx, run)
-        if cycle is None:
-            return Undone()
-        tx.run("cycle_not_optimized", cycle=cycle.id)
-        tx.run("optimization_delete", cycle=cycle.id)
-        insights = tx.run("insights_delete", cycle=cycle.id)
-        return Undone(insights + tx.run("strategy_changes_delete", cycle=cycle.id))
+        return Undone(unlearn(tx, cycle.id) if cycle is not None else 0)
 
-    return await store.run(run.account_id, forget)
+    return await store.run(run.account_id, withdraw)
 
 
 STAGE: Stage[Lesson, Learned] = Stage(

@@ -23,8 +23,9 @@ from pressroom.domain.publishing import (
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import counted
+from pressroom.pipelines.mission.analytics import look_early
 from pressroom.pipelines.mission.calendar.open_times import replan
-from pressroom.pipelines.mission.cycle import find_cycle
+from pressroom.pipelines.mission.cycle import find_cycle, measure_again
 from pressroom.pipelines.mission.withdrawal import undo
 from pressroom.pipelines.needs import MEDIA, platforms
 from pressroom.pipelines.stage import Key, Saved, Stage, Wait
@@ -156,6 +157,7 @@ def save(tx: Tx, run: Run, post: Ready, output: Scheduled) -> Saved:
     """The post is scheduled; a slot that was late has its new time."""
     if not tx.run("post_scheduled", mission=run.mission_id, post=post.id):
         raise AlreadyDone(f"post {post.id} is no longer waiting to be published")
+    measure_again(tx, run)
     if output.at != post.at:
         tx.run("slot_moved", mission=run.mission_id, slot=post.slot_id, at=output.at)
     moved = f", moved from {_short(post.at)}" if output.at != post.at else ""
@@ -244,6 +246,7 @@ STAGE: Stage[Ready, Scheduled] = Stage(
     batch_items=lambda mission: mission.batch_size,
     pool="pressroom_publish",
     waits_for=waits_for,
+    meanwhile=look_early,
     output=output,
     failed=failed,
     undo=undo,

@@ -64,12 +64,20 @@ def get_post(tx: Tx, mission_id: int, post_id: int) -> ReviewedPost:
 
 
 def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> None:
-    """Approve the version with this hash. Raises RunConflict when the post changed since, or was decided."""
+    """Approve the version with this hash. Raises RunConflict when the post changed since, was decided, or can
+    no longer go out because its cycle is over.
+    """
     if not tx.run("post_approve", mission=mission_id, post=post_id, content_hash=seen_hash, by=by):
         post = get_post(tx, mission_id, post_id)
         changed = post.content_hash != seen_hash
         if changed:
             raise _stale(post_id)
+        if post.status in ("pending_review", "rejected"):
+            end = tx.value("cycle_end_of_post", mission=mission_id, post=post_id)
+            raise RunConflict(
+                f"post {post_id} can no longer go out: its cycle ended at {end:%Y-%m-%d %H:%M} UTC,"
+                " and the next one has posts of its own"
+            )
         raise RunConflict(f"post {post_id} is {post.status}, and does not wait for review")
 
 

@@ -145,10 +145,23 @@ JOIN missions ON missions.account_id = posts.account_id AND missions.id = posts.
 WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.id = %(post)s
 
 -- name: post_approve
--- Approves the version of a post that has this hash. No row when the post changed since or cannot be approved.
+-- Approves the version of a post that has this hash. No row when the post changed since or cannot be approved, or when
+-- its cycle is over: its time is, and its publishing or its measuring is through.
 UPDATE posts SET status = 'approved', approved_hash = content_hash, approved_by = %(by)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AND content_hash = %(content_hash)s
     AND status IN ('pending_review', 'rejected')
+    AND NOT EXISTS (
+        SELECT FROM cycles JOIN runs ON runs.account_id = cycles.account_id AND runs.id = cycles.run_id
+        WHERE cycles.account_id = %(account)s AND cycles.id = posts.cycle_id AND (
+            cycles.ends_at <= cycles.measured_at
+            OR (cycles.ends_at <= now() AND (
+                runs.status NOT IN ('running', 'paused') OR runs.current_stage IN ('analytics', 'optimize')))))
+
+-- name: cycle_end_of_post
+-- Returns when the cycle of a post ends.
+SELECT cycles.ends_at FROM posts
+JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_id
+WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.id = %(post)s
 
 -- name: post_reject
 -- Rejects a post. No row when the target has or may have it.

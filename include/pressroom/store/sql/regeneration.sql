@@ -63,7 +63,7 @@ FOR NO KEY UPDATE OF slots
 -- name: post_to_rewrite
 -- Returns what decides whether a post can be regenerated. `out` and `in_work` count all variants of its slot.
 SELECT posts.status, posts.review_note, posts.slot_id, slots.status AS slot_status, cycles.run_id,
-    cycles.withdrawn_at IS NOT NULL AS withdrawn, cycles.measured_at IS NOT NULL AS measured,
+    cycles.withdrawn_at IS NOT NULL AS withdrawn, coalesce(cycles.measured_at >= cycles.ends_at, false) AS measured,
     EXISTS (
         SELECT FROM posts AS variants
         WHERE variants.account_id = %(account)s AND variants.slot_id = posts.slot_id AND variants.status <> 'archived' AND (

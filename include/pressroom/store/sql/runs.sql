@@ -82,7 +82,8 @@ SELECT definition FROM runs WHERE account_id = %(account)s AND id = %(run)s
 SELECT clears FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: run_begun
--- Returns whether a run has planned a stage. A run on request is recorded before Airflow begins it.
+-- Returns whether a run has planned a stage, and was not rolled back since. A run on request is recorded before Airflow
+-- begins it.
 SELECT EXISTS (SELECT FROM stage_results WHERE account_id = %(account)s AND run_id = %(run)s)
 
 -- name: touch_last_run
@@ -249,7 +250,18 @@ WHERE account_id = %(account)s AND id = %(run)s
 -- Returns the report of a run's rollback.
 SELECT report FROM rollbacks WHERE account_id = %(account)s AND run_id = %(run)s
 
+-- name: forget_stages
+-- Deletes the results of stages that were undone.
+DELETE FROM stage_results
+WHERE account_id = %(account)s AND run_id = %(run)s AND stage = ANY(%(stages)s::text[])
+
+-- name: rollback_is_past
+-- Deletes the report of a rollback that a run, opened again since, has left behind.
+DELETE FROM rollbacks USING runs
+WHERE rollbacks.account_id = %(account)s AND rollbacks.run_id = %(run)s AND runs.account_id = rollbacks.account_id
+    AND runs.id = rollbacks.run_id AND rollbacks.created_at < runs.opened_at
+
 -- name: save_rollback
 -- Inserts or replaces the report of a run's rollback.
 INSERT INTO rollbacks (account_id, run_id, report) VALUES (%(account)s, %(run)s, %(report)s)
-ON CONFLICT (run_id) DO UPDATE SET report = excluded.report WHERE rollbacks.account_id = %(account)s
+ON CONFLICT (run_id) DO UPDATE SET report = excluded.report, created_at = now() WHERE rollbacks.account_id = %(account)s

@@ -109,7 +109,9 @@ class JobRow(BaseModel):
 
 
 class StageView(BaseModel):
-    """One stage of a job. ``output``: what it made, null until it made something. Counts are items."""
+    """One stage of a job. ``output``: what it made, null until it made something; ``reason``: why it did
+    nothing, or stopped before its end. Counts are items.
+    """
 
     stage: str
     title: str
@@ -117,6 +119,7 @@ class StageView(BaseModel):
     planned: int
     processed: int
     failed: int
+    reason: str | None
     output: dict[str, Any] | None
 
 
