@@ -11,6 +11,7 @@ from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.engine.runs import control as runs
 from pressroom.pipelines.site import SITE
 from tests.support.control_seen import STAGE_FIELDS
+from tests.support.control_things import add, furnish
 from tests.support.control_world import Control
 
 BASE = "/automation"
@@ -311,6 +312,44 @@ async def test_history_shows_the_last_twenty_and_goes_on_by_cursor(control: Cont
     )
     for bad in ("x", "W10", "WyJhIl0", "WzEsMl0", "bnVsbA"):
         await control.get(f"{BASE}/history", site_id=1, cursor=bad, expect=422)
+
+
+async def test_history_tells_runs_that_publish_from_those_of_the_pipeline(control: Control) -> None:
+    for number, dag in enumerate((control.world.site.dag_id, f"{control.world.site.dag_id}__publish")):
+        run = control.world.run(f"manual__{number}")
+        control.world.sql("UPDATE runs SET dag_id = %s WHERE id = %s", dag, run.id)
+        with control.world.store.transaction(run.account_id) as tx:
+            control_close(tx, run.id)
+    every = await control.get(f"{BASE}/history", site_id=1)
+    assert [(one["run_id"], one["part"]) for one in every["items"]] == [("job_2", "publish"), ("job_1", "")]
+    for part, run_id in (("pipeline", "job_1"), ("publish", "job_2")):
+        chosen = await control.get(f"{BASE}/history", site_id=1, part=part)
+        assert [one["run_id"] for one in chosen["items"]] == [run_id]
+
+
+async def test_what_is_in_work_has_a_title_and_a_place_in_the_api(control: Control) -> None:
+    things = furnish(control.world)
+    run, article = int(things["run"].removeprefix("job_")), int(things["article"].removeprefix("art_"))
+    image = add(
+        control.world, "images", site_id=1, content_id=article, role="featured", position=0, prompt="p",
+        alt="",
+    )  # fmt: skip
+    keys = {
+        "clusters": "a1b2", "ideas": things["cluster"], "content": "1", "image_prompts": str(article),
+        "images": str(image),
+    }  # fmt: skip
+    with control.world.store.transaction(control.world.account_id) as tx:
+        for stage, item in keys.items():
+            tx.run("reserve_credits", workflow=1, run=run, stage=stage, item=item, credits=1)
+        held = tx.rows("items_in_work", run=run)
+    assert {row["stage"]: (row["title"], row["path"]) for row in held} == {
+        "clusters": ("a group of keywords", None), "ideas": ("C", f"clusters/{things['cluster']}"),
+        "content": ("S", "ideas/2"), "image_prompts": ("A", f"content/{things['article']}"),
+        "images": ("A, picture 1", f"content/{things['article']}"),
+    }  # fmt: skip
+    for row in held:
+        if row["path"]:
+            await control.get(f"/{row['path']}")
 
 
 async def test_logs_are_the_tail_of_the_activity(control: Control) -> None:

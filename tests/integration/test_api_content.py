@@ -255,6 +255,40 @@ async def test_a_picture_of_a_folder_is_shown_and_nothing_else(control: Control,
     await control("GET", f"{path}/0", user="vera", expect=404)
 
 
+async def test_a_posts_numbers_over_time_are_listed_newest_first(control: Control) -> None:
+    world, _, posts = await posts_of(control)
+    world.sql(
+        "INSERT INTO post_metrics (account_id, mission_id, post_id, platform, hour, published_at,"
+        " impressions, engagements, link_clicks, new_followers)"
+        " SELECT account_id, mission_id, id, platform, timestamptz '2026-03-02 10:00Z' + n * interval '1h',"
+        " '2026-03-02 09:00Z', 100 * n, 3 * n, n, 0"
+        " FROM posts CROSS JOIN generate_series(0, 2) AS n WHERE id = %s",
+        posts[0],
+    )
+    path = f"/content/cnt_{posts[0]}/metrics"
+    found = await control.get(path, limit=2)
+    assert [(one["at"], one["impressions"], one["engagement_rate"]) for one in found["items"]] == [
+        ("2026-03-02T12:00:00Z", 200, 3.0), ("2026-03-02T11:00:00Z", 100, 3.0),
+    ]  # fmt: skip
+    rest = await control.get(path, cursor=found["next_cursor"])
+    assert [(one["impressions"], one["engagement_rate"]) for one in rest["items"]] == [(0, 0.0)]
+    await control.get(path, user="stella", expect=404)
+    assert (await control.get(f"/content/cnt_{posts[1]}/metrics"))["items"] == []
+
+
+async def test_articles_are_not_measured(control: Control) -> None:
+    world, _, posts = await posts_of(control)
+    assert posts[0] == 1
+    [number] = add_articles(control.world, 1)
+    assert number == 1
+    world.sql(
+        "INSERT INTO post_metrics (account_id, mission_id, post_id, platform, hour, published_at,"
+        " impressions, engagements, link_clicks, new_followers)"
+        " SELECT account_id, mission_id, id, platform, now(), now(), 1, 1, 1, 1 FROM posts"
+    )
+    assert (await control.get(f"/content/art_{number}/metrics"))["items"] == []
+
+
 async def test_a_posts_picture_has_position_0(control: Control, tmp_path: Path) -> None:
     world, _, posts = await posts_of(control)
     stored = MediaFiles(tmp_path).put(PIXEL, "image/png")

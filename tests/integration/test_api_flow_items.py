@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pressroom.adapters.storage.media import MediaFiles
 from pressroom.domain.errors import RunConflict
 from pressroom.domain.flows import GateStep
 from pressroom.engine import gates
@@ -56,6 +59,35 @@ async def test_an_item_shows_all_that_it_went_through(control: Control) -> None:
     assert [(one["step"], one["kind"], one["data"]["title"]) for one in found["packets"]] == [
         ("read", "source", "One")
     ]
+
+
+async def test_the_pictures_of_an_item_have_urls_of_the_api(control: Control, tmp_path: Path) -> None:
+    world, item = await waiting(control, "webhook")
+    stored = MediaFiles(tmp_path).put(b"drawn", "image/png")
+    forged = MediaFiles(tmp_path).put(b"not ours", "image/png")
+
+    def add(kind: str, **data: Any) -> int:
+        [(packet,)] = world.sql(
+            "INSERT INTO packets (account_id, item_id, id, step, kind, data)"
+            " SELECT account_id, item_id, max(id) + 1, 'draw', %s, %s FROM packets WHERE item_id = %s"
+            " GROUP BY account_id, item_id RETURNING id",
+            kind, json.dumps(data), item,
+        )  # fmt: skip
+        return int(packet)
+
+    drawn = add("media", url=stored, media_type="image/png", alt="A leaf")
+    add("tool_call", step="site", arguments={"images": [stored]})
+    said = add("output", url=forged, media_type="image/png")
+    found = await control.get(f"/flow-items/itm_{item}")
+    url = f"/flow-items/itm_{item}/pictures/{drawn}"
+    _, picture, call, _ = found["packets"]
+    assert (picture["data"]["url"], call["data"]["arguments"]["images"]) == (url, [url])
+    assert str(tmp_path) not in json.dumps(found["packets"][:3])
+    answer = await control("GET", url, user="vera", expect=200)
+    assert (answer.content, answer.headers["content-type"]) == (b"drawn", "image/png")
+    await control("GET", url, user="stella", expect=404)
+    await control("GET", f"/flow-items/itm_{item}/pictures/{said}", user="vera", expect=404)
+    await control("GET", f"/flow-items/itm_{item + 1}/pictures/{drawn}", user="vera", expect=404)
 
 
 async def test_a_gate_is_answered_once_by_its_name(control: Control) -> None:

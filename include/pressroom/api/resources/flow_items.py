@@ -5,19 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from pressroom.adapters.storage.media import is_local
 from pressroom.api.kit.access import ACCOUNT, GATE, ITEM, Scope, allowed
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.items import FlowFilter, JobFilter, number_of
 from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.pictures import PICTURE_ANSWER, base_of, served
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
-from pressroom.domain.public_ids import public_id
+from pressroom.domain.public_ids import LARGEST, public_id
 from pressroom.engine import gates
 from pressroom.store.database import Tx
 
@@ -43,7 +45,7 @@ class ItemRow(BaseModel):
 
 
 class PacketView(BaseModel):
-    """What one step added to an item."""
+    """What one step added to an item. Pictures that this server keeps have the API's URL."""
 
     id: int
     step: str
@@ -110,14 +112,28 @@ def list_items(
 
 
 @router.get("/flow-items/{id}")
-def get_item(scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
+def get_item(request: Request, scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
     """An item with what each step added."""
     with scope.transaction() as tx:
         [row] = tx.rows(
             "flow_items_page", item=scope.id, status=None, before=None, limit=1, flow=None, run=None
         )
         packets = tx.all("packets_of_item", PacketView, item=scope.id)
-    return ItemView(**_item(row), packets=packets)
+    where = f"{base_of(request)}/flow-items/{public_id(public_ids.ITEM, scope.id)}/pictures"
+    return ItemView(**_item(row), packets=_for_callers(packets, where))
+
+
+@router.get("/flow-items/{id}/pictures/{packet}", response_class=Response, responses=PICTURE_ANSWER)
+def get_picture(
+    packet: Annotated[int, Path(ge=1, le=LARGEST, description="the number of the packet with the picture")],
+    scope: Scope = allowed(Role.VIEWER, ITEM),
+) -> Response:
+    """A picture that a media step made, and that is kept in a folder of this server's."""
+    with scope.transaction() as tx:
+        packets = tx.all("packets_of_item", PacketView, item=scope.id)
+    # Only a media step's picture is ours; what else an item holds comes from outside.
+    data = next((each.data for each in packets if each.id == packet and each.kind == "media"), {})
+    return served(data.get("url"), data.get("media_type"))
 
 
 @router.get("/gates")
@@ -159,6 +175,24 @@ async def answer_gate(
         return Answered(id=public_id(public_ids.GATE, scope.id), decision=body.decision)
 
     return await idempotency.once(scope, 200, work)
+
+
+def _for_callers(packets: list[PacketView], where: str) -> list[PacketView]:
+    """The packets with the URLs at which callers find the pictures, wherever a packet repeats one."""
+    urls = {
+        str(packet.data.get("url")): f"{where}/{packet.id}"
+        for packet in packets
+        if packet.kind == "media" and is_local(str(packet.data.get("url")))
+    }
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: shown(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [shown(each) for each in value]
+        return urls.get(value, value) if isinstance(value, str) else value
+
+    return [packet.model_copy(update={"data": shown(packet.data)}) for packet in packets]
 
 
 def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:

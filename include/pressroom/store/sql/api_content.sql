@@ -71,6 +71,15 @@ JOIN slots ON slots.account_id = posts.account_id AND slots.id = posts.slot_id
 JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_id
 WHERE posts.account_id = %(account)s AND posts.id = %(post)s
 
+-- name: metrics_of_post
+-- Returns a page of a post's readings, newest first.
+SELECT hour AS at, published_at, impressions, engagements, link_clicks, new_followers,
+    CASE WHEN impressions > 0 THEN round(100.0 * engagements / impressions, 2)::float8 ELSE 0 END AS engagement_rate
+FROM post_metrics
+WHERE account_id = %(account)s AND post_id = %(post)s::bigint AND (%(before)s::timestamptz IS NULL OR hour < %(before)s)
+ORDER BY hour DESC
+LIMIT %(limit)s
+
 -- name: content_statuses
 -- Returns the status and the workflow of these articles and posts.
 SELECT 'article' AS kind, id, site_id AS workflow_id, status FROM contents

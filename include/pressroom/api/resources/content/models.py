@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from pressroom.adapters.storage.media import is_local
 from pressroom.api.kit.access import Scope
+from pressroom.api.kit.pictures import image_url
 from pressroom.api.kit.problems import not_found
 from pressroom.api.resources.publications import PublicationView, of_content
 from pressroom.domain.markup.cutting import shorten
@@ -142,6 +142,18 @@ class PostView(_Whole):
     confidence: float
 
 
+class ReadingView(BaseModel):
+    """A post's numbers at one time, as they had added up by then. ``engagement_rate``: in percent."""
+
+    at: datetime
+    published_at: datetime
+    impressions: int
+    engagements: int
+    engagement_rate: float
+    link_clicks: int
+    new_followers: int
+
+
 ContentView = Annotated[ArticleView | PostView, Field(discriminator="kind")]
 
 
@@ -183,11 +195,6 @@ def post_row(tx: Tx, number: int) -> dict[str, Any]:
     if not rows:
         raise not_found("content")
     return rows[0]
-
-
-def image_url(base: str, content: str, position: int, stored: str) -> str:
-    """The URL at which callers find a picture. The API serves pictures in a local folder itself."""
-    return f"{base}/content/{content}/images/{position}" if is_local(stored) else stored
 
 
 def _article(tx: Tx, number: int, base: str) -> ArticleView:

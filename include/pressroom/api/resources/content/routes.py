@@ -11,12 +11,11 @@ from fastapi import Body as FromBody
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from pressroom.adapters.storage.media import is_local, read_local
 from pressroom.api.kit.access import ACCOUNT, CONTENT, Scope, allowed
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.items import MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.paging import Page, Paged, Paging, wrong_cursor
-from pressroom.api.kit.problems import not_found
+from pressroom.api.kit.pictures import HEADERS, PICTURE_ANSWER, base_of, image_url, served
 from pressroom.api.resources.content import decisions
 from pressroom.api.resources.content.decisions import (
     MOST_AT_ONCE,
@@ -38,32 +37,21 @@ from pressroom.api.resources.content.models import (
     ContentStatus,
     ContentView,
     PostStatus,
+    ReadingView,
     article_row,
     content_id,
-    image_url,
     post_row,
     row_of,
     whole,
 )
 from pressroom.domain.definitions import Role
-from pressroom.domain.errors import PermanentError
-from pressroom.domain.markup.html import PICTURE_SUFFIXES, sanitize
+from pressroom.domain.markup.html import sanitize
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import LARGEST
 from pressroom.store.database import Tx
 from pressroom.ui.mission.facts import PostRow
 from pressroom.ui.mission.page import post_page
 from pressroom.ui.site import PagePicture, PreviewedArticle, article_page
-
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none';"
-        " frame-ancestors 'self'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-"""For browsers: the page may show pictures of this server, and do nothing else."""
 
 
 def preview(tx: Tx, scope: Scope, base: str) -> str:
@@ -101,9 +89,6 @@ def _only(kind: Any, row: dict[str, Any]) -> dict[str, Any]:
 
 
 router = APIRouter(prefix="/content", tags=["content"])
-
-PICTURES = (*PICTURE_SUFFIXES, "image/svg+xml")
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.get("")
@@ -175,7 +160,7 @@ async def approve_many(
 def get_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> ContentView:
     """An article or a post, with everything about it."""
     with scope.transaction() as tx:
-        return whole(tx, scope, _base(request))
+        return whole(tx, scope, base_of(request))
 
 
 @router.patch("/{id}")
@@ -185,20 +170,20 @@ def edit_content(
     """Change the text. This voids an approval: the piece waits for review again."""
     decisions.edit(scope, piece_of(scope), body)
     with scope.transaction() as tx:
-        return whole(tx, scope, _base(request))
+        return whole(tx, scope, base_of(request))
 
 
 @router.get("/{id}/preview", response_class=HTMLResponse)
 def preview_content(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> HTMLResponse:
     """The piece as an HTML page, without scripts."""
     with scope.transaction() as tx:
-        return HTMLResponse(preview(tx, scope, _base(request)), headers=HEADERS)
+        return HTMLResponse(preview(tx, scope, base_of(request)), headers=HEADERS)
 
 
 @router.get(
     "/{id}/images/{position}",
     response_class=Response,
-    responses={200: {"content": dict.fromkeys(PICTURES, _BINARY), "description": "the picture"}},
+    responses=PICTURE_ANSWER,
 )
 def get_image(
     position: Annotated[
@@ -214,13 +199,21 @@ def get_image(
         else:
             picture = post_row(tx, scope.id) if position == 0 else None
     url, media_type = (picture["media_url"], picture["media_type"]) if picture else (None, None)
-    if url is None or media_type not in PICTURES or not is_local(url):
-        raise not_found("picture here")
-    try:
-        data = read_local(url)
-    except PermanentError:
-        raise not_found("picture here") from None
-    return Response(data, media_type=media_type, headers=HEADERS | {"Cache-Control": "private"})
+    return served(url, media_type)
+
+
+@router.get("/{id}/metrics")
+def get_metrics(paging: Paged, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> Page[ReadingView]:
+    """What a post had reached at each time that it was measured, newest first. Articles are not measured:
+    their list is empty.
+    """
+    last = paging.after(datetime)
+    post = scope.id if scope.kind == "post" else None
+    with scope.transaction() as tx:
+        rows = tx.all(
+            "metrics_of_post", ReadingView, post=post, before=last[0] if last else None, limit=paging.fetch
+        )
+    return paging.page(rows, lambda row: row, lambda row: [row.at])
 
 
 @router.post("/{id}/approve", response_model=Approved)
@@ -258,8 +251,3 @@ async def regenerate_content(
         return await run_in_threadpool(decisions.regenerate, scope, piece_of(scope), wanted)
 
     return await idempotency.once(scope, 202, work)
-
-
-def _base(request: Request) -> str:
-    """The path below which the API is."""
-    return str(request.scope.get("root_path", ""))

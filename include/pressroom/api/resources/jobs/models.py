@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from pressroom.api.kit.bodies import Body
+from pressroom.api.kit.pictures import image_url
 from pressroom.api.kit.views import Amount, workflow_ids
 from pressroom.domain.public_ids import JOB, public_id
 from pressroom.engine.runs.reports import Job, JobState, RunStatus
@@ -142,10 +143,14 @@ class JobView(JobRow):
 
     @classmethod
     def whole(
-        cls, status: RunStatus, outputs: Sequence[Mapping[str, Any]], rollback: dict[str, Any] | None
+        cls,
+        status: RunStatus,
+        outputs: Sequence[Mapping[str, Any]],
+        rollback: dict[str, Any] | None,
+        base: str,
     ) -> JobView:
-        """The view of a run with its stages."""
-        outputs_by_stage = {row["stage"]: row["output"] or None for row in outputs}
+        """The view of a run with its stages. ``base``: the path below which the API is."""
+        outputs_by_stage = {row["stage"]: _for_callers(row["output"], base) or None for row in outputs}
         stages = [
             StageView.model_validate(
                 {
@@ -158,6 +163,23 @@ class JobView(JobRow):
             for stage in status.stages
         ]
         return cls(**JobRow.facts(status.run), progress=_progress(stages), stages=stages, rollback=rollback)
+
+
+def _for_callers(output: Mapping[str, Any] | None, base: str) -> dict[str, Any]:
+    """A stage's output with the URLs at which callers find the pictures of its posts."""
+    shown = dict(output or {})
+    if "content_items" in shown:
+        shown["content_items"] = [
+            item
+            | {
+                "visuals": [
+                    visual | {"url": image_url(base, item["id"], position, visual["url"])}
+                    for position, visual in enumerate(item["visuals"])
+                ]
+            }
+            for item in shown["content_items"]
+        ]
+    return shown
 
 
 def _progress(stages: Sequence[StageView]) -> Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
@@ -13,6 +13,7 @@ from pressroom.api.kit.access import ACCOUNT, JOB, Scope, Subject, allowed
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.items import FlowFilter, MissionFilter, SiteFilter, workflow_of
 from pressroom.api.kit.paging import Page, Paged
+from pressroom.api.kit.pictures import base_of
 from pressroom.api.kit.problems import invalid, not_found
 from pressroom.api.kit.streaming import EVENT, events
 from pressroom.api.kit.views import LevelQuery, LogLineView
@@ -64,14 +65,17 @@ def _of_body(body: JobBody) -> Subject:
 
 @router.post("", status_code=202, response_model=JobView)
 async def create_job(
-    body: JobBody, idempotency: IdempotencyDep, scope: Scope = allowed(Role.EDITOR, _of_body, "mission")
+    body: JobBody,
+    request: Request,
+    idempotency: IdempotencyDep,
+    scope: Scope = allowed(Role.EDITOR, _of_body, "mission"),
 ) -> JSONResponse:
     """Run a site, mission or flow now. Refused with 409 while another run of it holds the lock."""
 
     async def work() -> JobView:
         row = await scope.run(scope.workflow)
         state = await start(scope, row, body.params(), idempotency.run_name(scope))
-        return await scope.run(_view, row, state.id)
+        return await scope.run(_view, row, state.id, base_of(request))
 
     return await idempotency.once(scope, 202, work)
 
@@ -100,10 +104,10 @@ def list_jobs(
 
 
 @router.get("/{id}")
-def get_job(scope: Scope = allowed(Role.VIEWER, JOB)) -> JobView:
+def get_job(request: Request, scope: Scope = allowed(Role.VIEWER, JOB)) -> JobView:
     """A job with its progress and what each stage made."""
     with scope.transaction() as tx:
-        return _view(tx, scope.workflow(tx), scope.id)
+        return _view(tx, scope.workflow(tx), scope.id, base_of(request))
 
 
 @router.get(
@@ -167,21 +171,23 @@ async def retry_job(
 
 
 @router.post("/{id}/pause")
-def pause_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+def pause_job(request: Request, scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
     """Stop the job after its current items; no worker is held meanwhile."""
-    return steered(scope, "pause", partial(_view, run_id=scope.id))
+    return steered(scope, "pause", partial(_view, run_id=scope.id, base=base_of(request)))
 
 
 @router.post("/{id}/resume")
-def resume_job(scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+def resume_job(request: Request, scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
     """Let a paused job go on."""
-    return steered(scope, "resume", partial(_view, run_id=scope.id))
+    return steered(scope, "resume", partial(_view, run_id=scope.id, base=base_of(request)))
 
 
 @router.post("/{id}/cancel")
-def cancel_job(body: CancelBody | None = None, scope: Scope = allowed(Role.EDITOR, JOB)) -> JobView:
+def cancel_job(
+    request: Request, body: CancelBody | None = None, scope: Scope = allowed(Role.EDITOR, JOB)
+) -> JobView:
     """End the job after its current items, or at once; what is finished stays."""
-    return steered(scope, cancelling(body), partial(_view, run_id=scope.id))
+    return steered(scope, cancelling(body), partial(_view, run_id=scope.id, base=base_of(request)))
 
 
 @router.post("/{id}/rollback", status_code=202, response_model=Accepted)
@@ -213,7 +219,7 @@ def _request_rollback(tx: Tx, scope: Scope) -> control.RunState:
     return run
 
 
-def _view(tx: Tx, row: WorkflowRow, run_id: int) -> JobView:
+def _view(tx: Tx, row: WorkflowRow, run_id: int, base: str) -> JobView:
     jobs = reports.jobs(tx, JobFilter(run=run_id), 1)
     if not jobs:
         raise not_found("job")
@@ -222,4 +228,4 @@ def _view(tx: Tx, row: WorkflowRow, run_id: int) -> JobView:
     pipeline = pipeline_of_dag(row.workflow, job.dag_id)
     status = reports.status_of(tx, job, pipeline)
     outputs = reports.outputs(tx, row.run(run_id), pipeline, status)
-    return JobView.whole(status, outputs, tx.value("rollback_report", run=run_id))
+    return JobView.whole(status, outputs, tx.value("rollback_report", run=run_id), base)
