@@ -246,18 +246,12 @@ class _Batch:
         except (ConfigurationError, RunConflict, CutOff) as error:
             await self._hold_back(item, scope, error)
         except TransientError as error:
-            if self.last_try:
-                await self._record_failure(item, scope, error)
-            else:
-                await self._note(scope, "item_waits", f"{scope.item} will be tried again: {error}")
-            self.report.waiting.append(error)
+            await self._try_again(item, scope, error)
         except AlreadyDone as error:
             log.info("%s: %s", scope.stage, error)
             await self._release(scope)
         except RequestRefused as error:
-            await self._release(scope)
-            if self.refusals.add(RefusedItem(item, scope, error)) and not self.report.done:
-                self.suspected.add(self.stage.setup_of(item))
+            await self._set_aside(item, scope, error)
         except PermanentError as error:
             await self._record_failure(item, scope, error)
         except Exception as error:  # a defect: the other items go on, the task fails at the end
@@ -271,8 +265,20 @@ class _Batch:
             self.report.words += saved.words
             self.report.credits += credits
 
+    async def _try_again(self, item: Any, scope: CostScope, error: TransientError) -> None:
+        if self.last_try:
+            await self._record_failure(item, scope, error)
+        else:
+            await self._note(scope, "item_waits", f"{scope.item} will be tried again: {error}")
+        self.report.waiting.append(error)
+
+    async def _set_aside(self, item: Any, scope: CostScope, error: RequestRefused) -> None:
+        await self._release(scope)
+        if self.refusals.add(RefusedItem(item, scope, error)) and not self.report.done:
+            self.suspected.add(self.stage.setup_of(item))
+
     async def _settle_refused(self) -> None:
-        """Record the refused items as failures, unless the set-up is what is wrong or the batch was stopped."""
+        """Record the refused items as failures, unless the set-up is wrong or the batch was stopped."""
         if self._over():
             return
         if not self.report.done:
