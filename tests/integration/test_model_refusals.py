@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters.models.openai_text import forget
+from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.domain.errors import ConfigurationError
 from pressroom.store.database import Store
 from tests.support.model_desk import ModelDesk, completion, note, raw
@@ -28,7 +28,7 @@ def running() -> Iterator[ScriptedOpenAI]:
 
 @pytest.fixture
 def desk(database_url: str, store: Store, running: ScriptedOpenAI) -> ModelDesk:
-    forget()
+    IN_PROCESS.forget()
     running.script.clear()
     return ModelDesk(make_world(database_url, store, credits=5000), running)
 

@@ -16,6 +16,7 @@ from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.domain.model import Prompt
 from pressroom.domain.run import Run
+from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.models.text import TextEngine
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.stage import Key, Saved, Stage
@@ -123,14 +124,15 @@ class ModelDesk:
     async def _work(
         self, run: Run, keys: Sequence[Key], prompt: Prompt | None, concurrency: int, extra: dict[str, Any]
     ) -> Report:
+        temperature = extra.pop("temperature", 0.7)
         settings = self.settings(**extra)
         with self.world.store.transaction(self.world.account_id) as tx:
             tx.run("plan_stage", run=run.id, stage="ideas", planned=len(keys), skipped=None)
-        async with OpenAIText(settings) as model:
+        async with OpenAIText(settings, dialects=StoredDialects(self.world.store)) as model:
             engine = TextEngine(model, self.world.store, text_price(settings, model.model), settings.limits)
             return await run_batch(
                 self._stage(prompt), run, keys, store=self.world.store, concurrency=concurrency,
-                tools_for=lambda scope: SimpleNamespace(text=engine.bound(scope, 0.7)),
+                tools_for=lambda scope: SimpleNamespace(text=engine.bound(scope, temperature)),
             )  # fmt: skip
 
     def _stage(self, prompt: Prompt | None) -> Stage[int, Note]:

@@ -14,6 +14,7 @@
   ``[{"name", "arguments"}, ...]``, the tools that are called when tools were sent; an argument ``{"find":
   pattern, "as": text with {}}`` is made of the pattern's first group in the prompt), ``raw`` (with
   ``status``, ``headers``, and ``body`` or ``body_text``: exactly what a provider answered).
+  ``dialect``: the name of a provider (``provider_dialects``) whose server this one is like.
   ``unsupported``: what the server refuses with a 400, out of json_schema, json_object, maxLength, max_tokens,
   max_completion_tokens, temperature, tools; ``tools_ignored``: it answers as if none had been sent.
 * ``GET /journal``: every call with prompt, times and how many were in flight; ``GET /state``; ``DELETE
@@ -36,6 +37,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.support.provider_dialects import PROVIDERS, Provider
 from tests.support.scripted_answers import MODEL, completion, error, picture, plain, refused
 
 _HANG_SECONDS = 600.0
@@ -57,6 +59,7 @@ class Script:
         self.latency = self._latency
         self.rules: list[dict[str, Any]] = []
         self.unsupported: set[str] = set()
+        self.dialect: Provider | None = None
         self.journal: list[dict[str, Any]] = []
         self.calls = 0
         self.in_flight = 0
@@ -68,6 +71,8 @@ class Script:
             self.latency = float(told["latency"])
         if "unsupported" in told:
             self.unsupported = set(told["unsupported"])
+        if "dialect" in told:
+            self.dialect = PROVIDERS[told["dialect"]]() if told["dialect"] else None
         if "rules" in told:
             self.rules = [dict(rule) for rule in told["rules"]]
 
@@ -157,7 +162,8 @@ def make_app(script: Script) -> Starlette:
 async def _served(
     request: Request, script: Script, path: str, prompt: str, body: dict[str, Any], answer: Answer
 ) -> Response:
-    refusal = refused(script.unsupported, body)
+    provider = script.dialect if path == "chat" else None
+    refusal = refused(script.unsupported, body) or (provider.refuses(body) if provider else None)
     if refusal is not None:
         entry, _ = script.begin(path, prompt, body)
         entry["action"] = "unsupported"
@@ -171,7 +177,14 @@ async def _served(
         latency = float(rule.get("latency", script.latency))
         if latency:
             await asyncio.sleep(latency)
-        return _failure(rule) or answer(prompt, body, rule, script.unsupported)
+        failure = _failure(rule)
+        if failure is not None:
+            return failure
+        if provider is None:
+            return answer(prompt, body, rule, script.unsupported)
+        written = provider.answers(body, answer(prompt, provider.heeded(body), rule, script.unsupported))
+        entry["usage"] = written.get("usage")
+        return JSONResponse(written, 400 if "error" in written else 200)
     finally:
         script.end(entry)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Literal, cast
@@ -11,7 +11,9 @@ from typing import Any, Literal, cast
 import pytest
 from pydantic import BaseModel, Field
 
-from pressroom.adapters.models.openai_text import OpenAIText, forget, strict
+from pressroom.adapters.models.dialect import IN_PROCESS
+from pressroom.adapters.models.json_schemas import strict
+from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -108,10 +110,14 @@ class FakeModel:
 
     connection = "fake"
     model = "fake-1"
+    facts: Mapping[str, Any] = {}
 
     def __init__(self, *replies: str | ModelReply | BaseException) -> None:
         self._replies: list[str | ModelReply | BaseException] = list(replies)
         self.requests: list[ModelRequest] = []
+
+    async def most_tokens(self, request: ModelRequest) -> int:
+        return request.max_tokens
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         self.requests.append(request)
@@ -296,10 +302,10 @@ def running() -> Iterator[ScriptedOpenAI]:
 
 @pytest.fixture
 def server(running: ScriptedOpenAI) -> Iterator[ScriptedOpenAI]:
-    forget()
+    IN_PROCESS.forget()
     running.script.clear()
     yield running
-    forget()
+    IN_PROCESS.forget()
 
 
 @pytest.fixture
@@ -448,8 +454,9 @@ async def test_an_unreachable_server(store: MemoryStore) -> None:
 async def test_the_server_says_how_many_calls_were_in_flight(
     server: ScriptedOpenAI, model: OpenAIText
 ) -> None:
-    server.script.update({"latency": 0.2})
     text = engine(MemoryStore(), model)
+    await text.generate(PROMPT, Article)  # the first call to a server goes alone
+    server.script.update({"latency": 0.2})
     prompts = [Prompt("n", "", f"number {n}") for n in range(8)]
     articles = await asyncio.gather(*(text.generate(prompt, Article) for prompt in prompts))
     assert server.script.max_in_flight == 8

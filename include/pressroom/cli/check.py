@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pressroom.adapters.models.dialect import in_words
 from pressroom.cli.common import open_airflow, open_workflow
 from pressroom.domain import public_ids
 from pressroom.domain.public_ids import public_id
@@ -24,10 +25,24 @@ def check(
             help="the slug of a site, mission or flow; kind/slug where several have it", metavar="NAME"
         ),
     ],
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget", help="forget what was learned of the text model's server, and learn it again"
+        ),
+    ] = False,
 ) -> None:
     """Verify what the workflow's runs will need; nothing is spent. Exit code 1 when there is a problem."""
-    with open_workflow(name) as (_, row), open_airflow() as (api, _user):
-        answer = api.pressroom("POST", f"{path_of(row)}/check")
+    with open_workflow(name) as (store, row):
+        connection = row.workflow.text.connection
+        with store.transaction() as tx:
+            if forget:
+                tx.run("forget_dialects", connection=connection)
+            learned = tx.rows("learned_dialects", connection=connection)
+        with open_airflow() as (api, _user):
+            answer = api.pressroom("POST", f"{path_of(row)}/check")
+    for dialect in learned:
+        typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {in_words(dialect['learned'])}")
     for kind in ("problem", "warning"):
         for finding in answer[f"{kind}s"]:
             typer.echo(f"{kind}: {finding['where']}: {finding['text']}")

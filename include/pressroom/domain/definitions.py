@@ -193,7 +193,9 @@ class TextSettings(Definition):
 
     connection: str = "pressroom_text"
     model: str | None = Field(default=None, description="None: the connection's")
-    temperature: float = Field(default=0.7, ge=0, le=2)
+    temperature: float | None = Field(
+        default=0.7, ge=0, le=2, description="null: never sent, for models that refuse it"
+    )
 
 
 class ArticleSettings(Definition):

@@ -43,13 +43,17 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One chat completion. ``schema``: the JSON schema of the answer, if any."""
+    """One chat completion. ``schema``: the JSON schema of the answer, if any.
+
+    ``max_tokens`` bounds the answer, without the thoughts before it. ``temperature``: None to leave it to the
+    server.
+    """
 
     messages: Sequence[Message]
     schema_name: str = "answer"
     schema: Mapping[str, Any] | None = None
     max_tokens: int = 1024
-    temperature: float = 0.7
+    temperature: float | None = 0.7
     tools: Sequence[ToolSpec] = ()
 
 
@@ -127,14 +131,34 @@ class RateLimits:
 class TextModel(Protocol):
     """A chat model behind one connection.
 
-    ``connection`` names the connection: the unit of the shared rate limit.
+    ``connection`` names the connection: the unit of the shared rate limit. ``facts``: what determines its
+    answers besides model and request.
     ``complete`` raises TransientError, ConfigurationError or PermanentError, never a foreign error.
     """
 
     connection: str
     model: str
 
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
     async def complete(self, request: ModelRequest) -> ModelReply: ...
+
+    async def most_tokens(self, request: ModelRequest) -> int:
+        """The tokens that an answer may take at most, thoughts included, by what is known now."""
+        ...
+
+
+class Dialects(Protocol):
+    """Keeps what is learned of servers, by connection, address and model."""
+
+    async def recall(self, connection: str, server: str, model: str) -> Mapping[str, Any] | None:
+        """What was learned; None when no call has got through yet."""
+        ...
+
+    async def learn(self, connection: str, server: str, model: str, learned: Mapping[str, Any]) -> None:
+        """Keep what is new, besides what is known."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from pressroom.domain.errors import (
     TruncatedAnswer,
     UnknownOutcome,
 )
+from pressroom.domain.text import storable
 
 _REFUSING = frozenset(range(400, 500)) - {401, 402, 408, 409, 425, 429}
 _OWN_REFUSING = _REFUSING - {403, 404, 410}
@@ -79,6 +80,7 @@ _ENDPOINT_WORDS = (
     r"v1/responses|only support\w* (stream|v1/|the responses)|stream(ing)?( mode)? (is )?(required|only)"
     r"|enable_thinking|not a chat model|use the (responses|completions) (api|endpoint)"
 )
+_MISSED_CODES = r"\b(json_validate_failed|tool_use_failed)\b"
 # The code of a refusal is here every name that its body has for it, with blanks between.
 _ANY = r"(.* )?({})( .*)?"
 _ROWS = (
@@ -148,6 +150,20 @@ def _nested(text: Any) -> Any:
         except (ValueError, RecursionError):
             return None
     return None
+
+
+def missed(error: openai.APIStatusError, secret: str = "") -> tuple[str, str] | None:
+    """What the model wrote, and the server's words, when a refusal means that the model missed the schema.
+
+    Groq checks the answer itself. None for all other refusals.
+    """
+    body = error.body if isinstance(error.body, dict) else {}
+    if error.status_code != 400 or not (
+        "failed_generation" in body or re.search(_MISSED_CODES, codes_in(body), re.IGNORECASE)
+    ):
+        return None
+    written = body.get("failed_generation")
+    return storable(written) if isinstance(written, str) else "", scrub(said(error), secret)
 
 
 def translate(error: Exception, *, connection: str, secret: str = "") -> PressroomError:

@@ -1,82 +1,72 @@
-"""Chat models behind any OpenAI-compatible server.
-
-Servers differ in the ways to ask for JSON, the name of the token limit, whether the temperature can be
-chosen, and whether they support tool calls. Each difference is a ladder: the best way is tried first, and a
-refusal (400, 404 or 422 that names the parameter) leads to the next way. The dialect that was learned holds
-for the base URL and model as long as the process lives.
-"""
+"""Chat models behind any OpenAI-compatible server, asked in the server's dialect (see ``dialect``)."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import openai
 
+from pressroom.adapters.models.dialect import (
+    IN_PROCESS,
+    LEAST_TOKENS,
+    RUNGS,
+    Dialect,
+    Sent,
+    first_dialect,
+    known_fields,
+    next_way,
+)
+from pressroom.adapters.models.json_schemas import strict
 from pressroom.adapters.models.offered import check_offered
-from pressroom.adapters.models.openai_errors import said, translate, translate_body
+from pressroom.adapters.models.openai_errors import all_said, missed, said, translate, translate_body
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
-from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, Structured
+from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings
 from pressroom.domain.errors import ConfigurationError, PressroomError
-from pressroom.domain.model import Finish, Message, ModelReply, ModelRequest, Usage
+from pressroom.domain.json_answers import find_objects, thoughts_in
+from pressroom.domain.model import Dialects, Finish, Message, ModelReply, ModelRequest, Usage
 
-RUNGS: Sequence[Structured] = get_args(Structured)
-
-_REFUSALS = ("unsupported", "not support", "unrecognized", "unknown", "unexpected", "extra", "not permitted",
-             "not allowed", "invalid parameter", "instead")  # fmt: skip
-_SCHEMA_WORDS = ("response_format", "json_schema", "json_object", "schema", "grammar", "structured output")
-_TOOL_WORDS = ("tool_choice", "tools", "tool call", "tool use", "function call")
-
-# OpenAI's strict mode refuses some of these for every model, and others for some models. They become words in
-# the description, which the model reads; the answer is validated here in any case.
-_IN_WORDS = {
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}",
-    "multipleOf": "a multiple of {}",
-    "pattern": "matches {}",
-    "format": "format {}",
-}
-_NEVER = {"default", "title", "discriminator", "examples", "uniqueItems"}
+ATTEMPTS = 12
+"""Enough for every ladder to reach its end."""
+BYTES_PER_TOKEN = 3
+"""Of UTF-8, a low estimate: English has about four, other scripts about three."""
+ROOM_TO_THINK = 4096
+"""Head-room of a model that thinks, at least."""
+MOST_ROOM = 65_536
+_LIMIT_OPTIONS = ("max_completion_tokens", "max_tokens")
 
 
 @dataclass
-class Dialect:
-    """The parameters that a server accepts for a model."""
+class _Learning:
+    """What one call has learned: ``changes`` are kept when it succeeds, ``before`` comes back when not."""
 
-    structured: Structured
-    token_limit: str
-    temperature: bool = True
-    native_tools: bool = True
-
-
-_learned: dict[tuple[str, str], Dialect] = {}
-
-
-def forget() -> None:
-    """Forget the dialects of all servers."""
-    _learned.clear()
+    before: dict[str, Any]
+    changes: dict[str, Any]
 
 
 class OpenAIText:
     """A TextModel on ``chat.completions``. An async context manager, for the event loop that uses it.
 
-    ``model`` replaces the connection's. Raises ConfigurationError without a model or a required key.
+    ``model`` replaces the connection's; ``dialects`` keeps what is learned. Raises ConfigurationError without
+    a model or a required key.
     """
 
-    def __init__(self, settings: ConnectionSettings, model: str | None = None) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects = IN_PROCESS
+    ) -> None:
         self.settings = settings
         self.connection = settings.name
         self.model = settings.chosen(model)
         self._secret = settings.key(required=settings.is_openai)
         self._client: openai.AsyncOpenAI | None = None
+        self._dialects = dialects
+        self._dialect = first_dialect(settings)
+        self._recalled = False
+        self._tried = False
+        self._first_call = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,26 +75,25 @@ class OpenAIText:
         await self.aclose()
 
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """One answer. A server without tool calls is asked to choose a tool by the request's ``schema``."""
-        dialect = self._dialect()
-        spent = Usage()
-        for _ in range(len(RUNGS) + 4):  # enough for every ladder to reach its end
-            # Another call in the same event loop may change the dialect while this one waits.
-            sent = Dialect(**vars(dialect))
-            try:
-                reply = read_reply(read_body(await self._call(request, sent)), self.model)
-            except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
-                if not self._step(error, request, sent, dialect):
-                    raise self._ours(error, spent) from None
-                continue
-            except (openai.OpenAIError, NoCompletion) as error:
-                raise self._ours(error, spent) from None
-            spent = spent + reply.usage
-            if request.tools and sent.native_tools and self._ignores_tools(reply):
-                dialect.native_tools = False
-                continue
-            return replace(reply, usage=spent)
-        raise ConfigurationError(f"connection {self.connection!r}: the server refuses every way of asking")
+        """One answer. A server without tool calls is asked to choose a tool by the request's ``schema``.
+
+        The first call ever to a server and model goes alone, so that all others know what it learns.
+        """
+        await self._recall()
+        if not self._tried:
+            async with self._first_call:
+                if not self._tried:
+                    try:
+                        return await self._ask(request)
+                    finally:
+                        self._tried = True
+        return await self._ask(request)
+
+    async def most_tokens(self, request: ModelRequest) -> int:
+        """The tokens that an answer may take at most, thoughts included."""
+        await self._recall()
+        own = [self.settings.options.get(name) for name in _LIMIT_OPTIONS]
+        return next((number for number in own if isinstance(number, int)), self._allowed(request))
 
     async def check(self) -> str:
         """See that the key is taken and the model is offered; see ``check_offered``."""
@@ -118,19 +107,126 @@ class OpenAIText:
             await self._client.close()
             self._client = None
 
-    def _dialect(self) -> Dialect:
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What determines the answers besides model and request."""
         settings = self.settings
-        key = (settings.base_url, self.model)
-        if key not in _learned:
-            first: Structured = "json_schema_basic" if settings.is_openai else "json_schema"
-            limit = "max_completion_tokens" if settings.is_openai else "max_tokens"
-            _learned[key] = Dialect(first, limit)
-        dialect = _learned[key]
-        if settings.structured is not None:
-            dialect.structured = settings.structured
-        if settings.native_tools is not None:
-            dialect.native_tools = settings.native_tools
-        return dialect
+        return {"server": settings.base_url, "options": settings.options, "reasoning": settings.reasoning}
+
+    async def _ask(self, request: ModelRequest) -> ModelReply:
+        spent = Usage()
+        learning = _Learning({}, {})
+        for _ in range(ATTEMPTS):
+            # Another call in the same event loop may change the dialect while this one waits.
+            sent = Sent(self._dialect, self._allowed(request), _prompt_tokens(request))
+            try:
+                reply = read_reply(read_body(await self._call(request, sent)), self.model)
+            except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
+                problem = missed(error, self._secret)
+                if problem is None:
+                    if not self._step(error, request, sent, learning):
+                        self._unlearn(learning)
+                        raise self._ours(error, spent) from None
+                    continue
+                text, words = problem
+                reply = ModelReply(text, Finish.STOP, Usage(), self.model, problem=words)
+            except (openai.OpenAIError, NoCompletion) as error:
+                raise self._ours(error, spent) from None
+            spent = spent + reply.usage
+            if request.tools and sent.dialect.native_tools and self._ignores_tools(reply):
+                self._change({"native_tools": False}, learning)
+                continue
+            reply = self._heed(request, sent, reply, learning)
+            await self._keep(learning)
+            return replace(reply, usage=spent)
+        self._unlearn(learning)
+        raise ConfigurationError(f"connection {self.connection!r}: the server refuses every way of asking")
+
+    # The dialect -----------------------------------------------------------------------------------------
+
+    async def _recall(self) -> None:
+        if self._recalled:
+            return
+        learned = await self._dialects.recall(self.connection, self.settings.base_url, self.model)
+        if not self._recalled:
+            self._recalled = True
+            if learned is not None:
+                self._tried = True
+                self._change(known_fields(learned, self.settings), _Learning({}, {}))
+
+    async def _keep(self, learning: _Learning) -> None:
+        if learning.changes or not self._tried:
+            await self._dialects.learn(self.connection, self.settings.base_url, self.model, learning.changes)
+
+    def _change(self, changes: Mapping[str, Any], learning: _Learning) -> None:
+        for name, value in changes.items():
+            learning.before.setdefault(name, getattr(self._dialect, name))
+            learning.changes[name] = value
+        self._dialect = replace(self._dialect, **changes)
+
+    def _unlearn(self, learning: _Learning) -> None:
+        """The call was refused in every way, so the parameters were not what it suffered from."""
+        self._dialect = replace(self._dialect, **learning.before)
+
+    def _step(
+        self, error: openai.APIStatusError, request: ModelRequest, sent: Sent, learning: _Learning
+    ) -> bool:
+        """Whether there is another way to ask after this refusal. Changes the dialect to that way."""
+        refusal = f"{error.param or ''} {error.code or ''} {all_said(error.body) or said(error)}"
+        changes = next_way(refusal, request, sent, self.settings)
+        if changes is None:
+            return False
+        if any(getattr(self._dialect, name) == getattr(sent.dialect, name) for name in changes):
+            self._change(changes, learning)
+        return True
+
+    def _ignores_tools(self, reply: ModelReply) -> bool:
+        """Whether the server ignored a required tool call without a reason: it does not support them."""
+        return not reply.tool_calls and reply.finish is Finish.STOP and self.settings.native_tools is None
+
+    def _heed(self, request: ModelRequest, sent: Sent, reply: ModelReply, learning: _Learning) -> ModelReply:
+        """The reply, and what it tells of the server: how much it thinks, whether it saw the schema."""
+        usage = reply.usage
+        silent = not reply.text.strip() and not reply.tool_calls
+        if reply.finish is Finish.STOP and silent and usage.completion_tokens >= 0.95 * sent.allowed:
+            reply = replace(reply, finish=Finish.LENGTH)
+        thoughts = max(usage.reasoning_tokens, thoughts_in(reply.text) // BYTES_PER_TOKEN)
+        if reply.finish is Finish.LENGTH and (
+            silent or usage.completion_tokens - thoughts < request.max_tokens
+        ):
+            if silent or thoughts:
+                self._give_room(max(2 * sent.dialect.head_room, 2 * thoughts), learning)
+        elif thoughts:
+            self._give_room(2 * thoughts, learning)
+        if reply.finish is Finish.STOP and self._ignores_schema(request, sent, reply):
+            self._change({"shows_schema": True}, learning)
+        return reply
+
+    def _give_room(self, tokens: int, learning: _Learning) -> None:
+        wanted = min(max(tokens, ROOM_TO_THINK), MOST_ROOM)
+        if self.settings.head_room_tokens is None and wanted > self._dialect.head_room:
+            self._change({"head_room": wanted}, learning)
+
+    @staticmethod
+    def _ignores_schema(request: ModelRequest, sent: Sent, reply: ModelReply) -> bool:
+        """Whether an answer lacks what the schema requires, although it was sent."""
+        by_schema = sent.dialect.structured.startswith("json_schema") and not sent.dialect.shows_schema
+        if request.schema is None or reply.tool_calls or reply.problem or not by_schema:
+            return False
+        required = set(strict(request.schema).get("required", ()))
+        return not any(required <= set(found) for found in find_objects(reply.text).objects)
+
+    # The request -----------------------------------------------------------------------------------------
+
+    def _allowed(self, request: ModelRequest) -> int:
+        """The answer's limit: its own size and room to think, within what the server takes."""
+        dialect = self._dialect
+        allowed = request.max_tokens + dialect.head_room
+        if dialect.most_tokens is not None:
+            allowed = min(allowed, dialect.most_tokens)
+        if dialect.most_total is not None:
+            allowed = min(allowed, dialect.most_total - _prompt_tokens(request))
+        return max(allowed, LEAST_TOKENS)
 
     def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:
@@ -142,8 +238,8 @@ class OpenAIText:
             )
         return self._client
 
-    async def _call(self, request: ModelRequest, dialect: Dialect) -> bytes:
-        body = _body(self.model, request, dialect)
+    async def _call(self, request: ModelRequest, sent: Sent) -> bytes:
+        body = request_body(self.model, request, sent.dialect, sent.allowed)
         answer = await self._openai().chat.completions.with_raw_response.create(
             **body, extra_body=dict(self.settings.options) or None
         )
@@ -160,48 +256,15 @@ class OpenAIText:
         ours.usage = total if total != Usage() else None
         return ours
 
-    def _step(
-        self, error: openai.APIStatusError, request: ModelRequest, sent: Dialect, dialect: Dialect
-    ) -> bool:
-        """Whether there is another way to ask after this refusal. Changes the dialect to that way."""
-        text = f"{error.param or ''} {error.code or ''} {said(error)}".lower()
-        refused = any(word in text for word in _REFUSALS)
-        if refused and "temperature" in text and sent.temperature:
-            dialect.temperature = False
-            return True
-        if refused and sent.token_limit in text:
-            other = "max_tokens" if sent.token_limit == "max_completion_tokens" else "max_completion_tokens"
-            # Each name is tried once: a server that refuses both has another reason.
-            if other in text or sent.token_limit == _first_limit(self.settings):
-                dialect.token_limit = other
-                return True
-        if request.tools and sent.native_tools and any(word in text for word in _TOOL_WORDS):
-            if self.settings.native_tools is None:
-                dialect.native_tools = False
-                return True
-            return False
-        asked = request.schema is not None and not (request.tools and sent.native_tools)
-        if asked and self.settings.structured is None and any(word in text for word in _SCHEMA_WORDS):
-            following = RUNGS.index(sent.structured) + 1
-            if following < len(RUNGS):
-                dialect.structured = RUNGS[max(following, RUNGS.index(dialect.structured))]
-                return True
-        return False
 
-    def _ignores_tools(self, reply: ModelReply) -> bool:
-        """Whether the server ignored a required tool call without a reason: it does not support them."""
-        return not reply.tool_calls and reply.finish is Finish.STOP and self.settings.native_tools is None
-
-
-def _first_limit(settings: ConnectionSettings) -> str:
-    return "max_completion_tokens" if settings.is_openai else "max_tokens"
-
-
-def _body(model: str, request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
-    messages = list(request.messages)
-    body: dict[str, Any] = {"model": model, dialect.token_limit: request.max_tokens}
-    if dialect.temperature:
+def request_body(model: str, request: ModelRequest, dialect: Dialect, max_tokens: int) -> dict[str, Any]:
+    """The request in a server's dialect."""
+    body: dict[str, Any] = {"model": model, dialect.token_limit: max_tokens}
+    if dialect.temperature and request.temperature is not None:
         body["temperature"] = request.temperature
+    if dialect.reasoning:
+        body["reasoning_effort"] = dialect.reasoning
+    shown = ""
     if request.tools and dialect.native_tools:
         body["tools"] = [
             {
@@ -217,53 +280,43 @@ def _body(model: str, request: ModelRequest, dialect: Dialect) -> dict[str, Any]
         ]
         body["tool_choice"] = "required"
     elif request.schema is not None:
-        if dialect.structured in ("json_schema", "json_schema_basic"):
+        by_schema = dialect.structured in RUNGS[:2]
+        if by_schema:
             schema = strict(request.schema, basic=dialect.structured == "json_schema_basic")
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": request.schema_name, "schema": schema, "strict": True},
             }
-        else:
-            messages.append(_in_words(request.schema))
-            if dialect.structured == "json_object":
-                body["response_format"] = {"type": "json_object"}
-    body["messages"] = [{"role": message.role, "content": message.content} for message in messages]
+        elif dialect.structured == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        if not by_schema or dialect.shows_schema:
+            shown = _in_words(request.schema)
+    body["messages"] = [
+        {"role": message.role, "content": message.content} for message in _messages(request, dialect, shown)
+    ]
     return body
 
 
-def _in_words(schema: Mapping[str, Any]) -> Message:
-    text = json.dumps(strict(schema), ensure_ascii=False)
-    asked = "Answer with one JSON object that follows this JSON schema, and with nothing else:"
-    return Message("user", f"{asked}\n{text}")
+def _messages(request: ModelRequest, dialect: Dialect, shown: str) -> list[Message]:
+    """The messages, no two of one role in a row: the templates of many models refuse that.
 
-
-def strict(schema: Mapping[str, Any], *, basic: bool = False) -> dict[str, Any]:
-    """The schema with every property required and no others allowed. ``basic``: limits in words only."""
-    return _object(dict(schema), basic=basic)
-
-
-def _object(node: dict[str, Any], *, basic: bool) -> dict[str, Any]:
-    if "$ref" in node:  # in strict mode a reference has no other keys
-        return {"$ref": node["$ref"]}
-    made: dict[str, Any] = {}
-    words: list[str] = []
-    for name, value in node.items():
-        if name in _NEVER:
-            continue
-        if basic and name in _IN_WORDS:
-            words.append(_IN_WORDS[name].format(value))
-        elif name in ("properties", "$defs"):
-            made[name] = {key: _object(child, basic=basic) for key, child in value.items()}
-        elif name in ("anyOf", "oneOf", "allOf", "prefixItems"):
-            kept = "anyOf" if name == "oneOf" else name
-            made[kept] = [_object(child, basic=basic) for child in value]
-        elif isinstance(value, dict) and name in ("items", "additionalProperties"):
-            made[name] = _object(value, basic=basic)
+    ``shown`` goes with the last one.
+    """
+    merged: list[Message] = []
+    for message in [*request.messages, *([Message("user", shown)] if shown else [])]:
+        role = "user" if message.role == "system" and not dialect.system else message.role
+        if merged and merged[-1].role == role:
+            merged[-1] = Message(role, f"{merged[-1].content}\n\n{message.content}")
         else:
-            made[name] = value
-    if "properties" in made:
-        made["required"] = list(made["properties"])
-        made["additionalProperties"] = False
-    if words:
-        made["description"] = ". ".join(filter(None, [made.get("description"), ", ".join(words)]))
-    return made
+            merged.append(Message(role, message.content))
+    return merged
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    text = json.dumps(strict(schema), ensure_ascii=False)
+    return f"Answer with one JSON object that follows this JSON schema, and with nothing else:\n{text}"
+
+
+def _prompt_tokens(request: ModelRequest) -> int:
+    size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
+    return size // BYTES_PER_TOKEN + 8

@@ -50,6 +50,12 @@ class ConnectionSettings(BaseModel):
     timeout_seconds: float = Field(default=120, gt=0)
     structured: Structured | None = Field(default=None, description="pins the way of asking for JSON")
     native_tools: bool | None = Field(default=None, description="pins whether tool calls are used")
+    reasoning: Literal["none", "low", "medium", "high"] | None = Field(
+        default=None, description="how much the model thinks; None: as it does by itself"
+    )
+    head_room_tokens: int | None = Field(
+        default=None, ge=0, le=200_000, description="room for thoughts beside the answer; None: learned"
+    )
     prices: PriceOverride | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 

@@ -13,7 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.errors import AnswerError, PressroomError, TransientError, UnknownOutcome
+from pressroom.domain.errors import (
+    AnswerError,
+    PressroomError,
+    TransientError,
+    TruncatedAnswer,
+    UnknownOutcome,
+)
 from pressroom.domain.model import (
     Answer,
     Choice,
@@ -37,6 +43,8 @@ from pressroom.store.database import Store
 
 # Bytes of UTF-8 per token, a low estimate: English has about four, other scripts about three.
 BYTES_PER_TOKEN = 3
+MORE_ROOM = 2
+"""So often an answer whose thoughts left it no room is asked for again."""
 
 
 class TextEngine:
@@ -50,7 +58,7 @@ class TextEngine:
         self._limiter = RateLimiter(store, model.connection, limits)
         self._meter = Meter(store, self._limiter, connection=model.connection, model=model.model, kind="text")
 
-    def bound(self, scope: CostScope, temperature: float) -> BoundText:
+    def bound(self, scope: CostScope, temperature: float | None) -> BoundText:
         """The engine as a stage sees it: its costs are booked to ``scope``."""
         return BoundText(self, scope, temperature)
 
@@ -63,12 +71,13 @@ class TextEngine:
 
         Raises as ``Text.generate``. Every call is recorded, also failed ones.
         """
-        key = cache_key(self.model.model, request)
+        key = cache_key(self.model.model, request, self.model.facts)
         spoilt = False
+        thinking = 0
         look_up = True
         attempt = request
         while True:
-            expected = _expected(attempt)
+            expected = _expected(attempt, await self.model.most_tokens(attempt))
             prepared = await asyncio.to_thread(
                 self._meter.prepare, scope, self._price.cents(expected), key=key if look_up else None
             )
@@ -95,6 +104,11 @@ class TextEngine:
             )
             if not isinstance(judged, Exception):
                 return judged[0]
+            if isinstance(judged, TruncatedAnswer) and thinking < MORE_ROOM:
+                # The call may have taught how much the model thinks; then the same request has more room.
+                thinking += 1
+                if await self.model.most_tokens(attempt) > expected.completion_tokens:
+                    continue
             again = None
             if isinstance(judged, AnswerError) and not spoilt:
                 again = repaired(attempt, reply, judged)
@@ -136,7 +150,7 @@ class TextEngine:
 class BoundText:
     """The ``Text`` of one item."""
 
-    def __init__(self, engine: TextEngine, scope: CostScope, temperature: float) -> None:
+    def __init__(self, engine: TextEngine, scope: CostScope, temperature: float | None) -> None:
         self._engine = engine
         self._scope = scope
         self._temperature = temperature
@@ -157,13 +171,14 @@ class BoundText:
         return choices(await self._engine.answer(self._scope, self._request(prompt, form, specs), form))
 
     def _request(self, prompt: Prompt, form: type[BaseModel], tools: Sequence[ToolSpec] = ()) -> ModelRequest:
+        never = self._temperature is None  # the workflow's null means that it is never sent
         texts = (("system", prompt.system), ("user", prompt.user))
         return ModelRequest(
             messages=[Message(role, text) for role, text in texts if text],
             schema_name=form.__name__,
             schema=_schema_of(form),
             max_tokens=prompt.max_tokens,
-            temperature=self._temperature if prompt.temperature is None else prompt.temperature,
+            temperature=self._temperature if prompt.temperature is None or never else prompt.temperature,
             tools=tools,
         )
 
@@ -174,17 +189,18 @@ def _schema_of(form: type[BaseModel]) -> Mapping[str, Any]:
     return form.model_json_schema()
 
 
-def cache_key(model: str, request: ModelRequest) -> str:
-    """SHA-256 over everything that determines the answer."""
-    facts = {
+def cache_key(model: str, request: ModelRequest, facts: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that determines the answer. ``facts``: of the model, besides its name."""
+    everything = {
         "model": model,
+        **facts,
         "messages": [(message.role, message.content) for message in request.messages],
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "schema": request.schema,
         "tools": [(tool.name, tool.description, tool.schema) for tool in request.tools],
     }
-    return _digest(to_json(facts))
+    return _digest(to_json(everything))
 
 
 def _digest(text: str) -> str:
@@ -198,11 +214,11 @@ def _revalidated(text: str, output_type: type[Answer]) -> Answer | None:
         return None
 
 
-def _expected(request: ModelRequest) -> Usage:
+def _expected(request: ModelRequest, answered: int) -> Usage:
     """The most tokens that this call is likely to use, for caps and rate limits."""
     size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
     size += len(to_json(request.schema)) if request.schema else 0
-    return Usage(prompt_tokens=size // BYTES_PER_TOKEN + 8, completion_tokens=request.max_tokens)
+    return Usage(prompt_tokens=size // BYTES_PER_TOKEN + 8, completion_tokens=answered)
 
 
 def _judged(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str] | Exception:

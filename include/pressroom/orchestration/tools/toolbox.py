@@ -33,6 +33,7 @@ from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
+from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.models.images import BoundImages, ImageEngine
 from pressroom.engine.models.text import BoundText, TextEngine
 from pressroom.engine.money.ledger import CostScope
@@ -82,7 +83,8 @@ class Toolbox:
     def text_model(self) -> OpenAIText:
         """The text model without the engine around it."""
         chosen = self.run.workflow.text
-        return self._opened(OpenAIText(self.connections.model(chosen.connection), chosen.model))
+        settings = self.connections.model(chosen.connection)
+        return self._opened(OpenAIText(settings, chosen.model, StoredDialects(self.store)))
 
     @cached_property
     def images(self) -> ImageEngine:

@@ -147,7 +147,7 @@ async def process(group: Group, tools: Tools) -> Sequence[ClusterToSave]:
         workflow=tools.site,
         brand=tools.brand,
         max_tokens=tokens_for(chars),
-        temperature=min(0.2, tools.site.text.temperature),  # sorting needs no imagination
+        temperature=min(0.2, tools.site.text.temperature or 0.0),  # sorting needs no imagination
         keywords=[keyword.text for keyword in group.keywords],
         existing=nearest(group, tools.similarity),
         most=most(count),

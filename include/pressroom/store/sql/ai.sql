@@ -43,3 +43,24 @@ UPDATE rate_limits SET due_at = due_at + %(by)s WHERE connection = %(connection)
 INSERT INTO rate_limits AS held (connection, unit, due_at)
 VALUES (%(connection)s, %(unit)s, clock_timestamp() + %(wait)s)
 ON CONFLICT (connection, unit) DO UPDATE SET due_at = greatest(held.due_at, excluded.due_at)
+
+-- name: learned_dialect
+-- Returns what was learned of a connection's server and model; no row when no call has got through yet.
+SELECT learned FROM model_dialects
+WHERE connection = %(connection)s AND server = %(server)s AND model = %(model)s
+
+-- name: learned_dialects
+-- Returns what was learned of all servers and models of a connection.
+SELECT server, model, learned, learned_at FROM model_dialects
+WHERE connection = %(connection)s ORDER BY learned_at DESC
+
+-- name: learn_dialect
+-- Inserts what was learned of a server and model, or adds it to what is known.
+INSERT INTO model_dialects AS known (connection, server, model, learned)
+VALUES (%(connection)s, %(server)s, %(model)s, %(learned)s)
+ON CONFLICT (connection, server, model) DO UPDATE
+SET learned = known.learned || excluded.learned, learned_at = now()
+
+-- name: forget_dialects
+-- Deletes what was learned of a connection's servers and models.
+DELETE FROM model_dialects WHERE connection = %(connection)s
