@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pressroom.adapters.storage.media import MediaFiles
-from pressroom.domain.errors import RunConflict
+from pressroom.domain.errors import RunConflict, TransientError
 from pressroom.domain.flows import GateStep
 from pressroom.engine import gates
 from tests.support.control_world import Control
@@ -162,3 +162,23 @@ async def test_failures_are_listed_latest_first_and_forgiven(control: Control) -
     assert forgiven.json() == {"items": 2}
     assert (await control("POST", "/sites/1/retry-failed", expect=200)).json() == {"items": 1}
     assert control.audit() == [("user:ed", "failures.forgive", "site/brew")] * 2
+
+
+async def test_who_cancels_a_job_ends_its_waits_for_a_person(control: Control) -> None:
+    await waiting(control, "approval")
+    [gate] = (await control.get("/gates"))["items"]
+    job = (await control.get("/flow-items"))["items"][0]["job_id"]
+    cancelled = await control("POST", f"/pipeline/jobs/{job}/cancel", expect=200)
+    assert cancelled.json()["cancel_requested"]
+    assert control.plane.answered == [({"task_id": "item.look", "map_index": 0}, "Reject", {"text": ""})]
+    assert (await control.get("/gates"))["items"] == []
+    late = {"decision": "approve"}
+    refused = await control("POST", f"/gates/{gate['id']}/answer", user="ann", json=late, expect=409)
+    assert "was cancelled" in refused.json()["detail"]
+
+
+async def test_a_job_is_cancelled_although_airflow_does_not_answer(control: Control) -> None:
+    await waiting(control, "approval")
+    control.plane.error = TransientError("Airflow is away")
+    job = (await control.get("/flow-items"))["items"][0]["job_id"]
+    assert (await control("POST", f"/pipeline/jobs/{job}/cancel", expect=200)).json()["cancel_requested"]

@@ -1,4 +1,4 @@
-"""A flow is edited, cancelled or cleared while items wait: new tasks meet the steps that the run began with."""
+"""A flow is edited, cancelled or cleared while items wait: its tasks go by the steps of the run."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_an_answer_that_finds_its_item_elsewhere_stops_it(waiting: Edited) -> No
 def test_cancel_ends_the_wait_for_a_person(waiting: Edited) -> None:
     with waiting.world.store.transaction(waiting.world.account_id) as tx:
         control.cancel(tx, waiting.world.flow_id)
-        [task] = gates.waiting_approvals(tx, waiting.run.id)
+        [task] = gates.cancelled_waits(tx, waiting.world.flow_id)
     assert task["map_index"] == 0
     assert waiting.answered("Reject") == "the run was cancelled"
     waiting.rest("site")

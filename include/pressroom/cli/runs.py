@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.engine.runs import reports
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Pipeline
 from pressroom.store import frozen
@@ -83,11 +84,23 @@ def cancel(
     ] = False,
 ) -> None:
     """End the live run after its current items; the rest is skipped."""
+    from pressroom.engine import gates
     from pressroom.engine.runs import control
 
     with open_tx(name) as (tx, row):
         control.cancel(tx, row.workflow_id, now=now)
+        waits = gates.cancelled_waits(tx, row.workflow_id)
     typer.echo(f"{name}: cancelled {'at once' if now else 'after the current items'}")
+    if waits:
+        _end_waits(waits)
+
+
+def _end_waits(tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Wake the tasks that wait for a person: they see that their run was cancelled, and end."""
+    with open_airflow() as (api, _):
+        for task in tasks:
+            with suppress(RunConflict):  # somebody has just answered it
+                api.answer(task, "Reject", {"text": ""})
 
 
 def status(name: Name, run: RunOption = None) -> None:

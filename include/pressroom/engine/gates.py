@@ -97,9 +97,12 @@ def must_be_open(tx: Tx, gate_id: int) -> None:
         raise RunConflict(why)
 
 
-def waiting_approvals(tx: Tx, run_id: int) -> list[Mapping[str, Any]]:
-    """The tasks of Airflow that ask a person at gates of the run, and have no answer."""
-    tasks: list[Mapping[str, Any]] = tx.values("approvals_of_run", run=run_id)
+def cancelled_waits(tx: Tx, workflow_id: int) -> list[Mapping[str, Any]]:
+    """The tasks of Airflow that wait for a person, although their runs of the workflow are being cancelled.
+
+    Nothing wakes such a task but an answer: it then sees that the run was cancelled, and records nothing.
+    """
+    tasks: list[Mapping[str, Any]] = tx.values("approvals_of_cancelled", workflow=workflow_id)
     return tasks
 
 

@@ -169,7 +169,7 @@ def test_a_webhook_is_no_schedule() -> None:
 
 
 def test_a_run_that_waits_at_a_gate_does_not_hold_up_the_next() -> None:
-    assert built().max_active_runs == 16
+    assert built().max_active_runs == 1000
 
 
 @pytest.mark.parametrize("item", [None, {}, {"title": "New", "tags": ["a"]}])

@@ -41,6 +41,11 @@ from pressroom.pipelines.stage import Pipeline, Stage
 Facts = dict[str, Any]
 """The arguments that every task has: the workflow, and the part of it."""
 
+FLOW_RUNS = 1000
+"""Runs of a flow that may be on at once. A run that waits at a gate counts like one that works, so this is
+far above what works at once: pools and workers bound that.
+"""
+
 TASK_DEFAULTS: dict[str, Any] = {
     "retries": 5,
     "retry_delay": timedelta(seconds=5),
@@ -114,8 +119,7 @@ def _schedule(workflow: Workflow, part: str) -> dict[str, Any]:
         schedule: Any = [Asset(trigger.asset)] if trigger.asset else None
         if trigger.cron:
             schedule = CronTriggerTimetable(trigger.cron, timezone=trigger.timezone)
-        # One run that waits at a gate for days must not hold up the next.
-        return {"schedule": schedule, "max_active_runs": 16}
+        return {"schedule": schedule, "max_active_runs": FLOW_RUNS}
     # A cycle is learned from before the next one is planned, so the next one waits its turn.
     facts: dict[str, Any] = {"schedule": None, "max_active_runs": 1}
     if workflow.status == "active" and workflow.starts_at is not None:

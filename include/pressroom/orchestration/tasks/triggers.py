@@ -13,19 +13,18 @@ from pressroom.domain.errors import ConfigurationError, PermanentError, Pressroo
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
-from pressroom.engine import gates
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import ready
+from pressroom.orchestration.tasks.watch import POLL_SECONDS, Question, ask
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.stage import Stage
 from pressroom.store import frozen
-from pressroom.store.database import SYSTEM, Store, Tx
+from pressroom.store.database import SYSTEM, Store
 from pressroom.store.workflows import workflow
 
-POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 300.0
 """How long polls may fail in a row before the trigger fires; the task then retries like any other."""
 
@@ -88,7 +87,7 @@ class RunTrigger(_Waiting):
         watching = self.stage is not None
         while True:
             try:
-                state = await store.run(self.account_id, look, self.run_id)
+                state = (await ask(store, Question(self.run_id))).run
                 waits = state.paused or (due is not None and datetime.now(UTC) < due)
                 if not ended(state) and not waits and self.stage is not None:
                     waits = await self._stage_waits(store)
@@ -98,7 +97,6 @@ class RunTrigger(_Waiting):
             else:
                 if ended(state) or not waits:
                     return {"status": state.status}
-            await asyncio.sleep(POLL_SECONDS)
 
     async def _stage_waits(self, store: Store) -> bool:
         """Whether people are waited for, and nothing that they have let through is ready meanwhile."""
@@ -173,7 +171,7 @@ class PollTrigger(_Waiting):
         async with await _toolbox(store, run) as box:
             scope = CostScope(run.account_id, run.workflow_id, run.id, stage.name, "poll")
             while True:
-                state = await store.run(self.account_id, look, self.run_id)
+                state = (await ask(store, Question(self.run_id))).run
                 if ended(state) or state.paused:
                     return {"status": state.status}
                 due = await stage.poll(store, run, box.bound(scope))
@@ -186,8 +184,7 @@ class PollTrigger(_Waiting):
     async def _until(self, store: Store, clock: Clock, due: datetime) -> str | None:
         """Wait; the status of a run that is not to go on cuts it short."""
         while await clock.now() < due:
-            await asyncio.sleep(POLL_SECONDS)
-            state = await store.run(self.account_id, look, self.run_id)
+            state = (await ask(store, Question(self.run_id))).run
             if ended(state) or state.paused:
                 return state.status
         return None
@@ -216,27 +213,17 @@ class GateTrigger(_Waiting):
         """Poll the gate's row."""
         while True:
             try:
-                state = await store.run(self.account_id, look, self.run_id)
-                gate = await store.run(self.account_id, gates.gate_of, self.item_id, self.step)
+                seen = await ask(store, Question(self.run_id, self.item_id, self.step))
             except TransientError as error:
                 self.log.warning("%s; looking again", error)
             else:
-                if ended(state) or gate.outcome is not None:
-                    return {"outcome": gate.outcome}
-            await asyncio.sleep(POLL_SECONDS)
+                if ended(seen.run) or seen.outcome is not None:
+                    return {"outcome": seen.outcome}
 
 
 def ended(state: control.RunState) -> bool:
     """Whether the run has ended or was cancelled, so that waiting for it is pointless."""
     return not state.live or state.cancel_requested
-
-
-def look(tx: Tx, run_id: int) -> control.RunState:
-    """The run's state; its lease is renewed when that is due."""
-    state = control.get(tx, run_id)
-    if state.live and state.lease_until - datetime.now(UTC) < control.LEASE - control.RENEW_EVERY:
-        control.renew(tx, run_id)
-    return state
 
 
 async def _toolbox(store: Store, run: Run) -> Toolbox:

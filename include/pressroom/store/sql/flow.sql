@@ -236,10 +236,14 @@ JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = g
 JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
 WHERE gates.account_id = %(account)s AND gates.id = %(gate)s
 
--- name: approvals_of_run
--- Returns the task instances of Airflow that wait for a person, or waited, at gates of a run without an answer.
-SELECT gates.task FROM gates JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
-WHERE gates.account_id = %(account)s AND items.run_id = %(run)s AND gates.by = 'approval' AND gates.outcome IS NULL
+-- name: approvals_of_cancelled
+-- Returns the task instances of Airflow in which runs of a workflow that are being cancelled wait for a person.
+SELECT gates.task FROM gates
+JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
+JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
+WHERE gates.account_id = %(account)s AND items.flow_id = %(workflow)s AND gates.by = 'approval'
+    AND gates.outcome IS NULL AND items.status = 'active' AND items.step = gates.step
+    AND runs.status IN ('running', 'paused') AND runs.cancel_requested
 ORDER BY gates.id
 
 -- name: webhook_call

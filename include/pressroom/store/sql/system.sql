@@ -102,3 +102,28 @@ WHERE (%(id)s::bigint IS NULL OR flows.id = %(id)s)
         SELECT FROM runs WHERE runs.workflow_id = flows.id AND runs.status IN ('running', 'paused')))
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
 ORDER BY flows.slug COLLATE "C"
+
+-- name: runs_waited_for
+-- Extends the leases of live runs that triggers wait for, those that end within `margin`.
+UPDATE runs SET lease_until = now() + %(lease)s
+WHERE id = ANY(%(runs)s::bigint[]) AND status IN ('running', 'paused') AND lease_until < now() + %(margin)s
+
+-- name: runs_watched
+-- Returns runs of any account.
+SELECT id, account_id, workflow_id, dag_id, dag_run_id, status, cancel_requested, cancel_now, owner, started_at,
+    lease_until, current_stage, params
+FROM runs WHERE id = ANY(%(runs)s::bigint[])
+
+-- name: gates_watched_time_out
+-- Answers gates whose time is over, by the database's clock; they are named by item and step. A gate for the time alone
+-- approves.
+UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout END, answered_by = 'the time',
+    answered_at = now(), answer = '{}'
+FROM unnest(%(items)s::bigint[], %(steps)s::text[]) AS watched (item, step)
+WHERE gates.item_id = watched.item AND gates.step = watched.step AND gates.outcome IS NULL AND gates.due_at <= now()
+
+-- name: gates_watched
+-- Returns gates of any account, named by item and step.
+SELECT gates.item_id, gates.step, gates.outcome
+FROM gates JOIN unnest(%(items)s::bigint[], %(steps)s::text[]) AS watched (item, step)
+    ON gates.item_id = watched.item AND gates.step = watched.step

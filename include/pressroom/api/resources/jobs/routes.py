@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
@@ -27,7 +28,7 @@ from pressroom.api.resources.jobs.models import (
     RetryBody,
     WorkflowKind,
 )
-from pressroom.api.resources.jobs.starting import cancelling, clear, start, start_again, steered
+from pressroom.api.resources.jobs.starting import cancelling, clear, end_waits, start, start_again, steered
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import RunConflict
@@ -183,11 +184,14 @@ def resume_job(request: Request, scope: Scope = allowed(Role.EDITOR, JOB)) -> Jo
 
 
 @router.post("/{id}/cancel")
-def cancel_job(
+async def cancel_job(
     request: Request, body: CancelBody | None = None, scope: Scope = allowed(Role.EDITOR, JOB)
 ) -> JobView:
-    """End the job after its current items, or at once; what is finished stays."""
-    return steered(scope, cancelling(body), partial(_view, run_id=scope.id, base=base_of(request)))
+    """End the job after its current items, or at once; what is finished stays. Waits for people end too."""
+    show = partial(_view, run_id=scope.id, base=base_of(request))
+    view = await run_in_threadpool(steered, scope, cancelling(body), show)
+    await end_waits(scope)
+    return view
 
 
 @router.post("/{id}/rollback", status_code=202, response_model=Accepted)

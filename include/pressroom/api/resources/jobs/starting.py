@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -11,11 +12,14 @@ from pressroom.api.kit.problems import Problem
 from pressroom.api.resources.jobs.models import CancelBody
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
 from pressroom.domain.public_ids import JOB, public_id
+from pressroom.engine import gates
 from pressroom.engine.runs import control, starting
 from pressroom.engine.runs.control import RunState
 from pressroom.pipelines.registry import dag_id_of
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
+
+log = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
@@ -82,6 +86,20 @@ async def clear(scope: Scope, run: RunState, task: str) -> None:
 def cancelling(body: CancelBody | None) -> Action:
     """The action that the body of a cancellation asks for."""
     return "cancel_now" if body is not None and body.now else "cancel"
+
+
+async def end_waits(scope: Scope) -> None:
+    """Wake the tasks that wait for a person in runs that are being cancelled: they see that, and end.
+
+    What Airflow refuses is logged: the run is cancelled all the same.
+    """
+    for task in await scope.run(gates.cancelled_waits, scope.workflow_id or 0):
+        try:
+            await scope.plane.answer(task, gates.REJECT.capitalize(), {gates.EDIT: ""})
+        except RunConflict:
+            continue  # somebody has just answered it
+        except PressroomError as error:
+            log.warning("a wait for a person was not ended: %s", error)
 
 
 def steered(scope: Scope, action: Action, show: Callable[[Tx, WorkflowRow], V]) -> V:
