@@ -320,16 +320,19 @@ def test_a_model_that_cannot_be_reached_is_tried_again_with_a_clear_message(news
 
 @pytest.mark.timeout(300)
 @pytest.mark.site("hourly")
-def test_a_schedule_starts_runs_but_one_a_day_at_most(newsroom: Newsroom) -> None:
-    def openings() -> list[str]:
-        runs = newsroom.api.dag_runs(newsroom.dag_id)
-        return [state for run in runs for state in newsroom.state_of(run["dag_run_id"], "open_run")]
+def test_a_schedule_starts_at_its_next_slot_and_keeps_several_a_day(newsroom: Newsroom) -> None:
+    def ended() -> int:
+        counted = (
+            "SELECT count(*) FROM runs WHERE workflow_id = %(site)s"
+            " AND trigger = 'scheduled' AND status = 'completed'"
+        )
+        return int(newsroom.sql(counted)[0][0])
 
-    newsroom.until(lambda: "skipped" in openings(), "the second minute's run to be skipped", 150)
-    assert openings().count("success") == 1
-    assert newsroom.sql("SELECT trigger, owner, status FROM runs WHERE workflow_id = %(site)s") == [
-        ("scheduled", "the schedule", "completed")
-    ]
-    assert newsroom.sql(
-        "SELECT last_run_at IS NOT NULL FROM automation_configs WHERE site_id = %(site)s"
-    ) == [(True,)]
+    newsroom.until(lambda: ended() >= 2, "the runs of two minutes", 200)
+    rows = newsroom.sql(
+        "SELECT runs.owner, runs.slot, runs.slot > workflows.scheduled_since FROM runs"
+        " JOIN workflows ON workflows.id = runs.workflow_id WHERE workflow_id = %(site)s ORDER BY slot"
+    )
+    newsroom.sql("UPDATE automation_configs SET enabled = false WHERE site_id = %(site)s")
+    assert {(owner, after) for owner, _, after in rows} == {("the schedule", True)}
+    assert all(slot.second == slot.microsecond == 0 for _, slot, _ in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -169,17 +170,31 @@ def test_a_failure_half_way_leaves_nothing(
         assert reading.all_accounts(tx) == []
 
 
-def test_an_automation_keeps_its_last_run(files: Files, store: Store, database_url: str) -> None:
-    import psycopg
+def test_the_time_since_when_a_schedule_is_set_moves_with_the_schedule_alone(
+    files: Files, store: Store
+) -> None:
+    def since() -> datetime | None:
+        with store.transaction() as tx:
+            return reading.workflow(tx, "garden").scheduled_since
 
-    files.apply(ACCOUNT, BRAND, SITE)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE automation_configs SET last_run_at = '2026-11-01'")
-    files.apply(ACCOUNT, BRAND, SITE.replace("weekly", "daily"))
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT last_run_at FROM automation_configs").fetchone()
-    assert row
-    assert row[0] is not None
+    enabled, off = SITE, SITE.replace("enabled: true", "enabled: false")
+    files.apply(ACCOUNT, BRAND, off)
+    assert since() is None
+    files.apply(ACCOUNT, BRAND, enabled)
+    first = since()
+    assert first is not None
+    files.apply(ACCOUNT, BRAND, enabled.replace("Garden", "The Garden"))
+    assert since() == first
+    for other in (enabled.replace("weekly", "daily"), enabled.replace("weekly", "monthly"), off):
+        files.apply(ACCOUNT, BRAND, other)
+        assert since() != first
+        first = since()
+    assert first is not None
+    files.apply(ACCOUNT, BRAND, enabled)
+    files.apply(ACCOUNT, BRAND, prune=True)  # and what was disabled starts at its next slot, too
+    pruned = since()
+    files.apply(ACCOUNT, BRAND, enabled)
+    assert since() not in (None, pruned)
 
 
 def test_reading_names_the_nearest_site_and_account(files: Files, store: Store) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from decimal import Decimal
 
+import pendulum
 import pytest
 
 from pressroom.domain.errors import InsufficientCredits, RunConflict
+from pressroom.domain.schedules import CronSchedule
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, reports
@@ -95,15 +98,60 @@ def test_balance_must_be_at_least_1_2_times_the_estimate(
             world.run(estimate=Decimal(estimate))
 
 
-def test_a_scheduled_run_within_23_hours_of_the_last_is_too_soon(world: World) -> None:
-    run = world.run("scheduled__1", trigger="scheduled")
+DAILY = CronSchedule("30 6 * * *", "Europe/Berlin")
+TWICE = CronSchedule("0 6,18 * * *", "Europe/Berlin")
+SATURDAY = pendulum.datetime(2027, 3, 27, 6, 30, tz="Europe/Berlin")
+
+
+def scheduled(world: World, slot: datetime, guard: CronSchedule, *, begun: bool = True) -> None:
+    """A run of the schedule from its opening to its end."""
+    run = world.run(f"scheduled__{slot}", trigger="scheduled", slot=slot, guard=guard)
     with world.store.transaction(world.account_id) as tx:
-        control.close_run(tx, run.id, failed=None)
-    with pytest.raises(TooSoon):
-        world.run("scheduled__2", trigger="scheduled")
+        if begun:
+            tx.run("plan_stage", run=run.id, stage="clusters", planned=0, skipped=None)
+        control.close_run(tx, run.id, failed=None if begun else "a connection is missing")
+
+
+def test_a_daily_schedule_runs_on_each_day_however_late_and_when_the_clocks_change(world: World) -> None:
+    scheduled(world, SATURDAY, DAILY)
+    world.sql("UPDATE runs SET started_at = %s", SATURDAY.add(hours=9))  # late: the slot counts
+    sunday = SATURDAY.add(days=1)
+    assert (sunday - SATURDAY).in_hours() == 23
+    scheduled(world, sunday, DAILY)
+    scheduled(world, sunday.add(days=1), DAILY)
+
+
+def test_a_schedule_that_moves_within_its_day_runs_again_only_on_the_next(world: World) -> None:
+    scheduled(world, SATURDAY, DAILY)
+    evening, later = SATURDAY.add(hours=13), CronSchedule("30 19 * * *", "Europe/Berlin")
+    with pytest.raises(TooSoon, match=r"2027-03-27 05:30 UTC, and a schedule of once a day .* 23 hours"):
+        scheduled(world, evening, later)
+    assert later.next_run(SATURDAY, SATURDAY) == evening.add(days=1)
     world.run("manual__1")  # by hand it may always
-    world.sql("UPDATE runs SET status = 'completed', started_at = started_at - interval '23 hours 1 minute'")
-    world.run("scheduled__3", trigger="scheduled")
+
+
+def test_a_schedule_of_several_runs_a_day_keeps_them_all(world: World) -> None:
+    scheduled(world, SATURDAY.set(minute=0), TWICE)
+    scheduled(world, SATURDAY.set(hour=18, minute=0), TWICE)
+    assert TWICE.next_run(SATURDAY, SATURDAY) == SATURDAY.set(hour=18, minute=0)
+
+
+def test_a_run_that_never_began_does_not_count_as_the_days(world: World) -> None:
+    scheduled(world, SATURDAY, DAILY, begun=False)
+    scheduled(world, SATURDAY.add(hours=2), CronSchedule("30 8 * * *", "Europe/Berlin"))
+
+
+def test_what_a_schedule_skips_is_in_the_history_with_its_reason(world: World) -> None:
+    with world.store.transaction(world.account_id) as tx:
+        control.record_refusal(
+            tx, workflow_id=world.site_id, dag_id=world.site.dag_id, dag_run_id="scheduled__2",
+            trigger="scheduled", owner="it", slot=SATURDAY, reason="skipped: too soon", skipped=True,
+        )  # fmt: skip
+        [job] = reports.history(tx, world.site_id)
+        [line] = reports.log_tail(tx, job.id)
+    assert (job.status, job.error_message, job.live) == ("cancelled", "skipped: too soon", False)
+    assert (line.kind, line.level, line.message) == ("run_skipped", "warning", "skipped: too soon")
+    scheduled(world, SATURDAY.add(hours=2), DAILY)  # what was skipped did not begin
 
 
 def test_pause_resume_cancel(world: World) -> None:

@@ -67,7 +67,7 @@ class Tasks:
         ti = SimpleNamespace(
             get_task_states=lambda dag_id, run_ids: states, map_index=0, try_number=1, max_tries=5
         )
-        dag_run = SimpleNamespace(run_id="manual__1", run_type="manual", triggering_user_name="ann")
+        dag_run = SimpleNamespace(run_id="manual__1", run_type="manual", conf={}, triggering_user_name="ann")
         return {"ti": ti, "dag_run": dag_run, "params": {}, **facts}
 
     def fail(self, task: RunOperator, error: BaseException | None) -> None:

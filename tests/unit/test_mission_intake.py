@@ -154,6 +154,38 @@ def test_a_late_cycle_begins_now() -> None:
     assert window(mission(cycle_days=7), state, late)[0] == late
 
 
+IN_PHASE = {"starts_at": "2026-11-09T09:00:00+01:00", "cycle_days": 7, "duration_days": 56,
+            "constraints": {"timezone": "Europe/Berlin"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("now", "ends"),
+    [
+        ("2026-11-09T08:00", "2026-11-15T23:00"),
+        ("2026-11-26T21:30", "2026-11-29T23:00"),  # late: it ends where it would have ended
+        ("2026-11-29T09:00", "2026-11-29T23:00"),
+        ("2026-11-29T21:30", "2026-12-06T23:00"),  # an hour and a half is no cycle
+        ("2026-12-28T08:00", "2027-01-04T08:00"),  # nor are the nine hours before the mission's end
+    ],
+)
+def test_a_cycle_with_a_date_to_start_at_keeps_its_phase(now: str, ends: str) -> None:
+    given = mission(**IN_PHASE)
+    at = datetime.fromisoformat(f"{now}:00+00:00")
+    start, end, _ = window(given, brief(), at)
+    assert (start, end) == (at, datetime.fromisoformat(f"{ends}:00+00:00"))
+
+
+def test_cycles_in_phase_follow_each_other_without_a_gap_when_the_clocks_change() -> None:
+    given = mission(**IN_PHASE | {"starts_at": "2027-03-15T00:00:00+01:00"})
+    state, at, ends = brief(), datetime(2027, 3, 14, 23, tzinfo=UTC), []
+    for _ in range(3):
+        start, end, _ = window(given, state, at)
+        assert start == at
+        state, at = brief(started_at=start, planned_until=end), end
+        ends.append(f"{end:%m-%d %H}")
+    assert ends == ["03-21 23", "03-28 22", "04-04 22"]
+
+
 def test_the_last_cycle_is_cut_off_and_measured_until_its_last_post_counts() -> None:
     given = mission(cycle_days=7, duration_days=10, measuring={"mature_hours": 48})
     state = brief(started_at=NOW, planned_until=MIDNIGHT, cycles=1)

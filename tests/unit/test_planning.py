@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pendulum
 import pytest
 
 from pressroom.domain.errors import ConfigurationError, PastDate
@@ -274,7 +275,7 @@ def test_no_room_is_an_error_that_says_why() -> None:
 def test_local_times_through_changes_of_the_clock(
     zone: str, day: date, shown: str, utc: str, read: str
 ) -> None:
-    moment = instant(day, time.fromisoformat(shown), ZoneInfo(zone))
+    moment = instant(day, time.fromisoformat(shown), pendulum.timezone(zone))
     assert moment == datetime.fromisoformat(utc).replace(tzinfo=UTC)
     assert f"{moment.astimezone(ZoneInfo(zone)):%H:%M}" == read
 

@@ -251,6 +251,7 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> No
             own.run("delete_brand", slug=change.slug)
         else:
             own.run(KINDS[change.kind].retire, slug=change.slug)
+            own.run("set_schedule", kind=KINDS[change.kind].word, slug=change.slug, schedule=None)
 
 
 def _write_account(tx: Tx, account: Account) -> int:
@@ -278,6 +279,7 @@ def write(own: Tx, definition: BrandContext | Workflow) -> None:
     workflow_id = own.value("save_workflow", kind=kind, slug=slug)
     if workflow_id is None:
         raise SlugTaken([f"{workflow.kind} {slug}: slug: {_taken(workflow)}"])
+    own.run("set_schedule", kind=kind, slug=slug, schedule=workflow.schedule_text)
     data = dump(workflow)
     automation = data.pop("automation", None)  # a site's has a table of its own
     own.run(

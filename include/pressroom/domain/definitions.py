@@ -8,9 +8,8 @@ import datetime as dt
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter  # what Airflow reads the same expression with
+import pendulum
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,8 +17,9 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
-    model_validator,
 )
+
+from pressroom.domain.schedules import Cron, CronSchedule
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -33,8 +33,8 @@ LocalTime = Annotated[dt.time, WithJsonSchema({"type": "string", "examples": ["1
 
 def _known_timezone(name: str) -> str:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pendulum.timezone(name)
+    except (ValueError, OSError):
         raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from None
     return name
 
@@ -165,17 +165,11 @@ class Automation(Pace):
     frequency: Literal["daily", "weekly", "monthly"] = "daily"
     time: LocalTime = Field(default=dt.time(2, 0), description="local time of day")
     timezone: Timezone = "UTC"
-    cron: str | None = Field(default=None, description="any cron expression, instead of frequency and time")
+    cron: Cron | None = Field(default=None, description="any cron expression, instead of frequency and time")
     batch_sizes: BatchSizes = BatchSizes()
     articles_per_run: int | None = Field(
         default=None, ge=1, le=1_000_000, description="articles written in a run; None: all"
     )
-
-    @model_validator(mode="after")
-    def _cron_is_readable(self) -> Automation:
-        if self.cron is not None and not (len(self.cron.split()) == 5 and croniter.is_valid(self.cron)):
-            raise ValueError(f"cron {self.cron!r} is not a five-field cron expression")
-        return self
 
     @property
     def schedule(self) -> str | None:
@@ -186,6 +180,11 @@ class Automation(Pace):
             return self.cron
         day = {"daily": "* * *", "weekly": "* * 1", "monthly": "1 * *"}[self.frequency]
         return f"{self.time.minute} {self.time.hour} {day}"
+
+    @property
+    def slots(self) -> CronSchedule | None:
+        """The schedule in force with its slots, None when not enabled."""
+        return CronSchedule(self.schedule, self.timezone) if self.schedule else None
 
 
 class TextSettings(Definition):
@@ -274,6 +273,14 @@ class WorkflowDefinition(Definition):
         """The cap on what providers may cost from beginning to end, in cents. None: it has no end."""
         return None
 
+    @property
+    def schedule_text(self) -> str | None:
+        """All that decides when runs start by themselves, as one text; None when none do.
+
+        The store notes since when it is so: a schedule starts at its next slot, not with its last one.
+        """
+        return None
+
 
 class Site(WorkflowDefinition):
     """A web property."""
@@ -301,6 +308,11 @@ class Site(WorkflowDefinition):
     def pace(self) -> Pace:
         """How fast its stages work."""
         return self.automation
+
+    @property
+    def schedule_text(self) -> str | None:
+        slots = self.automation.slots if self.status == "active" else None
+        return None if slots is None else str(slots)
 
 
 def dump(definition: Definition) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Protocol
 
-from croniter import croniter
 from pydantic import Field, StringConstraints, model_validator
 
 from pressroom.domain.definitions import (
@@ -25,6 +24,7 @@ from pressroom.domain.definitions import (
     WorkflowDefinition,
 )
 from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.schedules import Cron, CronSchedule
 
 CONDITION_CHARS = 500
 
@@ -136,18 +136,21 @@ AnyStep = Annotated[
 class Trigger(Definition):
     """What starts a run besides a person: a schedule, an asset event, or an inbound webhook."""
 
-    cron: str | None = None
+    cron: Cron | None = None
     timezone: Timezone = "UTC"
     asset: str | None = Field(default=None, max_length=500, description="URI of an Airflow asset")
     webhook: ConnectionId | None = Field(default=None, description="the connection with the HMAC secret")
 
     @model_validator(mode="after")
-    def _cron_is_readable(self) -> Trigger:
-        if self.cron is not None and not (len(self.cron.split()) == 5 and croniter.is_valid(self.cron)):
-            raise ValueError(f"cron {self.cron!r} is not a five-field cron expression")
+    def _has_one_schedule(self) -> Trigger:
         if self.cron and self.asset:
             raise ValueError("cron and asset: a flow has one schedule")
         return self
+
+    @property
+    def slots(self) -> CronSchedule | None:
+        """The schedule with its slots, None without one."""
+        return CronSchedule(self.cron, self.timezone) if self.cron else None
 
 
 class Flow(WorkflowDefinition):
@@ -173,6 +176,11 @@ class Flow(WorkflowDefinition):
     def pace(self) -> Pace:
         """How fast its stages work."""
         return self.work
+
+    @property
+    def schedule_text(self) -> str | None:
+        slots = self.trigger.slots if self.status == "active" else None
+        return None if slots is None else str(slots)
 
     def step(self, name: str) -> tuple[int, AnyStep]:
         """A step and its position, from 0. Raises KeyError."""

@@ -6,6 +6,8 @@ import datetime as dt
 from decimal import Decimal
 from typing import Annotated, Literal
 
+import pendulum
+from pendulum import DateTime
 from pydantic import Field, StringConstraints, model_validator
 
 from pressroom.domain.definitions import (
@@ -22,10 +24,12 @@ from pressroom.domain.definitions import (
     WorkflowDefinition,
 )
 from pressroom.domain.publishing import Place
+from pressroom.domain.schedules import in_utc
 from pressroom.domain.social import Platform
 
 MissionStatus = Literal["draft", "active", "paused", "completed"]
 Metric = Literal["impressions", "engagements", "engagement_rate", "link_clicks", "new_followers"]
+HALF_A_DAY = dt.timedelta(hours=12)
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 
 
@@ -166,6 +170,48 @@ class Mission(WorkflowDefinition):
         """The cap on what providers may cost over the whole mission, in cents."""
         return self.constraints.budget_cents
 
-    def ends(self, start: dt.datetime) -> dt.datetime:
-        """The mission's end, when it starts at ``start``."""
-        return self.ends_at or start + dt.timedelta(days=self.duration_days)
+    @property
+    def schedule_text(self) -> str | None:
+        if self.status != "active" or self.starts_at is None:
+            return None
+        return (
+            f"every {self.cycle_days} days {self.constraints.timezone}"
+            f" from {self.starts_at.isoformat()} to {self.ends(self.starts_at).isoformat()}"
+        )
+
+    def ends(self, began: dt.datetime) -> dt.datetime:
+        """The mission's end, in UTC. ``began``: when it began, if it has no ``starts_at``."""
+        return in_utc(self.ends_at or self._local(self.starts_at or began).add(days=self.duration_days))
+
+    def cycle_end(self, start: dt.datetime, over: dt.datetime) -> dt.datetime:
+        """The end, in UTC, of a cycle that begins at ``start``: a midnight, or the mission's end, ``over``.
+
+        With ``starts_at``, cycles end every ``cycle_days`` days from its date on, whenever they begin: a late
+        one is shorter, and the next one loses no day. Less than half a day is no cycle: it belongs to the one
+        before the mission's end, and to the one after any other. Without ``starts_at``, each cycle has all
+        its days.
+        """
+        start = pendulum.instance(start)
+        first = self._local(self.starts_at or start).start_of("day")
+        periods = 1 + max(0, (self._local(start).date() - first.date()).in_days()) // self.cycle_days
+        end = first.add(days=periods * self.cycle_days)
+        if self.starts_at is not None:
+            if end - start < HALF_A_DAY:
+                end = end.add(days=self.cycle_days)
+            if pendulum.instance(over) - end < HALF_A_DAY:
+                return in_utc(over)
+        return in_utc(min(end, over))
+
+    def cycle_starts(self) -> list[dt.datetime]:
+        """When its schedule starts a run, in UTC: at ``starts_at``, then where cycles end; else never."""
+        if self.starts_at is None:
+            return []
+        starts, over = [], self.ends(self.starts_at)
+        start = self.starts_at
+        while start < over:
+            starts.append(in_utc(start))
+            start = self.cycle_end(start, over)
+        return starts
+
+    def _local(self, moment: dt.datetime) -> DateTime:
+        return pendulum.instance(moment).in_timezone(self.constraints.timezone)

@@ -7,9 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pressroom.domain.definitions import Account, BrandContext, Site
+from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
+from pressroom.domain.text import did_you_mean
+
+CAP, ARTICLES, ITEM = "cap_cents", "articles", "item"
+
+
+def known_params(workflow: Workflow, part: str = "") -> tuple[str, ...]:
+    """The parameters of a workflow's runs: the keys of Airflow's ``conf``. A part of a workflow has none."""
+    if part:
+        return ()
+    return {"Site": (ARTICLES, CAP), "Mission": (CAP,), "Flow": (ITEM, CAP)}[workflow.kind]
+
+
+def check_params(workflow: Workflow, params: Mapping[str, Any], part: str = "") -> None:
+    """Raises PermanentError for a parameter that runs do not have: a misspelt limit would be no limit."""
+    known = known_params(workflow, part)
+    for name in params:
+        if name not in known:
+            hint = did_you_mean(name, known) or ". It takes none: leave it out"
+            raise PermanentError(f"a run of {workflow.slug} has no parameter {name!r}{hint}")
 
 
 @dataclass(frozen=True)
@@ -64,5 +84,5 @@ class Run(OfWorkflow):
     @property
     def articles(self) -> int | None:
         """The most articles that this run writes. None: all that wait."""
-        asked: int | None = self.params.get("articles")
+        asked: int | None = self.params.get(ARTICLES)
         return asked or self.site.automation.articles_per_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,7 +26,10 @@ Shard = tuple[int, int]
 
 @dataclass(frozen=True)
 class WorkflowRow:
-    """A workflow as stored, with what it refers to. ``over``: why it is completed, None when it is not."""
+    """A workflow as stored, with what it refers to.
+
+    ``over``: why it is completed, None when it is not. ``scheduled_since``: when its schedule was last set.
+    """
 
     account_id: int
     workflow_id: int
@@ -33,6 +37,7 @@ class WorkflowRow:
     workflow: Workflow
     brand: BrandContext | None
     over: str | None = None
+    scheduled_since: datetime | None = None
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -168,6 +173,7 @@ def _workflows(tx: Tx, word: str, *, strict: bool, **which: Any) -> list[Workflo
                     parse(kind.model, whole(row), row["slug"]),
                     None if brand_id is None else brands[brand_id],
                     row.get("completed_why"),
+                    row["scheduled_since"],
                 )
             )
         except DefinitionError as error:

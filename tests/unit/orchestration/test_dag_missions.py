@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, DeltaTriggerTimetable
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.events import EventsTimetable
 
 from pressroom.domain.missions import Mission
 from pressroom.orchestration.dags.build import build_dag
@@ -29,8 +30,8 @@ def mission(**changes: Any) -> Mission:
     return Mission.model_validate(facts)
 
 
-def built(**changes: Any) -> DAG:
-    return build_dag(MISSION, mission(**changes))
+def built(*, since: dt.datetime | None = None, **changes: Any) -> DAG:
+    return build_dag(MISSION, mission(**changes), since=since)
 
 
 def test_it_is_found_by_its_mission_and_its_account() -> None:
@@ -75,31 +76,29 @@ def test_its_page_says_when_a_run_is_undone(on: bool, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "days", "ends"),
+    ("changes", "slots"),
     [
-        ({"starts_at": START.isoformat(), "duration_days": 28}, 7, START + dt.timedelta(days=28)),
-        ({"starts_at": START.isoformat(), "ends_at": FEBRUARY.isoformat()}, 7, FEBRUARY),
-        ({}, None, None),
-        ({"starts_at": START.isoformat(), "status": "paused"}, None, None),
-        ({"starts_at": START.isoformat(), "status": "completed"}, None, None),
+        ({"duration_days": 28}, ["01-04 08", "01-11 00", "01-18 00", "01-25 00"]),
+        ({"ends_at": FEBRUARY.isoformat(), "cycle_days": 14}, ["01-04 08", "01-18 00"]),
+        ({"starts_at": None}, None),
+        ({"status": "paused"}, None),
+        ({"status": "completed"}, None),
     ],
-    ids=["every cycle", "until its end", "no start: by hand", "paused", "completed"],
+    ids=["where cycles end", "until its end", "no start: by hand", "paused", "completed"],
 )  # fmt: skip
-def test_schedule(changes: dict[str, Any], days: int | None, ends: dt.datetime | None) -> None:
-    dag = built(**changes)
-    schedule: Any = dag.schedule
-    if days is None:
+def test_schedule(changes: dict[str, Any], slots: list[str] | None) -> None:
+    schedule: Any = built(**{"starts_at": START.isoformat()} | changes).schedule
+    if slots is None:
         assert schedule is None
         return
-    assert isinstance(schedule, DeltaTriggerTimetable)
-    assert schedule.delta == dt.timedelta(days=days)
-    assert (dag.start_date, dag.end_date) == (START, ends)
+    assert isinstance(schedule, EventsTimetable)
+    assert [f"{slot:%m-%d %H}" for slot in schedule.event_dates] == slots
 
 
 def test_the_next_cycle_waits_for_this_one() -> None:
-    dag = built()
+    dag = built(starts_at=START.isoformat())
     assert dag.max_active_runs == 1
-    assert dag.catchup is False
+    assert dag.catchup is True  # without, a slot that comes while a cycle is at work is passed over
 
 
 def test_a_mission_takes_a_cap_and_no_number_of_articles() -> None:

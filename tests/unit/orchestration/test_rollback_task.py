@@ -110,7 +110,7 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
         return STATE
 
     pipeline = SimpleNamespace(estimate=lambda *_: SimpleNamespace(total=Decimal(30)), exclusive=True)
-    workflow = SimpleNamespace(status="active")
+    workflow = SimpleNamespace(status="active", kind="Mission", slug="launch")
     run = SimpleNamespace(account_id=1)
     row = SimpleNamespace(
         workflow=workflow, account_id=1, workflow_id=2, run=lambda *_, **__: run, definition={}
@@ -132,7 +132,7 @@ def test_a_run_that_is_taken_up_to_be_undone_needs_no_credits(
     monkeypatch.setattr(control, "find", lambda *_: STATE)
     monkeypatch.setattr(control, "begun", lambda *_: True)
     monkeypatch.setattr(control, "open_run", open_run)
-    dag_run = SimpleNamespace(run_id="r", run_type="manual", triggering_user_name="ann")
+    dag_run = SimpleNamespace(run_id="r", run_type="manual", conf={}, triggering_user_name="ann")
     context: Any = {**undoing.context, "params": {}, "dag_run": dag_run}
     OpenRun(task_id="open_run", workflow="mission/launch").execute(context)
     assert opened == [estimate]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pendulum
 import re2  # type: ignore[import-untyped]
 
 from pressroom.domain.outside import moment
@@ -216,8 +216,10 @@ def part_of_time(name: str, value: Any, zone: Any = "UTC") -> int:
     if not isinstance(value, datetime):
         raise ConditionError(f"{name}() is for times: timestamp(...) makes one of text")
     try:
-        local = value.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, OverflowError):
+        if not isinstance(zone, str):
+            raise TypeError(zone)
+        local = value.astimezone(pendulum.timezone(zone))
+    except (ValueError, OSError, TypeError, OverflowError):
         raise ConditionError(f"{name}() needs a time zone such as 'Europe/Berlin'") from None
     return TIME_PARTS[name](local)
 

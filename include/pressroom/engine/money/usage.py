@@ -14,6 +14,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import pendulum
+
 from pressroom.store.database import Tx
 
 MEAN_DAYS = 14
@@ -112,7 +114,7 @@ def parts(by: By, since: date, until: date, today: date) -> list[Part]:
 
 
 def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+    return pendulum.date(day.year, day.month, 1).add(months=1)
 
 
 def _asked(sums: Sequence[Part], *, daily: bool) -> dict[str, Any]:
@@ -134,7 +136,8 @@ def usage(tx: Tx, by: By, since: date, until: date, today: date) -> list[Used]:
     keys = {**spent, **calls}
     match by:
         case By.DAY:
-            days = (since + timedelta(days=n) for n in range((until - since).days + 1))
+            first = pendulum.instance(since)
+            days = (first.add(days=n) for n in range((until - since).days + 1))
             return [_used(by, day.isoformat(), spent, calls) for day in days]
         case By.STAGE | By.MODEL:
             rows = [_used(by, key, spent, calls) for key in keys]

@@ -26,7 +26,7 @@ from pressroom.domain.errors import (
     RunConflict,
     TransientError,
 )
-from pressroom.domain.run import Run
+from pressroom.domain.run import CAP, Run
 from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
@@ -405,7 +405,7 @@ class _Batch:
 
 def caps_of(run: Run) -> Caps:
     """The caps of a run, in cents: the lower of its own and its workflow's, and its account's."""
-    asked = run.params.get("cap_cents")
+    asked = run.params.get(CAP)
     own = [
         cap
         for cap in (run.workflow.caps.run_cents, None if asked is None else Decimal(str(asked)))

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from pressroom.domain.errors import ConfigurationError, InsufficientCredits, RunConflict, TransientError
+from pressroom.domain.schedules import GAP, CronSchedule
 from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.pipelines.stage import ESTIMATE_BUFFER
@@ -25,13 +26,12 @@ log = logging.getLogger(__name__)
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
-SCHEDULED_GAP = timedelta(hours=23)
 TASK_FAILED = "task_failed"
 """The kind of the event that says why a task failed for good."""
 
 
 class TooSoon(RunConflict):
-    """A scheduled run came less than ``SCHEDULED_GAP`` after the last one."""
+    """A scheduled run whose slot is too close behind the last one that a run began for."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,13 @@ def open_run(
     definition: Mapping[str, Any],
     exclusive: bool = True,
     clears: int = 0,
+    slot: datetime | None = None,
+    guard: CronSchedule | None = None,
 ) -> RunState:
     """Take the workflow's lock for this DAG run, or take it again after a clear.
 
-    ``trigger`` is manual or scheduled; ``estimate`` is in credits. Raises RunConflict, TooSoon or
+    ``trigger`` is manual or scheduled; ``slot``: the time of the schedule that a scheduled run is for, which
+    must not be too soon by ``guard``. ``estimate`` is in credits. Raises RunConflict, TooSoon or
     InsufficientCredits; nothing is written then. ``definition``: what all tasks of the run go by from now on,
     see ``store.frozen``. ``exclusive``: no other run of the workflow may be live. ``clears``: how often the
     DAG run was cleared so far.
@@ -89,13 +92,8 @@ def open_run(
     holder = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
     if holder and (own is None or holder.id != own.id):
         _take_over_or_refuse(tx, holder)
-    if trigger == "scheduled" and own is None:
-        last = tx.value("last_scheduled_start", workflow=workflow_id, gap=SCHEDULED_GAP)
-        if last:
-            raise TooSoon(
-                f"the last scheduled run started at {last:%Y-%m-%d %H:%M} UTC, and at most one starts in"
-                f" {SCHEDULED_GAP}: start this one by hand if you want it now"
-            )
+    if guard is not None and slot is not None and own is None:
+        _not_too_soon(tx, workflow_id, slot, guard)
     balance, reserved = ledger.balance(tx)
     need = (estimate * ESTIMATE_BUFFER).quantize(Decimal("0.01"))
     if balance - reserved < need:
@@ -114,6 +112,7 @@ def open_run(
             dag_id=dag_id,
             dag_run_id=dag_run_id,
             trigger=trigger,
+            slot=slot,
             exclusive=exclusive,
             **values,
         )
@@ -128,25 +127,37 @@ def open_run(
                 "run_reopened",
                 f"Run reopened: {estimate} credits estimated for what is left",
             )
-    if trigger == "scheduled":
-        tx.run("touch_last_run", workflow=workflow_id)
     return get(tx, run_id)
 
 
 def record_refusal(
-    tx: Tx, *, workflow_id: int, dag_id: str, dag_run_id: str, trigger: str, owner: str, reason: str
+    tx: Tx,
+    *,
+    workflow_id: int,
+    dag_id: str,
+    dag_run_id: str,
+    trigger: str,
+    owner: str,
+    reason: str,
+    slot: datetime | None = None,
+    skipped: bool = False,
 ) -> None:
-    """Keep a refused run in the history, with the reason. One that is on record already is over."""
+    """Keep a refused run in the history, with the reason. One that is on record already is over.
+
+    ``skipped``: its schedule passes it over, so that nothing failed; it counts as cancelled.
+    """
     asked = find(tx, dag_id, dag_run_id)
     if asked is not None and asked.live:
         close_run(tx, asked.id, failed=reason)
         return
     run_id = tx.value(
         "insert_refused_run", workflow=workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger=trigger,
-        owner=owner, reason=reason,
+        owner=owner, slot=slot, reason=reason,
+        status="cancelled" if skipped else "failed",
     )  # fmt: skip
     if run_id is not None:
-        event(tx, run_id, "run_refused", reason, level="error")
+        kind, level = ("run_skipped", "warning") if skipped else ("run_refused", "error")
+        event(tx, run_id, kind, reason, level=level)
 
 
 def get(tx: Tx, run_id: int) -> RunState:
@@ -290,6 +301,16 @@ def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: s
     for each in ids:
         event(tx, each, kind, message)
     return get(tx, ids[0])
+
+
+def _not_too_soon(tx: Tx, workflow_id: int, slot: datetime, guard: CronSchedule) -> None:
+    last: datetime | None = tx.rows("last_runs", workflow=workflow_id)[0]["last_slot"]
+    if last is not None and guard.too_soon(slot, last):
+        raise TooSoon(
+            f"the last scheduled run was the one of {last:%Y-%m-%d %H:%M} UTC, and a schedule of once a day"
+            f" starts none within {GAP.total_seconds() / 3600:.0f} hours of it: start this one by hand if you"
+            " want it"
+        )
 
 
 def _take_over_or_refuse(tx: Tx, holder: RunState) -> None:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict
+from pressroom.domain.run import check_params
 from pressroom.domain.text import did_you_mean
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control, reports
@@ -45,6 +46,7 @@ def begin(
     recorded = control.find(tx, dag_id, dag_run_id)
     if recorded is not None and recorded.live:
         return recorded
+    check_params(row.workflow, params, part)
     run = row.run(params=dict(params))
     must_be_active(run)
     # By this machine's clock. A mission's first task asks again, by the mission's own.

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     DAG,
     Asset,
     CronTriggerTimetable,
-    DeltaTriggerTimetable,
     Param,
     TaskGroup,
     task_group,
 )
+from airflow.sdk.api.datamodels._generated import DagRunType  # it has no public name in the SDK
 from airflow.sdk.definitions.param import ParamsDict
+from airflow.timetables.events import EventsTimetable  # the SDK's cannot be read again once it is stored
 
 from pressroom.domain.definitions import Site
 from pressroom.domain.flows import AnyStep, Flow, GateStep
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
+from pressroom.domain.run import ARTICLES, CAP, ITEM, known_params
+from pressroom.domain.schedules import CronSchedule
 from pressroom.engine.runs.starting import ROLLBACK_TASK
 from pressroom.orchestration.dags.docs import describe, explain
 from pressroom.orchestration.tasks.flow import ItemsOfRun, ItemStep
@@ -53,9 +57,18 @@ TASK_DEFAULTS: dict[str, Any] = {
 }
 
 
-def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
+RUN_TYPES = frozenset(DagRunType) - {DagRunType.BACKFILL}
+"""What waits is worked on by the next run, so a backfill has nothing to make up for, and
+each of its runs would spend as much again.
+"""
+
+
+def build_dag(
+    pipeline: Pipeline, workflow: Workflow, part: str = "", *, since: datetime | None = None
+) -> DAG:
     """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run; a mission's has rollback
-    and done before close_run, a flow's done. ``part``: as in ``pipeline_of``.
+    and done before close_run, a flow's done. ``part``: as in ``pipeline_of``; ``since``: when its schedule
+    was last set.
 
     Declares only: no database, no clock, nothing that differs between two parses of the same definition.
     """
@@ -66,11 +79,11 @@ def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
         dag_display_name=f"{workflow.name}: {part}" if part else workflow.name,
         description=describe(workflow, part),
         doc_md=explain(pipeline, workflow, part),
-        catchup=False,
+        allowed_run_types=RUN_TYPES,
         is_paused_upon_creation=False,
         tags=["pressroom", f"account:{workflow.account}", f"{pipeline.name}:{workflow.slug}"],
         default_args={**TASK_DEFAULTS, "owner": workflow.account},
-        **_schedule(workflow, part),
+        **_schedule(workflow, part, since),
     ) as dag:
         opening = OpenRun(task_id="open_run", **facts).as_setup()
         before: list[Any] = [opening]
@@ -101,34 +114,41 @@ def build_dag(pipeline: Pipeline, workflow: Workflow, part: str = "") -> DAG:
     return dag
 
 
-def _schedule(workflow: Workflow, part: str) -> dict[str, Any]:
+def _schedule(workflow: Workflow, part: str, since: datetime | None) -> dict[str, Any]:
     """The DAG's schedule, and how many runs may be active at once."""
     if isinstance(workflow, Site) and part:
         # What is approved while a run is on is published by the next one.
-        return {"schedule": [Asset(workflow.approved_asset)], "max_active_runs": 1}
+        return {"schedule": [Asset(workflow.approved_asset)], "catchup": False, "max_active_runs": 1}
     if isinstance(workflow, Site):
-        automation = workflow.automation
-        cron = automation.schedule
         return {
-            "schedule": CronTriggerTimetable(cron, timezone=automation.timezone) if cron else None,
+            **_cron(workflow.automation.slots, since),
             # More than one, so that a second run starts and fails at the lock, instead of waiting unseen.
             "max_active_runs": 3,
         }
     if isinstance(workflow, Flow):
         trigger = workflow.trigger
-        schedule: Any = [Asset(trigger.asset)] if trigger.asset else None
-        if trigger.cron:
-            schedule = CronTriggerTimetable(trigger.cron, timezone=trigger.timezone)
-        return {"schedule": schedule, "max_active_runs": FLOW_RUNS}
-    # A cycle is learned from before the next one is planned, so the next one waits its turn.
-    facts: dict[str, Any] = {"schedule": None, "max_active_runs": 1}
-    if workflow.status == "active" and workflow.starts_at is not None:
-        facts |= {
-            "schedule": DeltaTriggerTimetable(timedelta(days=workflow.cycle_days)),
-            "start_date": workflow.starts_at,
-            "end_date": workflow.ends(workflow.starts_at),
-        }
-    return facts
+        facts = _cron(trigger.slots, since)
+        if trigger.asset:
+            facts["schedule"] = [Asset(trigger.asset)]
+        return {**facts, "max_active_runs": FLOW_RUNS}
+    # A cycle is learned from before the next one is planned, so the next one waits its turn. Its slot comes
+    # while this one is at work: without catching up, Airflow would pass over it.
+    starts = workflow.cycle_starts() if workflow.schedule_text else []
+    if since is not None:
+        # Of what was before its schedule was set, only the cycle of that time is left to be run.
+        starts = [*[start for start in starts if start <= since][-1:], *[s for s in starts if s > since]]
+    if not starts:
+        return {"schedule": None, "catchup": False, "max_active_runs": 1}
+    timetable = EventsTimetable(map(pendulum.instance, starts), presorted=True)
+    return {"schedule": timetable, "start_date": starts[0], "catchup": True, "max_active_runs": 1}
+
+
+def _cron(slots: CronSchedule | None, since: datetime | None) -> dict[str, Any]:
+    """The timetable of a cron expression: no slot before ``since``, and of missed ones the last."""
+    if slots is None:
+        return {"schedule": None, "catchup": False}
+    timetable = CronTriggerTimetable(slots.cron, timezone=slots.timezone)
+    return {"schedule": timetable, "catchup": False, "start_date": since}
 
 
 def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: list[Any]) -> list[Any]:
@@ -206,29 +226,20 @@ def _at_once(stage: Stage[Any, Any], workflow: Workflow) -> int:
 
 
 def _params(workflow: Workflow) -> dict[str, Param]:
-    articles = {
-        "articles": Param(
+    """The trigger form of its runs."""
+    forms = {
+        ARTICLES: Param(
             None, type=["null", "integer"], minimum=1, title="Articles",
             description="How many articles this run may write. Empty: as the site's definition says.",
         ),
-    }  # fmt: skip
-    cap = {
-        "cap_cents": Param(
+        CAP: Param(
             None, type=["null", "number"], minimum=0, title="Cap in cents",
             description="What providers may cost in this run, at most."
             " The stricter of this and the definition's cap counts.",
         ),
-    }  # fmt: skip
-    item = {
-        "item": Param(
+        ITEM: Param(
             None, type=["null", "object"], title="Item",
             description="For a flow that does not begin with a fetch: id, title, text, url, tags, images.",
         ),
     }  # fmt: skip
-    match workflow:
-        case Site():
-            return articles | cap
-        case Flow():
-            return item | cap
-        case _:
-            return cap
+    return {name: forms[name] for name in known_params(workflow)}

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pressroom.store.database import Store
 from pressroom.store.workflows import Shard, WorkflowRow, active_workflows, split_dag_id
 
 logger = logging.getLogger(__name__)
-VERSION = 2
+VERSION = 3
 
 
 def read_or_snapshot(
@@ -88,8 +89,12 @@ def read(path: Path) -> list[WorkflowRow] | None:
 
 
 def _plain(row: WorkflowRow) -> dict[str, Any]:
-    ids = {"account_id": row.account_id, "workflow_id": row.workflow_id, "over": row.over}
-    return ids | row.definition
+    since = row.scheduled_since
+    own = {
+        "account_id": row.account_id, "workflow_id": row.workflow_id, "over": row.over,
+        "scheduled_since": None if since is None else since.isoformat(),
+    }  # fmt: skip
+    return own | row.definition
 
 
 def _row(entry: dict[str, Any]) -> WorkflowRow:
@@ -101,4 +106,5 @@ def _row(entry: dict[str, Any]) -> WorkflowRow:
         KINDS[entry["workflow"]["kind"]].model.model_validate(entry["workflow"]),
         None if brand is None else BrandContext.model_validate(brand),
         entry["over"],
+        datetime.fromisoformat(entry["scheduled_since"]) if entry["scheduled_since"] else None,
     )

@@ -36,7 +36,7 @@ def workflow_dags(kind: str, shard: int) -> dict[str, DAG]:
         timeout=READ_SECONDS,
     )
     return {
-        dag_id: build_dag(pipeline_of(row.workflow, part), row.workflow, part)
+        dag_id: build_dag(pipeline_of(row.workflow, part), row.workflow, part, since=row.scheduled_since)
         for row in rows
         for part in parts_of(row.workflow)
         if only in (None, dag_id := dag_id_of(row.workflow, part))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from pressroom.domain.definitions import Site
 from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict
-from pressroom.domain.run import Run
+from pressroom.domain.kinds import Workflow
+from pressroom.domain.missions import Mission
+from pressroom.domain.run import Run, check_params
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, rollback
 from pressroom.engine.runs.verifying import CheckResult, summary
@@ -35,6 +39,7 @@ class OpenRun(RunOperator):
         pipeline = pipeline_of(row.workflow, self.part)
         facts = self._facts(context, row)
         params = {name: value for name, value in dict(context["params"]).items() if value is not None}
+        check_params(row.workflow, {**dict(context["dag_run"].conf or {}), **params}, self.part)
         try:
             now = asyncio.run(Toolbox(store, row.run(params=params)).clock.now())
         except ConfigurationError:
@@ -46,6 +51,8 @@ class OpenRun(RunOperator):
                 # A run that has begun may end, even when the workflow takes no new runs.
                 if run is None or not control.begun(tx, run.id):
                     pipeline.admit(tx, row.run(params=params), now)
+                if run is None:
+                    _not_missed(row.workflow, facts["slot"])
                 # An unopened run has no cycle or item yet; of a cleared one, only what is left is estimated.
                 # A rollback costs nothing.
                 estimate = Decimal(0)
@@ -55,9 +62,12 @@ class OpenRun(RunOperator):
                 state = control.open_run(
                     tx, **facts, params=params, estimate=estimate, definition=row.definition,
                     exclusive=pipeline.exclusive, clears=clears(context),
+                    guard=row.workflow.automation.slots if isinstance(row.workflow, Site) else None,
                 )  # fmt: skip
         except RunConflict as conflict:
             if facts["trigger"] == "scheduled":  # no person waits for it, and the schedule starts another
+                with store.transaction(row.account_id) as tx:
+                    control.record_refusal(tx, **facts, reason=f"skipped: {conflict}", skipped=True)
                 raise AirflowSkipException(str(conflict)) from None
             raise
         if working:
@@ -91,8 +101,21 @@ class OpenRun(RunOperator):
         return {
             "workflow_id": row.workflow_id, "dag_id": self.dag_id, "dag_run_id": dag_run_id(context),
             "trigger": "scheduled" if kind == "scheduled" else "manual",
+            "slot": dag_run.logical_date if kind == "scheduled" else None,
             "owner": dag_run.triggering_user_name or by.get(kind, "an API call"),
         }  # fmt: skip
+
+
+def _not_missed(workflow: Workflow, slot: datetime | None) -> None:
+    """Raises RunConflict for a cycle of a mission that is over before its run began."""
+    if slot is None or not isinstance(workflow, Mission):
+        return
+    due = [start for start in workflow.cycle_starts() if slot < start <= datetime.now(UTC)]
+    if due:
+        raise RunConflict(
+            f"the cycle of {slot:%Y-%m-%d %H:%M} UTC is over:"
+            f" the run of {due[-1]:%Y-%m-%d %H:%M} UTC plans the present one"
+        )
 
 
 class RollBack(RunOperator):

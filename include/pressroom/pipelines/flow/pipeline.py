@@ -17,7 +17,7 @@ from pressroom.domain.flows import (
     RouteStep,
 )
 from pressroom.domain.packets import SourceItem, source_item
-from pressroom.domain.run import Run
+from pressroom.domain.run import ITEM, Run
 from pressroom.domain.text import counted
 from pressroom.pipelines import needs
 from pressroom.pipelines.flow import publish, steps
@@ -106,7 +106,7 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
 
 
 def _from_trigger(run: Run) -> SourceItem:
-    sent = run.params.get("item") or {}
+    sent = run.params.get(ITEM) or {}
     return source_item(
         str(sent.get("id") or f"run:{run.id}"),
         url=str(sent.get("url") or ""),

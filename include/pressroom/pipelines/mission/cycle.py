@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+
+import pendulum
 
 from pressroom.domain.definitions import Account, BrandContext
 from pressroom.domain.errors import PermanentError, WorkflowOver
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
+from pressroom.domain.schedules import in_utc
 from pressroom.pipelines.stage import Estimate, must_be_active
 from pressroom.store.database import Tx
 
@@ -114,9 +116,8 @@ def admit(tx: Tx, run: Run, now: datetime) -> None:
 def over(run: Run, state: MissionState, now: datetime) -> str | None:
     """Why the mission is over; None when it is not. ``now`` is by the mission's clock."""
     mission = run.mission
-    began = state.started_at or mission.starts_at
-    if began is not None:
-        end = mission.ends(began)
+    if state.started_at is not None or mission.starts_at is not None:
+        end = end_of(mission, state, now)
         # Whatever is left after the last cycle was planned, nothing can be posted in.
         if now >= end or (state.planned_until is not None and state.planned_until >= end):
             return f"it ended at {end:%Y-%m-%d %H:%M} UTC"
@@ -124,6 +125,17 @@ def over(run: Run, state: MissionState, now: datetime) -> str | None:
     if budget is not None and state.spent_cents >= budget:
         return f"its budget of {budget} cents is used up ({state.spent_cents:.4f} spent)"
     return None
+
+
+def next_start(mission: Mission, state: MissionState, now: datetime) -> datetime:
+    """The start of the cycle that a run would plan at ``now``, in UTC: where the last one ended, or later."""
+    first = mission.starts_at or state.started_at or now
+    return in_utc(max(first, state.planned_until or first, now))
+
+
+def end_of(mission: Mission, state: MissionState, now: datetime) -> datetime:
+    """The mission's end, in UTC; of one that has not begun, when it begins at ``now``."""
+    return mission.ends(state.started_at or now)
 
 
 def settle(tx: Tx, run: Run, now: datetime) -> None:
@@ -141,8 +153,8 @@ def planned_posts(mission: Mission, start: datetime, end: datetime) -> int:
     """
     if start >= end:
         return 0
-    first = start.astimezone(ZoneInfo(mission.constraints.timezone)).date()
-    days = [first + _DAY * n for n in range(max(1, round((end - start) / _DAY)))]
+    first = pendulum.instance(start).in_timezone(mission.constraints.timezone).date()
+    days = [first.add(days=n) for n in range(max(1, round((end - start) / _DAY)))]
     if mission.constraints.cadence == "weekdays":
         days = [day for day in days if day.weekday() < _SATURDAY]
     return len(days) * mission.constraints.posts_per_day
@@ -189,8 +201,8 @@ def estimate_run(tx: Tx, run: Run) -> Estimate:
 
 def _posts_of_next_cycle(tx: Tx, run: Run) -> int:
     """The posts of a cycle that follows the last one without a gap: the most that it can have."""
-    state = state_of(tx, run)
-    began = state.started_at or run.mission.starts_at or datetime.now(UTC)
-    start = max(began, state.planned_until or began)
-    end = min(start + timedelta(days=run.mission.cycle_days), run.mission.ends(began))
-    return planned_posts(run.mission, start, end)
+    state, mission, now = state_of(tx, run), run.mission, datetime.now(UTC)
+    first = state.started_at or mission.starts_at or now
+    start = max(first, state.planned_until or first)
+    end = min(start + timedelta(days=mission.cycle_days), end_of(mission, state, now))
+    return planned_posts(mission, start, end)

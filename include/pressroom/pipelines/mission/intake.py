@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+
+import pendulum
 
 from pressroom.domain.definitions import dump
 from pressroom.domain.errors import AlreadyDone, ConfigurationError, InvalidMission
@@ -17,7 +18,14 @@ from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.pipelines.mission.calendar.planning import planned_count
 from pressroom.pipelines.mission.calendar.plans import earliest_slot, plan_of
-from pressroom.pipelines.mission.cycle import MissionState, find_cycle, planned_posts, state_of
+from pressroom.pipelines.mission.cycle import (
+    MissionState,
+    end_of,
+    find_cycle,
+    next_start,
+    planned_posts,
+    state_of,
+)
 from pressroom.pipelines.needs import platforms
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Key, Saved, Stage, Undone
 from pressroom.pipelines.tools import Tools
@@ -84,7 +92,7 @@ async def process(brief: IntakeBrief, tools: Tools) -> Context:
         )
     await _platforms_are_ready(mission, tools)
     cents = _budget_covers(mission, brief.state, posts, tools)
-    zone = ZoneInfo(mission.constraints.timezone)
+    timezone = mission.constraints.timezone
     mission_start = brief.state.started_at or start
     mission_end = mission.ends(mission_start)
     return Context(
@@ -97,8 +105,8 @@ async def process(brief: IntakeBrief, tools: Tools) -> Context:
             "brand_context_id": None if brief.brand_id is None else public_id(BRAND, brief.brand_id),
             "validated_platforms": [str(platform) for platform in mission.platforms],
             "execution_context": {
-                "start_date": mission_start.astimezone(zone).date().isoformat(),
-                "end_date": last_day(mission_end, zone).isoformat(),
+                "start_date": pendulum.instance(mission_start).in_timezone(timezone).date().isoformat(),
+                "end_date": last_day(mission_end, timezone).isoformat(),
                 # As many as the cadence asks for; this cycle's are counted.
                 "total_posts_planned": (
                     planned_posts(mission, mission_start, mission_end)
@@ -108,8 +116,8 @@ async def process(brief: IntakeBrief, tools: Tools) -> Context:
                 "daily_cadence": mission.constraints.posts_per_day,
             },
             "cycle_context": {
-                "start_date": start.astimezone(zone).date().isoformat(),
-                "end_date": last_day(end, zone).isoformat(),
+                "start_date": pendulum.instance(start).in_timezone(timezone).date().isoformat(),
+                "end_date": last_day(end, timezone).isoformat(),
                 "posts_planned": posts,
             },
             "estimated_cents": float(cents),
@@ -119,26 +127,23 @@ async def process(brief: IntakeBrief, tools: Tools) -> Context:
 
 
 def window(mission: Mission, state: MissionState, now: datetime) -> tuple[datetime, datetime, datetime]:
-    """(start, end, end of measuring) of the next cycle.
+    """(start, end, end of measuring) of the next cycle, in UTC.
 
-    Cycles follow each other without a gap and end at a local midnight. A late cycle starts now. The last
-    cycle ends with the mission, and is measured until its last post is old enough to count.
+    Cycles follow each other without a gap and end at a local midnight (``Mission.cycle_end``). A late cycle
+    starts now. The last cycle ends with the mission, and is measured until its last post is old enough to
+    count.
     """
-    began = state.started_at or mission.starts_at or now
-    start = max(began, state.planned_until or began, now)
-    over = mission.ends(began)
+    start, over = next_start(mission, state, now), end_of(mission, state, now)
     if start >= over:
         raise InvalidMission(f"ends_at: the mission ended at {over:%Y-%m-%d %H:%M} UTC")
-    zone = ZoneInfo(mission.constraints.timezone)
-    after = start.astimezone(zone).date() + timedelta(days=mission.cycle_days)
-    end = min(datetime.combine(after, time(), tzinfo=zone).astimezone(UTC), over)
+    end = mission.cycle_end(start, over)
     closes = end + timedelta(hours=mission.measuring.mature_hours) if end == over else end
     return start, end, closes
 
 
-def last_day(end: datetime, zone: ZoneInfo) -> date:
+def last_day(end: datetime, timezone: str) -> date:
     """The local day on which a window ends; the day before when it ends at midnight."""
-    return (end.astimezone(zone) - timedelta(microseconds=1)).date()
+    return pendulum.instance(end).in_timezone(timezone).subtract(microseconds=1).date()
 
 
 async def _platforms_are_ready(mission: Mission, tools: Tools) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+
+import pendulum
 
 from pressroom.domain.errors import AlreadyDone
 from pressroom.domain.run import Run
@@ -137,7 +138,7 @@ def output(tx: Tx, run: Run) -> Mapping[str, Any] | None:
     cycle = find_cycle(tx, run)
     if cycle is None or cycle.strategy is None:
         return None
-    zone = ZoneInfo(run.mission.constraints.timezone)
+    zone = pendulum.timezone(run.mission.constraints.timezone)
     days: dict[str, list[dict[str, Any]]] = {}
     for row in tx.rows("slots_of_cycle", cycle=cycle.id):
         at: datetime = row["at"].astimezone(zone)

@@ -36,6 +36,11 @@ INSERT INTO workflows AS w (account_id, kind, slug) VALUES (%(account)s, %(kind)
 ON CONFLICT (kind, slug) DO UPDATE SET slug = excluded.slug WHERE w.account_id = %(account)s
 RETURNING id
 
+-- name: set_schedule
+-- Sets what decides when a workflow's runs start by themselves, and notes since when it is so.
+UPDATE workflows SET schedule = %(schedule)s, scheduled_since = now()
+WHERE account_id = %(account)s AND kind = %(kind)s AND slug = %(slug)s AND schedule IS DISTINCT FROM %(schedule)s
+
 -- name: save_site
 -- Inserts or updates a site.
 INSERT INTO sites (id, account_id, slug, status, brand_context_id, definition)

@@ -122,9 +122,14 @@ UNION ALL
 SELECT 'review', status, count(*) FROM contents
 WHERE account_id = %(account)s AND site_id = %(site)s AND status NOT IN ('draft', 'archived') GROUP BY 2
 
--- name: automation_config
--- Returns when a scheduled run of the site last began.
-SELECT last_run_at FROM automation_configs WHERE account_id = %(account)s AND site_id = %(site)s
+-- name: last_runs
+-- Returns when the last run that has begun a stage was started, and the slot of the last such run of the schedule. Runs
+-- of a part of the workflow do not count.
+SELECT max(started_at) AS last_run_at, max(slot) AS last_slot FROM runs
+WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND exclusive
+    AND EXISTS (
+        SELECT FROM stage_results
+        WHERE stage_results.account_id = runs.account_id AND stage_results.run_id = runs.id)
 
 -- name: request_rollback
 -- Records who asked for a run's rollback.

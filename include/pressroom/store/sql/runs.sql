@@ -32,24 +32,21 @@ WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND status IN ('ru
 -- Returns whether a run's lease is over.
 SELECT lease_until < now() FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
--- name: last_scheduled_start
--- Returns when the last scheduled run started, if that is less than `gap` ago.
-SELECT max(started_at) FROM runs
-WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND trigger = 'scheduled' AND started_at > now() - %(gap)s
-
 -- name: insert_run
 -- Inserts a run. Returns its id.
-INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, params, estimated_credits,
-    exclusive, clears, definition)
-VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now() + %(lease)s, %(params)s,
-    %(estimate)s, %(exclusive)s, %(clears)s, %(definition)s)
+INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, slot, owner, lease_until, params,
+    estimated_credits, exclusive, clears, definition)
+VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(slot)s, %(owner)s, now() + %(lease)s,
+    %(params)s, %(estimate)s, %(exclusive)s, %(clears)s, %(definition)s)
 RETURNING id
 
 -- name: insert_refused_run
--- Inserts a run that was refused, as failed. Returns its id. A repeated refusal replaces the reason.
-INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, lease_until, status, error_message,
+-- Inserts a run that was refused, as failed, or one that its schedule skipped, as cancelled. Returns its id. A repeated
+-- refusal replaces the reason.
+INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, slot, owner, lease_until, status, error_message,
     completed_at)
-VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(owner)s, now(), 'failed', %(reason)s, now())
+VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(slot)s, %(owner)s, now(), %(status)s,
+    %(reason)s, now())
 ON CONFLICT (dag_id, dag_run_id) DO UPDATE SET error_message = excluded.error_message
 WHERE runs.account_id = %(account)s AND runs.status NOT IN ('running', 'paused')
 RETURNING id
@@ -85,10 +82,6 @@ SELECT clears FROM runs WHERE account_id = %(account)s AND id = %(run)s
 -- Returns whether a run has planned a stage, and was not rolled back since. A run on request is recorded before Airflow
 -- begins it.
 SELECT EXISTS (SELECT FROM stage_results WHERE account_id = %(account)s AND run_id = %(run)s)
-
--- name: touch_last_run
--- Sets the time at which a scheduled run of the site last began.
-UPDATE automation_configs SET last_run_at = now() WHERE account_id = %(account)s AND site_id = %(workflow)s
 
 -- name: renew_lease
 -- Extends a live run's lease to `lease` after `until`, or after now; never shortens it.

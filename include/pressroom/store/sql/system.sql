@@ -28,7 +28,7 @@ SELECT
     sites.id AS workflow_id, sites.account_id, sites.slug, sites.status, sites.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
     brand_contexts.id AS brand_id, brand_contexts.definition AS brand,
-    to_jsonb(automation) AS automation
+    to_jsonb(automation) AS automation, workflows.scheduled_since
 FROM sites
 JOIN workflows ON workflows.id = sites.id
 JOIN accounts ON accounts.id = sites.account_id
@@ -48,7 +48,7 @@ SELECT
     missions.id AS workflow_id, missions.account_id, missions.slug, missions.status, missions.definition,
     missions.completed_why,
     accounts.slug AS account_slug, accounts.definition AS account,
-    brand_contexts.id AS brand_id, brand_contexts.definition AS brand
+    brand_contexts.id AS brand_id, brand_contexts.definition AS brand, workflows.scheduled_since
 FROM missions
 JOIN workflows ON workflows.id = missions.id
 JOIN accounts ON accounts.id = missions.account_id
@@ -91,7 +91,7 @@ WHERE gates.id = %(gate)s::bigint
 SELECT
     flows.id AS workflow_id, flows.account_id, flows.slug, flows.status, flows.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
-    brand_contexts.id AS brand_id, brand_contexts.definition AS brand
+    brand_contexts.id AS brand_id, brand_contexts.definition AS brand, workflows.scheduled_since
 FROM flows
 JOIN workflows ON workflows.id = flows.id
 JOIN accounts ON accounts.id = flows.account_id

@@ -165,7 +165,7 @@ def _calendar(facts: Facts, cycle: CycleRow) -> Calendar:
         for standing in [post.standing for post in entry.posts] or [entry.standing]
     )
     first = facts.local(cycle.starts_at).date()
-    last = facts.local(cycle.ends_at - timedelta(microseconds=1)).date()
+    last = facts.local(cycle.ends_at).subtract(microseconds=1).date()
     return Calendar(
         cycle=cycle,
         first=first,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+
+import pendulum
+from pendulum import DateTime, Timezone
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.missions import Mission
@@ -141,13 +143,13 @@ class Facts:
     models: Sequence[str]
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> Timezone:
         """The mission's time zone."""
-        return ZoneInfo(self.mission.constraints.timezone)
+        return pendulum.timezone(self.mission.constraints.timezone)
 
-    def local(self, at: datetime) -> datetime:
+    def local(self, at: datetime) -> DateTime:
         """A moment in the mission's time zone."""
-        return at.astimezone(self.zone)
+        return pendulum.instance(at).in_timezone(self.zone)
 
 
 def read(tx: Tx, mission_id: int) -> Facts:

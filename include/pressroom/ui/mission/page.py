@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+import pendulum
 from jinja2 import Environment
 
 from pressroom.domain.errors import TransientError
@@ -52,7 +52,7 @@ def post_page(mission: Mission, row: PostRow, *, at: datetime, topic: str, pictu
         .render(
             mission=mission,
             row=row,
-            at=at.astimezone(ZoneInfo(mission.constraints.timezone)),
+            at=pendulum.instance(at).in_timezone(mission.constraints.timezone),
             topic=topic,
             picture=picture,
             simulated=False,
@@ -130,7 +130,7 @@ def _window(facts: Facts) -> str:
     if start is None:
         return f"{mission.duration_days} days from the first run on"
     # Nothing is posted at the end itself: an end at midnight belongs to the day before.
-    end = facts.local(mission.ends(start)) - timedelta(microseconds=1)
+    end = facts.local(mission.ends(start)).subtract(microseconds=1)
     return span(facts.local(start).date(), end.date())
 
 

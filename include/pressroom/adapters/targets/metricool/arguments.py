@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pendulum
 from pydantic import (
     AfterValidator,
     Field,
@@ -61,8 +61,8 @@ class MetricoolArguments(TargetArguments):
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
         try:
-            return ZoneInfo(name).key
-        except ZoneInfoNotFoundError:
+            return pendulum.timezone(name).name
+        except (ValueError, OSError):
             raise ValueError("is not the name of a time zone") from None
 
     @model_validator(mode="after")

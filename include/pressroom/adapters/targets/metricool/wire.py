@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pendulum
+from pendulum import Timezone
 
 from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.adapters.targets.text import cut
@@ -41,7 +43,7 @@ def instant(value: Any) -> datetime | None:
 
     Forms: {dateTime, timezone}, ISO 8601 (UTC when it has no offset), seconds or milliseconds since 1970.
     """
-    zone: ZoneInfo | None = None
+    zone: Timezone | None = None
     if isinstance(value, Mapping):
         try:
             zone = _zone(str(value.get("timezone") or "UTC"))
@@ -196,8 +198,8 @@ def apportioned(total: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> Timezone:
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+        return pendulum.timezone(name)
+    except (ValueError, OSError):
         raise PermanentError(f"unknown time zone {name!r}") from None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
-from croniter import croniter
 from pydantic import BaseModel, Field, StringConstraints
 
 from pressroom.api.kit.bodies import Body
@@ -92,25 +90,29 @@ class ConfigView(BaseModel):
 
     @classmethod
     def of(
-        cls, site_id: int, automation: Automation, last_run_at: datetime | None, now: datetime
+        cls,
+        site_id: int,
+        automation: Automation,
+        now: datetime,
+        *,
+        last_run_at: datetime | None,
+        last_slot: datetime | None,
     ) -> ConfigView:
-        """The view of a site's automation."""
+        """The view of a site's automation. ``last_slot``: of the last scheduled run that began."""
         sizes = automation.batch_sizes.model_dump()
         return cls.model_validate({
             **vars(automation), "site_id": site_id, "is_enabled": automation.enabled,
             "scheduled_time": f"{automation.time:%H:%M}", "last_run_at": last_run_at,
-            "next_run_at": next_run(automation, now),
+            "next_run_at": next_run(automation, now, last_slot),
             **{f"stage_{number}_batch_size": sizes[stage] for number, stage in enumerate(BATCHED, 1)},
         })  # fmt: skip
 
 
-def next_run(automation: Automation, now: datetime) -> datetime | None:
-    """When the schedule starts a run next; None while it is off."""
-    if automation.schedule is None:
+def next_run(automation: Automation, now: datetime, last_slot: datetime | None) -> datetime | None:
+    """When the schedule starts a run next, in its time zone; None while it is off."""
+    if automation.slots is None:
         return None
-    local = now.astimezone(ZoneInfo(automation.timezone))
-    next_at: datetime = croniter(automation.schedule, local).get_next(datetime)
-    return next_at
+    return automation.slots.next_run(now, last_slot).in_timezone(automation.timezone)
 
 
 class RunRow(BaseModel):

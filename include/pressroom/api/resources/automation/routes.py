@@ -242,9 +242,8 @@ def estimate(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> EstimateView
 
 
 def _config(tx: Tx, scope: Scope, automation: Automation) -> ConfigView:
-    rows = tx.rows("automation_config", site=scope.id)
-    last = rows[0]["last_run_at"] if rows else None
-    return ConfigView.of(scope.id, automation, last, datetime.now(UTC))
+    [last] = tx.rows("last_runs", workflow=scope.id)
+    return ConfigView.of(scope.id, automation, datetime.now(UTC), **last)
 
 
 def _invalid_config(error: ValidationError) -> Problem:

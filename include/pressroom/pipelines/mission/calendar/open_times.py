@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from zoneinfo import ZoneInfo
+
+import pendulum
+from pendulum import Timezone
 
 from pressroom.domain.social import Platform
 from pressroom.domain.strategy import WEEKDAYS
@@ -20,13 +22,15 @@ _FURTHER = (0, 15, 30, 45, *(m for m in range(5, 60, 5) if m % 15), *(m for m in
 """Minutes after a time at which another post can follow, when every time of the day is taken."""
 
 
-def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
+def instant(day: date, at: time, zone: Timezone) -> datetime:
     """The moment, in UTC, at which the clocks of the zone show this time.
 
     A time that the clocks skip moves forward by what they skip (02:30 becomes 03:30). A time that they show
     twice means its first moment.
     """
-    return datetime.combine(day, at.replace(fold=0), tzinfo=zone).astimezone(UTC)
+    # Of a pair of moments, pendulum's fold=1 is the later one: for a time that is skipped, what is wanted.
+    shown = zone.convert(datetime.combine(day, at.replace(fold=1)))
+    return shown.replace(fold=0).astimezone(UTC)
 
 
 def clock(level: str) -> time:
@@ -39,7 +43,7 @@ def weekday_of(day: date) -> str:
     return WEEKDAYS[day.weekday()]
 
 
-def dates(start: datetime, end: datetime, zone: ZoneInfo, *, working_days: bool = False) -> Iterator[date]:
+def dates(start: datetime, end: datetime, zone: Timezone, *, working_days: bool = False) -> Iterator[date]:
     """Every local date that the window touches. ``working_days``: Monday to Friday only."""
     day, last = start.astimezone(zone).date(), end.astimezone(zone).date()
     while day <= last:
@@ -63,7 +67,7 @@ def replan(
     It is the first of the local ``times`` ("HH:MM") that is later than ``at``, at least ten minutes after
     ``now``, before ``end``, and not ``taken`` by a post of the same platform.
     """
-    zone = ZoneInfo(timezone)
+    zone = pendulum.timezone(timezone)
     earliest = max(at, now + NOTICE)
     used = {moment.astimezone(UTC) for moment in taken}
     for day in dates(earliest, end, zone, working_days=working_days):
@@ -86,7 +90,7 @@ class OpenTimes:
     full_day: Mapping[Platform, int]
     start: datetime
     end: datetime
-    zone: ZoneInfo
+    zone: Timezone
 
     @cached_property
     def days(self) -> Sequence[date]:
@@ -132,7 +136,7 @@ class OpenTimes:
 def find_open_times(
     start: datetime,
     end: datetime,
-    zone: ZoneInfo,
+    zone: Timezone,
     levels: Mapping[Platform, Sequence[str]],
     *,
     working_days: bool = False,

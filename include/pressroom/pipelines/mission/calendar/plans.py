@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
+
+import pendulum
+from pendulum import Timezone
 
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import rules
@@ -41,9 +43,9 @@ class Plan:
     cadence: Literal["flexible", "daily", "weekdays"] = "flexible"
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> Timezone:
         """The time zone of days and times."""
-        return ZoneInfo(self.timezone)
+        return pendulum.timezone(self.timezone)
 
 
 @dataclass(frozen=True)

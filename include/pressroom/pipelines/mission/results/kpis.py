@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, get_args
-from zoneinfo import ZoneInfo
+
+import pendulum
 
 from pressroom.domain.missions import Kpi, Metric, Mission
 from pressroom.domain.public_ids import CONTENT, public_id
@@ -275,6 +276,6 @@ def snapshot(
 
 def _period(cycle: Cycle, at: datetime, mission: Mission) -> str:
     """Local dates, first and last."""
-    zone = ZoneInfo(mission.constraints.timezone)
+    zone = pendulum.timezone(mission.constraints.timezone)
     until = max(cycle.starts_at, min(at, cycle.closes_at))
     return f"{cycle.starts_at.astimezone(zone).date()}/{until.astimezone(zone).date()}"
