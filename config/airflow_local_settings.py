@@ -1,16 +1,18 @@
 """Loaded by every Airflow component: imports before the first fork what tasks need, tunes the collector.
 
-LocalExecutor's workers, Celery's pool and the dag processor fork a process per task or file. What the parent
-has imported by then is shared; what it has not, each child imports again, at 1 to 3 seconds of CPU. The
-import happens right before the first fork, and in components that fork for work only, so that no other one
-pays for it.
+LocalExecutor's workers, Celery's pool and the dag processor fork a process per task or file, and the
+triggerer one that runs all triggers. What the parent has imported by then is shared; what it has not, each
+child imports again, at 1 to 3 seconds of CPU. The import happens right before the first fork, and in
+components that fork for work only, so that no other one pays for it.
 """
 
+import functools
 import gc
 import importlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 # Start-up makes hundreds of thousands of objects that all stay, and the usual thresholds make the collector
 # look at them again and again: the API server's first start took 9.7 s of CPU with them and takes 8.3 s with
@@ -20,9 +22,9 @@ gc.set_threshold(50_000, 20, 50)
 # Airflow copies public names of this module into its settings; there are none to copy.
 __all__: list[str] = []
 
-_FORKING_COMPONENTS = {"scheduler", "dag-processor", "celery"}
+_TRIGGERS = ("pressroom.orchestration.tasks.triggers",)
 
-_MODULES = (
+_TASKS = (
     # The path of a task from the executor to its first line of code.
     "airflow.sdk.execution_time.execute_workload",
     "airflow.sdk.execution_time.supervisor",
@@ -45,17 +47,20 @@ _MODULES = (
     "pressroom.orchestration.tasks.flow",
     "pressroom.orchestration.tasks.run",
     "pressroom.orchestration.tasks.stage",
-    "pressroom.orchestration.tasks.triggers",
+    *_TRIGGERS,
 )
+
+# Component → what its children work with.
+_FORKING_COMPONENTS = {"scheduler": _TASKS, "dag-processor": _TASKS, "celery": _TASKS, "triggerer": _TRIGGERS}
 
 _state = {"done": False}
 
 
-def _import_all() -> None:
+def _import_all(names: Sequence[str]) -> None:
     if _state["done"]:
         return
     _state["done"] = True
-    for name in _MODULES:
+    for name in names:
         try:
             importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - whatever is missing or broken here must not stop a component
@@ -66,5 +71,5 @@ def _import_all() -> None:
     gc.freeze()
 
 
-if _FORKING_COMPONENTS.intersection(sys.argv[1:2]):
-    os.register_at_fork(before=_import_all)
+if names := _FORKING_COMPONENTS.get("".join(sys.argv[1:2])):
+    os.register_at_fork(before=functools.partial(_import_all, names))
