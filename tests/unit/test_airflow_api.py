@@ -90,6 +90,24 @@ def test_an_asset_that_no_dag_names() -> None:
         api.asset_event("pressroom://site/a/approved")
 
 
+def test_each_file_of_the_tagged_dags_is_parsed_once() -> None:
+    pages = {
+        "0": [{"dag_id": "site__a", "file_token": "one"}, {"dag_id": "site__b", "file_token": "two"}],
+        "2": [{"dag_id": "site__c", "file_token": "one"}],
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT":
+            return httpx.Response(409 if request.url.path.endswith("two") else 201, json={})
+        assert request.url.params["tags"] == "pressroom"
+        return httpx.Response(200, json={"dags": pages[request.url.params["offset"]], "total_entries": 3})
+
+    airflow = Airflow(answer)
+    assert client(airflow).parse_dag_files("pressroom") == 2
+    asked = [request.url.path for request in airflow.requests if request.method == "PUT"]
+    assert sorted(asked) == ["/api/v2/parseDagFile/one", "/api/v2/parseDagFile/two"]
+
+
 def test_dag_exists() -> None:
     answers = iter([404, 200])
     api = client(Airflow(lambda request: httpx.Response(next(answers), json={})))

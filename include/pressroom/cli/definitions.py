@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from operator import attrgetter
 from pathlib import Path
@@ -18,9 +19,16 @@ from pressroom.cli.common import open_airflow, open_store, open_tx, show
 from pressroom.definitions import applying, loading
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Site, dump
-from pressroom.domain.errors import ConfigurationError, DefinitionError, PermanentError, TransientError
+from pressroom.domain.errors import (
+    ConfigurationError,
+    DefinitionError,
+    PermanentError,
+    PressroomError,
+    TransientError,
+)
 from pressroom.domain.kinds import KINDS, AnyDefinition
 from pressroom.domain.text import did_you_mean
+from pressroom.pipelines.registry import DAG_TAG
 from pressroom.store import workflows
 from pressroom.store.migrate import migrate as run_migrations
 
@@ -108,8 +116,16 @@ def apply(
     counts = {action: sum(change.action is action for change in changes) for action in applying.Action}
     summary = ", ".join(f"{count} {action.done}" for action, count in counts.items() if count)
     typer.echo(f"{summary}{' (dry run: nothing was written)' if dry_run else ''}")
+    if not dry_run and counts[applying.Action.UNCHANGED] < len(changes):
+        _show_soon()
     for warning in _missing_connections(located):
         typer.echo(warning, err=True)
+
+
+def _show_soon() -> None:
+    """Have what changed be DAGs in a moment. An Airflow that is away reads it at its own time."""
+    with suppress(PressroomError), open_airflow() as (api, _):
+        api.parse_dag_files(DAG_TAG)
 
 
 def _missing_connections(located: Sequence[loading.Located]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from pressroom.pipelines.site import SITE
 from pressroom.pipelines.site.publish import SITE_PUBLISH
 from pressroom.pipelines.stage import Pipeline
 
+DAG_TAG = "pressroom"
+"""What all DAGs of workflows are tagged with."""
 PUBLISH = "publish"
 """The part of a site that publishes approved articles."""
 

@@ -39,7 +39,7 @@ from pressroom.orchestration.tasks.stage import (
     WorkBatch,
     parallel_batches,
 )
-from pressroom.pipelines.registry import dag_id_of
+from pressroom.pipelines.registry import DAG_TAG, dag_id_of
 from pressroom.pipelines.stage import Pipeline, Stage
 
 Facts = dict[str, Any]
@@ -81,7 +81,7 @@ def build_dag(
         doc_md=explain(pipeline, workflow, part),
         allowed_run_types=RUN_TYPES,
         is_paused_upon_creation=False,
-        tags=["pressroom", f"account:{workflow.account}", f"{pipeline.name}:{workflow.slug}"],
+        tags=[DAG_TAG, f"account:{workflow.account}", f"{pipeline.name}:{workflow.slug}"],
         default_args={**TASK_DEFAULTS, "owner": workflow.account},
         **_schedule(workflow, part, since),
     ) as dag:
