@@ -413,7 +413,15 @@ def test_a_gate_shows_how_many_wait_and_how_many_were_answered(waiting: Edited) 
     waiting.rest("site")
     shown = seen(waiting)
     assert {stage.state for stage in shown.stages} == {JobState.COMPLETED}
+    assert shown.run.current_stage == "site"
     assert shown.stages[2].result == {"open": 0, "answered": 1}
+
+
+def test_where_a_run_was_cancelled_stays_known(waiting: Edited) -> None:
+    with waiting.world.store.transaction(waiting.world.account_id) as tx:
+        control.cancel(tx, waiting.world.flow_id)
+    waiting.rest()
+    assert (seen(waiting).run.status, seen(waiting).run.current_stage) == ("cancelled", "look")
 
 
 def test_a_finished_flow_is_wholly_done_also_where_no_item_came(waiting: Edited) -> None:

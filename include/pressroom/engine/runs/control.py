@@ -256,6 +256,9 @@ def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     else:
         status = "completed"
     why = {"cancelled": "the run was cancelled", "failed": "the run failed"}.get(status, "the run ended")
+    stage = tx.value("flow_stage_at_end", run=run_id)
+    if stage is not None:
+        tx.run("set_current_stage", run=run_id, stage=stage)
     left = tx.values("flow_items_left", run=run_id, why=why)
     if status == "completed" and (left or tx.value("run_left_undone", run=run_id)):
         status = "partial"

@@ -93,6 +93,8 @@ def _facts(workflow: Workflow, part: str) -> tuple[str, str, str]:
             when = f"runs `{trigger.cron}` ({trigger.timezone})" if trigger.cron else "runs when triggered"
             more = f"""\
 * Every item goes through its steps on its own: a failure, a skip or a wait of one holds no other.
-* **Clear** a step of an item (its map index) to run that step again, and what follows.
+* **Clear** a step of an item (its map index), with what is downstream, to run that step and the rest again.
+  Gates ask again, and nothing is published twice. Clearing `open_run` does only what is left.
+* An edit of the flow is for the next run: items that wait go on by the steps that their run began with.
 * What waits at a gate: `pressroom gates {workflow.slug}`; to answer it: `pressroom answer`."""
             return workflow.description or "A Pressroom flow.", when, more

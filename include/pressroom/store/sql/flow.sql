@@ -142,6 +142,20 @@ UPDATE flow_items SET heard_clears = NULL WHERE account_id = %(account)s AND run
 UPDATE gates SET outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = ANY(%(steps)s::text[])
 
+-- name: flow_stage_at_end
+-- Returns the stage at which a flow's run is: the first step with an active item, else the stage that was last worked on.
+SELECT coalesce(
+    (SELECT step.value ->> 'name'
+     FROM jsonb_array_elements(runs.definition -> 'workflow' -> 'steps') WITH ORDINALITY AS step
+     JOIN flow_items AS items ON items.account_id = %(account)s AND items.run_id = runs.id
+        AND items.status = 'active' AND items.step = step.value ->> 'name'
+     ORDER BY step.ordinality LIMIT 1),
+    (SELECT stage FROM stage_results AS results
+     WHERE results.account_id = %(account)s AND results.run_id = runs.id
+     ORDER BY completed_at DESC NULLS LAST LIMIT 1))
+FROM runs JOIN flows ON flows.account_id = runs.account_id AND flows.id = runs.workflow_id
+WHERE runs.account_id = %(account)s AND runs.id = %(run)s
+
 -- name: flow_items_left
 -- Fails the active items of a run that ends, and releases their claims. Returns their ids.
 WITH ended AS (
