@@ -184,6 +184,29 @@ def test_a_service_that_is_away_is_tried_again_and_at_the_last_try_holds_nobody(
     assert reviewed.statuses()[-1] == "scheduled"
 
 
+def test_what_is_out_is_read_while_other_posts_wait_for_review(reviewed: Reviewed) -> None:
+    def looked() -> bool:
+        trigger = RunTrigger(
+            reviewed.world.account_id, reviewed.run.id, workflow="mission/launch", stage="publish"
+        )
+        return asyncio.run(trigger._look_meanwhile(reviewed.world.store))
+
+    def looks() -> list[tuple[Any, ...]]:
+        return reviewed.world.sql("SELECT status FROM snapshots")
+
+    reviewed.add("approved", NINE)
+    reviewed.add("pending_review", NINE + 2 * DAY)
+    assert not looked()  # nothing is out yet
+    assert looks() == []
+    assert reviewed.plan() is None
+    reviewed.clock.at = NINE + 2 * HOUR
+    assert looked()
+    assert looks() == [("running",)]
+    reviewed.clock.at = START + 7 * DAY  # the last look is the next stage's
+    assert not looked()
+    assert reviewed.world.sql("SELECT measured_at FROM cycles") == [(None,)]
+
+
 # What failed is judged by what is done ------------------------------------------------------------------
 
 

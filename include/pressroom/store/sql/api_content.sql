@@ -134,7 +134,7 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s
 -- name: post_to_publish_again
 -- Returns a post's status, whether its present version is approved, and whether its cycle is over.
 SELECT posts.status, coalesce(posts.approved_hash = posts.content_hash, false) AS approved, cycles.run_id,
-    cycles.withdrawn_at IS NOT NULL OR cycles.measured_at IS NOT NULL AS over
+    cycles.withdrawn_at IS NOT NULL OR coalesce(cycles.measured_at >= cycles.ends_at, false) AS over
 FROM posts JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_id
 WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.id = %(post)s
 
