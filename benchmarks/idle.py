@@ -2,7 +2,8 @@
 
 Everything is started as by ``make up``, without the local model, and each site has a run, since what has
 worked holds more memory. When Airflow has come to rest, the CPU time of each process is taken over a window,
-and its memory as Pss, in which a page that processes share counts once. The simulator is not counted: it is there in a checkout alone.
+and its memory as Pss, in which a page that processes share counts once. The simulator is not counted: it is
+there in a checkout alone.
 
     python -m benchmarks.idle [--sites 16] [--settle 60] [--window 60] [--defaults]
 
