@@ -14,10 +14,11 @@ from pydantic import BaseModel, Field
 
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
-from pressroom.domain.model import Prompt
+from pressroom.domain.model import Prompt, Tool
 from pressroom.domain.run import Run
 from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.models.text import TextEngine
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs.batch import Report, run_batch
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.store.database import Tx
@@ -34,6 +35,12 @@ class Note(BaseModel):
 
     title: str = Field(min_length=1, max_length=200)
     body: str = Field(min_length=1, max_length=2000)
+
+
+class Search(BaseModel):
+    """The arguments of a tool."""
+
+    words: str = Field(min_length=1)
 
 
 def note(title: str = TITLE, body: str = BODY, **extra: Any) -> str:
@@ -120,6 +127,23 @@ class ModelDesk:
             return asyncio.run(self._work(run, keys, prompt, concurrency, extra))
         finally:
             self.world.sql("UPDATE runs SET status = 'failed', completed_at = now() WHERE id = %s", run.id)
+
+    def choose(self, asked: str) -> list[tuple[str, str]]:
+        """The tools that the model chooses, with their words."""
+
+        async def ask() -> list[tuple[str, str]]:
+            settings = self.settings()
+            dialects = StoredDialects(self.world.store)
+            async with OpenAIText(settings, dialects=dialects) as model:
+                price = text_price(settings, model.model)
+                engine = TextEngine(model, self.world.store, price, settings.limits)
+                scope = CostScope(self.world.account_id, self.world.site_id, run.id, "ideas", "1")
+                tool: Tool[Any] = Tool("search", "Look something up", Search)
+                chosen = await engine.bound(scope, 0.7).choose(Prompt("choose", "", asked), [tool])
+            return [(choice.tool, Search.model_validate(choice.arguments).words) for choice in chosen]
+
+        run = self.world.run("chooses")
+        return asyncio.run(ask())
 
     async def _work(
         self, run: Run, keys: Sequence[Key], prompt: Prompt | None, concurrency: int, extra: dict[str, Any]

@@ -22,6 +22,8 @@ _CLOSING = re.compile(
     rf"</{_THINKING}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final(?:<\|message\|>)?|assistantfinal",
     re.IGNORECASE,
 )
+_BRACE = re.compile(r"\{\s*[\"}]")
+"""What begins an object: others are braces of prose."""
 _DIGITS = 30
 """More digits than any number of an answer has: Python refuses to read thousands of them."""
 _DEEP = 5000
@@ -104,26 +106,39 @@ def _whole(text: str) -> list[Mapping[str, Any]] | None:
 
 
 def _scan(text: str) -> tuple[list[_Span], list[tuple[int, str]]]:
-    """The outermost objects, and what is wrong at each brace that begins none."""
+    """The outermost objects, and what is wrong at each brace that seems to begin one."""
     spans: list[_Span] = []
     problems: list[tuple[int, str]] = []
     # An unfinished object is read again from each brace in it, so the characters read in vain are bounded.
     budget = 10 * len(text) + 100_000
-    at = text.find("{")
-    while at >= 0 and budget > 0:
+    brace = _BRACE.search(text)
+    first = text.find("{")
+    if first >= 0 and (brace is None or first < brace.start()):
+        problems.append((first, _problem_at(text, first)))
+    while brace and budget > 0:
+        at = brace.start()
         try:
             value, end = _DECODER.raw_decode(text, at)
             spans.append(_Span(at, end, value))
         except json.JSONDecodeError as error:
             end = at + 1
-            budget -= error.pos - at + 1
+            # To make the error takes time, too: it counts the lines before it.
+            budget -= error.pos - at + error.pos // 50 + 1
             problems.append((at, _explain(text, at, error)))
         except RecursionError:
             end = at + 1
             budget -= _DEEP
             problems.append((at, "the JSON is nested too deeply"))
-        at = text.find("{", end)
+        brace = _BRACE.search(text, end)
     return spans, problems
+
+
+def _problem_at(text: str, at: int) -> str:
+    try:
+        _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        return _explain(text, at, error)
+    return ""
 
 
 def _explain(text: str, start: int, error: json.JSONDecodeError) -> str:

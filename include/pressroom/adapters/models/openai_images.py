@@ -13,8 +13,9 @@ import openai
 
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.offered import check_offered
+from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import translate
-from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, image_price
+from pressroom.adapters.models.settings import ConnectionSettings, image_price
 from pressroom.domain.errors import TransientError
 from pressroom.domain.model import ImageRequest, ImageResult
 from pressroom.domain.prices import ImagePrice
@@ -87,12 +88,7 @@ class OpenAIImages:
 
     def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = openai.AsyncOpenAI(
-                api_key=self._secret or "none",
-                base_url=self._settings.base_url or OPENAI_URL,
-                timeout=self._settings.timeout_seconds,
-                max_retries=0,
-            )
+            self._client = open_client(self._settings, self._secret)
         return self._client
 
     async def aclose(self) -> None:

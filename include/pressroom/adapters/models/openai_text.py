@@ -22,9 +22,10 @@ from pressroom.adapters.models.dialect import (
 )
 from pressroom.adapters.models.json_schemas import strict
 from pressroom.adapters.models.offered import check_offered
+from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import all_said, missed, said, translate, translate_body
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
-from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings
+from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import ConfigurationError, PressroomError
 from pressroom.domain.json_answers import find_objects, thoughts_in
 from pressroom.domain.model import Dialects, Finish, Message, ModelReply, ModelRequest, Usage
@@ -230,12 +231,7 @@ class OpenAIText:
 
     def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = openai.AsyncOpenAI(
-                api_key=self._secret or "none",  # the SDK demands a key, a local server does not
-                base_url=self.settings.base_url or OPENAI_URL,
-                timeout=self.settings.timeout_seconds,
-                max_retries=0,  # the engine retries
-            )
+            self._client = open_client(self.settings, self._secret)
         return self._client
 
     async def _call(self, request: ModelRequest, sent: Sent) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -20,6 +21,10 @@ OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 
 Structured = Literal["json_schema", "json_schema_basic", "json_object", "prompt"]
 """The ways to ask a server for JSON, the strictest first. Basic: without keywords that OpenAI refuses."""
+
+# People paste the address that a provider's page shows for one request.
+_ENDPOINT = re.compile(r"/(chat/completions|completions|responses|models|images/generations)$")
+_AZURE_DEPLOYMENT = "/openai/deployments/"
 
 CentsRate = Annotated[Decimal, Field(ge=0)]
 
@@ -42,6 +47,7 @@ class ConnectionSettings(BaseModel):
 
     name: str
     base_url: str = Field(default="", description="empty: the provider's own")
+    query: dict[str, str] = Field(default_factory=dict, description="sent with every request")
     api_key: SecretStr = SecretStr("")
     model: str = ""
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -67,12 +73,14 @@ class ConnectionSettings(BaseModel):
         ``extra``: all other settings. Raises ConfigurationError that names the connection and the wrong key,
         never a value.
         """
+        base_url, query = _address(name, fields)
         return settings_of(
             cls,
             name,
             fields.get("extra"),
             named="name",
-            base_url=_base_url(name, fields),
+            base_url=base_url,
+            query=query,
             api_key=fields.get("password") or "",
         )
 
@@ -120,6 +128,11 @@ class ConnectionSettings(BaseModel):
         return self.host in ("", OPENAI_HOST)
 
     @property
+    def is_azure_deployment(self) -> bool:
+        """Whether this is the classic address of a deployment at Azure, which takes its key in a header."""
+        return self.host.endswith(".azure.com") and _AZURE_DEPLOYMENT in self.base_url
+
+    @property
     def is_local(self) -> bool:
         """Whether the server runs on this machine."""
         try:
@@ -152,10 +165,11 @@ def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
     return ImagePrice() if listed is None and settings.is_local else listed
 
 
-def _base_url(name: str, fields: ConnectionFields) -> str:
-    """The base URL from the host field, which has a whole URL, or a name to go with schema and port."""
+def _address(name: str, fields: ConnectionFields) -> tuple[str, dict[str, str]]:
+    """The base URL and its query, from a host field with a whole URL, or a name for schema and port."""
     if not (fields.get("host") or "").strip():
-        return ""
+        return "", {}
     parts = urlsplit(web_address(name, fields, secrets="a key belongs in the password"))
+    path = _ENDPOINT.sub("", parts.path.rstrip("/"))
     # Every OpenAI-compatible server has its API under a path; /v1 is the usual one.
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v1'}"
+    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}", dict(parse_qsl(parts.query))

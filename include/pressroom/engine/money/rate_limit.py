@@ -7,6 +7,7 @@ retries.
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 from pressroom.domain.errors import TransientError
@@ -23,9 +24,19 @@ class RateLimiter:
         self._store = store
         self._connection = connection
         self._limits = limits
+        self._paused_until = 0.0
+        """Without limits: until when the server asked for a pause, by this process's clock."""
 
     async def acquire(self, tokens: int = 0) -> None:
         """Wait for room for the tokens. Raises TransientError when the wait is longer than max_wait."""
+        pause = self._paused_until - time.monotonic()
+        if pause > self._limits.max_wait:
+            raise TransientError(
+                f"connection {self._connection!r}: the server asked for a pause of {pause:.0f} s more",
+                retry_after=pause,
+            )
+        if pause > 0:
+            await asyncio.sleep(pause)
         if self._limits.rates:
             wait = await asyncio.to_thread(self.take, tokens)
             if wait > 0:
@@ -72,7 +83,11 @@ class RateLimiter:
             tx.run("shift_due", connection=self._connection, unit="tokens", by=by)
 
     async def penalize(self, retry_after: float) -> None:
-        """Delay all next calls by these seconds, because the server asked for it."""
+        """Delay all next calls by these seconds, because the server asked for it. Without limits there is no
+        queue that all workers share, so it holds for the calls of this limiter.
+        """
+        if not self._limits.rates:
+            self._paused_until = max(self._paused_until, time.monotonic() + retry_after)
         for unit, rate in list(self._limits.rates.items())[:1]:
             wait = timedelta(seconds=retry_after + self._burst(rate))
             await self._store.run(
