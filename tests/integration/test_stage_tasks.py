@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pressroom.domain.definitions import Site
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control, reports
@@ -297,6 +298,50 @@ def test_a_stage_is_completed_when_it_did_its_work(
     assert seen
     stage = next(stage for stage in seen.stages if stage.name == "tasks")
     assert (str(stage.state), stage.reason) == (state, partial)
+
+
+# Pauses between batches, and how many there were ----------------------------------------------------------
+
+
+def test_a_batch_starts_so_long_after_the_last_one_ended(batches: Batches) -> None:
+    world = batches.world
+    world.sql("UPDATE automation_configs SET within_stage_delay = 60")
+    world.sql("UPDATE runs SET definition = NULL")
+    world.sql("UPDATE stage_results SET started_at = now() - interval '1 hour'")
+    task = WorkBatch(task_id="tasks.work", workflow="site/brew", stage="tasks", batch=[1])
+    opened = task._opened(context())
+    assert task._due(opened, 0) is None
+    first = task._due(opened, 1)
+    assert first is not None
+    assert first < datetime.now(first.tzinfo)
+    with world.store.transaction(world.account_id) as tx:
+        control.event(tx, batches.run.id, "batch_done", "batch 1 done", stage="tasks")
+        control.event(tx, batches.run.id, "batch_done", "batch 1 done", stage="content")
+    [(ended,)] = world.sql("SELECT at FROM run_events WHERE kind = 'batch_done' AND stage = 'tasks'")
+    assert task._due(opened, 1) == task._due(opened, 2) == ended + timedelta(seconds=60)
+    assert task._due(opened, 70) == first + timedelta(minutes=69)
+
+
+@pytest.mark.parametrize(("stage", "counted"), [("clusters", 3), ("tasks", 1)])
+def test_batches_run_are_the_groups_of_keywords_and_else_the_tasks(
+    batches: Batches, stage: str, counted: int
+) -> None:
+    task = WorkBatch(task_id=f"{stage}.work", workflow="site/brew", stage=stage, batch=[[1], [2], [3]])
+    opened = task._opened(context())
+    with batches.world.store.transaction(batches.world.account_id) as tx:
+        tx.run("plan_stage", run=batches.run.id, stage=stage, planned=3, skipped=None)
+    task._record(opened, opened.stage(stage), Report(done=3), 0, last_try=False)
+    [(found,)] = batches.world.sql("SELECT batches FROM stage_results WHERE stage = %s", stage)
+    assert found == counted
+
+
+def test_a_pause_between_calls_makes_a_task_of_each_group_of_keywords() -> None:
+    site = Site(account="a", slug="brew", name="Brew")
+    slow = site.model_copy(
+        update={"automation": site.automation.model_copy(update={"within_stage_delay": 5})}
+    )
+    clusters = SITE.stage("clusters")
+    assert (clusters.batch_items(site), clusters.batch_items(slow)) == (25, 1)
 
 
 # Batches and what Airflow maps a task to -----------------------------------------------------------------

@@ -130,13 +130,16 @@ class WorkBatch(RunOperator):
             return bool(tx.value("stage_processed", run=opened.run.id, stage=self.stage))
 
     def _due(self, opened: Opened, index: int) -> datetime | None:
-        """When this batch may start: each ``within_stage_delay`` after the one before it."""
-        delay = opened.run.workflow.pace.within_stage_delay * index
-        if not delay:
+        """When this batch may start: ``within_stage_delay`` after the last one ended, and at least so long
+        after the start of the one before it.
+        """
+        delay = timedelta(seconds=opened.run.workflow.pace.within_stage_delay)
+        if not delay or not index:
             return None
         with opened.store.transaction(opened.run.account_id) as tx:
-            started: datetime = tx.rows("stage_clock", run=opened.run.id, stage=self.stage)[0]["started_at"]
-        return started + timedelta(seconds=delay)
+            clock = tx.rows("stage_clock", run=opened.run.id, stage=self.stage)[0]
+        started: datetime = clock["started_at"]
+        return max(started + delay * index, (clock["last_batch"] or started) + delay)
 
     def _record(
         self, opened: Opened, stage: Stage[Any, Any], report: Report, index: int, *, last_try: bool
@@ -158,9 +161,12 @@ class WorkBatch(RunOperator):
                 },
             )  # fmt: skip
             # After the event, as everywhere: the run's row first, then its stages', then the account's.
+            # The items of a serial stage are batches themselves: each is one call.
+            batches = len(self.batch) if stage.serial else 1
             tx.run(
-                "finish_batch", run=run.id, stage=stage.name, batches=int(over), partial=report.reason or None
-            )
+                "finish_batch", run=run.id, stage=stage.name, batches=batches if over else 0,
+                partial=report.reason or None,
+            )  # fmt: skip
 
 
 class SumUpStage(RunOperator):

@@ -210,7 +210,8 @@ STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     },
     charge=lambda run, group: price(run.account.charges, len(group.keywords)),
     size=lambda group: len(group.keywords),
-    batch_items=lambda site: GROUPS_PER_TASK,
+    # A pause between groups is one between tasks, so that no worker waits.
+    batch_items=lambda site: 1 if site.automation.within_stage_delay else GROUPS_PER_TASK,
     pool="pressroom_text",
     serial=True,
     needs=lambda run: (TEXT,),

@@ -200,8 +200,10 @@ UPDATE stage_results SET output = %(output)s, completed_at = now()
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s
 
 -- name: stage_clock
--- Returns when a stage began, and when another stage of the run last ended.
+-- Returns when a stage began, when a batch of it last ended, and when another stage of the run last ended.
 SELECT
+    (SELECT max(at) FROM run_events
+     WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s AND kind = 'batch_done') AS last_batch,
     (SELECT started_at FROM stage_results
      WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s) AS started_at,
     (SELECT max(completed_at) FROM stage_results
