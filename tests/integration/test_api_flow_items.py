@@ -172,6 +172,7 @@ async def test_who_cancels_a_job_ends_its_waits_for_a_person(control: Control) -
     assert cancelled.json()["cancel_requested"]
     assert control.plane.answered == [({"task_id": "item.look", "map_index": 0}, "Reject", {"text": ""})]
     assert (await control.get("/gates"))["items"] == []
+    assert [one["open"] for one in (await control.get("/gates", all=True))["items"]] == [False]
     late = {"decision": "approve"}
     refused = await control("POST", f"/gates/{gate['id']}/answer", user="ann", json=late, expect=409)
     assert "was cancelled" in refused.json()["detail"]

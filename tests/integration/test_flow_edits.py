@@ -424,6 +424,22 @@ def test_where_a_run_was_cancelled_stays_known(waiting: Edited) -> None:
     assert (seen(waiting).run.status, seen(waiting).run.current_stage) == ("cancelled", "look")
 
 
+def test_a_retry_begins_where_items_were_left(
+    database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = edited(database_url, store, monkeypatch, FETCH, EXTRA, HOOK, SITE)
+    made.work("extra")
+    made.open(kind=WaitAtGate)
+    with store.transaction(made.world.account_id) as tx:
+        control.cancel(tx, made.world.flow_id)
+    made.rest()
+    look = seen(made).stages[2]
+    assert (look.state, look.failed, look.planned, look.result["open"]) == (JobState.CANCELLED, 1, 1, 0)
+    with store.transaction(made.world.account_id) as tx:
+        stages = starting.begin_again(tx, made.world.row, control.get(tx, made.run.id), None, "ann")
+    assert stages == ["look", "site"]
+
+
 def test_a_finished_flow_is_wholly_done_also_where_no_item_came(waiting: Edited) -> None:
     waiting.answered("Reject")
     waiting.rest("site")

@@ -220,9 +220,10 @@ class Pipeline:
 
     ``name``: its kind of workflow, in lower case. ``estimate``: the credits that a run needs. ``waiting``:
     stage → waiting items of the workflow with this id. ``places``: stage → items of the run with this id that
-    are at it, where each item goes through the stages on its own; None where a stage works through all of
-    them. ``exclusive``: only one run of a workflow may be live at a time. ``admit``: raises WorkflowOver when
-    the workflow takes no runs now. ``settle``: updates the workflow when a run ends.
+    are at it, or failed there when the run has ended, where each item goes through the stages on its own;
+    None where a stage works through all of them. ``exclusive``: only one run of a workflow may be live at a
+    time. ``admit``: raises WorkflowOver when the workflow takes no runs now. ``settle``: updates the workflow
+    when a run ends.
     """
 
     name: str

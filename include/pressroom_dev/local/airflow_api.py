@@ -33,6 +33,10 @@ class LocalAirflow(AirflowApi):
         body = clearing(dag_run_id, ids, downstream=downstream, only_failed=only_failed)
         return int(self._call("POST", f"dags/{part(dag_id)}/clearTaskInstances", body)["total_entries"])
 
+    def task_ids(self, dag_id: str) -> list[str]:
+        """The tasks of a DAG in its newest version, in the order of its file."""
+        return [str(task["task_id"]) for task in self._call("GET", f"dags/{part(dag_id)}/tasks")["tasks"]]
+
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         while True:

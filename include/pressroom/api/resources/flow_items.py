@@ -61,7 +61,9 @@ class ItemView(ItemRow):
 
 
 class GateView(BaseModel):
-    """Where an item waits, or waited. ``outcome``: null while it is open."""
+    """Where an item waits, or waited. ``open``: whether it can be answered; ``outcome``: null without an
+    answer.
+    """
 
     id: str
     item_id: str
@@ -72,6 +74,7 @@ class GateView(BaseModel):
     title: str | None
     due_at: datetime
     on_timeout: Literal["approve", "reject", "fail"]
+    open: bool
     outcome: Literal["approve", "reject", "fail"] | None
     answer: dict[str, Any] | None
     answered_by: str | None

@@ -213,8 +213,7 @@ def status_of(tx: Tx, run: Job, pipeline: Pipeline) -> RunStatus:
     """A run with the stages of its pipeline."""
     results = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
     if pipeline.places is not None:
-        places = pipeline.places(tx, run.id) if run.live else {}
-        return RunStatus(run, _stages_on_the_way(run, pipeline, results, places))
+        return RunStatus(run, _stages_on_the_way(run, pipeline, results, pipeline.places(tx, run.id)))
     return RunStatus(run, [_stage_status(run, stage, results.get(stage.name)) for stage in pipeline.stages])
 
 
@@ -305,26 +304,28 @@ def _plain(value: Any) -> Any:
 def _stages_on_the_way(
     run: Job, pipeline: Pipeline, results: Mapping[str, Mapping[str, Any]], places: Mapping[str, int]
 ) -> list[StageStatus]:
-    """The stages of a run whose items go through them on their own. ``places``: stage → items that are at it.
+    """The stages of a run whose items go through them on their own. ``places``: as in ``Pipeline``.
 
-    Nobody plans these stages. What is planned of one is what came to it so far.
+    Nobody plans these stages. What is planned of one is what came to it so far. What an ended run left at one
+    counts as failed there.
     """
     opening, *rest = pipeline.stages
     stages = [_stage_status(run, opening, results.get(opening.name))]
     to_come = stages[0].state != JobState.COMPLETED
     for stage in rest:
-        row, here = results.get(stage.name), places.get(stage.name, 0)
+        row, at_it = results.get(stage.name), places.get(stage.name, 0)
         status = _stage_status(run, stage, row)
+        here, failed = (at_it, status.failed) if run.live else (0, max(status.failed, at_it))
         if run.live:
             over = JobState.RUNNING if row is not None else JobState.PENDING
             state = run.state if here else over if to_come else JobState.COMPLETED
-        elif run.state == JobState.COMPLETED or status.processed:
+        elif run.state == JobState.COMPLETED or (status.processed and not failed):
             state = JobState.COMPLETED
         else:
-            state = status.state
+            state = run.state if failed else status.state
         result = {"open": here, "answered": status.processed} if stage.waits else status.result
-        planned = status.processed + status.failed + here
-        stages.append(replace(status, state=state, planned=planned, result=result))
+        planned = status.processed + failed + here
+        stages.append(replace(status, state=state, planned=planned, failed=failed, result=result))
         to_come = to_come or here > 0
     return stages
 

@@ -18,7 +18,8 @@ LIMIT %(limit)s
 -- Returns a page of gates, highest id first. `open_only`: only those that can be answered.
 SELECT gates.id, gates.item_id, items.flow_id, gates.step, gates.by, gates.subject, items.source ->> 'title' AS title,
     gates.due_at, gates.on_timeout, gates.outcome, gates.answer, gates.answered_by, gates.answered_at,
-    gates.created_at, gates.task
+    gates.created_at, gates.task,
+    gates.id IN (SELECT open.id FROM open_gates AS open WHERE open.account_id = %(account)s) AS open
 FROM gates
 JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
 WHERE gates.account_id = %(account)s

@@ -96,10 +96,12 @@ SELECT coalesce(jsonb_object_agg(step, waiting), '{}') FROM (
     GROUP BY items.step) AS counted
 
 -- name: flow_places
--- Returns the number of a run's active items by step.
-SELECT step, count(*) AS items FROM flow_items
-WHERE account_id = %(account)s AND run_id = %(run)s AND status = 'active'
-GROUP BY step ORDER BY step
+-- Returns the number of a run's items by step: of those in work, and of an ended run of those that failed.
+SELECT items.step, count(*) AS items FROM flow_items AS items
+JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
+WHERE items.account_id = %(account)s AND items.run_id = %(run)s
+    AND items.status = CASE WHEN runs.status IN ('running', 'paused') THEN 'active' ELSE 'failed' END
+GROUP BY items.step ORDER BY items.step
 
 -- name: flow_item_place
 -- Returns where an item of a run is. `passed`: whether it went through that step before.
