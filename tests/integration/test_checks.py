@@ -92,6 +92,44 @@ def test_the_command_asks_the_api_server_and_exits_with_1_for_problems(
     code: int,
     said: list[str],
 ) -> None:
+    asked = api_server(store, database_url, monkeypatch, problems, warnings)
+    result = CliRunner().invoke(app, ["check", "garden"])
+    assert (result.exit_code, result.output.splitlines()) == (code, said)
+    with store.transaction() as tx:
+        site = workflow(tx, "site/garden").workflow_id
+    assert asked == ["/auth/token", f"/pressroom/api/v1/sites/{site}/check"]
+
+
+def test_the_command_shows_what_was_learned_of_the_model_and_forgets_it(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_server(store, database_url, monkeypatch, [], [])
+    with store.transaction() as tx:
+        for model, learned in (("claude", {"temperature": False, "head_room": 4096}), ("plain", {})):
+            tx.run(
+                "learn_dialect", connection="pressroom_text", server="https://x/v1", model=model,
+                learned=learned,
+            )  # fmt: skip
+    shown = CliRunner().invoke(app, ["check", "garden"]).output.splitlines()
+    where = "learned: connection 'pressroom_text'"
+    assert sorted(shown) == [
+        f"{where}, claude: no temperature; 4096 tokens more for thoughts",
+        f"{where}, plain: nothing that differs",
+        "site/garden: ready to run",
+    ]
+    for options in (["--forget"], []):
+        shown = CliRunner().invoke(app, ["check", "garden", *options]).output.splitlines()
+        assert shown == ["site/garden: ready to run"]
+
+
+def api_server(
+    store: Store,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    problems: list[CheckResult],
+    warnings: list[CheckResult],
+) -> list[str]:
+    """A site, and an API server that finds this of it. Returns the paths that it is asked, as they come."""
     apply(store, [Located(Account(slug="acme", name="Acme"), "a.yaml", 1, {}),
                   Located(Site(account="acme", slug="garden", name="Garden"), "a.yaml", 2, {})])  # fmt: skip
     asked: list[str] = []
@@ -116,8 +154,4 @@ def test_the_command_asks_the_api_server_and_exits_with_1_for_problems(
     monkeypatch.setenv("PRESSROOM_AIRFLOW_URL", "http://airflow.example")
     monkeypatch.setenv("PRESSROOM_AIRFLOW_USER", "ann")
     monkeypatch.setenv("PRESSROOM_AIRFLOW_PASSWORD", "p")
-    result = CliRunner().invoke(app, ["check", "garden"])
-    assert (result.exit_code, result.output.splitlines()) == (code, said)
-    with store.transaction() as tx:
-        site = workflow(tx, "site/garden").workflow_id
-    assert asked == ["/auth/token", f"/pressroom/api/v1/sites/{site}/check"]
+    return asked

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters.models.dialect import in_words
+from pressroom.adapters.models.dialect import described
 from pressroom.adapters.models.openai_text import ROOM_TO_THINK
 from pressroom.domain.model import Prompt
 from pressroom.store.database import Store
@@ -119,7 +119,7 @@ def test_a_parameter_is_known_by_its_name_in_whatever_words(desk: ModelDesk) -> 
         changed = Prompt("note", prompt.system, f"{prompt.user} {number}", 600)
         assert desk.write(desk.items(1), prompt=changed).done == 1, message
         assert learned(desk) == known
-        assert shown in in_words(learned(desk))
+        assert shown in described(learned(desk))
         assert desk.calls[-1][0] == "ok"
         desk.world.sql("DELETE FROM model_dialects")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pressroom.adapters.models.dialect import in_words
+from pressroom.adapters.models.dialect import described
 from pressroom.cli.common import open_airflow, open_workflow
 from pressroom.domain import public_ids
 from pressroom.domain.public_ids import public_id
@@ -42,7 +42,7 @@ def check(
         with open_airflow() as (api, _user):
             answer = api.pressroom("POST", f"{path_of(row)}/check")
     for dialect in learned:
-        typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {in_words(dialect['learned'])}")
+        typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {described(dialect['learned'])}")
     for kind in ("problem", "warning"):
         for finding in answer[f"{kind}s"]:
             typer.echo(f"{kind}: {finding['where']}: {finding['text']}")

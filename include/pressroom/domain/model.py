@@ -15,6 +15,9 @@ from pydantic import BaseModel
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
+BYTES_PER_TOKEN = 3
+"""Of UTF-8, a low estimate: English has about four, other scripts about three."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -55,6 +58,12 @@ class ModelRequest:
     max_tokens: int = 1024
     temperature: float | None = 0.7
     tools: Sequence[ToolSpec] = ()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About so many tokens have the messages, rather more than fewer."""
+        size = sum(len(message.content.encode("utf-8", "replace")) for message in self.messages)
+        return size // BYTES_PER_TOKEN + 8
 
 
 @dataclass(frozen=True)

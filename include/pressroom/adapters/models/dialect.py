@@ -156,7 +156,7 @@ def _number(match: re.Match[str]) -> int:
     return int(match.group(1).replace(",", "")[:12])
 
 
-def in_words(learned: Mapping[str, Any]) -> str:
+def described(learned: Mapping[str, Any]) -> str:
     """What was learned, for people."""
     lines: dict[str, Callable[[Any], str]] = {
         "structured": lambda value: f"JSON by {value}",

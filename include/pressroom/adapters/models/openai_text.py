@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -13,8 +12,6 @@ import openai
 from pressroom.adapters.models.dialect import (
     IN_PROCESS,
     LEAST_TOKENS,
-    RUNGS,
-    Dialect,
     Sent,
     first_dialect,
     known_fields,
@@ -25,15 +22,14 @@ from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import all_said, missed, said, translate, translate_body
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
+from pressroom.adapters.models.request_body import request_body
 from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import ConfigurationError, PressroomError
 from pressroom.domain.json_answers import find_objects, thoughts_in
-from pressroom.domain.model import Dialects, Finish, Message, ModelReply, ModelRequest, Usage
+from pressroom.domain.model import BYTES_PER_TOKEN, Dialects, Finish, ModelReply, ModelRequest, Usage
 
 ATTEMPTS = 12
 """Enough for every ladder to reach its end."""
-BYTES_PER_TOKEN = 3
-"""Of UTF-8, a low estimate: English has about four, other scripts about three."""
 ROOM_TO_THINK = 4096
 """Head-room of a model that thinks, at least."""
 MOST_ROOM = 65_536
@@ -119,7 +115,7 @@ class OpenAIText:
         learning = _Learning({}, {})
         for _ in range(ATTEMPTS):
             # Another call in the same event loop may change the dialect while this one waits.
-            sent = Sent(self._dialect, self._allowed(request), _prompt_tokens(request))
+            sent = Sent(self._dialect, self._allowed(request), request.prompt_tokens)
             try:
                 reply = read_reply(read_body(await self._call(request, sent)), self.model)
             except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
@@ -226,7 +222,7 @@ class OpenAIText:
         if dialect.most_tokens is not None:
             allowed = min(allowed, dialect.most_tokens)
         if dialect.most_total is not None:
-            allowed = min(allowed, dialect.most_total - _prompt_tokens(request))
+            allowed = min(allowed, dialect.most_total - request.prompt_tokens)
         return max(allowed, LEAST_TOKENS)
 
     def _openai(self) -> openai.AsyncOpenAI:
@@ -251,68 +247,3 @@ class OpenAIText:
         total = spent + (ours.usage or Usage())
         ours.usage = total if total != Usage() else None
         return ours
-
-
-def request_body(model: str, request: ModelRequest, dialect: Dialect, max_tokens: int) -> dict[str, Any]:
-    """The request in a server's dialect."""
-    body: dict[str, Any] = {"model": model, dialect.token_limit: max_tokens}
-    if dialect.temperature and request.temperature is not None:
-        body["temperature"] = request.temperature
-    if dialect.reasoning:
-        body["reasoning_effort"] = dialect.reasoning
-    shown = ""
-    if request.tools and dialect.native_tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": strict(tool.schema, basic=True),
-                    "strict": True,
-                },
-            }
-            for tool in request.tools
-        ]
-        body["tool_choice"] = "required"
-    elif request.schema is not None:
-        by_schema = dialect.structured in RUNGS[:2]
-        if by_schema:
-            schema = strict(request.schema, basic=dialect.structured == "json_schema_basic")
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": request.schema_name, "schema": schema, "strict": True},
-            }
-        elif dialect.structured == "json_object":
-            body["response_format"] = {"type": "json_object"}
-        if not by_schema or dialect.shows_schema:
-            shown = _in_words(request.schema)
-    body["messages"] = [
-        {"role": message.role, "content": message.content} for message in _messages(request, dialect, shown)
-    ]
-    return body
-
-
-def _messages(request: ModelRequest, dialect: Dialect, shown: str) -> list[Message]:
-    """The messages, no two of one role in a row: the templates of many models refuse that.
-
-    ``shown`` goes with the last one.
-    """
-    merged: list[Message] = []
-    for message in [*request.messages, *([Message("user", shown)] if shown else [])]:
-        role = "user" if message.role == "system" and not dialect.system else message.role
-        if merged and merged[-1].role == role:
-            merged[-1] = Message(role, f"{merged[-1].content}\n\n{message.content}")
-        else:
-            merged.append(Message(role, message.content))
-    return merged
-
-
-def _in_words(schema: Mapping[str, Any]) -> str:
-    text = json.dumps(strict(schema), ensure_ascii=False)
-    return f"Answer with one JSON object that follows this JSON schema, and with nothing else:\n{text}"
-
-
-def _prompt_tokens(request: ModelRequest) -> int:
-    size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
-    return size // BYTES_PER_TOKEN + 8

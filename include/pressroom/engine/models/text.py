@@ -21,6 +21,7 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 from pressroom.domain.model import (
+    BYTES_PER_TOKEN,
     Answer,
     Choice,
     Message,
@@ -41,8 +42,6 @@ from pressroom.engine.money.metering import Call, Meter, warn_unpriced
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
-# Bytes of UTF-8 per token, a low estimate: English has about four, other scripts about three.
-BYTES_PER_TOKEN = 3
 MORE_ROOM = 2
 """So often an answer whose thoughts left it no room is asked for again."""
 
@@ -215,10 +214,9 @@ def _revalidated(text: str, output_type: type[Answer]) -> Answer | None:
 
 
 def _expected(request: ModelRequest, answered: int) -> Usage:
-    """The most tokens that this call is likely to use, for caps and rate limits."""
-    size = sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
-    size += len(to_json(request.schema)) if request.schema else 0
-    return Usage(prompt_tokens=size // BYTES_PER_TOKEN + 8, completion_tokens=answered)
+    """The most that this call is likely to use, for caps and rate limits. ``answered``: tokens of it."""
+    schema = len(to_json(request.schema)) // BYTES_PER_TOKEN if request.schema else 0
+    return Usage(prompt_tokens=request.prompt_tokens + schema, completion_tokens=answered)
 
 
 def _judged(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str] | Exception:
