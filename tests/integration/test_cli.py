@@ -80,7 +80,7 @@ def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -
 
 class FakeAirflow:
     """Answers as Airflow's REST API does. ``runs``: DAG run id → conf; ``ends``: called for each look at a
-    run; ``status``: of the answer to a trigger.
+    run; ``status``: of the answer to a trigger; ``paused``: the DAG.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,7 @@ class FakeAirflow:
         self.ends: Callable[[str], None] = lambda run: None
         self.state = "success"
         self.status = 200
+        self.paused = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -103,7 +104,7 @@ class FakeAirflow:
             self.ends(path.rpartition("/")[2])
             return httpx.Response(200, json={"state": self.state})
         if path == "/api/v2/dags/site__garden":
-            return httpx.Response(200, json={})
+            return httpx.Response(200, json={"is_paused": self.paused})
         return httpx.Response(404, json={"detail": "no"})
 
 
@@ -240,6 +241,17 @@ def test_run_is_refused_without_the_credits(
     assert "credits (1.2 × the estimate of" in garden("run", "garden", code=1).stderr
     assert airflow.runs == {}
     assert garden("history", "garden").output.splitlines()[1:] == []
+
+
+def test_a_paused_dag_is_told_when_a_run_is_started_and_in_its_status(
+    garden: Invoke, airflow: FakeAirflow
+) -> None:
+    airflow.paused = True
+    warning = "warning: the DAG site__garden is paused in Airflow"
+    assert garden("run", "garden").stderr.startswith(warning)
+    assert garden("status", "garden").stderr.startswith(warning)
+    airflow.paused = False
+    assert garden("status", "garden").stderr == ""
 
 
 def test_run_is_refused_while_the_site_is_disabled(garden: Invoke, airflow: FakeAirflow, files: Path) -> None:

@@ -69,6 +69,24 @@ def test_a_run_whose_lease_ran_out_gives_way(world: World) -> None:
         assert control.close_run(tx, dead.id, failed=None) == "failed"  # the late loser changes nothing
 
 
+def test_a_run_that_was_not_heard_of_keeps_its_lock_while_airflow_has_it(world: World) -> None:
+    """It waits for its own retry, a pool, a queue or a paused DAG."""
+    waiting = world.run("manual__1")
+    world.sql("UPDATE runs SET lease_until = now() - interval '1 hour'")
+    asked = []
+
+    def alive(dag_id: str, dag_run_id: str) -> bool:
+        asked.append((dag_id, dag_run_id))
+        return True
+
+    with pytest.raises(RunConflict, match=r"run 1 \(manual__1\) .* is running"):
+        world.run("manual__2", alive=alive)
+    assert asked == [(world.site.dag_id, "manual__1")]
+    assert state(world, waiting.id).status == "running"
+    world.run("manual__3", alive=lambda *_: False)
+    assert state(world, waiting.id).status == "failed"
+
+
 def test_another_accounts_run_does_not_exist(world: World) -> None:
     run = world.run()
     with (

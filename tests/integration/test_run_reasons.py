@@ -328,6 +328,16 @@ def test_a_missing_connection_in_a_stage_is_its_reason_and_no_items_attempt(
     assert world.sql("SELECT count(*) FROM reservations") == [(0,)]
 
 
+def test_a_run_that_waits_for_its_own_retry_keeps_its_lock_until_then(tasks: Tasks, world: World) -> None:
+    run = world.run()
+    tasks.retry(work(tasks, "content"), TransientError("429: the day's quota", retry_after=1080))
+    [(seconds,)] = world.sql("SELECT extract(epoch FROM lease_until - now())::int FROM runs")
+    assert seconds == pytest.approx(1080 + control.LEASE.total_seconds(), abs=10)
+    world.sql("UPDATE runs SET lease_until = lease_until - interval '19 minutes'")  # the other side's wait
+    with pytest.raises(RunConflict, match=f"run {run.id} "):
+        world.run("manual__2")
+
+
 def missing(_: object, name: str) -> Any:
     raise ConfigurationError(f"the Airflow connection {name!r} does not exist")
 

@@ -32,7 +32,8 @@ class StandInPlane:
     """Airflow, as the routes see it. A caller is who the header X-User says; X-Cookie: by session cookie.
 
     ``error``: what the next calls raise; ``triggered``, ``cleared``, ``assets``, ``checked``, ``answered``:
-    its calls; ``findings``: what every check finds. ``targets``: by the ledger's names.
+    its calls; ``findings``: what every check finds; ``living``: DAG runs that have
+    not ended; ``asleep``: paused DAGs. ``targets``: by the ledger's names.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,6 +42,8 @@ class StandInPlane:
         self.triggered: list[tuple[str, str, Mapping[str, Any]]] = []
         self.cleared: list[tuple[str, str, list[str]]] = []
         self.assets: list[str] = []
+        self.living: set[str] = set()
+        self.asleep: set[str] = set()
         self.targets: dict[str, Target[Any]] = {}
         self.checked: list[tuple[str, str]] = []
         self.findings: list[CheckResult] = []
@@ -66,6 +69,12 @@ class StandInPlane:
             raise RunConflict("there is a run of that id")
         self.triggered.append((dag_id, name, conf))
         return name
+
+    def alive(self, dag_id: str, dag_run_id: str) -> bool:
+        return dag_run_id in self.living
+
+    def paused(self, dag_id: str) -> bool:
+        return dag_id in self.asleep
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         self._fail()

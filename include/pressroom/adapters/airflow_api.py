@@ -98,6 +98,17 @@ class AirflowApi:
         """queued, running, success or failed."""
         return str(self._call("GET", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}")["state"])
 
+    def alive(self, dag_id: str, dag_run_id: str) -> bool:
+        """Whether there is such a DAG run and it has not ended."""
+        path = f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}"
+        answer = self._send("GET", path, None, allow=(404,))
+        return answer.status_code != 404 and self._json(answer)["state"] not in FINAL_STATES
+
+    def paused(self, dag_id: str) -> bool:
+        """Whether there is such a DAG and somebody has paused it."""
+        answer = self._send("GET", f"dags/{part(dag_id)}", None, allow=(404,))
+        return answer.status_code != 404 and bool(self._json(answer).get("is_paused"))
+
     def dag_exists(self, dag_id: str) -> bool:
         """Whether Airflow has parsed such a DAG."""
         return self._send("GET", f"dags/{part(dag_id)}", None, allow=(404,)).status_code != 404

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.domain.errors import DefinitionError, PermanentError, PressroomError
+from pressroom.domain.run import PAUSED_DAG
 from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow, workflow
 
@@ -89,7 +90,9 @@ def start(
 
     dag_id, dag_run_id = dag_id_of(row.workflow, part), f"cli__{uuid.uuid4().hex}"
     with store.transaction(row.account_id) as tx:
-        run = starting.begin(tx, row, dag_run_id=dag_run_id, owner=user, params=params, part=part)
+        run = starting.begin(
+            tx, row, dag_run_id=dag_run_id, owner=user, params=params, part=part, alive=api.alive
+        )
     try:
         await_dag(api, dag_id)
         api.trigger(dag_id, params, dag_run_id=dag_run_id)
@@ -98,7 +101,14 @@ def start(
             starting.abandon(tx, run, error)
         raise
     typer.echo(f"started {dag_id} {dag_run_id}")
+    warn_if_paused(api, dag_id)
     return dag_run_id
+
+
+def warn_if_paused(api: AirflowApi, dag_id: str) -> None:
+    """Say that a run waits because its DAG is paused in Airflow."""
+    if api.paused(dag_id):
+        typer.echo(f"warning: {PAUSED_DAG.format(dag_id)}", err=True)
 
 
 def await_dag(api: AirflowApi, dag_id: str) -> None:

@@ -13,8 +13,8 @@ import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start
-from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start, warn_if_paused
+from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
 from pressroom.engine.runs import reports
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Pipeline
 from pressroom.store import frozen
@@ -118,6 +118,8 @@ def status(name: Name, run: RunOption = None) -> None:
         typer.echo(f"{name} has no runs yet")
         return
     job = shown.run
+    if job.live:
+        _warn_if_paused(job.dag_id)
     typer.echo(
         f"run {job.id} ({job.dag_run_id}): {job.status} since {job.since.astimezone():%Y-%m-%d %H:%M:%S}"
     )
@@ -275,6 +277,15 @@ def _chosen(
 
 def _fields(result: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in result.items() if value is not None)
+
+
+def _warn_if_paused(dag_id: str) -> None:
+    """As ``warn_if_paused``, where Airflow can be asked: the status is shown without it, too."""
+    try:
+        with open_airflow() as (api, _):
+            warn_if_paused(api, dag_id)
+    except PressroomError:
+        return
 
 
 def _wait(api: AirflowApi, store: Store, row: WorkflowRow, dag_run_id: str) -> None:

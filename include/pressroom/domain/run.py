@@ -13,6 +13,9 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.text import did_you_mean
 
+PAUSED_DAG = "the DAG {} is paused in Airflow: its runs wait, and keep the lock, until it is unpaused there"
+"""What people are told of a run that cannot go on."""
+
 CAP, ARTICLES, ITEM = "cap_cents", "articles", "item"
 
 

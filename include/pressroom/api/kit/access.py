@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from pressroom.api.kit.callers import Caller, caller_of, plane_of
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import Problem, not_found
+from pressroom.api.kit.queries import only_known
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import row_id, row_number
@@ -181,6 +182,7 @@ def allowed(role: Role, locate: Callable[..., Subject], kind: SubjectKind | None
     def scope(
         request: Request, caller: Caller = Depends(caller_of), subject: Subject = Depends(locate)
     ) -> Scope:
+        only_known(request)
         return enter(plane_of(request), caller, subject, role)
 
     scope.rule = rule  # type: ignore[attr-defined]

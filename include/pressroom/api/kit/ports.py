@@ -66,6 +66,14 @@ class ControlPlane(Airflow, Protocol):
         """
         ...
 
+    def alive(self, dag_id: str, dag_run_id: str) -> bool:
+        """Whether Airflow has such a DAG run and it has not ended. Blocks."""
+        ...
+
+    def paused(self, dag_id: str) -> bool:
+        """Whether Airflow has such a DAG and somebody has paused it. Blocks."""
+        ...
+
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         """Make tasks and what follows them run again in the same DAG run. Returns how many there are."""
         ...

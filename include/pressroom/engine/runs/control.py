@@ -8,7 +8,7 @@ place.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,6 +28,10 @@ LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
 TASK_FAILED = "task_failed"
 """The kind of the event that says why a task failed for good."""
+
+
+Alive = Callable[[str, str], bool]
+"""Whether Airflow has a DAG run (the ids of its DAG and its own) that has not ended."""
 
 
 class TooSoon(RunConflict):
@@ -78,20 +82,21 @@ def open_run(
     clears: int = 0,
     slot: datetime | None = None,
     guard: CronSchedule | None = None,
+    alive: Alive | None = None,
 ) -> RunState:
     """Take the workflow's lock for this DAG run, or take it again after a clear.
 
     ``trigger`` is manual or scheduled; ``slot``: the time of the schedule that a scheduled run is for, which
     must not be too soon by ``guard``. ``estimate`` is in credits. Raises RunConflict, TooSoon or
     InsufficientCredits; nothing is written then. ``definition``: what all tasks of the run go by from now on,
-    see ``store.frozen``. ``exclusive``: no other run of the workflow may be live. ``clears``: how often the
-    DAG run was cleared so far.
+    see ``store.frozen``. ``exclusive``: no other run of the workflow may be live; one whose lease is over
+    gives way, unless it is ``alive``. ``clears``: how often the DAG run was cleared so far.
     """
     tx.run("lock_workflow", workflow=workflow_id)
     own = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
     holder = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
     if holder and (own is None or holder.id != own.id):
-        _take_over_or_refuse(tx, holder)
+        _take_over_or_refuse(tx, holder, alive)
     if guard is not None and slot is not None and own is None:
         _not_too_soon(tx, workflow_id, slot, guard)
     balance, reserved = ledger.balance(tx)
@@ -316,8 +321,9 @@ def _not_too_soon(tx: Tx, workflow_id: int, slot: datetime, guard: CronSchedule)
         )
 
 
-def _take_over_or_refuse(tx: Tx, holder: RunState) -> None:
-    if not tx.value("lease_is_over", run=holder.id):
+def _take_over_or_refuse(tx: Tx, holder: RunState, alive: Alive | None) -> None:
+    # A run can wait for its next try, a pool or a paused DAG without being heard of, so Airflow is asked.
+    if not tx.value("lease_is_over", run=holder.id) or (alive and alive(holder.dag_id, holder.dag_run_id)):
         raise RunConflict(
             f"run {holder.id} ({holder.dag_run_id}) of this workflow is {holder.status},"
             f" started by {holder.owner} at {holder.started_at:%Y-%m-%d %H:%M:%S} UTC:"

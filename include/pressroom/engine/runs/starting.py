@@ -18,7 +18,7 @@ from pressroom.domain.run import check_params
 from pressroom.domain.text import did_you_mean
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control, reports
-from pressroom.engine.runs.control import RunState
+from pressroom.engine.runs.control import Alive, RunState
 from pressroom.engine.runs.reports import JobState
 from pressroom.pipelines.registry import dag_id_of, pipeline_of, pipeline_of_dag, task_of
 from pressroom.pipelines.stage import Pipeline, must_be_active, waiting
@@ -34,7 +34,14 @@ class NoSuchStage(PermanentError):
 
 
 def begin(
-    tx: Tx, row: WorkflowRow, *, dag_run_id: str, owner: str, params: Mapping[str, Any], part: str = ""
+    tx: Tx,
+    row: WorkflowRow,
+    *,
+    dag_run_id: str,
+    owner: str,
+    params: Mapping[str, Any],
+    alive: Alive | None = None,
+    part: str = "",
 ) -> RunState:
     """Open a run that Airflow is about to start. ``part``: as in ``pipeline_of``.
 
@@ -54,11 +61,13 @@ def begin(
     return control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=dag_id, dag_run_id=dag_run_id, trigger="manual", owner=owner,
         params=params, estimate=pipeline.estimate(tx, run).total, definition=row.definition,
-        exclusive=pipeline.exclusive,
+        exclusive=pipeline.exclusive, alive=alive,
     )  # fmt: skip
 
 
-def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None, owner: str) -> list[str]:
+def begin_again(
+    tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None, owner: str, alive: Alive | None = None
+) -> list[str]:
     """Open an ended run again, from a stage on; None: from the first that has something to do. Returns the
     stages.
 
@@ -69,18 +78,20 @@ def begin_again(tx: Tx, row: WorkflowRow, run: RunState, from_stage: str | None,
     stages = stages_from(tx, row, pipeline, run, from_stage)
     for stage in stages:
         reports.forget_failures(tx, row.workflow_id, stage)
-    _open_again(tx, row, run, owner)
+    _open_again(tx, row, run, owner, alive)
     tx.run("flow_items_expect_clear", run=run.id)
     return stages
 
 
-def begin_rollback(tx: Tx, row: WorkflowRow, run: RunState, owner: str) -> None:
+def begin_rollback(tx: Tx, row: WorkflowRow, run: RunState, owner: str, alive: Alive | None = None) -> None:
     """Open an ended run again, to be rolled back. Raises RunConflict when it, or another one, is live."""
-    _open_again(tx, row, run, owner, working=False)
+    _open_again(tx, row, run, owner, alive, working=False)
     tx.run("request_rollback", run=run.id, by=owner)
 
 
-def take_up(tx: Tx, row: WorkflowRow, run: RunState, *, clears: int, working: bool = True) -> RunState:
+def take_up(
+    tx: Tx, row: WorkflowRow, run: RunState, *, clears: int, alive: Alive | None = None, working: bool = True
+) -> RunState:
     """The run of a task that Airflow begins. One that has ended is opened again if its DAG run was cleared
     since; else it stays ended, and the task has come too late.
 
@@ -97,21 +108,34 @@ def take_up(tx: Tx, row: WorkflowRow, run: RunState, *, clears: int, working: bo
             undone = tx.value("rollback_report", run=run.id) is not None
             what = "was rolled back" if undone else "never began"
             raise RunConflict(f"this DAG run {what}: clear it from open_run on")
-        _reopen(tx, row, run, run.owner, working=working, clears=clears)
+        _reopen(tx, row, run, run.owner, alive, working=working, clears=clears)
         run = control.get(tx, run.id)
     return run
 
 
-def _open_again(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: bool = True) -> None:
-    if run.live and not tx.value("lease_is_over", run=run.id):
+def _open_again(
+    tx: Tx, row: WorkflowRow, run: RunState, owner: str, alive: Alive | None, *, working: bool = True
+) -> None:
+    if run.live and (
+        not tx.value("lease_is_over", run=run.id) or (alive and alive(run.dag_id, run.dag_run_id))
+    ):
         raise RunConflict(
             f"run {run.id} is {run.status}, started by {run.owner} at {run.started_at:%Y-%m-%d %H:%M:%S} UTC:"
             " cancel it first, or wait for its end"
         )
-    _reopen(tx, row, run, owner, working=working)
+    _reopen(tx, row, run, owner, alive, working=working)
 
 
-def _reopen(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: bool, clears: int = 0) -> None:
+def _reopen(
+    tx: Tx,
+    row: WorkflowRow,
+    run: RunState,
+    owner: str,
+    alive: Alive | None,
+    *,
+    working: bool,
+    clears: int = 0,
+) -> None:
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     estimate = Decimal(0)
     if working:
@@ -119,7 +143,7 @@ def _reopen(tx: Tx, row: WorkflowRow, run: RunState, owner: str, *, working: boo
     control.open_run(
         tx, workflow_id=row.workflow_id, dag_id=run.dag_id, dag_run_id=run.dag_run_id, trigger="manual",
         owner=owner, params=run.params, estimate=estimate, definition=row.definition,
-        exclusive=pipeline.exclusive, clears=clears,
+        exclusive=pipeline.exclusive, clears=clears, alive=alive,
     )  # fmt: skip
 
 

@@ -13,8 +13,13 @@ from typing import Any
 import httpx
 from airflow.api_fastapi.app import cached_app
 from airflow.models.connection import Connection
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
 from airflow.models.variable import Variable
+from airflow.utils.session import create_session
+from airflow.utils.state import State
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import select
 from starlette.requests import Request
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 
@@ -98,6 +103,15 @@ class InProcessAirflow:
         """Ask this server's connections. See ControlPlane."""
         pipelines = [pipeline_of(row.workflow, part) for part in parts]
         return verified(self.store(), row.run(), pipelines, OF_SERVER)
+
+    def alive(self, dag_id: str, dag_run_id: str) -> bool:
+        with create_session() as session:
+            states = select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == dag_run_id)
+            return session.scalar(states) in State.unfinished_dr_states
+
+    def paused(self, dag_id: str) -> bool:
+        with create_session() as session:
+            return bool(session.scalar(select(DagModel.is_paused).where(DagModel.dag_id == dag_id)))
 
     async def clear(self, dag_id: str, dag_run_id: str, task_ids: Sequence[str]) -> int:
         body = clearing(dag_run_id, task_ids)

@@ -19,7 +19,7 @@ from pressroom.domain.run import Run, check_params
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control, rollback
 from pressroom.engine.runs.verifying import CheckResult, summary
-from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, clears, dag_run_id
+from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, alive, clears, dag_run_id
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.probe import verified
 from pressroom.orchestration.tools.toolbox import Toolbox
@@ -62,6 +62,7 @@ class OpenRun(RunOperator):
                 state = control.open_run(
                     tx, **facts, params=params, estimate=estimate, definition=row.definition,
                     exclusive=pipeline.exclusive, clears=clears(context),
+                    alive=alive(context),
                     guard=row.workflow.automation.slots if isinstance(row.workflow, Site) else None,
                 )  # fmt: skip
         except RunConflict as conflict:

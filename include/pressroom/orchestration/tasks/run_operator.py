@@ -5,8 +5,9 @@ decided by the class of the error, with the other side's Retry-After honoured.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator, Context, RetryDecision, RetryPolicy
@@ -123,14 +124,15 @@ class RunOperator(BaseOperator):
             if state is not None:
                 control.record_reason(tx, state.id, self._place, error, reason)
 
-    def record_retry(self, context: Context, reason: str) -> None:
-        """Add to the run's log why this task is tried again."""
+    def record_retry(self, context: Context, reason: str, seconds: float = 0.0) -> None:
+        """Log why this task is tried again, in how many seconds. The run keeps its lock until then."""
         store = connections.store()
         with store.transaction(self._row(store).account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
             if state is not None:
                 message = f"Will be tried again: {reason}"
                 control.event(tx, state.id, "task_waits", message, stage=self._place, level="warning")
+                control.renew(tx, state.id, until=datetime.now(UTC) + timedelta(seconds=seconds))
 
     @property
     def _place(self) -> str:
@@ -158,7 +160,9 @@ class RunOperator(BaseOperator):
     ) -> control.RunState:
         try:
             with store.transaction(row.account_id) as tx:
-                return take_up(tx, row, state, clears=clears(context), working=self.spends)
+                return take_up(
+                    tx, row, state, clears=clears(context), working=self.spends, alive=alive(context)
+                )
         except (RunConflict, InsufficientCredits) as refusal:
             facts = {name: getattr(state, name) for name in ("workflow_id", "dag_id", "dag_run_id", "owner")}
             with store.transaction(row.account_id) as tx:
@@ -192,6 +196,15 @@ class RunOperator(BaseOperator):
 REASON_LINES = 30
 
 
+def alive(context: Context) -> Callable[[str, str], bool]:
+    """How a task asks whether a DAG run has not ended: as a function of its DAG and its id."""
+
+    def of(dag_id: str, run_id: str) -> bool:
+        return bool(context["ti"].get_dr_count(dag_id, run_ids=[run_id], states=["queued", "running"]))
+
+    return of
+
+
 def dag_run_id(context: Context) -> str:
     """The id of the DAG run that a task is part of."""
     return context["dag_run"].run_id
@@ -216,7 +229,8 @@ def record_retry(context: Context) -> None:
     """Airflow's callback for a task that failed and is tried again."""
     task, error = context["task"], context.get("exception")
     if isinstance(task, RunOperator) and isinstance(error, Exception):
-        task.record_retry(context, _shown(task, error))
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        task.record_retry(context, _shown(task, error), asked or 0.0)
 
 
 def _shown(task: RunOperator, error: Exception) -> str:

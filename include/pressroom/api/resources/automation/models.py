@@ -153,9 +153,10 @@ class RunRow(BaseModel):
 
 
 class CurrentRun(RunRow):
-    """The live run. A stage's result is null until the stage was begun."""
+    """The live run. A stage's result is null until it was begun. ``notice``: why the run waits, if so."""
 
     state: JobState
+    notice: str | None = None
     started_by: str
     cancel_requested: bool
     estimated_credits: Amount
@@ -253,13 +254,14 @@ class EstimateView(BaseModel):
 
 
 class Started(BaseModel):
-    """A run that was just started."""
+    """A run that was just started. ``notice``: why it waits, if it does."""
 
     run_id: str
     site_id: int
     status: RunState
     dag_id: str
     dag_run_id: str
+    notice: str | None
 
 
 class RunNow(Body):

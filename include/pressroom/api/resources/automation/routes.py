@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, ValidationError
 
@@ -33,7 +34,7 @@ from pressroom.api.resources.automation.models import (
     Started,
 )
 from pressroom.api.resources.jobs.models import CancelBody
-from pressroom.api.resources.jobs.starting import Action, cancelling, start, steered
+from pressroom.api.resources.jobs.starting import Action, cancelling, notice_of, start, steered
 from pressroom.api.resources.sites import SITES
 from pressroom.definitions.saving import Stored
 from pressroom.domain.definitions import Automation, Role, dump
@@ -110,7 +111,7 @@ async def run_now(
             state = await start(scope, row, params, idempotency.run_name(scope))
         except (RunConflict, InsufficientCredits) as refused:
             raise Problem(400, str(refused)) from refused
-        return _started(state)
+        return _started(state, await run_in_threadpool(notice_of, scope, state.dag_id))
 
     return await idempotency.once(scope, 202, work)
 
@@ -120,7 +121,10 @@ def current_run(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> CurrentRu
     """The run that is running or paused, with what its stages made; null when none is."""
     with scope.transaction() as tx:
         live = control.live_run(tx, scope.id)
-        return None if live is None else _current(tx, scope.workflow(tx), live.id)
+        if live is None:
+            return None
+        current = _current(tx, scope.workflow(tx), live.id)
+    return current.model_copy(update={"notice": notice_of(scope, live.dag_id)})
 
 
 @router.get("/pipeline_overview")
@@ -272,10 +276,10 @@ def _must_be_of_site(scope: Scope) -> None:
         raise not_found("run of a site")
 
 
-def _started(state: RunState) -> Started:
+def _started(state: RunState, notice: str | None) -> Started:
     return Started(
         run_id=public_id(JOB, state.id), site_id=state.workflow_id, status="running", dag_id=state.dag_id,
-        dag_run_id=state.dag_run_id,
+        dag_run_id=state.dag_run_id, notice=notice,
     )  # fmt: skip
 
 

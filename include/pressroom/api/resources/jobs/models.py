@@ -135,7 +135,11 @@ class Progress(BaseModel):
 
 
 class JobView(JobRow):
-    """A job with its stages. ``rollback``: the report of a rollback, null without one."""
+    """A job with its stages. ``rollback``: the report of a rollback, null without one; ``notice``: why it
+    waits, if it does.
+    """
+
+    notice: str | None = None
 
     progress: Progress
     stages: list[StageView]

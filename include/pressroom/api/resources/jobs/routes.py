@@ -28,7 +28,15 @@ from pressroom.api.resources.jobs.models import (
     RetryBody,
     WorkflowKind,
 )
-from pressroom.api.resources.jobs.starting import cancelling, clear, end_waits, start, start_again, steered
+from pressroom.api.resources.jobs.starting import (
+    cancelling,
+    clear,
+    end_waits,
+    notice_of,
+    start,
+    start_again,
+    steered,
+)
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import RunConflict
@@ -76,7 +84,8 @@ async def create_job(
     async def work() -> JobView:
         row = await scope.run(scope.workflow)
         state = await start(scope, row, body.params(), idempotency.run_name(scope))
-        return await scope.run(_view, row, state.id, base_of(request))
+        view = await scope.run(_view, row, state.id, base_of(request))
+        return await run_in_threadpool(_with_notice, scope, view)
 
     return await idempotency.once(scope, 202, work)
 
@@ -108,7 +117,8 @@ def list_jobs(
 def get_job(request: Request, scope: Scope = allowed(Role.VIEWER, JOB)) -> JobView:
     """A job with its progress and what each stage made."""
     with scope.transaction() as tx:
-        return _view(tx, scope.workflow(tx), scope.id, base_of(request))
+        view = _view(tx, scope.workflow(tx), scope.id, base_of(request))
+    return _with_notice(scope, view)
 
 
 @router.get(
@@ -218,9 +228,14 @@ def _request_rollback(tx: Tx, scope: Scope) -> control.RunState:
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     if all(stage.undo is None for stage in pipeline.stages):
         raise RunConflict(f"runs of a {scope.workflow_kind} cannot be rolled back: missions' can")
-    starting.begin_rollback(tx, row, run, scope.caller.name)
+    starting.begin_rollback(tx, row, run, scope.caller.name, scope.plane.alive)
     scope.note(tx, "job.rollback", public_id(public_ids.JOB, run.id))
     return run
+
+
+def _with_notice(scope: Scope, view: JobView) -> JobView:
+    live = view.status in ("running", "paused")
+    return view.model_copy(update={"notice": notice_of(scope, view.dag_id) if live else None})
 
 
 def _view(tx: Tx, row: WorkflowRow, run_id: int, base: str) -> JobView:

@@ -12,6 +12,7 @@ from pressroom.api.kit.problems import Problem
 from pressroom.api.resources.jobs.models import CancelBody
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
 from pressroom.domain.public_ids import JOB, public_id
+from pressroom.domain.run import PAUSED_DAG
 from pressroom.engine import gates
 from pressroom.engine.runs import control, starting
 from pressroom.engine.runs.control import RunState
@@ -36,7 +37,13 @@ async def start(
 
     def record(tx: Tx) -> RunState:
         state = starting.begin(
-            tx, row, dag_run_id=dag_run_id, owner=scope.caller.name, params=params, part=part
+            tx,
+            row,
+            dag_run_id=dag_run_id,
+            owner=scope.caller.name,
+            params=params,
+            part=part,
+            alive=scope.plane.alive,
         )
         scope.note(tx, "job.start", public_id(JOB, state.id), workflow=row.name, params=dict(params))
         return state
@@ -58,6 +65,11 @@ async def start(
     return state
 
 
+def notice_of(scope: Scope, dag_id: str) -> str | None:
+    """Why a live run of the DAG waits although nobody stopped it; None when it does not. Blocks."""
+    return PAUSED_DAG.format(dag_id) if scope.plane.paused(dag_id) else None
+
+
 async def start_again(scope: Scope, row: WorkflowRow, run: RunState, from_stage: str | None) -> list[str]:
     """Let a run's stages run again in the same DAG run, from one on. Returns their names.
 
@@ -65,7 +77,7 @@ async def start_again(scope: Scope, row: WorkflowRow, run: RunState, from_stage:
     """
 
     def record(tx: Tx) -> list[str]:
-        stages = starting.begin_again(tx, row, run, from_stage, scope.caller.name)
+        stages = starting.begin_again(tx, row, run, from_stage, scope.caller.name, scope.plane.alive)
         scope.note(tx, "job.retry", public_id(JOB, run.id), from_stage=stages[0])
         return stages
 
