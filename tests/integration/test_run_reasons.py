@@ -31,6 +31,7 @@ with pytest.MonkeyPatch.context() as patch:
     from airflow.sdk.exceptions import TaskDeferralError
     from airflow.sdk.log import _secrets_masker
 
+    from pressroom.orchestration.tasks import stage as stage_tasks
     from pressroom.orchestration.tasks.flow import ItemStep
     from pressroom.orchestration.tasks.run import CloseRun, OpenRun, RollBack
     from pressroom.orchestration.tasks.run_operator import RunOperator
@@ -351,7 +352,7 @@ def test_what_fails_at_the_last_try_is_the_reason_of_a_run_that_did_nothing(
     async def nothing_done(*_: object, **__: object) -> Report:
         return report
 
-    monkeypatch.setattr(WorkBatch, "_work", nothing_done)
+    monkeypatch.setattr(stage_tasks, "work_through", nothing_done)
     context = tasks.context()
     context["ti"].try_number = 6
     content = work(tasks, "content")
