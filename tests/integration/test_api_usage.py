@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -303,7 +304,7 @@ def test_calls_and_charges_at_once_do_not_lock_each_other_out(control: Control) 
             stage = ("content", "ideas")[(number + step) % 2]
             scope = CostScope(world.account_id, of, run, stage, f"{number}:{step}", caps)
             chosen = meters[step % 2]
-            held = chosen.prepare(scope, Decimal("0.5")).held
+            held = asyncio.run(chosen.prepare(scope, Decimal("0.5"))).held
             spent = Call("ok", Usage(3, 4), Decimal("0.25"))
             chosen.book(scope, spent, held=held, expected_tokens=9)
             with world.store.transaction(world.account_id) as tx:

@@ -95,6 +95,7 @@ class ModelDesk:
     def __init__(self, world: World, server: ScriptedOpenAI) -> None:
         self.world, self.server = world, server
         self.runs = self.made = 0
+        self.max_tokens = 200
 
     def items(self, number: int) -> list[Key]:
         """New items of the stage."""
@@ -118,11 +119,17 @@ class ModelDesk:
         )
 
     def write(
-        self, keys: Sequence[Key], *, prompt: Prompt | None = None, concurrency: int = 4, **extra: Any
+        self,
+        keys: Sequence[Key],
+        *,
+        prompt: Prompt | None = None,
+        concurrency: int = 4,
+        cap_cents: int | None = None,
+        **extra: Any,
     ) -> Report:
         """One batch of a new run. Raises what the task would fail with."""
         self.runs += 1
-        run = self.world.run(f"manual__{self.runs}")
+        run = self.world.run(f"manual__{self.runs}", params={"cap_cents": cap_cents})
         try:
             return asyncio.run(self._work(run, keys, prompt, concurrency, extra))
         finally:
@@ -167,7 +174,7 @@ class ModelDesk:
             return [row[0] for row in rows]
 
         async def process(item: int, tools: Any) -> Note:
-            asked = prompt or Prompt("note", "You write.", f"Write note {item}.", max_tokens=200)
+            asked = prompt or Prompt("note", "You write.", f"Write note {item}.", max_tokens=self.max_tokens)
             written: Note = await tools.text.generate(asked, Note)
             return written
 

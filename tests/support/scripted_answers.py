@@ -32,7 +32,8 @@ def error(
 
 def refused(unsupported: Iterable[str], body: Mapping[str, Any]) -> Response | None:
     """The 400 for what the server is told not to support, or None when the body asks for nothing of it."""
-    form = (body.get("response_format") or {}).get("type")
+    asked = body.get("response_format")
+    form = asked.get("type") if isinstance(asked, Mapping) else asked
     for name in unsupported:
         if name == form:
             text = f"Invalid parameter: 'response_format' of type '{name}' is not supported"

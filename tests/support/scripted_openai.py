@@ -84,13 +84,14 @@ class Script:
         rule = next((rule for rule in self.rules if self._fits(rule, prompt)), {})
         if "times" in rule:
             rule["times"] -= 1
+        asked = body.get("response_format")
         entry = {
             "call": self.calls,
             "path": path,
             "prompt": prompt,
             "model": body.get("model"),
             "parameters": sorted(set(body) - {"messages", "model", "prompt"}),
-            "format": (body.get("response_format") or {}).get("type"),
+            "format": asked.get("type") if isinstance(asked, Mapping) else asked,
             "action": rule.get("action", "answer"),
             "started": time.time(),
             "ended": None,

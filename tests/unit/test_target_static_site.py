@@ -100,6 +100,7 @@ async def test_a_piece_becomes_a_folder(tmp_path: Path) -> None:
         "title": 'Tea & "Cups": <b>all</b>',
         "date": "2026-11-24T09:00:00+00:00",
         "description": "Short – and <good>",
+        "meta_description": "",
         "categories": ["Kitchen"],
         "tags": ["tea", "Tea"],
         "link": "https://source.test/?a=1&b=2",

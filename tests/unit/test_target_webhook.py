@@ -84,6 +84,7 @@ async def test_the_piece_goes_out_signed_and_under_its_key() -> None:
         "html": "<h2>Grüße</h2><p>Text</p>",
         "text": "Grüße\nText",
         "excerpt": "Short",
+        "meta_description": "Short",
         "slug": "",
         "tags": ["a"],
         "categories": ["News"],

@@ -75,7 +75,8 @@ class MemoryTx:
         return len(self._store.calls)
 
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
-        return [dict.fromkeys(("run", "site_month", "account_month", "account_total"), Decimal(0))]
+        names = ("run", "workflow_month", "account_month", "account_total", "held_run", "held_account")
+        return [dict.fromkeys(names, Decimal(0))]
 
     def run(self, name: str, **params: Any) -> int:
         if name == "cache_answer":

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from pressroom.cli import accounts, articles, check, definitions, flows, missions, runs
+from pressroom.cli import accounts, articles, check, definitions, flows, missions, prices, runs
 from pressroom.cli.common import ErrorsInOneLine
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ definitions.register(app)
 app.add_typer(accounts.app, name="credits")
 runs.register(app)
 check.register(app)
+prices.register(app)
 missions.register(app)
 flows.register(app)
 articles.register(app)

@@ -18,6 +18,7 @@
         ├── BudgetError           no paid call may start: the run ends partial
         │   ├── InsufficientCredits
         │   └── CapReached
+        │       └── CapHeld       calls in flight hold the rest: it may be free in a moment
         └── AnswerError           this item's answer is unusable; its neighbours go on
             ├── RefusedAnswer     the model declined
             ├── FilteredAnswer    the provider's content filter cut it
@@ -28,16 +29,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pressroom.domain.model import Usage
 
 
 class PressroomError(Exception):
     """Base of the tree above.
 
-    ``usage``: what a model is known to have used before the error, and so what its provider charges for.
+    ``usage``: what a model is known to have used before the error, and so what its provider charges for;
+    ``cents``: what a provider charges all the same.
     """
 
     usage: Usage | None = None
+    cents: Decimal | None = None
 
 
 class TransientError(PressroomError):
@@ -112,6 +117,10 @@ class InsufficientCredits(BudgetError):
 
 class CapReached(BudgetError):
     """A cap in cents (run, site, month or account) is used up."""
+
+
+class CapHeld(CapReached):
+    """Only what calls in flight may cost stands in the way: their true cost may leave enough."""
 
 
 class AnswerError(PermanentError):

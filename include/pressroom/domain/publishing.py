@@ -42,14 +42,15 @@ class Picture:
 class Content:
     """The content to publish: an article, or an item of a flow.
 
-    ``html`` is clean; ``text`` is the same without markup; ``link``: where it came from or belongs, '' if
-    nowhere.
+    ``html`` is clean; ``text`` is the same without markup; ``meta_description``: what search engines show;
+    ``link``: where it came from or belongs, '' if nowhere.
     """
 
     title: str
     text: str
     html: str = ""
     excerpt: str = ""
+    meta_description: str = ""
     slug: str = ""
     tags: Sequence[str] = ()
     categories: Sequence[str] = ()

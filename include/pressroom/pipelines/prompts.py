@@ -92,7 +92,13 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
         "words": 300,
         "paragraphs": 3,
     },
-    "image_prompts": {"title": "a title", "excerpt": "about it", "headings": ["one", "two"], "count": 4},
+    "image_prompts": {
+        "title": "a title",
+        "excerpt": "about it",
+        "headings": ["one", "two"],
+        "count": 4,
+        "style": "ink drawings",
+    },
     "strategy": {
         "objectives": ["be known"],
         "platforms": ["twitter"],

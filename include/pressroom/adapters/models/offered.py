@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import openai
 
 from pressroom.adapters.models.openai_errors import said, translate
+from pressroom.adapters.models.settings import AZURE
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.text import did_you_mean
 
@@ -17,7 +18,6 @@ _NO_ANSWER = frozenset({400, 403, 404, 405, 410, 422, 501})
 """Refusals of the question: the server has no such list, or the key may complete and not list."""
 _NOT_THE_KEY = ("scope", "header is required")
 """Words of a 401 that says nothing of the key: it may not list (OpenAI), or not in this form (Anthropic)."""
-_ANY_DEPLOYMENT = ".azure.com"
 
 
 async def check_offered(client: openai.AsyncOpenAI, model: str, *, connection: str, secret: str) -> str:
@@ -35,7 +35,7 @@ async def check_offered(client: openai.AsyncOpenAI, model: str, *, connection: s
         raise translate(error, connection=connection, secret=secret) from None
     if not listed:
         return f"{where}: the server does not list its models, so {model!r} is not verified"
-    if client.base_url.host.endswith(_ANY_DEPLOYMENT):
+    if client.base_url.host.endswith(AZURE):
         return f"{where}: Azure does not list its deployments, so {model!r} is not verified"
     if owners == ["llamacpp"]:
         return f"{where}: the server answers with {listed[0]!r}, and not with a model {model!r}"

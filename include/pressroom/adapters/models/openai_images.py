@@ -1,4 +1,9 @@
-"""Pictures from OpenAI's images API, or a server that speaks it."""
+"""Pictures from OpenAI's images API, or a server that speaks it.
+
+Servers differ in what they take (``quality``, ``size``, ``response_format``) and in the form of the picture:
+base64, with line breaks or as a ``data:`` address, or a URL. What a server refuses by name is left out from
+then on, as long as the process lives. A drawn picture is paid for: an error after that says what it cost.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +11,37 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, cast
+from urllib.parse import urljoin, urlsplit
 
 import openai
 
+from pressroom.adapters.http.stranger import Limits, SafeHttp
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_client import open_client
-from pressroom.adapters.models.openai_errors import translate
-from pressroom.adapters.models.settings import ConnectionSettings, image_price
-from pressroom.domain.errors import TransientError
+from pressroom.adapters.models.openai_errors import said, translate
+from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, ending, image_price
+from pressroom.domain.errors import FilteredAnswer, PressroomError, TransientError
 from pressroom.domain.model import ImageRequest, ImageResult
-from pressroom.domain.prices import ImagePrice
+from pressroom.domain.outside import URL_CHARS
+from pressroom.domain.prices import FINEST, ImagePrice
 
 _GPT_SIZES = ((1024, 1024), (1536, 1024), (1024, 1536))
 _DALLE_SIZES = ((1024, 1024), (1792, 1024), (1024, 1792))
 _STEP = 16
 _MIN_PIXELS = 655_360
 _WIDEST = 3.0
+_PICTURE_BYTES = 64_000_000
+_OPTIONAL = ("response_format", "quality", "size")
+_DATA_ADDRESS = re.compile(r"data:[^,]{0,200},")
+TICKS_A_CENT = 10**8
+"""xAI says the cost of an answer in ticks: 10,000,000,000 are a dollar."""
+
+_refused: dict[tuple[str, str], set[str]] = {}
+"""What the servers do not take, by base URL and model."""
 
 
 class OpenAIImages:
@@ -42,7 +59,8 @@ class OpenAIImages:
         price = image_price(settings, self.model)
         self.priced = price is not None
         self._price = price or ImagePrice()
-        self._dalle = self.model.startswith("dall-e")
+        self._name = self.model.rpartition("/")[2]
+        self._dalle = self._name.startswith("dall-e")
         self._options = dict(settings.options)
         self.quality = str(self._options.pop("quality", "standard" if self._dalle else "medium"))
         self._client: openai.AsyncOpenAI | None = None
@@ -59,7 +77,7 @@ class OpenAIImages:
 
     def size(self, request: ImageRequest) -> str:
         """The size to request, "WIDTHxHEIGHT": the nearest one that the model can draw."""
-        if self.model.startswith("gpt-image-2"):
+        if self._name.startswith("gpt-image-2"):
             width, height = free_size(request.width, request.height)
         else:
             width, height = nearest_size(request, _DALLE_SIZES if self._dalle else _GPT_SIZES)
@@ -67,24 +85,67 @@ class OpenAIImages:
 
     async def draw(self, request: ImageRequest) -> ImageResult:
         """One picture. Raises TransientError, ConfigurationError, PermanentError or FilteredAnswer."""
-        size = self.size(request)
-        asked: dict[str, Any] = {"model": self.model, "prompt": request.prompt, "n": 1, "size": size}
-        asked["quality"] = self.quality
-        if self._dalle:  # later models always answer base64, and refuse the parameter
-            asked["response_format"] = "b64_json"
+        answer = await self._answer(request)
+        cents = self._cents(answer, request)
         try:
-            answer: Any = await self._openai().images.generate(**asked, extra_body=self._options or None)
-        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise translate(error, connection=self.connection, secret=self._secret) from None
-        data = _decoded(answer, self.connection)
-        media_type, width, height = await asyncio.to_thread(inspect, data, connection=self.connection)
-        return ImageResult(data, media_type, width, height, self.model, self._cents(answer, request))
+            data = await self._data(answer)
+            media_type, width, height = await asyncio.to_thread(inspect, data, connection=self.connection)
+        except PressroomError as error:
+            error.cents = cents
+            raise
+        return ImageResult(data, media_type, width, height, self.model, cents)
+
+    async def _answer(self, request: ImageRequest) -> Any:
+        """The server's answer, asked for without what it has refused."""
+        refused = _refused.setdefault((self._settings.base_url, self.model), set())
+        optional = {"quality": self.quality, "size": self.size(request)}
+        if self._dalle or not self._settings.is_openai:  # OpenAI's later models refuse it
+            optional["response_format"] = "b64_json"
+        while True:
+            asked = {name: value for name, value in optional.items() if name not in refused}
+            try:
+                return await self._openai().images.generate(
+                    model=self.model,
+                    prompt=request.prompt,
+                    n=1,
+                    extra_body=self._options or None,
+                    **cast(Any, asked),
+                )
+            except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                ours = translate(error, connection=self.connection, secret=self._secret)
+                named = _named(error, asked)
+                if named is None or isinstance(ours, FilteredAnswer):
+                    raise ours from None
+                refused.add(named)
+
+    async def _data(self, answer: Any) -> bytes:
+        """The picture's bytes. Raises TransientError when there is none."""
+        entries = getattr(answer, "data", None)
+        first = entries[0] if isinstance(entries, list) and entries else None
+        text = _text(first, "b64_json") or _text(first, "url")
+        if not text:
+            raise TransientError(f"connection {self.connection!r}: the server's answer holds no picture")
+        if text.startswith(("http://", "https://", "/")) and not _looks_like_base64(text):
+            return await self._fetched(urljoin(self._settings.base_url or OPENAI_URL, text))
+        return _decoded(text, self.connection)
+
+    async def _fetched(self, url: str) -> bytes:
+        """The picture at an address that the server names. Its own host may be private."""
+        limits = Limits(bytes=_PICTURE_BYTES, seconds=self._settings.timeout_seconds)
+        async with SafeHttp(allow_hosts=[urlsplit(self._settings.base_url).netloc], limits=limits) as http:
+            try:
+                return (await http.get(url)).body
+            except PressroomError as error:
+                raise TransientError(
+                    f"connection {self.connection!r}: the picture cannot be fetched: {error}"
+                ) from None
 
     async def check(self) -> str:
-        """See that the key is taken and the model is offered; see ``check_offered``."""
-        return await check_offered(
+        """See that the key is taken, and that the model is offered and lasts; see ``check_offered``."""
+        note = await check_offered(
             self._openai(), self.model, connection=self.connection, secret=self._secret
         )
+        return "; ".join(filter(None, (ending(self._settings, "image", self.model), note)))
 
     def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:
@@ -98,9 +159,13 @@ class OpenAIImages:
             self._client = None
 
     def _cents(self, answer: Any, request: ImageRequest) -> Decimal:
-        usage = answer.usage
-        if usage is not None and self._price.output:
-            return self._price.cents(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        """What the answer says that it cost, or what its tokens cost, or else the estimate."""
+        usage = getattr(answer, "usage", None)
+        if ticks := _number(usage, "cost_in_usd_ticks"):
+            return (Decimal(ticks) / TICKS_A_CENT).quantize(FINEST)
+        given, made = _number(usage, "input_tokens"), _number(usage, "output_tokens")
+        if made and self._price.output:
+            return self._price.cents(input_tokens=given, output_tokens=made)
         return self.estimate(request)
 
 
@@ -131,8 +196,39 @@ def _stepped(pixels: float, *, up: bool) -> int:
     return max(int(steps), 1) * _STEP
 
 
-def _decoded(answer: Any, connection: str) -> bytes:
+def forget() -> None:
+    """Forget what servers do not take."""
+    _refused.clear()
+
+
+def _named(error: Exception, asked: dict[str, str]) -> str | None:
+    """The parameter that a refusal is about, None when it names none that was sent."""
+    if not isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+        return None
+    text = f"{error.param or ''} {said(error)}".lower()
+    return next((name for name in _OPTIONAL if name in asked and re.search(rf"\b{name}\b", text)), None)
+
+
+def _text(entry: Any, name: str) -> str:
+    """A text of an entry of the answer, in which a server may put anything; '' when it has none."""
+    value = entry.get(name) if isinstance(entry, dict) else getattr(entry, name, None)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _number(usage: Any, name: str) -> int:
+    """A count of the answer's usage; 0 when it has none."""
+    value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+    return round(value) if isinstance(value, int | float) and 0 < value < 1e18 else 0
+
+
+def _looks_like_base64(text: str) -> bool:
+    return len(text) > URL_CHARS  # JPEG in base64 begins with a slash, as a path does
+
+
+def _decoded(text: str, connection: str) -> bytes:
+    """Base64, also with line breaks, as a ``data:`` address, or in the alphabet of URLs."""
+    coded = "".join(_DATA_ADDRESS.sub("", text, count=1).split()).replace("-", "+").replace("_", "/")
     try:
-        return base64.b64decode(answer.data[0].b64_json, validate=True)
-    except (AttributeError, IndexError, TypeError, binascii.Error):
-        raise TransientError(f"connection {connection!r}: the server's answer holds no picture") from None
+        return base64.b64decode(coded + "=" * (-len(coded) % 4), validate=True)
+    except binascii.Error:
+        raise TransientError(f"connection {connection!r}: the server's picture is not base64") from None

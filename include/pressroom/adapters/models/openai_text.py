@@ -23,7 +23,7 @@ from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import all_said, missed, said, translate, translate_body
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
 from pressroom.adapters.models.request_body import request_body
-from pressroom.adapters.models.settings import ConnectionSettings
+from pressroom.adapters.models.settings import ConnectionSettings, ending
 from pressroom.domain.errors import ConfigurationError, PressroomError
 from pressroom.domain.json_answers import find_objects, thoughts_in
 from pressroom.domain.model import BYTES_PER_TOKEN, Dialects, Finish, ModelReply, ModelRequest, Usage
@@ -93,10 +93,11 @@ class OpenAIText:
         return next((number for number in own if isinstance(number, int)), self._allowed(request))
 
     async def check(self) -> str:
-        """See that the key is taken and the model is offered; see ``check_offered``."""
-        return await check_offered(
+        """See that the key is taken, and that the model is offered and lasts; see ``check_offered``."""
+        note = await check_offered(
             self._openai(), self.model, connection=self.connection, secret=self._secret
         )
+        return "; ".join(filter(None, (ending(self.settings, "text", self.model), note)))
 
     async def aclose(self) -> None:
         """Close the connections."""

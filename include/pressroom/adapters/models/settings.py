@@ -17,6 +17,7 @@ from pressroom.domain.model import RateLimits
 from pressroom.domain.prices import FREE, ImagePrice, TextPrice, price_table
 
 OPENAI_HOST = "api.openai.com"
+AZURE = ".azure.com"
 OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 
 Structured = Literal["json_schema", "json_schema_basic", "json_object", "prompt"]
@@ -37,6 +38,7 @@ class PriceOverride(BaseModel):
     input_cents_per_million: CentsRate = Decimal(0)
     cached_input_cents_per_million: CentsRate | None = None
     output_cents_per_million: CentsRate = Decimal(0)
+    reasoning_cents_per_million: CentsRate | None = Field(default=None, description="of thoughts; as output")
     cents_per_image: CentsRate | None = None
 
 
@@ -50,6 +52,9 @@ class ConnectionSettings(BaseModel):
     query: dict[str, str] = Field(default_factory=dict, description="sent with every request")
     api_key: SecretStr = SecretStr("")
     model: str = ""
+    base_model: str = Field(
+        default="", description="the listed model behind a deployment's name, whose prices count"
+    )
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
     max_wait_seconds: float = Field(default=60, ge=0, description="longest sleep for the rate limit")
@@ -130,7 +135,7 @@ class ConnectionSettings(BaseModel):
     @property
     def is_azure_deployment(self) -> bool:
         """Whether this is the classic address of a deployment at Azure, which takes its key in a header."""
-        return self.host.endswith(".azure.com") and _AZURE_DEPLOYMENT in self.base_url
+        return self.host.endswith(AZURE) and _AZURE_DEPLOYMENT in self.base_url
 
     @property
     def is_local(self) -> bool:
@@ -150,8 +155,14 @@ def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
     if own is not None:
         cached = own.cached_input_cents_per_million
         input_rate = own.input_cents_per_million
-        return TextPrice(input_rate, input_rate if cached is None else cached, own.output_cents_per_million)
-    listed = price_table().text(model, datetime.now(UTC).date())
+        return TextPrice(
+            input_rate,
+            input_rate if cached is None else cached,
+            own.output_cents_per_million,
+            own.reasoning_cents_per_million,
+        )
+    table, today = price_table(), datetime.now(UTC).date()
+    listed = table.text(model, today) or table.text(settings.base_model, today)
     return FREE if listed is None and settings.is_local else listed
 
 
@@ -161,8 +172,19 @@ def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
     if own is not None:
         each = {} if own.cents_per_image is None else {"any": own.cents_per_image}
         return ImagePrice(own.input_cents_per_million, own.output_cents_per_million, each)
-    listed = price_table().image(model, datetime.now(UTC).date())
+    table, today = price_table(), datetime.now(UTC).date()
+    listed = table.image(model, today) or table.image(settings.base_model, today)
     return ImagePrice() if listed is None and settings.is_local else listed
+
+
+def ending(settings: ConnectionSettings, kind: Literal["text", "image"], model: str) -> str:
+    """What to tell of a model that has ended or ends soon; '' for others. Azure has a calendar of its own."""
+    if settings.host.endswith(AZURE):
+        return ""
+    today = datetime.now(UTC).date()
+    entry = price_table().entry(kind, model, today)
+    words = entry.ending(today) if entry else ""
+    return f"connection {settings.name!r}: {words}" if words else ""
 
 
 def _address(name: str, fields: ConnectionFields) -> tuple[str, dict[str, str]]:

@@ -19,6 +19,7 @@ from pressroom.domain.packets import HTML_CHARS, MOST_TAGS, TAG_CHARS, TITLE_CHA
 from pressroom.domain.publishing import Content, TargetArguments, TargetLimits
 
 EXCERPT_CHARS = 500
+META_CHARS = 320
 SLUG_CHARS = 200
 ADDRESS_CHARS = 80
 MOST_CATEGORIES = 10
@@ -39,6 +40,11 @@ class ArticleArguments(TargetArguments):
     title: str = Field(min_length=1, max_length=TITLE_CHARS, description="headline, plain text")
     html: str = Field(min_length=1, max_length=HTML_CHARS, description="the body as HTML, without the title")
     excerpt: str = Field(default="", max_length=EXCERPT_CHARS, description="summary, plain text")
+    meta_description: str = Field(
+        default="",
+        max_length=META_CHARS,
+        description="what search engines show, plain text of about 155 characters; left out: the excerpt",
+    )
     slug: str = Field(
         default="", max_length=SLUG_CHARS, description="last part of the address; left out: from the title"
     )
@@ -67,6 +73,7 @@ def article_of(content: Content) -> dict[str, Any]:
         "title": title,
         "html": body[:HTML_CHARS],
         "excerpt": clean_line(content.excerpt, EXCERPT_CHARS),
+        "meta_description": clean_line(content.meta_description, META_CHARS),
         "slug": content.slug[:SLUG_CHARS],
         "tags": _names(content.tags)[:MOST_TAGS],
         "categories": _names(content.categories)[:MOST_CATEGORIES],

@@ -153,6 +153,7 @@ def payload(piece: Piece[LinkedArticleArguments], where: str) -> bytes:
         "html": cleaned,
         "text": text_of(cleaned),
         "excerpt": arguments.excerpt,
+        "meta_description": arguments.meta_description or arguments.excerpt,
         "slug": arguments.slug,
         "tags": list(arguments.tags),
         "categories": list(arguments.categories),

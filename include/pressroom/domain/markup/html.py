@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
 import nh3
+import regex
 
 from pressroom.domain.markup.balance import UNSEEN, balanced
 from pressroom.domain.markup.cutting import cut
@@ -48,6 +49,12 @@ SUFFIXES = {**PICTURE_SUFFIXES, "image/svg+xml": "svg", "text/html": "html"}
 
 _HEADING = re.compile(r"(?=<h2>)")
 
+_IDEOGRAPHS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々]+")
+# Scripts without blanks between words, whose words have about four letters.
+_RUNNING = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+")
+_UNSPACED = regex.compile(rf"{_IDEOGRAPHS.pattern}|{_RUNNING.pattern}")
+_LETTER = regex.compile(r"\p{L}")
+_LETTERS_A_WORD = 4
 _WORD = re.compile(r"\w+(?:['\u2019.-]\w+)*")
 _NUMBERING = re.compile(r"^\d{1,2}[.)]\s+(?=\D)")
 
@@ -152,8 +159,14 @@ def distinct(texts: list[str], most: int, chars: int) -> list[str]:
 
 
 def count_words(text: str) -> int:
-    """Words of plain text."""
-    return len(_WORD.findall(text))
+    """Words of plain text. Chinese and Japanese characters count for one each, as is usual.
+
+    In scripts that write no blanks between words (Thai, Lao, Khmer, Burmese) they are estimated.
+    """
+    spaced = _UNSPACED.sub(" ", text)
+    signs = sum(len(run) for run in _IDEOGRAPHS.findall(text))
+    letters = sum(-(-len(_LETTER.findall(run)) // _LETTERS_A_WORD) for run in _RUNNING.findall(text))
+    return len(_WORD.findall(spaced)) + signs + letters
 
 
 def words_of_html(markup: str) -> int:

@@ -7,10 +7,10 @@ import time
 from decimal import Decimal
 from typing import Protocol
 
-from pressroom.domain.errors import TransientError, UnknownOutcome
+from pressroom.domain.errors import PressroomError, TransientError, UnknownOutcome
 from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, RateLimits
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.money.metering import Call, Meter, warn_unpriced
+from pressroom.engine.money.metering import Call, Meter
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
@@ -18,7 +18,7 @@ from pressroom.store.database import Store
 class PricedImages(ImageProvider, Protocol):
     """An ImageProvider with its price and its rate limits.
 
-    ``priced``: whether the price is known; otherwise calls are booked at 0.
+    ``priced``: whether the price is known; without a cap, the others' calls are booked at 0.
     """
 
     limits: RateLimits
@@ -33,13 +33,12 @@ class ImageEngine:
     """One image provider with its rate limit and its booking."""
 
     def __init__(self, provider: PricedImages, store: Store) -> None:
-        if not provider.priced:
-            warn_unpriced(provider.model)
         self.provider = provider
         self._limiter = RateLimiter(store, provider.connection, provider.limits)
         self._meter = Meter(
-            store, self._limiter, connection=provider.connection, model=provider.model, kind="image"
-        )
+            store, self._limiter, connection=provider.connection, model=provider.model, kind="image",
+            priced=provider.priced,
+        )  # fmt: skip
 
     def bound(self, scope: CostScope) -> BoundImages:
         """The provider as a stage sees it: its costs are booked to ``scope``."""
@@ -48,7 +47,7 @@ class ImageEngine:
     async def draw(self, scope: CostScope, request: ImageRequest) -> ImageResult:
         """One picture, recorded and booked. Raises what the provider raises, and CapReached."""
         # No cache: a stage asks only for pictures that it does not have.
-        prepared = await asyncio.to_thread(self._meter.prepare, scope, self.provider.estimate(request))
+        prepared = await self._meter.prepare(scope, self.provider.estimate(request))
         try:
             await self._limiter.acquire()
         except BaseException:
@@ -61,7 +60,8 @@ class ImageEngine:
         except BaseException as error:
             # The service may finish, and charge, a call that is cut off or not answered in time.
             unclear = isinstance(error, UnknownOutcome | asyncio.CancelledError)
-            spent = prepared.held if unclear else Decimal(0)
+            charged = error.cents if isinstance(error, PressroomError) else None
+            spent = prepared.held if unclear else charged or Decimal(0)
             milliseconds = round((time.monotonic() - started) * 1000)
             call = Call(type(error).__name__, cents=spent, milliseconds=milliseconds)
             await asyncio.to_thread(self._meter.book, scope, call, held=prepared.held)

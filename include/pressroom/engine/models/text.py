@@ -38,7 +38,7 @@ from pressroom.domain.prices import FREE, TextPrice
 from pressroom.domain.text import to_json
 from pressroom.engine.models.answers import choice_type, choices, judge, repaired
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.money.metering import Call, Meter, warn_unpriced
+from pressroom.engine.money.metering import Call, Meter
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
@@ -50,12 +50,13 @@ class TextEngine:
     """One text model with its cache, rate limit and booking. ``price``: None when it is unknown."""
 
     def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: RateLimits) -> None:
-        if price is None:
-            warn_unpriced(model.model)
         self.model = model
         self._price = price or FREE
         self._limiter = RateLimiter(store, model.connection, limits)
-        self._meter = Meter(store, self._limiter, connection=model.connection, model=model.model, kind="text")
+        self._meter = Meter(
+            store, self._limiter, connection=model.connection, model=model.model, kind="text",
+            priced=price is not None,
+        )  # fmt: skip
 
     def bound(self, scope: CostScope, temperature: float | None) -> BoundText:
         """The engine as a stage sees it: its costs are booked to ``scope``."""
@@ -77,8 +78,8 @@ class TextEngine:
         attempt = request
         while True:
             expected = _expected(attempt, await self.model.most_tokens(attempt))
-            prepared = await asyncio.to_thread(
-                self._meter.prepare, scope, self._price.cents(expected), key=key if look_up else None
+            prepared = await self._meter.prepare(
+                scope, self._price.cents(expected), key=key if look_up else None
             )
             look_up = False  # a second try must not find the same cached answer
             if prepared.answer is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pressroom.domain.errors import CapReached, InsufficientCredits
+from pressroom.domain.errors import CapHeld, CapReached, InsufficientCredits
 from pressroom.store.database import Tx
 
 
@@ -104,15 +104,28 @@ def refund_run(tx: Tx, run_id: int) -> Decimal:
 
 
 def hold_cents(tx: Tx, scope: CostScope, cents: Decimal) -> None:
-    """Hold what the next call may cost. Raises CapReached when a cap would be exceeded."""
+    """Hold what the next call may cost.
+
+    Raises CapReached when a cap would be exceeded; CapHeld when calls in flight alone stand in the way.
+    """
     if scope.caps.any:
         tx.run("lock_account")  # one decision at a time: two calls must not both take the last cent
-        spent = tx.rows("spent_cents", workflow=scope.workflow_id, run=scope.run_id)[0]
+        sums = tx.rows("spent_cents", workflow=scope.workflow_id, run=scope.run_id)[0]
+        held_back: list[str] = []
         for name, cap in vars(scope.caps).items():
-            if cap is not None and (spent[name] + cents > cap or spent[name] >= cap):
-                raise CapReached(
-                    f"the {name.replace('_', ' ')} cap of {cap} cents is reached ({spent[name]:.4f} spent)"
-                )
+            if cap is None:
+                continue
+            spent, held = sums[name], sums[f"held_{name.partition('_')[0]}"]
+            text = (
+                f"the {name.replace('_', ' ')} cap of {cap} cents is reached: {spent:.4f} spent,"
+                f" {held:.4f} held for calls in flight, and the next call may cost {cents:.4f}"
+            )
+            if spent + cents > cap or spent >= cap:
+                raise CapReached(text)
+            if spent + held + cents > cap or spent + held >= cap:
+                held_back.append(text)
+        if held_back:
+            raise CapHeld(held_back[0])
     if cents:
         tx.run("hold_cents", cents=cents, **scope.key)
 

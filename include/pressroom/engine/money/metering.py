@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import Literal
 
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.errors import CapHeld, ConfigurationError, PermanentError
 from pressroom.domain.model import Usage
 from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.rate_limit import RateLimiter
-from pressroom.store.database import Store
+from pressroom.engine.runs import control
+from pressroom.store.database import Store, Tx
 
 log = logging.getLogger(__name__)
 
 NOTHING = Usage()
 
-_warned: set[str] = set()
+WAIT_SECONDS = 600.0
+"""How long a call waits for cents that others hold. A lost call holds them until its run closes."""
+
+_PAUSES = (0.1, 0.2, 0.5, 1.0)
 
 
-def warn_unpriced(model: str) -> None:
-    """Warn once per process that a model's calls are booked at 0."""
-    if model not in _warned:
-        _warned.add(model)
-        log.warning("model %r is in no price table, so its calls cost 0 (see a connection's `prices`)", model)
+def price_unknown(connection: str, model: str) -> str:
+    """What to tell of a model without a price, and the settings that give it one."""
+    return (
+        f"connection {connection!r}: the price of {model!r} is unknown, so its calls are booked at 0 cents:"
+        " put its prices into the connection's extra, as prices, or the listed model that it is as base_model"
+    )
+
+
+def no_cap_without_price(connection: str, model: str) -> str:
+    """Why a run with a cap does not call a model without a price."""
+    return f"{price_unknown(connection, model)}; a cap in cents cannot hold without them"
 
 
 @dataclass(frozen=True)
@@ -58,22 +70,55 @@ class Meter:
         connection: str,
         model: str,
         kind: Literal["text", "image"],
+        priced: bool = True,
     ) -> None:
         self._store = store
+        self._priced = priced
+        self._told: set[int] = set()
         self._limiter = limiter
         self._facts = {"connection": connection, "model": model, "kind": kind}
 
-    def prepare(self, scope: CostScope, estimate: Decimal, *, key: str | None = None) -> Prepared:
-        """Look for a cached answer under ``key``, or else hold the cents. Raises CapReached."""
-        if key is None and not estimate and not scope.caps.any:
+    async def prepare(self, scope: CostScope, estimate: Decimal, *, key: str | None = None) -> Prepared:
+        """Look for a cached answer under ``key``, or else hold the cents.
+
+        When only calls in flight stand in the way of a cap, it waits for their true cost. Raises CapReached;
+        ConfigurationError when there is a cap and the price is unknown.
+        """
+        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+            try:
+                return await asyncio.to_thread(self._prepare, scope, estimate, key)
+            except CapHeld:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError  # the pauses have no end
+
+    def _prepare(self, scope: CostScope, estimate: Decimal, key: str | None) -> Prepared:
+        if self._priced and key is None and not estimate and not scope.caps.any:
             return Prepared(None, Decimal(0))
         with self._store.transaction(scope.account_id) as tx:
             answer = tx.value("cached_answer", key=key) if key else None
             if answer is not None:
                 return Prepared(answer, Decimal(0))
+            if not self._priced:
+                self._tell(tx, scope)
             if estimate or scope.caps.any:
                 ledger.hold_cents(tx, scope, estimate)
             return Prepared(None, estimate)
+
+    def _tell(self, tx: Tx, scope: CostScope) -> None:
+        """Say once in a run that its calls are booked at 0. Raises ConfigurationError when it has a cap."""
+        connection, model = self._facts["connection"], self._facts["model"]
+        if scope.caps.any:
+            raise ConfigurationError(no_cap_without_price(connection, model))
+        if scope.run_id in self._told:
+            return
+        message = price_unknown(connection, model)
+        tx.run("lock_run", run=scope.run_id)  # one worker at a time: only one of them says it
+        if not tx.value("run_was_told", run=scope.run_id, message=message):
+            control.event(tx, scope.run_id, "price_unknown", message, stage=scope.stage, level="warning")
+        self._told.add(scope.run_id)
 
     def release(self, scope: CostScope, held: Decimal) -> None:
         """Give back what was held for a call that did not happen."""

@@ -13,6 +13,7 @@ from pressroom.adapters.models.settings import text_price
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.fetching import FetchSettings, FilesFetch
 from pressroom.domain.run import Run
+from pressroom.engine.money.metering import no_cap_without_price, price_unknown
 from pressroom.engine.runs.batch import caps_of
 from pressroom.engine.runs.verifying import CheckResult, verify
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, MEDIA_PUBLIC_URL, Connections
@@ -58,12 +59,12 @@ class RunProbe:
         model = self._box.text_model
         note = await model.check()
         priced = text_price(model.settings, model.model) is not None
-        return self._price(model.connection, model.model, priced=priced) or note
+        return self._priced(model.connection, model.model, priced=priced) or note
 
     async def images(self) -> str:
         provider = self._box.image_provider
         note = await provider.check()
-        return self._price(provider.connection, provider.model, priced=provider.priced) or note
+        return self._priced(provider.connection, provider.model, priced=provider.priced) or note
 
     async def media(self) -> str:
         await asyncio.to_thread(self._box.media.check)
@@ -102,16 +103,12 @@ class RunProbe:
             ) from None
         return ""
 
-    def _price(self, connection: str, model: str, *, priced: bool) -> str:
+    def _priced(self, connection: str, model: str, *, priced: bool) -> str:
         if priced:
             return ""
-        unknown = (
-            f"connection {connection!r}: the price of {model!r} is unknown, so its calls are booked"
-            " at 0 cents: put its prices into the connection's extra, as prices"
-        )
         if caps_of(self._box.run).any:
-            raise ConfigurationError(f"{unknown}, because a cap in cents cannot hold without them")
-        return unknown
+            raise ConfigurationError(no_cap_without_price(connection, model))
+        return price_unknown(connection, model)
 
     def _public_url(self) -> None:
         """Raises ConfigurationError when pictures have no URL under which others can fetch them."""

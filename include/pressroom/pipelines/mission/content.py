@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Any
 
 from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.markup.html import count_words
 from pressroom.domain.public_ids import CONTENT, public_id
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
@@ -60,7 +61,7 @@ def save(tx: Tx, run: Run, slot: SlotToWrite, output: WrittenPost) -> Saved:
         _insert(tx, slot, output, *output.alternative, "draft")
     return Saved(
         created=1,
-        words=sum(len(part.split()) for part in output.composed.parts),
+        words=sum(count_words(part) for part in output.composed.parts),
         label=f"{slot.platform} {slot.format}: {quoted(output.composed.parts[0])}",
     )
 

@@ -91,6 +91,7 @@ async def process(draft: DraftToIllustrate, tools: Tools) -> Sequence[ImagePlan]
         excerpt=draft.excerpt,
         headings=headings[:20],
         count=number,
+        style=tools.brand.visual_style if tools.brand else "",
     )
     answer = await tools.text.generate(prompt, answer_type(number))
     return complete(draft.title, headings, answer.images, number)

@@ -48,9 +48,10 @@ pending, load = rows_of_site("images_waiting", "images_to_draw", PendingImage)
 async def process(image: PendingImage, tools: Tools) -> Drawn:
     """Draw and store. Files are named by content hash, so a repeat stores one file."""
     settings = tools.site.images
+    style = tools.brand.visual_style.strip() if tools.brand else ""
     result = await tools.images.draw(
         ImageRequest(
-            prompt=image.prompt,
+            prompt=". ".join(text.rstrip(" .") for text in (image.prompt, style) if text),
             title=image.alt if image.position else image.title,
             width=settings.width,
             height=settings.height,

@@ -121,6 +121,7 @@ def _content(article: ReviewedArticle, site: Site) -> Content:
         text=plain(article.html),
         html=article.html,
         excerpt=article.excerpt or article.meta_description,
+        meta_description=article.meta_description or article.excerpt,
         slug=article.slug,
         tags=tuple(article.tags),
         link=site.url,

@@ -50,27 +50,24 @@ VALUES (%(account)s, %(workflow)s, %(run)s, %(stage)s, %(item)s, greatest(%(cent
 ON CONFLICT (run_id, stage, item) DO UPDATE SET cents = greatest(reservations.cents + %(cents)s, 0)
 
 -- name: spent_cents
--- Returns the cents spent and held: of the run, of the workflow (month, total), of the account (month, total).
+-- Returns the cents spent of the run, of the workflow (month, total) and of the account (month, total), and those held for
+-- calls in flight of each.
 SELECT
     (SELECT coalesce(sum(cents), 0) FROM ledger
-     WHERE account_id = %(account)s AND kind = 'cost' AND run_id = %(run)s)
-    + (SELECT coalesce(sum(cents), 0) FROM reservations
-       WHERE account_id = %(account)s AND run_id = %(run)s) AS run,
+     WHERE account_id = %(account)s AND kind = 'cost' AND run_id = %(run)s) AS run,
     (SELECT coalesce(sum(cents), 0) FROM ledger
      WHERE account_id = %(account)s AND kind = 'cost' AND at >= date_trunc('month', now())
-       AND workflow_id = %(workflow)s)
-    + (SELECT coalesce(sum(cents), 0) FROM reservations
-       WHERE account_id = %(account)s AND workflow_id = %(workflow)s) AS workflow_month,
+       AND workflow_id = %(workflow)s) AS workflow_month,
     (SELECT coalesce(sum(cents), 0) FROM ledger
-     WHERE account_id = %(account)s AND kind = 'cost' AND workflow_id = %(workflow)s)
-    + (SELECT coalesce(sum(cents), 0) FROM reservations
-       WHERE account_id = %(account)s AND workflow_id = %(workflow)s) AS workflow_total,
+     WHERE account_id = %(account)s AND kind = 'cost' AND workflow_id = %(workflow)s) AS workflow_total,
     (SELECT coalesce(sum(cents), 0) FROM ledger
-     WHERE account_id = %(account)s AND kind = 'cost' AND at >= date_trunc('month', now()))
-    + held.cents AS account_month,
-    accounts.spent_cents + held.cents AS account_total
+     WHERE account_id = %(account)s AND kind = 'cost' AND at >= date_trunc('month', now())) AS account_month,
+    accounts.spent_cents AS account_total,
+    (SELECT coalesce(sum(cents), 0) FROM reservations WHERE account_id = %(account)s AND run_id = %(run)s) AS held_run,
+    (SELECT coalesce(sum(cents), 0) FROM reservations
+     WHERE account_id = %(account)s AND workflow_id = %(workflow)s) AS held_workflow,
+    (SELECT coalesce(sum(cents), 0) FROM reservations WHERE account_id = %(account)s) AS held_account
 FROM accounts
-CROSS JOIN (SELECT coalesce(sum(cents), 0) AS cents FROM reservations WHERE account_id = %(account)s) AS held
 WHERE accounts.id = %(account)s
 
 -- name: refund_run

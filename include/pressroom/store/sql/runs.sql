@@ -152,6 +152,13 @@ WITH next AS (
 INSERT INTO run_events (account_id, run_id, id, stage, kind, level, message, data)
 SELECT %(account)s, %(run)s, last_event, %(stage)s::text, %(kind)s, %(level)s, %(message)s, %(data)s::jsonb FROM next
 
+-- name: run_was_told
+-- Returns whether a line of the run's log says this already.
+SELECT EXISTS (
+    SELECT FROM run_events
+    WHERE account_id = %(account)s AND run_id = %(run)s AND level = 'warning'
+      AND position(%(message)s::text IN message) > 0)
+
 -- name: plan_stage
 -- Inserts a stage's result with the number of planned items, or renews it: what was processed before counts as planned,
 -- and what failed since the run was opened has failed.

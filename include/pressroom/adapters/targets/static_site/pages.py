@@ -94,6 +94,7 @@ class SitePage:
     title: str
     date: datetime
     excerpt: str = ""
+    meta_description: str = ""
     tags: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     link: str = ""
@@ -121,6 +122,7 @@ def to_markdown(page: SitePage, body: str) -> str:
         "title": page.title,
         "date": page.date.isoformat(),
         "description": page.excerpt,
+        "meta_description": page.meta_description,
         "categories": list(page.categories),
         "tags": list(page.tags),
         "link": page.link,
@@ -151,6 +153,7 @@ def from_markdown(text: str, folder: str) -> SitePage:
         str(title),
         date,
         excerpt=str(matter.get("description") or ""),
+        meta_description=str(matter.get("meta_description") or ""),
         tags=_texts(matter.get("tags")),
         categories=_texts(matter.get("categories")),
         link=web_url(matter.get("link")),

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from pressroom.adapters.targets.article import (
+    META_CHARS,
     Illustration,
     LinkedArticleArguments,
     body_of,
@@ -97,6 +98,7 @@ class StaticSite:
                 title=clean_line(arguments.title, TITLE_CHARS),
                 date=_date(piece.at, now, before),
                 excerpt=clean_line(arguments.excerpt, len(arguments.excerpt)),
+                meta_description=clean_line(arguments.meta_description, META_CHARS),
                 tags=_names(arguments.tags),
                 categories=_names(arguments.categories),
                 link=web_url(arguments.link),

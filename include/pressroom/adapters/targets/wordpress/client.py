@@ -76,6 +76,12 @@ class WordPressSettings(BaseModel):
         default="publish",
         description="what a finished piece becomes; draft and pending leave it to an editor",
     )
+    meta_description_field: str = Field(
+        default="",
+        max_length=100,
+        description="the field of a post's meta in which the site's SEO plugin has the meta description,"
+        " such as _yoast_wpseo_metadesc; the site must show it in the REST API",
+    )
     timeout_seconds: float = Field(default=30, gt=0)
     settle_seconds: float = Field(
         default=30, ge=0, description="how long a piece whose creation was not answered may still turn up"

@@ -205,7 +205,8 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         fields = {
             "title": as_html(arguments.title),
             "content": marked(body_of(arguments.html, pictures), piece.key),
-            "excerpt": as_html(arguments.excerpt),
+            "excerpt": as_html(arguments.excerpt or arguments.meta_description),
+            "meta": self._meta(arguments),
             # The address of what is there stays as it is: people may have linked to it.
             "slug": "" if finished else self._slug(piece),
             **terms,
@@ -218,6 +219,11 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         body = {**{name: value for name, value in fields.items() if value}, **when}
         answer = await self._api.write("POST", f"{POSTS}/{post['id']}", body)
         return self._post(answer), body
+
+    def _meta(self, arguments: ArticleArguments) -> Json:
+        """The fields of a post that plugins have."""
+        name, text = self._settings.meta_description_field, arguments.meta_description or arguments.excerpt
+        return {name: text} if name and text else {}
 
     async def _with_own_slug(self, piece: Piece[ArticleArguments], post: Json) -> Json:
         """The post, with a slug that no older post has.

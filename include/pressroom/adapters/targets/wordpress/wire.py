@@ -123,12 +123,15 @@ def marked(body: str, key: str) -> str:
 
 
 def lacking(post: Json, sent: Json) -> str:
-    """Which of the pictures and terms that were sent a post has not; '' when it has all. It may have more."""
+    """Which pictures, terms and fields that were sent a post lacks; '' when it has all. It may have more."""
     lacks = [
         name for name in ("categories", "tags") if not {*sent.get(name, ())} <= {*(post.get(name) or ())}
     ]
     if post.get("featured_media") != sent.get("featured_media", post.get("featured_media")):
         lacks.append("featured picture")
+    kept = post.get("meta")
+    meta = kept if isinstance(kept, dict) else {}
+    lacks += [f"meta field {name}" for name, text in sent.get("meta", {}).items() if meta.get(name) != text]
     return ", ".join(lacks)
 
 
