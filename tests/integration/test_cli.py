@@ -297,6 +297,56 @@ def test_status_history_and_logs(garden: Invoke, database: psycopg.Connection[tu
     assert [line.split()[1:] for line in lines] == [["ideas", "second"], ["ideas", "ERROR", "third"]]
 
 
+def test_a_run_that_never_began_does_not_hide_the_one_that_did_the_work(
+    garden: Invoke, database: psycopg.Connection[tuple[int]]
+) -> None:
+    worked = add_run(database, "completed")
+    database.execute(
+        "INSERT INTO stage_results (account_id, run_id, stage) SELECT account_id, id, 'ideas' FROM runs"
+    )
+    refused = database.execute(
+        "INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, owner, status, lease_until,"
+        " error_message) SELECT account_id, workflow_id, dag_id, 'manual__2', 'manual', 'bob', 'failed',"
+        " now(), 'run 1 is running' FROM runs RETURNING id"
+    ).fetchone()
+    assert refused
+    first, second, *_ = garden("status", "garden").output.splitlines()
+    assert first == f"run {refused[0]}, started by bob later, never began: run 1 is running"
+    assert second.startswith(f"run {worked} (manual__1): completed since ")
+    chosen = garden("status", "garden", "--run", refused[0]).output
+    assert chosen.startswith(f"run {refused[0]} (manual__2): failed since ")
+    assert "error: run 1 is running" in chosen
+    wrong = garden("status", "garden", "--run", 99, code=1).stderr
+    assert wrong == "error: garden has no run 99: `pressroom history garden` lists them\n"
+
+
+def test_logs_are_chosen_by_stage_and_level(garden: Invoke, database: psycopg.Connection[tuple[int]]) -> None:
+    add_run(database, "completed")
+    assert len(garden("logs", "garden", "--stage", "ideas").output.splitlines()) == 3
+    assert garden("logs", "garden", "--stage", "content").output == ""
+    [line] = garden("logs", "garden", "--level", "warning", "-f").output.splitlines()
+    assert line.endswith("ERROR third")
+    garden("logs", "garden", "--level", "loud", code=2)
+
+
+def test_cancel_now_is_for_runs_that_are_being_cancelled_too(
+    garden: Invoke, database: psycopg.Connection[tuple[int]]
+) -> None:
+    add_run(database)
+    assert garden("cancel", "garden").output == "garden: cancelled after the current items\n"
+    assert garden("cancel", "garden", "--now").output == "garden: cancelled at once\n"
+    assert database.execute("SELECT cancel_requested, cancel_now FROM runs").fetchall() == [(True, True)]
+    assert "is being cancelled" in garden("cancel", "garden", "--now", code=1).stderr
+
+
+def test_outside_the_projects_folder_the_way_back_is_said(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PRESSROOM_DATABASE_URL")
+    monkeypatch.delenv("AIRFLOW_CONN_PRESSROOM_DB", raising=False)
+    assert "call this in the project's folder" in invoke("status", "garden", code=1).stderr
+
+
 def test_estimate(garden: Invoke, tmp_path: Path) -> None:
     (tmp_path / "k.csv").write_text("keyword\n" + "\n".join(f"keyword {number}" for number in range(10)))
     garden("import", "keywords", "garden", tmp_path / "k.csv")
