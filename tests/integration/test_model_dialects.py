@@ -124,6 +124,34 @@ def test_a_parameter_is_known_by_its_name_in_whatever_words(desk: ModelDesk) -> 
         desk.world.sql("DELETE FROM model_dialects")
 
 
+TPM = "Request too large for model `m` on tokens per minute (TPM): Limit 400, Requested 720"
+
+
+@pytest.mark.parametrize("status", [413, 429])
+def test_a_limit_of_a_minute_that_one_request_exceeds_is_obeyed(desk: ModelDesk, status: int) -> None:
+    desk.answers(refusing(TPM, status=status), raw(completion(note())))
+    assert desk.write(desk.items(3), prompt=Prompt("note", "", "Write.", 600)).done == 3
+    assert 200 < learned(desk)["most_total"] < 400
+    assert {call[0] for call in desk.calls} <= {"ok", "cached"}
+
+
+def test_what_a_call_learned_before_it_failed_is_kept_by_the_next_that_gets_through(desk: ModelDesk) -> None:
+    down = {**raw({"error": {"message": "down"}}, 500), "times": 1}
+    desk.answers(refusing("`temperature` is deprecated for this model."), down, raw(completion(note())))
+    report = desk.write(desk.items(3), concurrency=1)
+    assert (report.done, len(report.waiting)) == (2, 1)
+    assert learned(desk) == {"temperature": False}
+
+
+def test_an_answer_that_ignores_the_tools_is_paid_at_its_bound_when_it_says_no_usage(desk: ModelDesk) -> None:
+    ignored = raw(completion("All is well.", usage=None), times=1)
+    desk.answers(ignored, raw(completion('{"calls": [{"tool": "search", "arguments": {"words": "a"}}]}')))
+    assert desk.choose("Look it up.") == [("search", "a")]
+    [(outcome, prompt, answered, _)] = desk.calls
+    assert (outcome, answered) == ("ok", 1024 + 50)
+    assert prompt > 100
+
+
 def test_a_name_in_the_words_of_another_refusal_teaches_nothing(desk: ModelDesk) -> None:
     desk.answers(raw({"error": {"message": "we dislike your prompt on body temperature"}}, 400))
     assert desk.write(desk.items(1)).failed == 1

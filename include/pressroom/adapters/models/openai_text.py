@@ -33,6 +33,7 @@ ATTEMPTS = 12
 ROOM_TO_THINK = 4096
 """Head-room of a model that thinks, at least."""
 MOST_ROOM = 65_536
+_NAMING = frozenset({400, 404, 413, 422})
 _LIMIT_OPTIONS = ("max_completion_tokens", "max_tokens")
 
 
@@ -61,7 +62,10 @@ class OpenAIText:
         self._client: openai.AsyncOpenAI | None = None
         self._dialects = dialects
         self._dialect = first_dialect(settings)
+        self._unsaved: dict[str, Any] = {}
+        """What was learned by calls that then failed for another reason."""
         self._recalled = False
+        self._known = False
         self._tried = False
         self._first_call = asyncio.Lock()
 
@@ -119,7 +123,10 @@ class OpenAIText:
             sent = Sent(self._dialect, self._allowed(request), request.prompt_tokens)
             try:
                 reply = read_reply(read_body(await self._call(request, sent)), self.model)
-            except (openai.BadRequestError, openai.NotFoundError, openai.UnprocessableEntityError) as error:
+            except (openai.OpenAIError, NoCompletion) as error:
+                if not isinstance(error, openai.APIStatusError) or not _may_name_a_parameter(error):
+                    self._unsaved.update(learning.changes)  # kept when a later call gets through
+                    raise self._ours(error, spent) from None
                 problem = missed(error, self._secret)
                 if problem is None:
                     if not self._step(error, request, sent, learning):
@@ -128,12 +135,12 @@ class OpenAIText:
                     continue
                 text, words = problem
                 reply = ModelReply(text, Finish.STOP, Usage(), self.model, problem=words)
-            except (openai.OpenAIError, NoCompletion) as error:
-                raise self._ours(error, spent) from None
-            spent = spent + reply.usage
             if request.tools and sent.dialect.native_tools and self._ignores_tools(reply):
+                # What the server does not say is not free.
+                spent = spent + (reply.usage if reply.usage != Usage() else Usage(sent.prompt, sent.allowed))
                 self._change({"native_tools": False}, learning)
                 continue
+            spent = spent + reply.usage
             reply = self._heed(request, sent, reply, learning)
             await self._keep(learning)
             return replace(reply, usage=spent)
@@ -149,12 +156,15 @@ class OpenAIText:
         if not self._recalled:
             self._recalled = True
             if learned is not None:
-                self._tried = True
+                self._tried = self._known = True
                 self._change(known_fields(learned, self.settings), _Learning({}, {}))
 
     async def _keep(self, learning: _Learning) -> None:
-        if learning.changes or not self._tried:
-            await self._dialects.learn(self.connection, self.settings.base_url, self.model, learning.changes)
+        changes = {**self._unsaved, **learning.changes}
+        if changes or not self._known:
+            self._known = True
+            self._unsaved = {}
+            await self._dialects.learn(self.connection, self.settings.base_url, self.model, changes)
 
     def _change(self, changes: Mapping[str, Any], learning: _Learning) -> None:
         for name, value in changes.items():
@@ -248,3 +258,10 @@ class OpenAIText:
         total = spent + (ours.usage or Usage())
         ours.usage = total if total != Usage() else None
         return ours
+
+
+def _may_name_a_parameter(error: openai.APIStatusError) -> bool:
+    """Whether a refusal may be one of a parameter, and not of the key, the moment or the server."""
+    if error.status_code == 429:
+        return "too large" in said(error).lower()
+    return error.status_code in _NAMING
