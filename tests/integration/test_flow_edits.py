@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.domain.errors import RunConflict
+from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.flows import Flow
 from pressroom.domain.run import Run
 from pressroom.engine import gates
@@ -19,6 +19,7 @@ from pressroom.engine.runs import control, reports, starting
 from pressroom.engine.runs.reports import JobState
 from pressroom.pipelines.flow.pipeline import flow_pipeline
 from pressroom.store.database import Store
+from pressroom.testing_flows import FakeTarget
 from tests.support.flow_world import FETCH, PING, FlowWorld, entries, make_flow
 
 with pytest.MonkeyPatch.context() as patch:
@@ -380,6 +381,23 @@ def test_an_item_that_failed_is_tried_again_where_it_failed(
 
 
 # A live run whose first task is cleared -----------------------------------------------------------------
+
+
+def test_a_failed_item_of_a_live_run_is_tried_again_before_its_first_task_comes(
+    database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow clears open_run too, and may begin the step first."""
+    made = edited(database_url, store, monkeypatch, FETCH, SITE, EXTRA)
+    target = made.world.targets.setdefault(
+        ("blogs", "pressroom_blogs"), FakeTarget("blogs", "pressroom_blogs", errors=[PermanentError("no")])
+    )
+    assert made.work("site") == {"done": 0, "failed": 1}
+    assert made.state()[:2] == ("failed", "site")
+    made.clears = 1
+    assert made.work("site", cleared=True) == WORKED
+    assert made.work("extra", cleared=True) == WORKED
+    assert (made.state()[0], target.calls, len(target.pieces)) == ("done", 2, 1)
+    assert made.world.sql("SELECT count(*) FROM item_failures") == [(0,)]
 
 
 def test_a_live_run_keeps_its_steps_when_its_first_task_is_cleared(waiting: Edited) -> None:

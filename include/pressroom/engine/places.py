@@ -49,17 +49,21 @@ def hear_clear(tx: Tx, run: Run, clear: int, item_id: int | None = None) -> None
 
 
 def take_back(tx: Tx, run: Run, place: ItemPlace, step: str, clear: int) -> bool:
-    """Set an item to a step that it went through before, because its task was cleared. ``clear``: how often
-    the DAG run was cleared.
+    """Set an item to a step that it went through or failed at before, because its task was cleared.
+    ``clear``: how often the DAG run was cleared.
 
-    Answers at that step and after it are void, so that what is made again is approved again. False when this
-    clear takes items up where they are, the item was never there, or another run has taken its source up.
+    Answers at that step and after it are void, so that what is made again is approved again, and so are
+    failures. False when this clear takes items up where they are, the item was never there, or another run
+    has taken its source up.
     """
-    if not is_new_clear(place, clear) or not place.passed:
+    if not is_new_clear(place, clear) or not (place.passed or place.step == step):
         return False
     if not tx.run("flow_item_take_back", run=run.id, item=place.id, step=step, clear=clear):
         return False
-    tx.run("gates_reset", item=place.id, steps=_from(run.flow, step))
+    steps = _from(run.flow, step)
+    tx.run("gates_reset", item=place.id, steps=steps)
+    for name in steps:
+        tx.run("clear_item_failure", workflow=run.workflow_id, stage=name, item=str(place.id))
     control.event(
         tx, run.id, "item_taken_back", f"{place.title}: goes through {step} again, and what follows",
         stage=step, data={"item": str(place.id)},

@@ -91,10 +91,11 @@ class OfItem(RunOperator):
             if place.heard_clears is None:
                 places.hear_clear(tx, opened.run, clear, place.id)
             return None
-        if place.step == self.stage and place.status in ("active", "failed"):
+        at_it = place.step == self.stage and place.status in ("active", "failed")
+        if at_it and place.status == "active":
             places.hear_clear(tx, opened.run, clear, place.id)
             return None
-        if place.passed and self._is_alone(context):
+        if place.passed and not at_it and self._is_alone(context):
             why = (
                 f"{place.title} went through {self.stage} before: clear the task with all that is downstream,"
                 " so that what follows is done again too"

@@ -175,6 +175,8 @@ class ApproveAtGate(_AtGate, HITLOperator):
         newest = item.last("text", "output")
         shown = "\n\n".join(str(value) for value in newest.data.values()) if newest else ""
         self.body = "\n\n".join(part for part in (str(item.source.get("url") or ""), shown[:5000]) if part)
+        # Who cancels from now on sees this wait, and ends it.
+        self._until_it_may(self._opened(context))
         return HITLOperator.execute(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
