@@ -1,15 +1,20 @@
-"""Airflow plugin: Pressroom's routes in the API server."""
+"""Airflow plugin: Pressroom's routes in the API server, and its listener in all components."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from pressroom.orchestration.server import listener
+
 
 class PressroomPlugin(AirflowPlugin):
-    """Mounts the control API, and the hooks, which are the only routes without a login."""
+    """Mounts the control API, and the hooks, which are the only routes without a login. Listens to what
+    becomes of DAG runs.
+    """
 
     name = "pressroom"
+    listeners: ClassVar[list[Any]] = [listener]
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:

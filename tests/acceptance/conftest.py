@@ -46,6 +46,8 @@ SITES: dict[str, dict[str, Any]] = {
     "decided": {"publish": {"targets": [{"to": "static_site"}, {"to": "wordpress"}]}},
     "remote": {},
     "streamed": {},
+    "marked": {"concurrency": 4},
+    "halfway": {"concurrency": 2},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
@@ -59,6 +61,8 @@ MISSIONS: dict[str, dict[str, Any]] = {
     "retried": {"constraints": {"posts_per_day": 2}, "work": {"concurrency": 1}},
     "recalled": {"constraints": {"posts_per_day": 2}},
     "short-lived": {"duration_days": 3},
+    "given-up": {"constraints": {"posts_per_day": 2}, "rollback": True},
+    "unconnected": {"connection": "pressroom_nowhere"},
     "too-dear": {"constraints": {"budget_cents": 0.01}},
 }
 
@@ -110,6 +114,8 @@ FLOWS: dict[str, dict[str, Any]] = {
             {"name": "tell", "type": "ping", "connection": "pressroom_nobody"},
         ],
     },
+    "abandoned": {"steps": [READ, {"name": "look", "by": "approval", **GATE}, PAGE]},
+    "deleted": {"steps": [READ, {"name": "look", "by": "webhook", **GATE}, PAGE]},
     "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
 }  # fmt: skip
 

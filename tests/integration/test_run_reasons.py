@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,11 +17,13 @@ from pressroom.domain.errors import (
     PermanentError,
     PressroomError,
     RunConflict,
+    RunFailed,
     TransientError,
 )
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.batch import Report
+from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
 from tests.support.world import World, make_world
 
@@ -82,9 +85,16 @@ class Tasks:
         for callback in task.on_retry_callback:
             callback(self.context(task=task, exception=error))
 
+    def nothing_to_do(self) -> None:
+        """Plan every stage, with nothing that waits."""
+        with self.world.store.transaction(self.world.account_id) as tx:
+            for stage in SITE.stages:
+                tx.run("plan_stage", run=1, stage=stage.name, planned=0, skipped=None)
+
     def close(self) -> reports.Job:
         """Run close_run, and read what the command line and the API read."""
-        self.make(CloseRun, "close_run").execute(self.context())
+        with suppress(RunFailed):
+            self.make(CloseRun, "close_run").execute(self.context())
         with self.world.store.transaction(self.world.account_id) as tx:
             [job] = reports.history(tx, self.world.site_id)
         return job
@@ -263,6 +273,7 @@ def test_a_run_that_went_well_in_the_end_has_no_reason(tasks: Tasks, world: Worl
     world.run()  # what a clear does
     assert reason(world, run) is None
     tasks.failed = []
+    tasks.nothing_to_do()
     ended = tasks.close()
     assert (ended.status, ended.error_message) == ("completed", None)
 

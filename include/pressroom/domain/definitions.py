@@ -262,6 +262,14 @@ class WorkflowDefinition(Definition):
     account: Slug
     slug: Slug
     name: str = Field(min_length=1, max_length=120)
+    fail_on: Literal["failed", "partial"] = Field(
+        default="failed",
+        description="which ends make the DAG run red in Airflow; partial: also one with work left undone",
+    )
+
+    def is_failure(self, status: str) -> bool:
+        """Whether Airflow has to show a run that ended so as failed."""
+        return status == "failed" or (status == "partial" and self.fail_on == "partial")
 
     @property
     def dag_id(self) -> str:

@@ -13,6 +13,7 @@
         ├── AlreadyDone           another worker finished the item: nothing is wrong
         ├── RunConflict           another run of the workflow is live, or took this one over
         │   └── WorkflowOver      the workflow takes no runs: a draft, paused, or completed
+        ├── RunFailed             the run has ended so that its DAG run is to be red
         ├── PastDate              the planned time of a publication is over
         ├── TimeTaken             another publication has the same time and target
         ├── BudgetError           no paid call may start: the run ends partial
@@ -93,6 +94,10 @@ class InvalidMission(ConfigurationError):
 
 class WorkflowOver(RunConflict):
     """The workflow takes no runs: it is a draft, paused or completed."""
+
+
+class RunFailed(PermanentError):
+    """The run has ended in a way that Airflow has to show as failed. The message is the run's reason."""
 
 
 class PastDate(PermanentError):

@@ -111,6 +111,7 @@ class Stage(Generic[Item, Output]):
     ``process`` turns one item into one output, without store and Airflow.
     ``save`` writes the output and the status change. The runner adds charge and event to its transaction.
     ``key`` names the item in failures, reservations and the ledger. It is unique within the stage.
+    ``named``: the item's name for people, '' for none: a title, not its content.
     ``charge``: the item's price in credits. ``size``: the number of rows that it stands for in the result.
     ``rows``: the same of its key, for the plan.
     ``result_fields``: the stage's public result, field name → column of ``stage_results``.
@@ -142,6 +143,7 @@ class Stage(Generic[Item, Output]):
     save: Callable[[Tx, Run, Item, Output], Saved]
     result_fields: Mapping[str, str]
     key: Callable[[Item], str] = id_of
+    named: Callable[[Item], str] = lambda item: ""
     charge: Callable[[Run, Item], Decimal] = lambda run, item: Decimal(0)
     size: Callable[[Item], int] = lambda item: 1
     rows: Callable[[Key], int] = rows_of

@@ -81,9 +81,10 @@ def active_workflows(
 ) -> list[WorkflowRow]:
     """Workflows of a kind that have a DAG, in one query, sorted by slug. A SYSTEM transaction.
 
-    With ``dag_id`` that DAG's alone, if any; with ``shard`` those that the dag file of that number
-    builds. A row that this version cannot read is left out with an error in the log: one bad row must not
-    take every other DAG down with it.
+    With ``shard`` those that the dag file of that number builds. With ``dag_id`` the one behind that DAG,
+    whatever its status: a worker asks for what Airflow has started already, and its first task refuses a run
+    of a workflow that takes none. A row that this version cannot read is left out with an error in the log:
+    one bad row must not take every other DAG down with it.
     """
     slug = None
     if dag_id is not None:
@@ -92,7 +93,8 @@ def active_workflows(
             return []
         slug = named[1]
     number, of = shard or (None, None)
-    return _workflows(tx, kind, strict=False, slug=slug, active_only=True, shard=number, shards=of)
+    every = dag_id is not None
+    return _workflows(tx, kind, strict=False, slug=slug, active_only=not every, shard=number, shards=of)
 
 
 def all_workflows(tx: Tx, kind: str, slug: str | None = None) -> list[WorkflowRow]:

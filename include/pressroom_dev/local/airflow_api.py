@@ -37,6 +37,29 @@ class LocalAirflow(AirflowApi):
         """The tasks of a DAG in its newest version, in the order of its file."""
         return [str(task["task_id"]) for task in self._call("GET", f"dags/{part(dag_id)}/tasks")["tasks"]]
 
+    def mark(self, dag_id: str, dag_run_id: str, state: str) -> None:
+        """Mark a DAG run as success or failed, or queue it again, as on Airflow's page."""
+        self._call("PATCH", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}", {"state": state})
+
+    def mark_task(self, dag_id: str, dag_run_id: str, task_id: str, state: str, index: int = -1) -> None:
+        """Mark a task instance, as on Airflow's page."""
+        task = f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/taskInstances/{part(task_id)}"
+        self._call("PATCH", f"{task}/{index}" if index >= 0 else task, {"new_state": state})
+
+    def delete_dag(self, dag_id: str) -> None:
+        """Delete a DAG with all that Airflow has of it. It comes back when its file is read again."""
+        self._send("DELETE", f"dags/{part(dag_id)}", None)
+
+    def note(self, dag_id: str, dag_run_id: str) -> str:
+        """The note of a DAG run."""
+        return str(self._call("GET", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}")["note"] or "")
+
+    def asked(self, dag_id: str, dag_run_id: str) -> list[dict[str, Any]]:
+        """What the tasks of a run ask people."""
+        path = f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/hitlDetails"
+        rows: list[dict[str, Any]] = self._call("GET", path)["hitl_details"]
+        return rows
+
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         while True:

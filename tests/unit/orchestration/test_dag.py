@@ -60,6 +60,7 @@ def test_the_lock_is_taken_in_a_setup_and_released_in_a_teardown() -> None:
     dag = built()
     assert [task.task_id for task in dag.tasks if task.is_setup] == ["open_run"]
     assert [task.task_id for task in dag.tasks if task.is_teardown] == ["close_run"]
+    assert dag.get_task("close_run").on_failure_fail_dagrun
 
 
 def test_a_stage_runs_behind_one_without_work_but_never_behind_a_failed_one() -> None:

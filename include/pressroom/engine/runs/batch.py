@@ -199,9 +199,7 @@ class _Batch:
         if self._over():
             return
         if not state.live:
-            self.fatal = RunConflict(
-                f"run {state.id} is {state.status}: it no longer holds its workflow's lock"
-            )
+            self.fatal = state.over()
         elif state.cancel_requested:
             self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
         elif state.paused:
@@ -317,7 +315,13 @@ class _Batch:
                     entry.saved.set_result(saved)
 
     def _commit(self, tx: Tx, group: Sequence[_Finished]) -> list[Saved]:
-        """Save the outputs, status changes, charges, counts and events of the group, in one transaction."""
+        """Save the outputs, status changes, charges, counts and events of the group, in one transaction.
+
+        Raises RunConflict when the run has ended meanwhile: nothing is finished or charged after its end. An
+        answer of a model is in the cache, so who takes the item up later does not pay for it again.
+        """
+        tx.run("lock_run", run=self.run.id)
+        control.get(tx, self.run.id).must_be_live()
         results = [self.stage.save(tx, self.run, entry.item, entry.output) for entry in group]
         for entry, saved in zip(group, results, strict=True):
             item = entry.scope.item
@@ -346,10 +350,12 @@ class _Batch:
             await self._record_failure(item, scope, error)
             return
         setup = self.stage.setup_of(item)
-        if isinstance(error, CutOff):
+        if isinstance(error, CutOff) and self.fatal is None:
             await self._note(scope, "item_stopped", f"{scope.item} was stopped, and waits")
             return
-        if isinstance(error, RunConflict):
+        if isinstance(error, CutOff):  # the run has ended: its log has
+            pass
+        elif isinstance(error, RunConflict):
             self.fatal = self.fatal or error
         elif setup not in self.misconfigured:
             self.misconfigured[setup] = error

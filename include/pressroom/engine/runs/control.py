@@ -28,6 +28,8 @@ LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
 TASK_FAILED = "task_failed"
 """The kind of the event that says why a task failed for good."""
+LIVE = ("running", "paused")
+"""The statuses of a run that has not ended."""
 
 
 Alive = Callable[[str, str], bool]
@@ -59,12 +61,35 @@ class RunState:
     @property
     def live(self) -> bool:
         """Whether the run holds the workflow's lock."""
-        return self.status in ("running", "paused")
+        return self.status in LIVE
+
+    def over(self) -> RunConflict:
+        """The error of work for a run that has ended."""
+        return RunConflict(f"run {self.id} is {self.status}: it no longer holds its workflow's lock")
+
+    def must_be_live(self) -> None:
+        """Raises RunConflict when the run has ended."""
+        if not self.live:
+            raise self.over()
 
     @property
     def paused(self) -> bool:
         """Whether work should wait. A cancelled run does not wait: it has to end."""
         return self.status == "paused" and not self.cancel_requested
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended. ``reason``: why it failed, or what it left undone. ``marked``: as what somebody marked
+    its DAG run in Airflow while it was live.
+    """
+
+    status: str
+    reason: str | None
+    marked: str | None
+
+    def __str__(self) -> str:
+        return f"Run {self.status}" + (f": {self.reason}" if self.reason else "")
 
 
 def open_run(
@@ -94,7 +119,7 @@ def open_run(
     """
     tx.run("lock_workflow", workflow=workflow_id)
     own = tx.maybe("run_by_dag_run", RunState, dag_id=dag_id, dag_run_id=dag_run_id)
-    holder = tx.maybe("lock_holder", RunState, workflow=workflow_id) if exclusive else None
+    holder = lock_holder(tx, workflow_id) if exclusive else None
     if holder and (own is None or holder.id != own.id):
         _take_over_or_refuse(tx, holder, alive)
     if guard is not None and slot is not None and own is None:
@@ -147,8 +172,9 @@ def record_refusal(
     slot: datetime | None = None,
     skipped: bool = False,
 ) -> None:
-    """Keep a refused run in the history, with the reason. One that is on record already is over.
+    """Keep a refused run in the history as failed, with the reason.
 
+    So is one that was to be repeated: its DAG run is red, and what it did before is in its log.
     ``skipped``: its schedule passes it over, so that nothing failed; it counts as cancelled.
     """
     asked = find(tx, dag_id, dag_run_id)
@@ -181,6 +207,11 @@ def find(tx: Tx, dag_id: str, dag_run_id: str) -> RunState | None:
 def begun(tx: Tx, run_id: int) -> bool:
     """Whether a stage of the run was ever planned."""
     return bool(tx.value("run_begun", run=run_id))
+
+
+def lock_holder(tx: Tx, workflow_id: int) -> RunState | None:
+    """The live run that keeps others of its workflow from being opened."""
+    return tx.maybe("lock_holder", RunState, workflow=workflow_id)
 
 
 def live_run(tx: Tx, workflow_id: int) -> RunState | None:
@@ -243,13 +274,15 @@ def reason_of(tx: Tx, run_id: int) -> str | None:
     return f"{reason} ({failed} tasks failed)" if failed > 1 else str(reason)
 
 
-def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
-    """Record the run's end, release its reservations and the lock. Returns the final status.
+def close_run(tx: Tx, run_id: int, *, failed: str | None, left: str | None = None) -> str:
+    """Record the run's end, release its reservations and the lock. Returns the final status. The only writer
+    of an end.
 
-    ``failed``: why it failed, None when it did not. A run that leaves items undone ends partial. Items of a
-    flow that are still at a step end with the run: the next run takes them up, and so does this one when it
-    is opened again.
+    ``failed``: why it failed, None when it did not. ``left``: what it leaves undone, None for nothing; such a
+    run ends partial. Items of a flow that are still at a step end with the run: the next run takes them up,
+    and so does this one when it is opened again.
     """
+    tx.run("lock_run", run=run_id)
     state = get(tx, run_id)
     if not state.live:  # taken over, or closed before: its end is on record
         ledger.release_run(tx, run_id)
@@ -264,14 +297,29 @@ def close_run(tx: Tx, run_id: int, *, failed: str | None) -> str:
     stage = tx.value("flow_stage_at_end", run=run_id)
     if stage is not None:
         tx.run("set_current_stage", run=run_id, stage=stage)
-    left = tx.values("flow_items_left", run=run_id, why=why)
-    if status == "completed" and (left or tx.value("run_left_undone", run=run_id)):
+    items: list[int] = tx.values("flow_items_left", run=run_id, why=why)
+    if status == "completed" and (left or items or tx.value("run_left_undone", run=run_id)):
         status = "partial"
-    tx.run("finish_run", run=run_id, status=status, error=failed)
-    event(tx, run_id, "run_finished", f"Run {status}" + (f": {failed}" if failed else ""),
+    reason = storable(failed or left or "") or None
+    tx.run("finish_run", run=run_id, status=status, error=reason)
+    event(tx, run_id, "run_finished", f"Run {status}" + (f": {reason}" if reason else ""),
           level="error" if status == "failed" else "info")  # fmt: skip
     ledger.release_run(tx, run_id)  # after the event: all transactions lock the run, then the account
     return status
+
+
+def mark(tx: Tx, dag_id: str, dag_run_id: str, marked: str) -> None:
+    """Somebody marked the DAG run in Airflow as ``failed`` or ``success``. Its live run ends accordingly; the
+    end of one that is over stays.
+    """
+    run_id = tx.value("mark_run", dag_id=dag_id, dag_run_id=dag_run_id, marked=marked)
+    if run_id is not None:
+        event(tx, run_id, "run_marked", f"Marked as {marked} in Airflow", level="warning")
+
+
+def end_of(tx: Tx, run_id: int) -> RunEnd:
+    """How the run ended, or how it stands."""
+    return tx.all("run_end", RunEnd, run=run_id)[0]
 
 
 def event(

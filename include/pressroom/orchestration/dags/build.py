@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pendulum
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import (
     DAG,
     Asset,
@@ -67,8 +66,9 @@ def build_dag(
     pipeline: Pipeline, workflow: Workflow, part: str = "", *, since: datetime | None = None
 ) -> DAG:
     """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run; a mission's has rollback
-    and done before close_run, a flow's done. ``part``: as in ``pipeline_of``; ``since``: when its schedule
-    was last set.
+    before close_run. ``part``: as in ``pipeline_of``; ``since``: when its schedule was last set.
+
+    Only close_run decides the DAG run's state: all tasks are before it, and it may fail the DAG run.
 
     Declares only: no database, no clock, nothing that differs between two parses of the same definition.
     """
@@ -88,25 +88,22 @@ def build_dag(
         opening = OpenRun(task_id="open_run", **facts).as_setup()
         before: list[Any] = [opening]
         stages: list[Any] = []
-        steps: list[Any] = []
         for stage in pipeline.stages[:1] if isinstance(workflow, Flow) else pipeline.stages:
             before = _stage(stage, workflow, facts, before)
             stages += before
         if isinstance(workflow, Flow) and len(pipeline.stages) > 1:
-            before, steps = _chains(pipeline, workflow, name, before)
+            before = _chains(pipeline, workflow, name, before)
         if isinstance(workflow, Site) and workflow.publish.targets and not part:
             asset = Asset(workflow.approved_asset)
             announce = AnnounceApproved(task_id="approved", outlets=[asset], **facts)
             before >> announce
             before = [announce]
-        closing = CloseRun(task_id="close_run", **facts).as_teardown(setups=opening)
+        closing = CloseRun(task_id="close_run", **facts)
+        closing.as_teardown(setups=opening, on_failure_fail_dagrun=True)
         if isinstance(workflow, Mission):
             # In every mission: a person may want a run undone whose definition has no rollback.
-            undo = RollBack(task_id=ROLLBACK_TASK, workflow=name, trigger_rule="all_done")
+            undo = RollBack(task_id=ROLLBACK_TASK, workflow=name).as_teardown(setups=opening)
             stages >> undo >> closing
-            before >> _done() >> closing
-        elif steps:
-            steps >> _done() >> closing
         before >> closing
     # Set last: params set before the tasks are copied into every task, and the copies would be half of what
     # the dag processor serializes and checks.
@@ -172,6 +169,7 @@ def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: lis
             task_id="work",
             stage=stage.name,
             **facts,
+            map_index_template="{{ task.holds(dag_run.run_id) }}",
             max_active_tis_per_dagrun=_at_once(stage, workflow),
             **({"pool": stage.pool} if stage.pool else {}),
         ).expand(batch=plan.output)
@@ -179,20 +177,14 @@ def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: lis
     return [plan, work]
 
 
-def _done() -> EmptyOperator:
-    """A leaf that fails with any stage: a rollback or a skipped step after a failed stage may succeed."""
-    return EmptyOperator(task_id="done", trigger_rule="none_failed")
-
-
-def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> tuple[list[Any], list[Any]]:
-    """A chain of all steps for each item. Returns the last tasks, and the steps.
+def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> list[Any]:
+    """A chain of all steps for each item. Returns the last tasks.
 
     Airflow ignores skips that operators decide on inside a mapped group. So every task runs whatever became
     of the tasks before it, and reads from its item's status whether there is anything to do.
     """
     items = ItemsOfRun(task_id="items", workflow=name, trigger_rule="none_failed_min_one_success")
     before >> items
-    steps: list[Any] = []
 
     @task_group(group_id="item")
     def item(item: Any) -> None:
@@ -203,9 +195,8 @@ def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> tup
             if last is not None:
                 last >> task
             last = task
-            steps.append(task)
 
-    return [item.expand(item=items.output)], steps
+    return [item.expand(item=items.output)]
 
 
 def _step_task(stage: Stage[Any, Any], step: AnyStep, name: str, item: Any) -> Any:

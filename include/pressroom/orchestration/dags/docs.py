@@ -80,7 +80,7 @@ def _facts(workflow: Workflow, part: str) -> tuple[str, str, str]:
             when = (
                 f"one cycle of {workflow.cycle_days} days a run, {every}, on {', '.join(workflow.platforms)}"
             )
-            or_when = "when a stage failed, or " if workflow.rollback else ""
+            or_when = "when it failed, or " if workflow.rollback else ""
             more = f"""
 * `analytics` waits in the triggerer until the cycle's measuring window closes; `optimize` learns from it.
 * What was learned, with its evidence: `pressroom insights {workflow.slug}`. To take a change back:

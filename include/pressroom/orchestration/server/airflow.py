@@ -12,10 +12,8 @@ from typing import Any
 
 import httpx
 from airflow.api_fastapi.app import cached_app
-from airflow.models.connection import Connection
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from airflow.utils.state import State
 from fastapi.concurrency import run_in_threadpool
@@ -31,7 +29,8 @@ from pressroom.domain.errors import ConfigurationError, PermanentError, RunConfl
 from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.orchestration.server import login as api_login
-from pressroom.orchestration.tools.connections import Connections, store_at
+from pressroom.orchestration.server.connections import OF_SERVER
+from pressroom.orchestration.tools.connections import store_at
 from pressroom.orchestration.tools.probe import verified
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.store.database import Store
@@ -39,12 +38,6 @@ from pressroom.store.workflows import WorkflowRow
 
 LOOK_AGAIN_SECONDS = 60.0
 """How soon a corrected connection is used, without a restart of the server."""
-
-OF_SERVER = Connections(
-    lambda connection_id: Connection.get_connection_from_secrets(connection_id),
-    lambda name: Variable.get_variable_from_secrets(name),
-    (Exception,),  # which class it is differs with the secrets backend
-)
 
 _one_at_a_time = threading.Lock()
 

@@ -146,10 +146,11 @@ class ItemStep(OfItem):
             async with Toolbox(opened.store, opened.run) as box:
                 return await run_batch(
                     stage, opened.run, [item], store=opened.store, tools_for=box.bound, concurrency=1,
-                    last_try=last_try,
+                    last_try=last_try, stopper=self.stopper,
                 )  # fmt: skip
 
         report = asyncio.run(work())
+        self.must_go_on(report)
         if report.stop is Stop.PAUSED:
             self._wait(opened)
         with opened.store.transaction(opened.run.account_id) as tx:

@@ -12,25 +12,35 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.definitions import Site
-from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict
-from pressroom.domain.kinds import Workflow
+from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict, RunFailed
+from pressroom.domain.kinds import Workflow, word_of
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run, check_params
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.runs import control, rollback
+from pressroom.engine.runs import control, ending, rollback
+from pressroom.engine.runs.ending import DagRunSeen
 from pressroom.engine.runs.verifying import CheckResult, summary
-from pressroom.orchestration.tasks.run_operator import Opened, RunOperator, alive, clears, dag_run_id
+from pressroom.orchestration.tasks.run_operator import (
+    Opened,
+    RunOperator,
+    WhatItMade,
+    alive,
+    clears,
+    dag_run_id,
+)
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.probe import verified
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
-from pressroom.pipelines.stage import Pipeline
-from pressroom.store.database import Store
+from pressroom.pipelines.stage import Pipeline, must_be_active
+from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow
 
 
 class OpenRun(RunOperator):
     """Setup: take the workflow's lock, see that the credits suffice, and verify the set-up."""
+
+    operator_extra_links = (WhatItMade(),)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the run's id and its estimate."""
@@ -45,11 +55,14 @@ class OpenRun(RunOperator):
         except ConfigurationError:
             self._verify(store, row.run(params=params), pipeline)  # it names all that is missing
             raise
+        if pipeline.exclusive:
+            self._end_orphan(context, store, row)
         try:
             with store.transaction(row.account_id) as tx:
                 run = control.find(tx, self.dag_id, facts["dag_run_id"])
                 # A run that has begun may end, even when the workflow takes no new runs.
                 if run is None or not control.begun(tx, run.id):
+                    must_be_active(row.run(params=params))
                     pipeline.admit(tx, row.run(params=params), now)
                 if run is None:
                     _not_missed(row.workflow, facts["slot"])
@@ -71,12 +84,27 @@ class OpenRun(RunOperator):
                     control.record_refusal(tx, **facts, reason=f"skipped: {conflict}", skipped=True)
                 raise AirflowSkipException(str(conflict)) from None
             raise
+        self.run_number = state.id
         if working:
             findings = self._verify(store, row.run(state.id, params), pipeline)
             with store.transaction(row.account_id) as tx:
                 for finding in findings:
                     control.event(tx, state.id, "setup_warning", str(finding), level="warning")
         return {"run": state.id, "estimated_credits": float(estimate)}
+
+    def _end_orphan(self, context: Context, store: Store, row: WorkflowRow) -> None:
+        """Close the run that holds the lock, if Airflow has ended or forgotten its DAG run. The scheduler
+        does so within seconds, but a run may begin sooner.
+        """
+        with store.transaction(row.account_id) as tx:
+            holder = control.lock_holder(tx, row.workflow_id)
+        if holder is None or holder.dag_run_id == dag_run_id(context):
+            return
+        ti, names = context["ti"], {"dag_id": holder.dag_id, "run_id": holder.dag_run_id}
+        there = ti.get_dr_count(dag_id=holder.dag_id, run_ids=[holder.dag_run_id])
+        seen = DagRunSeen(str(ti.get_dagrun_state(**names)) if there else None)
+        kind = word_of(row.workflow)
+        ending.end_if_over(store, row.account_id, kind, row.workflow_id, holder.id, seen)
 
     @staticmethod
     def _verify(store: Store, run: Run, pipeline: Pipeline) -> list[CheckResult]:
@@ -89,9 +117,24 @@ class OpenRun(RunOperator):
     def record_reason(self, context: Context, error: Exception, reason: str) -> None:
         """Keep a run that cannot be opened in the history, with the reason."""
         store = connections.store()
-        row = self._row(store)
+        try:
+            row = self._row(store)
+        except PressroomError:  # the definition cannot be read; a run that the API recorded has to end
+            self._close_recorded(store, context, reason)
+            return
         with store.transaction(row.account_id) as tx:
             control.record_refusal(tx, **self._facts(context, row), reason=reason)
+
+    def _close_recorded(self, store: Store, context: Context, reason: str) -> None:
+        names = {"dag_id": self.dag_id, "dag_run_id": dag_run_id(context)}
+        with store.transaction() as tx:
+            account: int | None = tx.value("account_of_dag_run", **names)
+        if account is None:
+            return
+        with store.transaction(account) as tx:
+            recorded = control.find(tx, **names)
+            if recorded is not None:
+                control.close_run(tx, recorded.id, failed=reason)
 
     def _facts(self, context: Context, row: WorkflowRow) -> dict[str, Any]:
         """Which run of the workflow this is, and who started it."""
@@ -120,10 +163,11 @@ def _not_missed(workflow: Workflow, slot: datetime | None) -> None:
 
 
 class RollBack(RunOperator):
-    """Undoes what the run's stages did, last stage first: when one of them failed and the mission says so, or
-    when a person asked for it.
+    """Teardown: undoes what the run's stages did, last stage first, when the run fails and the mission says
+    so, or when a person asked for it.
 
     It comes when all of them are done, one way or another: nothing is undone that is still being worked on.
+    A teardown is what Airflow runs also after somebody has marked the DAG run as failed.
     """
 
     spends = False
@@ -135,39 +179,55 @@ class RollBack(RunOperator):
         broken = _broken(self, context)
         with opened.store.transaction(run.account_id) as tx:
             asked = control.rollback_requested_by(tx, run.id) is not None
-        if not asked and not (broken and run.mission.rollback):
+            failed = _failure(tx, run.id, broken)
+        if not asked and not (failed and run.mission.rollback):
             raise AirflowSkipException(
-                "a stage failed, and the mission does not roll back" if broken else "no stage failed"
+                "the run failed, and the mission does not roll back" if failed else "the run has not failed"
             )
 
         async def undo() -> dict[str, Any]:
             scope = CostScope(run.account_id, run.workflow_id, run.id, "rollback", "all")
             async with Toolbox(opened.store, run) as box:
                 return await rollback.roll_back(
-                    opened.pipeline, run, opened.store, box.bound(scope), on_request=not broken
+                    opened.pipeline, run, opened.store, box.bound(scope), on_request=failed is None
                 )
 
         return asyncio.run(undo())
 
 
 class CloseRun(RunOperator):
-    """Teardown: totals, reservations back, lock released. Runs however the stages ended."""
+    """Teardown: totals, reservations back, lock released. Runs however the stages ended.
+
+    It is the one task that decides the DAG run's state, and it knows how the run ended: the state of a
+    stage's task can be a skip, or of an earlier try.
+    """
+
+    operator_extra_links = (WhatItMade(),)
 
     takes_up = False
 
     def execute(self, context: Context) -> str:
-        """Returns the run's final status."""
+        """Returns the run's final status. Raises RunFailed, when all is recorded, for a run that failed, or
+        ended partial where the definition counts that as failed.
+        """
         opened = self._opened(context)
-        broken = _broken(self, context)
+        run, broken = opened.run, _broken(self, context)
         if opened.state.live:
             self._outside(lambda: asyncio.run(_settle_publications(opened)))
-        with opened.store.transaction(opened.run.account_id) as tx:
-            failed = None
-            if broken:
-                failed = control.reason_of(tx, opened.run.id) or _died(broken)
-            status = control.close_run(tx, opened.run.id, failed=failed)
+        with opened.store.transaction(run.account_id) as tx:
+            failed = _failure(tx, run.id, broken)
+            left = ending.left_undone(tx, run, opened.pipeline) if failed is None else None
+            control.close_run(tx, run.id, failed=failed, left=left)
+            end = control.end_of(tx, run.id)
         self._outside(lambda: self._settle(opened))
-        return status
+        if run.workflow.is_failure(end.status):
+            raise RunFailed(str(end))
+        return end.status
+
+    def record_reason(self, context: Context, error: Exception, reason: str) -> None:
+        """Record why the run could not be closed. A failed run has its reason already."""
+        if not isinstance(error, RunFailed):
+            super().record_reason(context, error, reason)
 
     def _outside(self, do: Callable[[], None]) -> None:
         """Do work that calls services. Its failure must not keep the lock: the rows keep their state, and
@@ -197,6 +257,14 @@ def _broken(task: RunOperator, context: Context) -> list[str]:
         dag_run_id(context)
     ]
     return sorted(name for name, state in states.items() if state == "failed")
+
+
+def _failure(tx: Tx, run_id: int, broken: list[str]) -> str | None:
+    """Why the run fails; None when it does not. ``broken``: its tasks that failed."""
+    marked = control.end_of(tx, run_id).marked
+    if marked == "failed":
+        return control.reason_of(tx, run_id) or "marked as failed in Airflow"
+    return (control.reason_of(tx, run_id) or _died(broken)) if broken else None
 
 
 def _died(tasks: list[str]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from airflow.sdk import BaseOperator, Context, RetryDecision, RetryPolicy
+from airflow.configuration import conf
+from airflow.sdk import BaseOperator, BaseOperatorLink, Context, RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.log import redact
 
@@ -23,9 +24,12 @@ from pressroom.domain.errors import (
     RunConflict,
     TransientError,
 )
+from pressroom.domain.public_ids import JOB, public_id
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Report, Stop
 from pressroom.engine.runs.starting import take_up
+from pressroom.engine.runs.stopping import Stopper
 from pressroom.orchestration.tasks.triggers import RunTrigger, raise_failure
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import pipeline_of
@@ -88,6 +92,18 @@ class Opened:
             ) from None
 
 
+class WhatItMade(BaseOperatorLink):
+    """The way from Airflow to what a run made: articles, posts and items, stage by stage."""
+
+    name = "What the run made"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        """The job in the control API; '' while there is none. Airflow asks when the task has ended."""
+        number = getattr(operator, "run_number", None)
+        base = conf.get("api", "base_url", fallback="").rstrip("/")
+        return f"{base}/pressroom/api/v1/pipeline/jobs/{public_id(JOB, number)}" if number else ""
+
+
 class RunOperator(BaseOperator):
     """What all tasks of a run share. ``workflow``: its kind and slug, as in ``site/acme-blog``; ``part``: the
     part of it that this is a run of, as in ``pipeline_of``.
@@ -111,6 +127,22 @@ class RunOperator(BaseOperator):
         )
         self.workflow = workflow
         self.part = part
+        self.stopper = Stopper()
+        self.run_number: int | None = None
+
+    def on_kill(self) -> None:
+        """Stop the calls in flight, and start no other: the task was marked, cleared or deleted in Airflow,
+        or its host goes down.
+
+        Airflow calls this when the process gets SIGTERM, lets ``execute`` go on, and sends SIGKILL some
+        seconds later.
+        """
+        self.stopper.stop()
+
+    def must_go_on(self, report: Report) -> None:
+        """Raises TransientError when the task was killed: if Airflow still wants it, it is tried again."""
+        if report.stop is Stop.KILLED:
+            raise TransientError("the task was stopped before its end; its items wait")
 
     def _row(self, store: Store) -> WorkflowRow:
         with store.transaction() as tx:
@@ -121,7 +153,7 @@ class RunOperator(BaseOperator):
         store = connections.store()
         with store.transaction(self._row(store).account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
-            if state is not None:
+            if state is not None and state.live:
                 control.record_reason(tx, state.id, self._place, error, reason)
 
     def record_retry(self, context: Context, reason: str, seconds: float = 0.0) -> None:
@@ -129,7 +161,7 @@ class RunOperator(BaseOperator):
         store = connections.store()
         with store.transaction(self._row(store).account_id) as tx:
             state = control.find(tx, self.dag_id, dag_run_id(context))
-            if state is not None:
+            if state is not None and state.live:
                 message = f"Will be tried again: {reason}"
                 control.event(tx, state.id, "task_waits", message, stage=self._place, level="warning")
                 control.renew(tx, state.id, until=datetime.now(UTC) + timedelta(seconds=seconds))
@@ -151,6 +183,7 @@ class RunOperator(BaseOperator):
             raise RunConflict("this DAG run was never opened: clear it from open_run on")
         if self.takes_up and not state.live:
             state = self._taken_up(context, store, row, state)
+        self.run_number = state.id
         with store.transaction(row.account_id) as tx:
             opened_with = frozen.row_of(tx, row, state.id)
         return Opened(store, opened_with.run(state.id, dict(state.params)), state, row, self.part)

@@ -12,15 +12,19 @@ from airflow.configuration import conf
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pressroom.domain.errors import TransientError
+from pressroom.domain.errors import PressroomError, TransientError
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.text import counted
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop, ready, run_batch
+from pressroom.engine.runs.stopping import Stopper
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
 from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger, raise_failure
+from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
+from pressroom.pipelines.registry import pipeline_of
 from pressroom.pipelines.site.publish import anything_to_publish
-from pressroom.pipelines.stage import Key, Skip, Stage, waiting
+from pressroom.pipelines.stage import LABEL_CHARS, Key, Skip, Stage, waiting
 
 
 class PlanStage(RunOperator):
@@ -92,7 +96,8 @@ class PlanStage(RunOperator):
         self, context: Context, opened: Opened, stage: Stage[Any, Any], keys: Sequence[Key]
     ) -> None:
         last_try = is_last_try(context)
-        report = asyncio.run(work_through(opened, stage, keys, last_try=last_try))
+        report = asyncio.run(work_through(opened, stage, keys, self.stopper, last_try=last_try))
+        self.must_go_on(report)
         with opened.store.transaction(opened.run.account_id) as tx:
             tx.run("finish_batch", run=opened.run.id, stage=stage.name, batches=1, partial=None)
         if report.waiting and not last_try:
@@ -106,6 +111,34 @@ class WorkBatch(RunOperator):
         super().__init__(**kwargs)
         self.stage = stage
         self.batch = batch
+        self._held: str | None = None
+
+    def holds(self, run_id: str) -> str:
+        """What the batch holds, for Airflow's list of mapped tasks: the first item's name, and how many more
+        there are. ``run_id``: the DAG run's.
+
+        Read once, before the work: a finished item is not found again. A name is no reason to fail.
+        """
+        if self._held is None:
+            try:
+                self._held = self._read_names(run_id)
+            except PressroomError as error:
+                self.log.warning("the batch gets no name: %s", error)
+                self._held = counted(len(self.batch), "item")
+        return self._held
+
+    def _read_names(self, run_id: str) -> str:
+        store = connections.store()
+        row = self._row(store)
+        with store.transaction(row.account_id) as tx:
+            state = control.find(tx, self.dag_id, run_id)
+            run = row.run(state.id if state else 0, dict(state.params) if state else {})
+            stage = pipeline_of(row.workflow, self.part).stage(self.stage)
+            named = [name for item in stage.load(tx, run, self.batch[:1]) if (name := stage.named(item))]
+        if not named:
+            return counted(len(self.batch), "item")
+        more = len(self.batch) - 1
+        return shorten(named[0], LABEL_CHARS) + (f" + {more} more" if more else "")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the batch's counts. Raises TransientError when items wait for another try."""
@@ -113,7 +146,8 @@ class WorkBatch(RunOperator):
         stage, ti = opened.stage(self.stage), context["ti"]
         self._until_it_may(opened, self._due(opened, max(0, ti.map_index or 0)))
         last_try = is_last_try(context)
-        report = asyncio.run(work_through(opened, stage, self.batch, last_try=last_try))
+        report = asyncio.run(work_through(opened, stage, self.batch, self.stopper, last_try=last_try))
+        self.must_go_on(report)
         if report.stop is Stop.PAUSED:
             self._wait(opened)
         self._record(opened, stage, report, max(0, ti.map_index or 0), last_try=last_try)
@@ -243,7 +277,7 @@ def is_last_try(context: Context) -> bool:
 
 
 async def work_through(
-    opened: Opened, stage: Stage[Any, Any], keys: Sequence[Key], *, last_try: bool
+    opened: Opened, stage: Stage[Any, Any], keys: Sequence[Key], stopper: Stopper, *, last_try: bool
 ) -> Report:
     """Work through the items that still wait, as many at once as the workflow permits in one batch."""
     run = opened.run
@@ -251,7 +285,7 @@ async def work_through(
         return await run_batch(
             stage, run, keys, store=opened.store, tools_for=box.bound,
             concurrency=in_flight(run.workflow.pace.concurrency, stage.batch_items(run.workflow)),
-            last_try=last_try,
+            last_try=last_try, stopper=stopper,
         )  # fmt: skip
 
 

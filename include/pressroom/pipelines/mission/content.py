@@ -147,6 +147,7 @@ STAGE: Stage[SlotToWrite, WrittenPost] = Stage(
     load=load,
     process=write,
     save=save,
+    named=lambda slot: slot.topic,
     result_fields={
         "slots_processed": "processed",
         "posts_created": "created",

@@ -241,6 +241,7 @@ STAGE: Stage[Ready, Scheduled] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda post: post.platform,
     setup_of=lambda post: post.platform,
     result_fields={"posts_processed": "processed", "posts_scheduled": "created", "batches_run": "batches"},
     batch_items=lambda mission: mission.batch_size,

@@ -198,6 +198,7 @@ STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda group: group.keywords[0].text,
     key=lambda group: key_of([keyword.id for keyword in group.keywords]),
     result_fields={
         "keywords_processed": "processed",

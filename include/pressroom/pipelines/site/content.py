@@ -213,6 +213,7 @@ STAGE: Stage[Task, WrittenArticle] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda task: task.title,
     result_fields={
         "tasks_processed": "processed",
         "content_created": "created",

@@ -168,6 +168,7 @@ STAGE: Stage[Cluster, Sequence[Idea]] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda cluster: cluster.name,
     result_fields={
         "clusters_processed": "processed",
         "ideas_created": "created",

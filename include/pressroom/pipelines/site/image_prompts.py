@@ -140,6 +140,7 @@ STAGE: Stage[DraftToIllustrate, Sequence[ImagePlan]] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda draft: draft.title,
     result_fields={
         "content_processed": "processed",
         "prompts_created": "created",

@@ -81,6 +81,7 @@ STAGE: Stage[PendingImage, Drawn] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda image: image.title,
     result_fields={"images_processed": "processed", "images_generated": "created", "batches_run": "batches"},
     charge=lambda run, image: run.account.charges.image,
     batch_items=lambda site: site.automation.batch_sizes.images,

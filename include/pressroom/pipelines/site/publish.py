@@ -168,6 +168,7 @@ STAGE: Stage[ForTarget, Publication] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda each: each.article.title,
     key=lambda item: f"{item.article.id}:{item.target.target_name}",
     setup_of=lambda item: item.target.target_name,
     rows=lambda key: 1,  # an article and a target, not two articles

@@ -45,6 +45,7 @@ STAGE: Stage[IdeaToQueue, None] = Stage(
     load=load,
     process=process,
     save=save,
+    named=lambda idea: idea.title,
     result_fields={"ideas_processed": "processed", "tasks_created": "created", "batches_run": "batches"},
     batch_items=lambda site: site.automation.batch_sizes.tasks,
 )

@@ -41,13 +41,14 @@ VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(sl
 RETURNING id
 
 -- name: insert_refused_run
--- Inserts a run that was refused, as failed, or one that its schedule skipped, as cancelled. Returns its id. A repeated
--- refusal replaces the reason.
+-- Inserts a run that was refused, as failed, or one that its schedule skipped, as cancelled. Returns its id. One that had
+-- ended before ends so now.
 INSERT INTO runs (account_id, workflow_id, dag_id, dag_run_id, trigger, slot, owner, lease_until, status, error_message,
-    completed_at)
+    completed_at, shown)
 VALUES (%(account)s, %(workflow)s, %(dag_id)s, %(dag_run_id)s, %(trigger)s, %(slot)s, %(owner)s, now(), %(status)s,
-    %(reason)s, now())
-ON CONFLICT (dag_id, dag_run_id) DO UPDATE SET error_message = excluded.error_message
+    %(reason)s, now(), false)
+ON CONFLICT (dag_id, dag_run_id) DO UPDATE
+SET status = excluded.status, error_message = excluded.error_message, completed_at = now(), shown = false
 WHERE runs.account_id = %(account)s AND runs.status NOT IN ('running', 'paused')
 RETURNING id
 
@@ -66,6 +67,7 @@ UPDATE runs SET status = CASE WHEN status = 'paused' THEN status ELSE 'running' 
         ELSE %(definition)s::jsonb END,
     estimated_credits = CASE WHEN status IN ('running', 'paused') THEN estimated_credits ELSE %(estimate)s END,
     current_stage = CASE WHEN status IN ('running', 'paused') THEN current_stage END,
+    marked = CASE WHEN status IN ('running', 'paused') THEN marked END,
     clears = greatest(clears, %(clears)s),
     error_message = NULL, error_rank = NULL, completed_at = NULL, opened_at = now()
 WHERE account_id = %(account)s AND id = %(run)s
@@ -125,8 +127,25 @@ SELECT EXISTS (
 
 -- name: finish_run
 -- Sets a run's final status. Its stage stays: it is where the run ended.
-UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), rollback_requested_by = NULL
+UPDATE runs SET status = %(status)s, error_message = %(error)s, completed_at = now(), rollback_requested_by = NULL,
+    shown = false
 WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: run_end
+-- Returns how a run ended.
+SELECT status, error_message AS reason, marked FROM runs WHERE account_id = %(account)s AND id = %(run)s
+
+-- name: mark_run
+-- Keeps as what the DAG run of a live run was marked. Returns the run's id.
+UPDATE runs SET marked = %(marked)s
+WHERE account_id = %(account)s AND dag_id = %(dag_id)s AND dag_run_id = %(dag_run_id)s
+    AND status IN ('running', 'paused')
+RETURNING id
+
+-- name: live_run
+-- Returns a live run as the reconciler sees it. `age`: seconds since it was opened.
+SELECT id, dag_id, dag_run_id, opened_at, extract(epoch FROM now() - opened_at)::float8 AS age, marked
+FROM runs WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'paused')
 
 -- name: record_reason
 -- Keeps the reason for which a live run fails, unless one of at least that rank is on record.

@@ -69,6 +69,21 @@ SELECT kind, slug FROM workflows ORDER BY kind, slug COLLATE "C"
 SELECT workflows.kind, workflows.slug FROM runs JOIN workflows ON workflows.id = runs.workflow_id
 WHERE runs.status IN ('running', 'paused')
 
+-- name: runs_to_reconcile
+-- Returns the live runs of all accounts, and those whose end Airflow does not show yet.
+SELECT runs.id, runs.account_id, runs.workflow_id, workflows.kind, runs.dag_id, runs.dag_run_id,
+    runs.status IN ('running', 'paused') AS live
+FROM runs JOIN workflows ON workflows.id = runs.workflow_id
+WHERE runs.status IN ('running', 'paused') OR NOT runs.shown
+
+-- name: run_shown
+-- Records that Airflow shows the end of a run.
+UPDATE runs SET shown = true WHERE id = %(run)s
+
+-- name: account_of_dag_run
+-- Returns the account of the run of a DAG run.
+SELECT account_id FROM runs WHERE dag_id = %(dag_id)s AND dag_run_id = %(dag_run_id)s
+
 -- name: save_account
 -- Inserts or updates an account. Returns its id.
 INSERT INTO accounts (slug, name, definition)
