@@ -31,6 +31,7 @@ with pytest.MonkeyPatch.context() as patch:
     from pressroom.orchestration.tasks.flow import ItemStep, OfItem
     from pressroom.orchestration.tasks.gates import ApproveAtGate, WaitAtGate
     from pressroom.orchestration.tasks.run_operator import RunOperator
+    from pressroom.orchestration.tasks.stage import PlanStage
     from pressroom.orchestration.tools import connections
 
 LOOK = {"name": "look", "type": "gate", "by": "approval"}
@@ -213,6 +214,12 @@ def test_a_step_that_came_later_is_for_the_next_run(waiting: Edited) -> None:
     waiting.apply(FETCH, EXTRA, PING, LOOK, SITE)
     assert waiting.work("tell") == "the run began without the step tell: it was added later, for the next run"
     assert waiting.state()[:2] == ("active", "look")
+
+
+def test_an_opening_step_that_came_later_says_what_to_do(waiting: Edited) -> None:
+    plan = PlanStage(task_id="other.plan", workflow="flow/news", stage="other")
+    with pytest.raises(RunConflict, match=r"run 1 began without the stage other, .*: start another run"):
+        plan.execute(waiting.context())
 
 
 @pytest.mark.parametrize(

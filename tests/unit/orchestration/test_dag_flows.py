@@ -73,6 +73,12 @@ def test_items_come_in_and_each_goes_through_every_step() -> None:
     assert before["close_run"] == {"open_run", f"item.{steps[-1]}"}
 
 
+def test_an_items_tasks_are_named_after_it() -> None:
+    dag = built()
+    names = [f"item.{step['name']}" for step in ALL[1:]]
+    assert {dag.get_task(name).map_index_template for name in names} == {"{{ item_title }}"}
+
+
 def test_the_last_task_decides_the_state_of_the_dag_run_whatever_later_steps_skipped() -> None:
     dag = built()
     assert [task.task_id for task in dag.leaves] == ["close_run"]
