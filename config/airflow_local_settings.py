@@ -35,6 +35,8 @@ _TASKS = (
     "airflow.sdk.definitions.decorators",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.hitl",
+    # The store's connection, which every task and every parse of a DAG file resolves.
+    "airflow.providers.postgres.hooks.postgres",
     # What a stage works with.
     "httpx",
     "jinja2",

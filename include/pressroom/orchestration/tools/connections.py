@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow.sdk import BaseHook, Variable
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
 
 from pressroom.adapters.connection import ConnectionFields
 from pressroom.adapters.models.settings import ConnectionSettings
@@ -59,8 +59,17 @@ class Connections:
         if url := os.environ.get(DATABASE_VARIABLE):
             return url
         connection = self._found(DATABASE_CONNECTION)
-        parts = {**_fields(connection), "conn_type": connection.conn_type}
-        return connection_url(parts, f"the Airflow connection {DATABASE_CONNECTION}")
+        # Imported here: of those who import this module, some never open the store by its connection.
+        from pressroom.orchestration.tools.hooks import StoreHook
+
+        where = f"the Airflow connection {DATABASE_CONNECTION}"
+        own = {"conn_type": connection.conn_type}
+        if own["conn_type"] not in ("postgres", "postgresql"):
+            return connection_url(own, where)  # which says what is wrong
+        try:
+            return connection_url(own | StoreHook(connection=connection).fields(), where)
+        except (AirflowException, ValueError, ImportError) as error:
+            raise ConfigurationError(f"{where}: {error}") from error
 
     def permitted(self, variable: str) -> list[str]:
         """What the operator permits to flows, by a variable; nothing when it is not set."""
