@@ -10,6 +10,7 @@ import typer
 from pressroom.cli.common import ErrorsInOneLine
 from pressroom.domain.errors import PressroomError
 from pressroom_dev.demo.advance import advance
+from pressroom_dev.demo.airflow_cli import airflow
 from pressroom_dev.demo.flow import demo_flow
 from pressroom_dev.demo.mission import demo_mission
 from pressroom_dev.demo.site import demo
@@ -36,6 +37,9 @@ app = typer.Typer(
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 for command in (up, demo, demo_mission, demo_flow, advance):
     app.command()(command)
+app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+)(airflow)
 
 if __name__ == "__main__":
     app()

@@ -59,6 +59,10 @@ PROJECT = Path(__file__).resolve().parents[3]
 Prepare = Callable[[str], None]
 
 
+ENVIRONMENT_FILE = "environment.json"
+"""The variables of the running services, for commands on the same Airflow. Readable by its owner only."""
+
+
 @dataclass(frozen=True)
 class ServiceInfo:
     """How to reach the running services. Written to `<root>/local.json`, readable by its owner only."""
@@ -194,6 +198,8 @@ class LocalServices:
                     raise
                 self._report("pressroom", f"{error} Starting again on other ports")
                 self._running.stop(STOPPED)
+        changed = {name: value for name, value in self._env.items() if os.environ.get(name) != value}
+        write_private(self.root / ENVIRONMENT_FILE, changed)
         write_private(self.root / "local.json", asdict(self.info))
         self._report("pressroom", f"all services ready after {time.monotonic() - began:.1f} s")
 
@@ -276,7 +282,8 @@ class LocalServices:
             self._report("pressroom", "stopping")
         self._running.stop(STOPPED, hurry=lambda: self._signals.hurry)
         self._info = None
-        (self.root / "local.json").unlink(missing_ok=True)
+        for name in ("local.json", ENVIRONMENT_FILE):
+            (self.root / name).unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
