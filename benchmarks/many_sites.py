@@ -23,8 +23,10 @@ import psycopg
 import yaml
 from tests.support.roots import throwaway_root
 
+from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import read_text
+from pressroom.pipelines.registry import DAG_TAG
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom_dev.local.services import LocalServices
@@ -74,6 +76,7 @@ def main() -> None:
         )
         began = time.perf_counter()
         put(url, many)
+        announce(services)
         applied = time.perf_counter() - began
         until(lambda: dags(airflow) > 2, 300)
         first = time.perf_counter() - began
@@ -81,6 +84,7 @@ def main() -> None:
         all_there = time.perf_counter() - began
         began = time.perf_counter()
         put(url, one, prune=True)
+        announce(services)
         until(lambda: dags(airflow) == 2, 600)
         pruned = time.perf_counter() - began
     print(f"\n{options.sites} sites, {2 * options.sites} DAGs:")
@@ -117,6 +121,13 @@ def put(url: str, text: str, *, prune: bool = False) -> None:
     assert not problems, problems
     with Store(url) as store:
         apply(store, located, prune=prune)
+
+
+def announce(services: LocalServices) -> None:
+    """Have Airflow parse its files, as ``pressroom apply`` does."""
+    info = services.info
+    with AirflowApi(info.airflow_url, info.airflow_user, info.airflow_password) as api:
+        api.parse_dag_files(DAG_TAG)
 
 
 def dags(url: str) -> int:
