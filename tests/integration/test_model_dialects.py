@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from pressroom.adapters.models.dialect import described
-from pressroom.adapters.models.openai_text import ROOM_TO_THINK
-from pressroom.domain.model import Prompt
+from pressroom.adapters.models.dialect import ProcessDialects, described
+from pressroom.adapters.models.openai_text import ROOM_TO_THINK, OpenAIText
+from pressroom.domain.model import Message, ModelReply, ModelRequest, MoreRoomNeeded, Prompt
 from pressroom.store.database import Store
 from tests.support.model_desk import ModelDesk, completion, note, raw
 from tests.support.provider_dialects import PROVIDERS
@@ -237,6 +239,18 @@ def test_a_cap_knows_the_room_for_thoughts(desk: ModelDesk) -> None:
     report = desk.write(desk.items(1), prompt=Prompt("note", "", "Another.", 200))
     assert report.done == 0
     assert "cap" in report.reason  # 4,296 tokens may cost 8.6 cents
+
+
+async def test_a_call_that_waited_for_the_first_sends_no_more_than_is_held(desk: ModelDesk) -> None:
+    desk.server.script.update({"dialect": "openai_reasoning"})
+    request = ModelRequest([Message("user", "Write.")], max_tokens=200, held_tokens=200)
+    async with OpenAIText(desk.settings(), dialects=ProcessDialects()) as model:
+        calls = (model.complete(request) for _ in range(3))
+        first, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(first, ModelReply)
+        assert [type(other) for other in others] == [MoreRoomNeeded] * 2
+        more = replace(request, held_tokens=await model.most_tokens(request))
+        assert (await model.complete(more)).text
 
 
 def test_a_limit_among_the_options_is_the_one_that_a_cap_counts(desk: ModelDesk) -> None:

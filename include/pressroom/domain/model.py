@@ -58,6 +58,8 @@ class ModelRequest:
     max_tokens: int = 1024
     temperature: float | None = 0.7
     tools: Sequence[ToolSpec] = ()
+    held_tokens: int | None = None
+    """The tokens of an answer, thoughts included, that money is held for; None when there is no hold."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -137,12 +139,17 @@ class RateLimits:
         return {unit: rate for unit, rate in named.items() if rate is not None}
 
 
+class MoreRoomNeeded(Exception):
+    """What was learned meanwhile gives an answer more tokens than are held for it: nothing was sent."""
+
+
 class TextModel(Protocol):
     """A chat model behind one connection.
 
     ``connection`` names the connection: the unit of the shared rate limit. ``facts``: what determines its
     answers besides model and request.
-    ``complete`` raises TransientError, ConfigurationError or PermanentError, never a foreign error.
+    ``complete`` raises TransientError, ConfigurationError or PermanentError, never a foreign error, and
+    MoreRoomNeeded.
     """
 
     connection: str

@@ -26,7 +26,15 @@ from pressroom.adapters.models.request_body import request_body
 from pressroom.adapters.models.settings import ConnectionSettings, ending
 from pressroom.domain.errors import ConfigurationError, PressroomError
 from pressroom.domain.json_answers import find_objects, thoughts_in
-from pressroom.domain.model import BYTES_PER_TOKEN, Dialects, Finish, ModelReply, ModelRequest, Usage
+from pressroom.domain.model import (
+    BYTES_PER_TOKEN,
+    Dialects,
+    Finish,
+    ModelReply,
+    ModelRequest,
+    MoreRoomNeeded,
+    Usage,
+)
 
 ATTEMPTS = 12
 """Enough for every ladder to reach its end."""
@@ -88,13 +96,14 @@ class OpenAIText:
                         return await self._ask(request)
                     finally:
                         self._tried = True
+        if request.held_tokens is not None and self._allowed(request) > request.held_tokens:
+            raise MoreRoomNeeded
         return await self._ask(request)
 
     async def most_tokens(self, request: ModelRequest) -> int:
         """The tokens that an answer may take at most, thoughts included."""
         await self._recall()
-        own = [self.settings.options.get(name) for name in _LIMIT_OPTIONS]
-        return next((number for number in own if isinstance(number, int)), self._allowed(request))
+        return self._allowed(request)
 
     async def check(self) -> str:
         """See that the key is taken, and that the model is offered and lasts; see ``check_offered``."""
@@ -228,6 +237,10 @@ class OpenAIText:
 
     def _allowed(self, request: ModelRequest) -> int:
         """The answer's limit: its own size and room to think, within what the server takes."""
+        own = (self.settings.options.get(name) for name in _LIMIT_OPTIONS)
+        for number in own:
+            if isinstance(number, int):  # it is sent in place of ours
+                return number
         dialect = self._dialect
         allowed = request.max_tokens + dialect.head_room
         if dialect.most_tokens is not None:

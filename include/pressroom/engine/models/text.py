@@ -27,6 +27,7 @@ from pressroom.domain.model import (
     Message,
     ModelReply,
     ModelRequest,
+    MoreRoomNeeded,
     Prompt,
     RateLimits,
     TextModel,
@@ -88,7 +89,11 @@ class TextEngine:
                     await asyncio.to_thread(self._meter.book, scope, Call("cached"))
                     return cached
                 continue  # cached under other validators than today's: ask the model
-            reply, milliseconds = await self._call(scope, attempt, expected, prepared.held)
+            held = replace(attempt, held_tokens=expected.completion_tokens)
+            try:
+                reply, milliseconds = await self._call(scope, held, expected, prepared.held)
+            except MoreRoomNeeded:
+                continue  # hold more, by what was learned meanwhile
             usage = _used(reply, expected)
             judged = _judged(reply, output_type)
             outcome = type(judged).__name__ if isinstance(judged, Exception) else "ok"
@@ -132,6 +137,9 @@ class TextEngine:
         started = time.monotonic()
         try:
             reply = await self.model.complete(request)
+        except MoreRoomNeeded:
+            await asyncio.to_thread(self._meter.release, scope, held)
+            raise
         # BaseException: a cancelled call must also give back what it held.
         except BaseException as error:
             usage = (error.usage if isinstance(error, PressroomError) else None) or Usage()
