@@ -168,9 +168,7 @@ def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campai
 
 
 @pytest.mark.site("reviewed")
-def test_posts_wait_for_review_without_a_worker_and_only_approved_ones_are_published(
-    campaign: Campaign,
-) -> None:
+def test_approved_posts_go_out_while_one_waits_for_review_without_a_worker(campaign: Campaign) -> None:
     from pressroom.pipelines.mission import review
 
     run = campaign.trigger()
@@ -178,13 +176,19 @@ def test_posts_wait_for_review_without_a_worker_and_only_approved_ones_are_publi
     assert campaign.number("posts", "status = 'pending_review'") == campaign.number("posts") == 14
     assert campaign.posted() == []
     with campaign.store.transaction(campaign.row.account_id) as tx:
-        first, *others = review.list_posts(tx, campaign.row.workflow_id, "pending_review")
-        review.reject(tx, campaign.row.workflow_id, first.id, "off topic", "ann")
+        first, late, *others = review.list_posts(tx, campaign.row.workflow_id, "pending_review")
         for post in others:
             review.approve(tx, campaign.row.workflow_id, post.id, post.content_hash, "ann")
+    campaign.until(lambda: len(campaign.posted()) == 12, "the approved posts to be scheduled")
+    campaign.until(lambda: campaign.state_of(run, "publish.plan") == ["deferred"], "publish to wait again")
+    assert campaign.number("posts", "status = 'scheduled'") == 12
+    with campaign.store.transaction(campaign.row.account_id) as tx:
+        review.reject(tx, campaign.row.workflow_id, first.id, "off topic", "ann")
+        review.approve(tx, campaign.row.workflow_id, late.id, late.content_hash, "ann")
     campaign.until(lambda: "deferred" in campaign.state_of(run, "analytics"), "analytics to wait")
     assert len(campaign.posted()) == 13
     assert first.parts[0] not in {post["parts"][0] for post in campaign.posted()}
+    assert campaign.outputs(run)["publish"]["total_scheduled"] == 13
     campaign.steer("cancel")
     campaign.until(lambda: campaign.run_status(run) == "cancelled", "the end")
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pressroom.domain.errors import InsufficientCredits, RunConflict
+from pressroom.domain.errors import InsufficientCredits, RunConflict, RunFailed
 from pressroom.domain.run import Run
-from pressroom.engine.runs import control
+from pressroom.engine.runs import control, ending
 from pressroom.engine.runs.control import RunState
+from pressroom.engine.runs.ending import DagRunSeen
+from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
 from tests.support.world import World, make_world
 
@@ -176,6 +179,66 @@ def test_close_run_opens_nothing(cleared: Cleared) -> None:
     run = cleared.ended("failed")
     cleared.opened(CloseRun(task_id="close_run", workflow="site/brew"), clears=1)
     assert cleared.state(run).status == "failed"
+
+
+# How it ends then ---------------------------------------------------------------------------------------
+
+
+def test_what_was_not_cleared_and_is_missing_is_why_the_run_fails(cleared: Cleared) -> None:
+    run = cleared.ended("failed")
+    cleared.begin("one batch")
+    states = {"manual__1": {"tasks.work_0": "success", "content.plan": "upstream_failed"}}
+    ti = SimpleNamespace(get_task_states=lambda dag_id, run_ids: states)
+    context: Any = {"ti": ti, "dag_run": SimpleNamespace(run_id="manual__1", clear_number=1)}
+    with pytest.raises(RunFailed, match=r"clusters was not run; .*content was not run"):
+        CloseRun(task_id="close_run", workflow="site/brew").execute(context)
+    assert cleared.state(run).status == "failed"
+
+
+def all_stages_run(world: World, run: Run) -> None:
+    with world.store.transaction(world.account_id) as tx:
+        for stage in SITE.stages:
+            tx.run("plan_stage", run=run.id, stage=stage.name, planned=0, skipped=None)
+    order = [stage.name for stage in SITE.stages]
+    world.sql(
+        "UPDATE stage_results SET completed_at = now() + array_position(%s, stage) * interval '1 second'",
+        order,
+    )
+
+
+def left(world: World, run: Run) -> str | None:
+    with world.store.transaction(world.account_id) as tx:
+        return ending.left_undone(tx, run, SITE)
+
+
+def test_what_a_stage_that_was_cleared_alone_has_made_is_left_undone(world: World) -> None:
+    run = world.run()
+    all_stages_run(world, run)
+    world.clusters(2)
+    assert left(world, run) is None  # they came from elsewhere, after the run had looked for them
+    world.sql("UPDATE stage_results SET completed_at = now() + interval '1 hour' WHERE stage = 'clusters'")
+    assert left(world, run) == "ideas: 2 made since, and not done"
+
+
+@pytest.mark.parametrize(
+    ("state", "marked", "status", "reason"),
+    [
+        ("failed", None, "failed", "clusters was not run; ideas was not run"),
+        ("failed", "failed", "failed", "marked as failed in Airflow"),
+        ("success", None, "partial", "clusters was not run; ideas was not run"),
+    ],
+)
+def test_a_run_whose_end_was_not_cleared_is_closed_when_its_dag_run_ends(
+    cleared: Cleared, world: World, state: str, marked: str | None, status: str, reason: str
+) -> None:
+    run = cleared.ended("failed")
+    cleared.begin("one batch")
+    world.sql("UPDATE runs SET marked = %s", marked)
+    seen = DagRunSeen(state, datetime.now(UTC) + timedelta(seconds=1))
+    assert ending.end_if_over(world.store, world.account_id, "site", world.site_id, run.id, seen)
+    [(ended_as, why)] = world.sql("SELECT status, error_message FROM runs")
+    assert ended_as == status
+    assert why.startswith(reason)
 
 
 def test_where_a_run_ended_stays_known_until_it_goes_on(cleared: Cleared) -> None:

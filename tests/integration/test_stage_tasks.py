@@ -15,8 +15,9 @@ import pytest
 from pressroom.domain.definitions import Site
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.run import Run
-from pressroom.engine.runs import control, reports
+from pressroom.engine.runs import control, ending, reports
 from pressroom.engine.runs.batch import Report
+from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
 from pressroom.testing import FixedClock
@@ -156,6 +157,10 @@ def test_at_the_end_of_the_cycle_what_was_approved_is_out_and_what_waits_is_said
     assert (message, level) == (
         "Content → scheduled posts: 1 post waits for review, and the time for it is over", "warning",
     )  # fmt: skip
+    with reviewed.world.store.transaction(reviewed.world.account_id) as tx:
+        left = ending.left_undone(tx, reviewed.run, MISSION)
+    assert left is not None
+    assert "publish: 1 post waits for review" in left
 
 
 def test_a_post_that_is_refused_is_not_sent_again_and_again(reviewed: Reviewed) -> None:

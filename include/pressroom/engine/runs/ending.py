@@ -7,15 +7,17 @@ by anybody, at any time, and by several at once: the row is locked, and a run th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.engine.runs import control
 from pressroom.pipelines.registry import pipeline_of_dag
-from pressroom.pipelines.stage import Pipeline, Skip
+from pressroom.pipelines.stage import Pipeline, Stage, waiting
 from pressroom.store import frozen
 from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.store.workflows import WorkflowRow, workflow_by_id
@@ -104,7 +106,9 @@ def end_if_over(
         if run is None or over is None:
             return False
         if over.failed:
-            control.close_run(tx, run_id, failed=control.reason_of(tx, run_id) or over.reason)
+            # A part of the run may have been cleared and done, and what follows it not.
+            left = _left(tx, row, run_id) if seen.over and run.marked is None else None
+            control.close_run(tx, run_id, failed=control.reason_of(tx, run_id) or left or over.reason)
         else:
             control.close_run(tx, run_id, failed=None, left=_left(tx, row, run_id))
         return True
@@ -134,23 +138,38 @@ def left_undone(tx: Tx, run: Run, pipeline: Pipeline) -> str | None:
     Judged by what is there, not by what its tasks say: a task can be marked as success without any work.
     """
     rows = {row["stage"]: row for row in tx.rows("run_stage_results", run=run.id)}
-    left = []
+    left: list[str] = []
+    made_at: datetime | None = None
     # Where each item goes its own way, the stages after the first are never planned.
     for stage in pipeline.stages if pipeline.places is None else pipeline.stages[:1]:
         row = rows.get(stage.name)
         if row is None:
             left.append(f"{stage.name} was not run")
             continue
-        if row["partial"]:
-            left.append(f"{stage.name}: {row['partial']}")
-        if row["failed"]:
-            left.append(f"{stage.name}: {row['failed']} failed")
-        missing = row["planned"] - row["processed"]
-        if missing > 0 and not row["partial"] and not row["failed"]:
-            # An item that was planned may be gone meanwhile; then nothing waits for it.
-            waiting = stage.pending(tx, run)
-            if not isinstance(waiting, Skip) and waiting:
-                left.append(f"{stage.name}: {missing} of {row['planned']} not done")
+        left += (f"{stage.name}: {what}" for what in _left_of(tx, run, stage, row, made_at))
+        made_at = max(filter(None, (made_at, row["completed_at"])), default=None)
     if pipeline.places is not None and (items := sum(pipeline.places(tx, run.id).values())):
         left.append(f"{counted(items, 'item')} not done")
     return "; ".join(left) or None
+
+
+def _left_of(
+    tx: Tx, run: Run, stage: Stage[Any, Any], row: Mapping[str, Any], made_at: datetime | None
+) -> Iterator[str]:
+    """What one stage leaves undone. ``made_at``: when the stages before it last made something."""
+    if row["partial"]:
+        yield row["partial"]
+    if row["failed"]:
+        yield f"{row['failed']} failed"
+    if stage.waits_for is not None and (wait := stage.waits_for(tx, run)):
+        yield wait.reason
+    missing = row["planned"] - row["processed"]
+    unsaid = missing > 0 and not row["partial"] and not row["failed"]
+    # A stage before it may have been cleared alone.
+    outdated = made_at is not None and row["completed_at"] is not None and row["completed_at"] < made_at
+    # An item that was planned may be gone meanwhile; then nothing waits for it.
+    keys = waiting(stage.pending(tx, run)) if unsaid or outdated else ()
+    if keys and unsaid:
+        yield f"{missing} of {row['planned']} not done"
+    elif keys:
+        yield f"{sum(map(stage.rows, keys))} made since, and not done"

@@ -217,6 +217,9 @@ class CloseRun(RunOperator):
         with opened.store.transaction(run.account_id) as tx:
             failed = _failure(tx, run.id, broken)
             left = ending.left_undone(tx, run, opened.pipeline) if failed is None else None
+            if left and _in_state(self, context, "upstream_failed"):
+                # Only a part of a failed run was cleared: what followed it has still not run.
+                failed = left
             control.close_run(tx, run.id, failed=failed, left=left)
             end = control.end_of(tx, run.id)
         self._outside(lambda: self._settle(opened))
@@ -253,10 +256,15 @@ async def _settle_publications(opened: Opened) -> None:
 
 def _broken(task: RunOperator, context: Context) -> list[str]:
     """Tasks of this DAG run that failed."""
+    return _in_state(task, context, "failed")
+
+
+def _in_state(task: RunOperator, context: Context, wanted: str) -> list[str]:
+    """Tasks of this DAG run that are in that state."""
     states: dict[str, str] = context["ti"].get_task_states(dag_id=task.dag_id, run_ids=[dag_run_id(context)])[
         dag_run_id(context)
     ]
-    return sorted(name for name, state in states.items() if state == "failed")
+    return sorted(name for name, state in states.items() if state == wanted)
 
 
 def _failure(tx: Tx, run_id: int, broken: list[str]) -> str | None:
