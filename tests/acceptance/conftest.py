@@ -116,6 +116,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "abandoned": {"steps": [READ, {"name": "look", "by": "approval", **GATE}, PAGE]},
     "deleted": {"steps": [READ, {"name": "look", "by": "webhook", **GATE}, PAGE]},
+    "crowded": {"steps": [{"name": "look", "by": "webhook", **GATE}]},
     "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
 }  # fmt: skip
 
