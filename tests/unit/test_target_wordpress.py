@@ -319,6 +319,26 @@ async def test_titles_and_excerpts_are_text() -> None:
     assert site.post["content"]["raw"] == f"<p>x{mark('key')}</p>"
 
 
+@pytest.mark.parametrize(
+    ("extra", "excerpt", "meta"),
+    [
+        ({"meta_description_field": "_seo"}, "Long.", {"_seo": "Short."}),
+        ({"meta_description_field": "_seo"}, "", {"_seo": "Short."}),
+        ({}, "Long.", None),
+    ],
+)
+async def test_the_meta_description_goes_where_the_sites_plugin_has_it(
+    extra: dict[str, Any], excerpt: str, meta: dict[str, str] | None
+) -> None:
+    site = Site()
+    arguments = ArticleArguments(title="T", html="<p>x</p>", excerpt=excerpt, meta_description="Short.")
+    async with wordpress(site, extra=extra) as target:
+        await target.publish(Piece("key", arguments))
+    assert site.post is not None
+    assert site.post.get("meta") == meta
+    assert site.post["excerpt"] == (excerpt or "Short.")
+
+
 async def test_what_is_wrong_with_a_picture_shows_before_anything_is_sent() -> None:
     site = Site()
     async with wordpress(site) as target:

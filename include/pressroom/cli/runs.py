@@ -30,7 +30,7 @@ Name = Annotated[
 RunOption = Annotated[int | None, typer.Option("--run", help="a run's number; default: the live or last one")]
 
 
-class Level(StrEnum):
+class LogLevel(StrEnum):
     """The levels of a log's lines."""
 
     INFO = "info"
@@ -171,8 +171,8 @@ def logs(
     run: RunOption = None,
     stage: Annotated[str | None, typer.Option(help="only the lines of this stage or step")] = None,
     level: Annotated[
-        Level, typer.Option(help="the least level: warning shows warnings and errors")
-    ] = Level.INFO,
+        LogLevel, typer.Option(help="the least level: warning shows warnings and errors")
+    ] = LogLevel.INFO,
 ) -> None:
     """Show the activity log of a run."""
     chosen = reports.LogFilter(stage, level.value)

@@ -29,7 +29,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RunAnswer:
     """The answer. ``state``: None without such a run; ``outcome``: of the gate, None while it is open."""
 
     state: RunState | None
@@ -43,7 +43,7 @@ class Seen:
         return self.state
 
 
-class Watch:
+class RunWatch:
     """Gathers the questions of all triggers of an event loop, and answers them by one look.
 
     Asking again comes to the next look, so a trigger that asks in a loop sees a new state every POLL_SECONDS.
@@ -51,11 +51,11 @@ class Watch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._asked: dict[Question, asyncio.Future[Seen]] = {}
+        self._asked: dict[Question, asyncio.Future[RunAnswer]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._last = float("-inf")
 
-    async def ask(self, question: Question) -> Seen:
+    async def ask(self, question: Question) -> RunAnswer:
         """The answer of the next look. Raises TransientError when the store is away."""
         answer = self._asked.setdefault(question, asyncio.get_running_loop().create_future())
         if self._looking is None or self._looking.done():
@@ -80,7 +80,7 @@ class Watch:
                     answer.set_result(one)
 
 
-def read(tx: Tx, questions: Sequence[Question]) -> list[Seen]:
+def read(tx: Tx, questions: Sequence[Question]) -> list[RunAnswer]:
     """The answers, in the same order. Runs that are waited for keep their lease; gates whose time is over get
     their outcome.
     """
@@ -93,16 +93,17 @@ def read(tx: Tx, questions: Sequence[Question]) -> list[Seen]:
         tx.run("gates_watched_time_out", **keys)
     outcomes = {(row["item_id"], row["step"]): row["outcome"] for row in tx.rows("gates_watched", **keys)}
     return [
-        Seen(states.get(question.run), outcomes.get((question.item, question.step))) for question in questions
+        RunAnswer(states.get(question.run), outcomes.get((question.item, question.step)))
+        for question in questions
     ]
 
 
-_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, RunWatch] = WeakKeyDictionary()
 
 
-async def ask(store: Store, question: Question) -> Seen:
+async def ask(store: Store, question: Question) -> RunAnswer:
     """The answer to a question by the watch of this event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _watches:
-        _watches[loop] = Watch(store)
+        _watches[loop] = RunWatch(store)
     return await _watches[loop].ask(question)
