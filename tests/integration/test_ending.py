@@ -64,6 +64,19 @@ def test_a_run_whose_dag_run_is_gone_ends_with_its_reason_and_frees_lock_and_cre
     world.run("manual__2")  # the lock is free
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_run_that_airflow_has_keeps_its_lock_whatever_it_waits_for(world: World, state: str) -> None:
+    """A pool, a queue, a DAG that is paused in Airflow: nothing of the run is at work and could renew it."""
+    run = world.run()
+    world.sql("UPDATE runs SET lease_until = now() - interval '1 hour'")
+    assert not end(world, run, DagRunSeen(state))
+    with pytest.raises(RunConflict, match=f"run {run.id} "):
+        world.run("manual__2")
+    before = world.sql("SELECT lease_until FROM runs")
+    assert not end(world, run, DagRunSeen(state))
+    assert world.sql("SELECT lease_until FROM runs") == before  # not at each look
+
+
 def test_a_run_that_airflow_has_not_begun_yet_is_left(world: World) -> None:
     run = world.run()
     assert not end(world, run, GONE, age=5)

@@ -224,6 +224,11 @@ def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
     tx.run("renew_lease", run=run_id, lease=LEASE, until=until)
 
 
+def renew_when_due(tx: Tx, run_id: int) -> None:
+    """Extend the lease, at most once in RENEW_EVERY."""
+    tx.run("renew_due_lease", run=run_id, lease=LEASE, every=RENEW_EVERY)
+
+
 def pause(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:
     """Stop the live runs, or that one, after their current items. Raises RunConflict when none is running."""
     return _steer(tx, "pause_run", workflow_id, run_id, "paused", "Paused: current items are finished first")

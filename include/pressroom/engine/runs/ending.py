@@ -97,13 +97,18 @@ def verdict(run: LiveRun, seen: DagRunSeen) -> Verdict | None:
 def end_if_over(
     store: Store, account_id: int, kind: str, workflow_id: int, run_id: int, seen: DagRunSeen
 ) -> bool:
-    """Close a run if Airflow says that it is over. Returns whether it was closed now."""
+    """Close a run if Airflow says that it is over. Returns whether it was closed now.
+
+    One that Airflow still has keeps its lock, whatever it waits for: its lease is renewed.
+    """
     row = row_of_run(store, account_id, kind, workflow_id, run_id)
     with store.transaction(account_id) as tx:
         tx.run("lock_run", run=run_id)
         run = tx.maybe("live_run", LiveRun, run=run_id)
         over = verdict(run, seen) if run is not None else None
         if run is None or over is None:
+            if run is not None and seen.state is not None and not seen.over:
+                control.renew_when_due(tx, run_id)
             return False
         if over.failed:
             # A part of the run may have been cleared and done, and what follows it not.
