@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from pressroom.domain.run import Run
+from pressroom.engine.runs import control
 from pressroom.pipelines.stage import Pipeline, Stage
 from pressroom.store.database import Tx
 
@@ -148,7 +149,7 @@ class LogLine:
     data: Mapping[str, Any]
 
 
-LEVELS = ("info", "warning", "error")
+LEVELS = tuple(control.LEVELS)
 """The levels of a run's events, from the least important on."""
 
 

@@ -173,21 +173,25 @@ def current_processing(
 
 
 @router.post("/pause")
-def pause(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+def pause(site_id: SiteQuery = None, scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
     """Stop the run after its current items; no worker is held meanwhile."""
-    return _steered(scope, "pause")
+    return _steered(scope, "pause", site_id)
 
 
 @router.post("/resume")
-def resume(scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+def resume(site_id: SiteQuery = None, scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
     """Let a paused run go on from the stage that it is at."""
-    return _steered(scope, "resume")
+    return _steered(scope, "resume", site_id)
 
 
 @router.post("/cancel")
-def cancel(body: CancelBody | None = None, scope: Scope = allowed(Role.EDITOR, _run, "job")) -> CurrentRun:
+def cancel(
+    body: CancelBody | None = None,
+    site_id: SiteQuery = None,
+    scope: Scope = allowed(Role.EDITOR, _run, "job"),
+) -> CurrentRun:
     """End the run after its current items, or at once; what is finished stays."""
-    return _steered(scope, cancelling(body))
+    return _steered(scope, cancelling(body), site_id)
 
 
 @router.get("/history")
@@ -270,9 +274,9 @@ def _stage_name(stage: str) -> str:
     return name
 
 
-def _must_be_of_site(scope: Scope) -> None:
-    """Raises Problem 404 for a run of something else than a site."""
-    if scope.workflow_kind != "site":
+def _must_be_of_site(scope: Scope, site_id: str | None = None) -> None:
+    """Raises Problem 404 for a run of something else than a site, or of another site than the named one."""
+    if scope.workflow_kind != "site" or site_id not in (None, str(scope.workflow_id)):
         raise not_found("run of a site")
 
 
@@ -294,6 +298,6 @@ def _current(tx: Tx, row: WorkflowRow, run_id: int) -> CurrentRun:
     return CurrentRun.with_results(_status(tx, row, run_id))
 
 
-def _steered(scope: Scope, action: Action) -> CurrentRun:
-    _must_be_of_site(scope)
+def _steered(scope: Scope, action: Action, site_id: str | None) -> CurrentRun:
+    _must_be_of_site(scope, site_id)
     return steered(scope, action, partial(_current, run_id=scope.id))
