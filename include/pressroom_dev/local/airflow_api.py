@@ -33,10 +33,6 @@ class LocalAirflow(AirflowApi):
         body = clearing(dag_run_id, ids, downstream=downstream, only_failed=only_failed)
         return int(self._call("POST", f"dags/{part(dag_id)}/clearTaskInstances", body)["total_entries"])
 
-    def task_ids(self, dag_id: str) -> list[str]:
-        """The tasks of a DAG in its newest version, in the order of its file."""
-        return [str(task["task_id"]) for task in self._call("GET", f"dags/{part(dag_id)}/tasks")["tasks"]]
-
     def mark(self, dag_id: str, dag_run_id: str, state: str) -> None:
         """Mark a DAG run as success or failed, or queue it again, as on Airflow's page."""
         self._call("PATCH", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}", {"state": state})
