@@ -233,8 +233,12 @@ def test_only_a_task_that_was_killed_sends_people_to_the_log(tasks: Tasks, world
     world.run()
     tasks.fail(work(tasks, "content"), None)
     tasks.failed = [f"content.work_{index}" for index in range(number)]
-    names = {1: "content.work_0", 5: "content.work_0, content.work_1, content.work_2 and 2 more"}
-    assert tasks.close().error_message == f"{names[number]} died without a reason: see the log of the task"
+    reasons = {
+        1: "content.work_0 was killed, or marked as failed in Airflow: see its log",
+        5: "content.work_0, content.work_1, content.work_2 and 2 more were killed, or marked as failed in"
+        " Airflow: see their logs",
+    }
+    assert tasks.close().error_message == reasons[number]
 
 
 def test_a_killed_task_does_not_hide_what_another_one_said(tasks: Tasks, world: World) -> None:

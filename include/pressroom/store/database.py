@@ -111,11 +111,18 @@ class Tx:
 class Store:
     """A pool of connections to Pressroom's database. It opens by itself; close it with ``close`` or ``with``.
 
-    ``patience``: seconds to wait for a connection before the database counts as away.
+    ``url``: where the database is, or what says so whenever a connection is opened, for a password that is
+    short-lived. ``patience``: seconds to wait for a connection before the database counts as away.
     """
 
-    def __init__(self, url: str, *, max_size: int = 8, patience: float = 2 * CONNECT_SECONDS) -> None:
-        self._where = address(url)
+    def __init__(
+        self,
+        url: str | Callable[[], str],
+        *,
+        max_size: int = 8,
+        patience: float = 2 * CONNECT_SECONDS,
+    ) -> None:
+        self._where = address(url() if callable(url) else url)
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             url,
             min_size=0,
@@ -202,12 +209,24 @@ class Store:
         return None
 
 
+def without_password(url: str) -> str:
+    """What the connections of one pool have in common: all but the password, which may be a new one.
+
+    Raises ConfigurationError when it is not a Postgres URL.
+    """
+    return psycopg.conninfo.make_conninfo(**{**_parts(url), "password": None})
+
+
 def address(url: str) -> str:
     """Host, port and database of a connection URL: all that an error may show of it."""
+    parts = _parts(url)
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def _parts(url: str) -> dict[str, Any]:
     try:
-        parts = psycopg.conninfo.conninfo_to_dict(url)
+        return dict(psycopg.conninfo.conninfo_to_dict(url))
     except psycopg.ProgrammingError:
         raise ConfigurationError(
             "Pressroom's database URL is not a Postgres URL (postgresql://user:password@host:port/name)"
         ) from None
-    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"

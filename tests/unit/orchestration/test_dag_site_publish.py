@@ -128,7 +128,7 @@ def test_a_worker_gets_its_own_dag_alone(
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     monkeypatch.setenv("PRESSROOM_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/pressroom")
     monkeypatch.setattr(workflows, "READ_SECONDS", 0.2)
-    connections.store_at.cache_clear()
+    connections._store_of.cache_clear()
     account = Account(slug="acme", name="Acme")
     rows = [WorkflowRow(1, n, account, site(slug), None) for n, slug in enumerate(["garden", "shed"])]
     snapshot.write(tmp_path / "pressroom-snapshots" / "sites-0.json", rows)

@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     monkeypatch.setenv("PRESSROOM_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/pressroom")
     monkeypatch.setattr(workflows, "READ_SECONDS", 0.2)
-    connections.store_at.cache_clear()
+    connections._store_of.cache_clear()
     return tmp_path
 
 

@@ -346,23 +346,20 @@ class _Batch:
 
         A stage that bears a wrong set-up fails the item instead.
         """
-        if self.stage.bears_setup and isinstance(error, ConfigurationError):
-            await self._record_failure(item, scope, error)
-            return
         setup = self.stage.setup_of(item)
-        if isinstance(error, CutOff) and self.fatal is None:
-            await self._note(scope, "item_stopped", f"{scope.item} was stopped, and waits")
-            return
-        if isinstance(error, CutOff):  # the run has ended: its log has
-            pass
-        elif isinstance(error, RunConflict):
-            self.fatal = self.fatal or error
-        elif setup not in self.misconfigured:
-            self.misconfigured[setup] = error
-            message = f"{scope.item} waits, because the set-up is wrong: {error}"
-            await self._note(scope, "setup_wrong", message, level="error")
-            return
-        await self._release(scope)
+        match error:
+            case ConfigurationError() if self.stage.bears_setup:
+                await self._record_failure(item, scope, error)
+            case ConfigurationError() if setup not in self.misconfigured:
+                self.misconfigured[setup] = error
+                message = f"{scope.item} waits, because the set-up is wrong: {error}"
+                await self._note(scope, "setup_wrong", message, level="error")
+            case CutOff() if self.fatal is None:
+                await self._note(scope, "item_stopped", f"{scope.item} was stopped, and waits")
+            case _:  # the log of the run has the reason, by another item or by its end
+                if isinstance(error, RunConflict):
+                    self.fatal = self.fatal or error
+                await self._release(scope)
 
     async def _stop_spending(self, scope: CostScope, error: BudgetError) -> None:
         await self._release(scope)

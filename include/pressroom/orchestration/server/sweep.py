@@ -66,6 +66,10 @@ class Sweep:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
     def look(self) -> None:
         """Close what is over, and show what has ended."""
         with self._store.transaction() as tx:
@@ -179,14 +183,19 @@ class _Sweeper(threading.Thread):
             if self.awake.wait(EVERY_SECONDS):
                 self.awake.clear()
                 time.sleep(UNTIL_COMMITTED)
+            broken = None
             with self._idle:
                 try:
                     sweep = sweep or Sweep(_own_store())
                     sweep.look()
                 except PressroomError as error:
                     log.warning("runs are looked at again in %g s: %s", EVERY_SECONDS, error)
+                    # The connection is read again: it may have been corrected, or its password renewed.
+                    broken, sweep = sweep, None
                 except Exception:  # a defect of a look must not end all looks
                     log.exception("a look at the runs broke")
+            if broken is not None:
+                broken.close()
 
     def _before_fork(self) -> None:
         self._forking = self._idle.acquire(timeout=LONGEST_FORK_WAIT)

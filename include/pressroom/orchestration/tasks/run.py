@@ -276,6 +276,9 @@ def _failure(tx: Tx, run_id: int, broken: list[str]) -> str | None:
 
 
 def _died(tasks: list[str]) -> str:
-    """The reason shown for tasks that were killed before they could record one."""
+    """The reason shown for tasks that recorded none. Airflow passes no exception for them, so which of the
+    two happened is in the log alone.
+    """
     names = ", ".join(tasks[:3]) + (f" and {len(tasks) - 3} more" if len(tasks) > 3 else "")
-    return f"{names} died without a reason: see the log of the task"
+    were, log = ("were", "their logs") if len(tasks) > 1 else ("was", "its log")
+    return f"{names} {were} killed, or marked as failed in Airflow: see {log}"

@@ -19,7 +19,7 @@ from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.domain.errors import ConfigurationError
 from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
-from pressroom.store.database import Store
+from pressroom.store.database import Store, without_password
 
 MEDIA_ROOT = "pressroom_media_root"
 MEDIA_PUBLIC_URL = "pressroom_media_public_url"
@@ -133,10 +133,25 @@ async def of_triggerer(connection_ids: Iterable[str]) -> Connections:
     return Connections(fields.__getitem__, lambda name: None, (KeyError,))
 
 
-@functools.cache
+_newest: dict[str, str] = {}
+"""The newest URL of each database, by the URL without its password, which may be short-lived."""
+
+
 def store_at(url: str, *, patience: float | None = None) -> Store:
-    """One store a process and database: its pool is what the process's tasks and triggers share."""
-    return Store(url) if patience is None else Store(url, patience=patience)
+    """One store a process and database: its pool is what the process's tasks and triggers share. It opens
+    its next connections with the password that was seen last.
+    """
+    place = without_password(url)
+    _newest[place] = url
+    return _store_of(place, patience)
+
+
+@functools.cache
+def _store_of(place: str, patience: float | None) -> Store:
+    def newest() -> str:
+        return _newest[place]
+
+    return Store(newest) if patience is None else Store(newest, patience=patience)
 
 
 def store() -> Store:
