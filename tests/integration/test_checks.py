@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from pressroom.cli import app
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import Located
-from pressroom.domain.definitions import Account, Site
+from pressroom.domain.definitions import Account, ImageSettings, Site
 from pressroom.domain.errors import TransientError
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
@@ -103,16 +103,21 @@ def test_the_command_asks_the_api_server_and_exits_with_1_for_problems(
 def test_the_command_shows_what_was_learned_of_the_model_and_forgets_it(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api_server(store, database_url, monkeypatch, [], [])
+    drawn = ImageSettings(provider="openai", connection="pressroom_pictures")
+    api_server(store, database_url, monkeypatch, [], [], images=drawn)
     with store.transaction() as tx:
-        for model, learned in (("claude", {"temperature": False, "head_room": 4096}), ("plain", {})):
+        for connection, model, learned in (
+            ("pressroom_text", "claude", {"temperature": False, "head_room": 4096}),
+            ("pressroom_text", "plain", {}),
+            ("pressroom_pictures", "grok-imagine", {"size": False}),
+        ):
             tx.run(
-                "learn_dialect", connection="pressroom_text", server="https://x/v1", model=model,
-                learned=learned,
-            )  # fmt: skip
+                "learn_dialect", connection=connection, server="https://x/v1", model=model, learned=learned
+            )
     shown = CliRunner().invoke(app, ["check", "garden"]).output.splitlines()
     where = "learned: connection 'pressroom_text'"
     assert sorted(shown) == [
+        "learned: connection 'pressroom_pictures', grok-imagine: no size of pictures",
         f"{where}, claude: no temperature; 4096 tokens more for thoughts",
         f"{where}, plain: nothing that differs",
         "site/garden: ready to run",
@@ -128,10 +133,12 @@ def api_server(
     monkeypatch: pytest.MonkeyPatch,
     problems: list[CheckResult],
     warnings: list[CheckResult],
+    images: ImageSettings | None = None,
 ) -> list[str]:
     """A site, and an API server that finds this of it. Returns the paths that it is asked, as they come."""
+    site = Site(account="acme", slug="garden", name="Garden", images=images or ImageSettings())
     apply(store, [Located(Account(slug="acme", name="Acme"), "a.yaml", 1, {}),
-                  Located(Site(account="acme", slug="garden", name="Garden"), "a.yaml", 2, {})])  # fmt: skip
+                  Located(site, "a.yaml", 2, {})])  # fmt: skip
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -15,13 +15,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pressroom.adapters.models.openai_images import OpenAIImages, forget
+from pressroom.adapters.models.dialect import IN_PROCESS, ProcessDialects, described
+from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import FilteredAnswer, PermanentError, TransientError
 from pressroom.domain.model import ImageRequest
 from tests.support.served import served
 
 REQUEST = ImageRequest("a garden in spring", "Spring", 1200, 672)
+MODEL = "some-image-model"
 PRICES = {"input_cents_per_million": 500, "output_cents_per_million": 3000, "cents_per_image": 5}
 
 
@@ -71,21 +73,24 @@ def running() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def server(running: SimpleNamespace) -> SimpleNamespace:
-    forget()
+    IN_PROCESS.forget()
     running.app.__init__()
     return running
 
 
 @pytest.fixture
 async def images(server: SimpleNamespace) -> AsyncIterator[OpenAIImages]:
-    settings = ConnectionSettings.from_connection(
+    async with OpenAIImages(settings_for(server), MODEL) as provider:
+        yield provider
+
+
+def settings_for(server: SimpleNamespace) -> ConnectionSettings:
+    return ConnectionSettings.from_connection(
         "pictures",
         host=f"{server.url}/v1",
         password="k-secret-123456",
         extra={"prices": PRICES, "timeout_seconds": 5},
     )
-    async with OpenAIImages(settings, "some-image-model") as provider:
-        yield provider
 
 
 def one(**entry: Any) -> dict[str, Any]:
@@ -190,6 +195,32 @@ async def test_what_a_server_refuses_is_left_out_from_then_on(
     assert (await images.draw(REQUEST)).data == PNG
     assert len(server.app.asked) == 2 + len(refuses)
     assert not refuses.keys() & server.app.asked[-1].keys()
+
+
+async def test_what_a_server_refuses_is_kept_where_the_provider_says(server: SimpleNamespace) -> None:
+    server.app.answer, server.app.refuses = one(b64_json=B64), REFUSALS["all of them"]
+    dialects = ProcessDialects()
+    async with OpenAIImages(settings_for(server), MODEL, dialects) as first:
+        await first.draw(REQUEST)
+    learned = await dialects.recall("pictures", f"{server.url}/v1", MODEL)
+    assert learned == {"size": False, "quality": False, "response_format": False}
+    assert "no size of pictures" in described(learned)
+    server.app.asked.clear()
+    async with OpenAIImages(settings_for(server), MODEL, dialects) as second:
+        await second.draw(REQUEST)
+    assert len(server.app.asked) == 1
+
+
+async def test_what_was_not_to_blame_is_not_kept(server: SimpleNamespace, images: OpenAIImages) -> None:
+    server.app.refuses = {
+        "size": {"message": "size: invalid"}, "prompt": {"message": "this account may not draw"},
+    }  # fmt: skip
+    with pytest.raises(PermanentError):
+        await images.draw(REQUEST)
+    assert await IN_PROCESS.recall("pictures", f"{server.url}/v1", MODEL) is None
+    server.app.answer, server.app.refuses = one(b64_json=B64), {}
+    await images.draw(REQUEST)
+    assert "size" in server.app.asked[-1]
 
 
 @pytest.mark.parametrize(

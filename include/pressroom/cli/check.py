@@ -27,22 +27,26 @@ def check(
     ],
     forget: Annotated[
         bool,
-        typer.Option(
-            "--forget", help="forget what was learned of the text model's server, and learn it again"
-        ),
+        typer.Option("--forget", help="forget what was learned of the models' servers, and learn it again"),
     ] = False,
 ) -> None:
     """Verify what the workflow's runs will need; nothing is spent. Exit code 1 when there is a problem."""
     with open_workflow(name) as (store, row):
-        connection = row.workflow.text.connection
+        text, images = row.workflow.text, row.workflow.images
+        used = {text.connection} | ({images.connection} if images.provider == "openai" else set())
         with store.transaction() as tx:
             if forget:
-                tx.run("forget_dialects", connection=connection)
-            learned = tx.rows("learned_dialects", connection=connection)
+                for connection in used:
+                    tx.run("forget_dialects", connection=connection)
+            learned = {
+                connection: tx.rows("learned_dialects", connection=connection) for connection in sorted(used)
+            }
         with open_airflow() as (api, _user):
             answer = api.pressroom("POST", f"{path_of(row)}/check")
-    for dialect in learned:
-        typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {described(dialect['learned'])}")
+    for connection, dialects in learned.items():
+        for dialect in dialects:
+            words = described(dialect["learned"])
+            typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {words}")
     for kind in ("problem", "warning"):
         for finding in answer[f"{kind}s"]:
             typer.echo(f"{kind}: {finding['where']}: {finding['text']}")

@@ -171,6 +171,9 @@ def described(learned: Mapping[str, Any]) -> str:
         "most_tokens": lambda value: f"at most {value} tokens an answer",
         "most_total": lambda value: f"at most {value} tokens with the prompt",
         "head_room": lambda value: f"{value} tokens more for thoughts" if value else "",
+        "response_format": lambda value: "" if value else "no response_format for pictures",
+        "quality": lambda value: "" if value else "no quality of pictures",
+        "size": lambda value: "" if value else "no size of pictures",
     }
     said = [words for name, line in lines.items() if name in learned and (words := line(learned[name]))]
     return "; ".join(said) or "nothing that differs"

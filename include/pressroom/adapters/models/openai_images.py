@@ -2,7 +2,7 @@
 
 Servers differ in what they take (``quality``, ``size``, ``response_format``) and in the form of the picture:
 base64, with line breaks or as a ``data:`` address, or a URL. What a server refuses by name is left out from
-then on, as long as the process lives. A drawn picture is paid for: an error after that says what it cost.
+then on, by all workers. A drawn picture is paid for: an error after that says what it cost.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from urllib.parse import urljoin, urlsplit
 import openai
 
 from pressroom.adapters.http.stranger import Limits, SafeHttp
+from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import said, translate
 from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, ending, image_price
 from pressroom.domain.errors import FilteredAnswer, PressroomError, TransientError
-from pressroom.domain.model import ImageRequest, ImageResult
+from pressroom.domain.model import Dialects, ImageRequest, ImageResult
 from pressroom.domain.outside import URL_CHARS
 from pressroom.domain.prices import FINEST, ImagePrice
 
@@ -40,17 +41,17 @@ _DATA_ADDRESS = re.compile(r"data:[^,]{0,200},")
 TICKS_A_CENT = 10**8
 """xAI says the cost of an answer in ticks: 10,000,000,000 are a dollar."""
 
-_refused: dict[tuple[str, str], set[str]] = {}
-"""What the servers do not take, by base URL and model."""
-
 
 class OpenAIImages:
     """An ImageProvider. The connection's ``options`` may name the quality.
 
-    ``model`` replaces the connection's. Raises ConfigurationError without a model or a required key.
+    ``model`` replaces the connection's; ``dialects`` keeps what the server refuses. Raises ConfigurationError
+    without a model or a required key.
     """
 
-    def __init__(self, settings: ConnectionSettings, model: str | None = None) -> None:
+    def __init__(
+        self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects = IN_PROCESS
+    ) -> None:
         self.connection = settings.name
         self.model = settings.chosen(model)
         self.limits = settings.limits
@@ -64,6 +65,8 @@ class OpenAIImages:
         self._options = dict(settings.options)
         self.quality = str(self._options.pop("quality", "standard" if self._dalle else "medium"))
         self._client: openai.AsyncOpenAI | None = None
+        self._dialects = dialects
+        self._refused: frozenset[str] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,14 +100,15 @@ class OpenAIImages:
 
     async def _answer(self, request: ImageRequest) -> Any:
         """The server's answer, asked for without what it has refused."""
-        refused = _refused.setdefault((self._settings.base_url, self.model), set())
+        known = await self._recalled()
+        refused = set(known)
         optional = {"quality": self.quality, "size": self.size(request)}
         if self._dalle or not self._settings.is_openai:  # OpenAI's later models refuse it
             optional["response_format"] = "b64_json"
         while True:
             asked = {name: value for name, value in optional.items() if name not in refused}
             try:
-                return await self._openai().images.generate(
+                answer = await self._openai().images.generate(
                     model=self.model,
                     prompt=request.prompt,
                     n=1,
@@ -117,6 +121,23 @@ class OpenAIImages:
                 if named is None or isinstance(ours, FilteredAnswer):
                     raise ours from None
                 refused.add(named)
+            else:
+                await self._keep(refused - known)
+                return answer
+
+    async def _recalled(self) -> frozenset[str]:
+        """What the server is known to refuse."""
+        if self._refused is None:
+            learned = await self._dialects.recall(self.connection, self._settings.base_url, self.model)
+            self._refused = frozenset(name for name in _OPTIONAL if (learned or {}).get(name) is False)
+        return self._refused
+
+    async def _keep(self, refused: set[str]) -> None:
+        """Keep what was refused before the server drew: only then was it what the server suffered from."""
+        self._refused = (self._refused or frozenset()) | refused
+        if refused:
+            learned = dict.fromkeys(sorted(refused), False)
+            await self._dialects.learn(self.connection, self._settings.base_url, self.model, learned)
 
     async def _data(self, answer: Any) -> bytes:
         """The picture's bytes. Raises TransientError when there is none."""
@@ -194,11 +215,6 @@ def free_size(width: int, height: int) -> tuple[int, int]:
 def _stepped(pixels: float, *, up: bool) -> int:
     steps = -(-pixels // _STEP) if up else pixels // _STEP
     return max(int(steps), 1) * _STEP
-
-
-def forget() -> None:
-    """Forget what servers do not take."""
-    _refused.clear()
 
 
 def _named(error: Exception, asked: dict[str, str]) -> str | None:

@@ -99,7 +99,7 @@ class Toolbox:
             return CardImages()
         settings = self.connections.model(chosen.connection)
         if chosen.provider == "openai":
-            return self._opened(OpenAIImages(settings, chosen.model))
+            return self._opened(OpenAIImages(settings, chosen.model, StoredDialects(self.store)))
         return self._opened(RunwareImages(settings, chosen.model))
 
     @cached_property
