@@ -301,7 +301,7 @@ async def test_a_log_is_read_by_stage_and_level(control: Control) -> None:
             say(control, run, stage, level)
 
     async def shown(path: str = f"{JOBS}/job_{run.id}/logs", **params: Any) -> list[str]:
-        named = {"run_id": f"job_{run.id}"} if path.startswith("/automation") else {}
+        named: dict[str, Any] = {"run_id": f"job_{run.id}"} if path.startswith("/automation") else {}
         found = await control.get(path, **named, **params)
         return [line["message"] for line in found["lines"]]
 
