@@ -12,10 +12,13 @@ RUN pip install --no-cache-dir --compile --requirement requirements.txt --constr
 
 COPY --chown=50000:0 . .
 
+# In place, so that Airflow lists Pressroom's connection types: it finds them by what is installed.
+RUN pip install --no-cache-dir --no-deps --editable .
+
 # Without byte code every new worker process compiles what it imports, which costs seconds each time.
 RUN PYTHONDONTWRITEBYTECODE= python -m compileall -q include dags plugins config
 
-# The package is used in place, and config/ holds airflow_local_settings.py.
+# The package stays where it is, and config/ holds airflow_local_settings.py.
 ENV PYTHONPATH=${AIRFLOW_HOME}/include:${AIRFLOW_HOME}/config
 # By default each thread of a server keeps freed memory of its own, up to eight heaps a core.
 ENV MALLOC_ARENA_MAX=2

@@ -17,7 +17,6 @@ PACKAGE = ("include/pressroom", "dags", "plugins", "config")
 DEVELOPMENT = ("include/pressroom_dev", "tests", "benchmarks")
 
 NOT_IMPORTED = {
-    "apache-airflow-providers-http": "the type of connections that airflow_settings.yaml has for targets",
     "fastapi-offline": "the API's documents are made of its files",
 }
 OPTIONAL = {"apache-airflow-providers-fab": "imported only where FAB is Airflow's auth manager"}

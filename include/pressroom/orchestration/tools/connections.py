@@ -44,7 +44,7 @@ class Connections:
 
     def fields(self, connection_id: str) -> ConnectionFields:
         """A connection's fields, for adapters that read their own settings. Raises ConfigurationError."""
-        return _fields(self._found(connection_id))
+        return fields_of(self._found(connection_id))
 
     def model(self, connection_id: str) -> ConnectionSettings:
         """A text or image connection. Raises ConfigurationError when it is missing or wrong."""
@@ -102,7 +102,8 @@ class Connections:
             ) from error
 
 
-def _fields(connection: Any) -> ConnectionFields:
+def fields_of(connection: Any) -> ConnectionFields:
+    """The fields of an Airflow connection."""
     return {
         "host": connection.host,
         "schema": connection.schema,
