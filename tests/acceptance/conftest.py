@@ -48,6 +48,8 @@ SITES: dict[str, dict[str, Any]] = {
     "streamed": {},
     "marked": {"concurrency": 4},
     "halfway": {"concurrency": 2},
+    "postponed": {},
+    "parked": {},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 

@@ -19,6 +19,10 @@ from tests.support.scripted_openai import ScriptedOpenAI
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 MARKED = "marked as failed in Airflow"
+ENDS_WITHIN = 15
+"""Seconds in which a cancelled run ends that Airflow never began."""
+SKIPS_WITHIN = 60
+"""Seconds in which a cancelled run ends that waited for a try: its task and the next ones start, and skip."""
 
 
 @pytest.fixture
@@ -151,6 +155,45 @@ def test_a_flow_marked_as_failed_at_its_gate_gives_its_items_to_the_next_run(des
     desk.steer("cancel")
     desk.api.mark(desk.dag_id, again, "success")
     ended(desk, again, "cancelled", "", airflow="success")
+
+
+@pytest.mark.site("postponed")
+def test_a_run_that_is_cancelled_while_it_waits_for_its_next_try_ends_at_once(newsroom: Newsroom) -> None:
+    newsroom.queue("One", "Two")
+    newsroom.model.script.update({"rules": [{"action": "status", "status": 429, "retry_after": 900}]})
+    run = newsroom.trigger()
+    newsroom.until(lambda: "up_for_retry" in newsroom.state_of(run, "content.work"), "a task to wait")
+    newsroom.steer("cancel")
+    newsroom.until(lambda: newsroom.run_status(run) == "cancelled", "the end", SKIPS_WITHIN)
+    ended(newsroom, run, "cancelled", "", airflow="success")
+
+    newsroom.model.script.clear()
+    again = newsroom.trigger()
+    assert newsroom.finish(again) == "success", newsroom.events()[-8:]
+    assert newsroom.count("contents") == 2
+
+
+@pytest.mark.site("parked")
+def test_a_run_that_is_cancelled_before_airflow_began_it_ends_in_both(newsroom: Newsroom) -> None:
+    newsroom.api.pause_dag(newsroom.dag_id, paused=True)
+    api = f"{newsroom.services.info.airflow_url}/pressroom/api/v1"
+    headers = {"Authorization": f"Bearer {newsroom.api._log_in()}"}
+    body = {"site_id": newsroom.row.workflow_id}
+    answer = httpx.post(f"{api}/pipeline/jobs", headers=headers, json=body, timeout=60)
+    assert answer.status_code == 202, answer.text
+    job, run = answer.json()["id"], answer.json()["dag_run_id"]
+    assert newsroom.api.run_state(newsroom.dag_id, run) == "queued"
+    answer = httpx.post(f"{api}/pipeline/jobs/{job}/cancel", headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    newsroom.until(lambda: newsroom.run_status(run) == "cancelled", "the end", ENDS_WITHIN)
+    ended(newsroom, run, "cancelled", "", airflow="success")
+
+    newsroom.api.pause_dag(newsroom.dag_id, paused=False)
+    newsroom.queue("One")
+    again = newsroom.trigger()
+    assert newsroom.finish(again) == "success", newsroom.events()[-8:]
+    assert newsroom.count("contents") == 1
+    assert newsroom.run_status(run) == "cancelled"
 
 
 @pytest.mark.site("deleted")

@@ -56,6 +56,10 @@ class LocalAirflow(AirflowApi):
         rows: list[dict[str, Any]] = self._call("GET", path)["hitl_details"]
         return rows
 
+    def pause_dag(self, dag_id: str, *, paused: bool) -> None:
+        """Pause or unpause a DAG."""
+        self._call("PATCH", f"dags/{part(dag_id)}", {"is_paused": paused})
+
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         while True:

@@ -1,4 +1,5 @@
-"""The scheduler's sweep: it closes the runs that Airflow has ended or forgotten, and shows how runs ended.
+"""The scheduler's sweep: it closes the runs that Airflow has ended or forgotten, lets cancelled ones wait for
+nothing, and shows how runs ended.
 
 A thread of the scheduler looks every few seconds, and at once when a DAG run ends. The scheduler is where it
 belongs: without one no run goes on, and it may read and write Airflow's database. It does nothing that cannot
@@ -30,6 +31,7 @@ from pressroom.domain.errors import PressroomError
 from pressroom.engine.runs import control, ending
 from pressroom.engine.runs.control import RunEnd
 from pressroom.engine.runs.ending import DagRunSeen
+from pressroom.orchestration.server import cancelling
 from pressroom.orchestration.server.connections import OF_SERVER
 from pressroom.store.database import Store
 
@@ -49,7 +51,7 @@ OURS = "Pressroom: "
 
 @dataclass(frozen=True)
 class SweptRun:
-    """A live run, or one whose end Airflow does not show yet."""
+    """A live run, or one whose end Airflow does not show yet. ``cancelled``: it is to end."""
 
     id: int
     account_id: int
@@ -58,6 +60,7 @@ class SweptRun:
     dag_id: str
     dag_run_id: str
     live: bool
+    cancelled: bool
 
 
 class Sweep:
@@ -84,11 +87,24 @@ class Sweep:
                 log.warning("run %s is looked at again: %s", run.id, error)
 
     def _reconcile(self, run: SweptRun, seen: DagRunSeen) -> None:
+        if run.live and run.cancelled and self._end_waits(run):
+            seen = dag_runs([run]).get((run.dag_id, run.dag_run_id), DagRunSeen(None))
         if run.live and not ending.end_if_over(
             self._store, run.account_id, run.kind, run.workflow_id, run.id, seen
         ):
             return
         self._show(run, seen)
+
+    def _end_waits(self, run: SweptRun) -> bool:
+        """Whether the DAG run of a cancelled run was ended now. Airflow's end comes first: a run that has
+        ended while its DAG run waits would be opened again by it.
+        """
+        with self._store.transaction(run.account_id) as tx:
+            tx.run("lock_run", run=run.id)
+            state = control.get(tx, run.id)  # it may have ended since, and been cleared
+            if not state.live or not state.cancel_requested:
+                return False
+            return cancelling.end_waits(run.dag_id, run.dag_run_id)
 
     def _show(self, run: SweptRun, seen: DagRunSeen) -> None:
         """Let the DAG run say how the run ended, once it has ended itself."""

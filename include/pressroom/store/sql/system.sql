@@ -72,7 +72,7 @@ WHERE runs.status IN ('running', 'paused')
 -- name: runs_to_reconcile
 -- Returns the live runs of all accounts, and those whose end Airflow does not show yet.
 SELECT runs.id, runs.account_id, runs.workflow_id, workflows.kind, runs.dag_id, runs.dag_run_id,
-    runs.status IN ('running', 'paused') AS live
+    runs.status IN ('running', 'paused') AS live, runs.cancel_requested AS cancelled
 FROM runs JOIN workflows ON workflows.id = runs.workflow_id
 WHERE runs.status IN ('running', 'paused') OR NOT runs.shown
 
