@@ -40,6 +40,8 @@ SITES: dict[str, dict[str, Any]] = {
     "limited": {},
     "capped": {"run_cents": 3},
     "disconnected": {"connection": "pressroom_nowhere"},
+    "halted": {"connection": "pressroom_patient"},
+    "explained": {},
     "delayed": {"within_stage_delay": 4},
     "unreachable": {"connection": "pressroom_unreachable"},
     "hourly": {"cron": "* * * * *"},
@@ -156,9 +158,11 @@ def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]
             apply_flow(url, outside.web, slug, **{key: settings[key] for key in settings if key != "slug"})
 
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
+    patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 120}}  # type: ignore[dict-item]
     env = {
         "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
         "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
+        "AIRFLOW_CONN_PRESSROOM_PATIENT": json.dumps(patient),
         **outside.env,
     }
     with throwaway_root() as root:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,6 +139,61 @@ def test_a_reader_of_the_log_who_is_cut_off_misses_nothing(newsroom: Newsroom, c
     assert [data for _, _, data in seen[:-1]] == written
     assert [int(number) for _, number, _ in seen[:-1]] == list(range(1, len(written) + 1))
     assert len(written) > 20
+
+
+@pytest.mark.site("halted")
+def test_a_run_that_is_cancelled_at_once_stops_calls_in_flight(newsroom: Newsroom, call: Caller) -> None:
+    newsroom.queue("One", "Two", "Three")
+    newsroom.model.script.update({"rules": [{"action": "hang"}]})
+    job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
+    newsroom.until(lambda: newsroom.model.script.in_flight > 0, "a call in flight")
+    began = time.monotonic()
+    call("POST", f"/pipeline/jobs/{job['id']}/cancel", json={"now": True})
+    newsroom.until(lambda: newsroom.model.script.in_flight == 0, "the end of the calls", 15)
+    newsroom.finish(job["dag_run_id"])
+    assert time.monotonic() - began < 60
+    ended = call("GET", f"/pipeline/jobs/{job['id']}")
+    assert (ended["state"], ended["current_stage"]) == ("cancelled", "content")
+    lines = call("GET", f"/pipeline/jobs/{job['id']}/logs", params={"stage": "content", "level": "warning"})
+    stopped = sum(line["kind"] == "item_stopped" for line in lines["lines"])
+    assert stopped in (1, 2)
+    assert newsroom.count("tasks", "status = 'queued'") == 3
+    assert newsroom.sql("SELECT count(*) FROM item_failures WHERE workflow_id = %(site)s") == [(0,)]
+    assert newsroom.sql("SELECT reserved FROM accounts WHERE id = %(account)s") == [(0,)]
+    calls = newsroom.sql("SELECT outcome, count(*) FROM ai_calls WHERE account_id = %(account)s GROUP BY 1")
+    assert calls == [("CancelledError", stopped)]
+
+    newsroom.model.script.clear()
+    again = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
+    assert newsroom.finish(again["dag_run_id"]) == "success"
+    assert newsroom.count("contents", "status = 'review'") == 3
+
+
+@pytest.mark.site("explained")
+def test_why_a_step_failed_is_in_the_job_its_history_and_its_log(newsroom: Newsroom, call: Caller) -> None:
+    newsroom.queue("One", "Two")
+    newsroom.model.script.update({"rules": [{"action": "status", "status": 401}]})
+    job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
+    assert newsroom.finish(job["dag_run_id"]) == "failed"
+    failed = call("GET", f"/pipeline/jobs/{job['id']}")
+    assert failed["error_message"].startswith("content: ")
+    [row] = call("GET", "/automation/history", params={"site_id": newsroom.row.workflow_id})["items"]
+    assert (row["error_message"], row["current_stage"]) == (failed["error_message"], 4)
+    lines = [data for kind, _, data in log_events(call.http, job["id"], level="error") if kind == "log"]
+    [line] = [line for line in lines if line["kind"] == "task_failed"]
+    assert line["stage"] == "content"
+    assert line["message"] == f"Failed: {failed['error_message'].removeprefix('content: ')}"
+
+
+@pytest.mark.site("disconnected")
+def test_why_a_run_was_not_opened_is_in_the_job_and_its_log(newsroom: Newsroom, call: Caller) -> None:
+    job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
+    assert newsroom.finish(job["dag_run_id"]) == "failed"
+    failed = call("GET", f"/pipeline/jobs/{job['id']}")
+    assert failed["state"] == "failed"
+    assert "'pressroom_nowhere' does not exist" in failed["error_message"]
+    lines = call("GET", f"/pipeline/jobs/{job['id']}/logs", params={"level": "error"})["lines"]
+    assert any("'pressroom_nowhere' does not exist" in line["message"] for line in lines)
 
 
 @pytest.mark.site("retried")
