@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
+import psycopg
 import pytest
 
 from pressroom.definitions import loading
 from pressroom.definitions.applying import apply
 from pressroom.domain.errors import ConfigurationError, TransientError
-from pressroom.orchestration.dags import snapshot
+from pressroom.domain.kinds import WORKFLOW_KINDS
+from pressroom.orchestration.dags import snapshot, workflows
 from pressroom.store.database import Store
 
 DEFINITIONS = (
@@ -109,3 +112,27 @@ def test_a_slow_query_is_cut_off(filled: Store, tmp_path: Path, database_url: st
         rows, from_snapshot = snapshot.read_or_snapshot(filled, "site", path, timeout=0.2)
     assert from_snapshot
     assert len(rows) == 2
+
+
+def test_a_worker_gets_the_dag_that_it_asks_for_although_its_definition_is_disabled(
+    filled: Store, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE sites SET status = 'disabled' WHERE slug = 'pond'")
+    path = tmp_path / "sites.json"
+    rows, _ = snapshot.read_or_snapshot(filled, "site", path)
+    assert [row.workflow.slug for row in rows] == ["garden"]
+    monkeypatch.setenv("PRESSROOM_DATABASE_URL", database_url)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    parsing = SimpleNamespace(dag_id="site__pond")
+    monkeypatch.setattr(workflows, "get_parsing_context", lambda: parsing)
+    assert built() == ["site__pond"]
+    parsing.dag_id = None
+    assert built() == ["site__garden"]
+
+
+def built() -> list[str]:
+    """The DAGs of all dag files of sites, without those of their parts."""
+    files = range(WORKFLOW_KINDS["site"].dag_files)
+    dags = [dag_id for number in files for dag_id in workflows.workflow_dags("site", number)]
+    return [dag_id for dag_id in dags if not dag_id.endswith("__publish")]

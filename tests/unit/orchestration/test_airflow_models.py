@@ -1,0 +1,94 @@
+"""What the API server reads of Airflow's own tables, against Airflow's models on SQLite; the sweep's store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from airflow.models import import_all_models
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from sqlalchemy import Engine, create_engine, insert
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from pressroom.domain.errors import TransientError
+from pressroom.orchestration.server import airflow as in_process
+from pressroom.orchestration.server import sweep
+from pressroom.orchestration.server.airflow import InProcessAirflow
+from pressroom.store.database import Store
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+LIMITS = {"max_active_tasks": 1, "max_active_runs": 1, "max_consecutive_failed_dag_runs": 0,
+          "has_task_concurrency_limits": False}  # fmt: skip
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """Airflow's database, without a row."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    import_all_models()
+    DagRun.metadata.create_all(engine)
+
+    @contextmanager
+    def session() -> Iterator[Session]:
+        with Session(engine) as opened, opened.begin():
+            yield opened
+
+    monkeypatch.setattr(in_process, "create_session", session)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("state", "alive"),
+    [("queued", True), ("running", True), ("success", False), ("failed", False)],
+)
+def test_a_dag_run_is_alive_until_it_has_ended(airflow: Engine, state: str, alive: bool) -> None:
+    with airflow.begin() as connection:
+        connection.execute(
+            insert(DagRun).values(
+                dag_id="site__a", run_id="manual__1", state=state, run_type="manual", run_after=NOW
+            )
+        )
+    server = InProcessAirflow()
+    assert server.alive("site__a", "manual__1") is alive
+    assert not server.alive("site__a", "manual__2")
+    assert not server.alive("site__b", "manual__1")
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_dag_is_paused_when_airflow_has_it_so(airflow: Engine, paused: bool) -> None:
+    with airflow.begin() as connection:
+        connection.execute(
+            insert(DagModel).values(dag_id="site__a", is_paused=paused, bundle_name="dags", **LIMITS)
+        )
+    assert InProcessAirflow().paused("site__a") is paused
+    assert not InProcessAirflow().paused("site__b")
+
+
+def test_the_sweep_reads_its_connection_again_when_it_cannot_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[Store] = []
+    closed: list[Store] = []
+
+    def own_store() -> Store:
+        opened.append(Store("postgresql://nobody@127.0.0.1:9/none"))
+        return opened[-1]
+
+    def look(self: sweep.Sweep) -> None:
+        if len(opened) > 1:
+            raise SystemExit  # enough was seen
+        raise TransientError("the password is over")
+
+    monkeypatch.setattr(sweep, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(sweep, "_own_store", own_store)
+    monkeypatch.setattr(sweep.Sweep, "look", look)
+    monkeypatch.setattr(Store, "close", closed.append)
+    monkeypatch.setattr("os.register_at_fork", lambda **_: None)
+    with pytest.raises(SystemExit):
+        sweep._Sweeper().run()
+    assert closed == opened[:1]
