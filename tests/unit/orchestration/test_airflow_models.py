@@ -1,4 +1,4 @@
-"""What the API server reads of Airflow's own tables, against Airflow's models on SQLite; the sweep's store."""
+"""What the API server reads of Airflow's own tables, against its models on SQLite; the sweep's store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = {"max_active_tasks": 1, "max_active_runs": 1, "max_consecutive_failed_d
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Airflow's database, without a row."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
-    import_all_models()
+    import_all_models()  # type: ignore[no-untyped-call]
     DagRun.metadata.create_all(engine)
 
     @contextmanager
@@ -87,7 +87,7 @@ def test_the_sweep_reads_its_connection_again_when_it_cannot_connect(
     monkeypatch.setattr(sweep, "EVERY_SECONDS", 0.0)
     monkeypatch.setattr(sweep, "_own_store", own_store)
     monkeypatch.setattr(sweep.Sweep, "look", look)
-    monkeypatch.setattr(Store, "close", closed.append)
+    monkeypatch.setattr(Store, "close", lambda store: closed.append(store))
     monkeypatch.setattr("os.register_at_fork", lambda **_: None)
     with pytest.raises(SystemExit):
         sweep._Sweeper().run()
