@@ -42,8 +42,9 @@ def ended(room: Newsroom, dag_run_id: str, status: str, reason: str, *, airflow:
     room.until(lambda: room.run_status(dag_run_id) == status, f"the run to be {status}", 60)
     room.until(lambda: room.api.run_state(room.dag_id, dag_run_id) == airflow, f"a DAG run {airflow}", 60)
     assert reason in str(error(room, dag_run_id))
-    room.until(lambda: reason in room.api.note(room.dag_id, dag_run_id), "the note", 30)
-    assert f"Pressroom: run {number(room, dag_run_id)} {status}" in room.api.note(room.dag_id, dag_run_id)
+    line = f"Pressroom: run {number(room, dag_run_id)} {status}"
+    room.until(lambda: line in room.api.note(room.dag_id, dag_run_id), "the note", 30)
+    assert reason in room.api.note(room.dag_id, dag_run_id)
     nothing_is_held(room)
 
 
