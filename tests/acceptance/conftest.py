@@ -75,6 +75,9 @@ READ = {"name": "read", "type": "fetch"}
 GATE = {"type": "gate", "notify": "pressroom_desk", "timeout_hours": 1}
 BLOG = {"name": "blog", "type": "publish", "to": "wordpress", "mode": "auto"}
 
+SAY = {"name": "say", "type": "route", "rules": [{"when": "true", "to": "next"}]}
+EDITED = ["edited-removed", "edited-inserted", "edited-renamed", "edited-reordered", "edited-ungated"]
+
 FLOWS: dict[str, dict[str, Any]] = {
     "content-pinterest": pattern("content-pinterest"),
     "content-review-pinterest": pattern("content-review-pinterest"),
@@ -120,6 +123,8 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "abandoned": {"steps": [READ, {"name": "look", "by": "approval", **GATE}, PAGE]},
     "deleted": {"steps": [READ, {"name": "look", "by": "webhook", **GATE}, PAGE]},
+    **{slug: {"steps": [READ, SAY, {"name": "look", "by": "approval", **GATE}, PAGE]} for slug in EDITED},
+    "awaited": {"steps": [READ, {"name": "look", "by": "approval", **GATE}, PAGE]},
     "crowded": {"steps": [{"name": "look", "by": "webhook", **GATE}]},
     "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
 }  # fmt: skip

@@ -60,6 +60,10 @@ class LocalAirflow(AirflowApi):
         """Pause or unpause a DAG."""
         self._call("PATCH", f"dags/{part(dag_id)}", {"is_paused": paused})
 
+    def task_ids(self, dag_id: str) -> list[str]:
+        """The tasks of a DAG in its newest version, in the order of its file."""
+        return [str(task["task_id"]) for task in self._call("GET", f"dags/{part(dag_id)}/tasks")["tasks"]]
+
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         while True:
