@@ -34,6 +34,7 @@ SITES: dict[str, dict[str, Any]] = {
     "killed": {"batch": 12},
     "steered": {},
     "cancelled": {},
+    "mended": {"batch": 1},
     "twice": {},
     "poor": {"opening_credits": 10},
     "faults": {"concurrency": 16},

@@ -110,6 +110,25 @@ class Newsroom:
 
         self.until(cleared, f"{task_id} to be cleared", 30)
 
+    def clear_only(self, dag_run_id: str, *tasks: str | tuple[str, int], only_failed: bool = False) -> None:
+        """Clear these tasks or map indexes and nothing else; none: the whole DAG run."""
+        info = self.services.info
+        body: dict[str, Any] = {"dry_run": False, "only_failed": only_failed}
+        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{dag_run_id}/clear"
+        if tasks:
+            body |= {"dag_run_id": dag_run_id, "task_ids": tasks, "reset_dag_runs": True}
+            path = f"/api/v2/dags/{self.dag_id}/clearTaskInstances"
+        headers = {"Authorization": f"Bearer {self.api._log_in()}"}
+        with httpx.Client(base_url=info.airflow_url, timeout=30, headers=headers) as client:
+            # Airflow answers 500 or 409 when the scheduler changes the same rows meanwhile.
+            self.until(lambda: client.post(path, json=body).is_success, f"{tasks} to be cleared", 30)
+
+    def finish_again(self, dag_run_id: str) -> tuple[str, str]:
+        """Wait for the end of a cleared DAG run. Returns Airflow's state and the run's own status."""
+        state = self.finish(dag_run_id)
+        self.until(lambda: self.run_status(dag_run_id) not in ("running", "paused"), "the run to be closed")
+        return state, self.run_status(dag_run_id)
+
     def steer(self, action: str) -> None:
         """pause, resume or cancel, as the command line does."""
         with self.store.transaction(self.row.account_id) as tx:

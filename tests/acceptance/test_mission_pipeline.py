@@ -165,6 +165,21 @@ def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campai
     # It was asked for once: the next time that the run is taken up, nobody wants it undone.
     campaign.clear(run, "rollback")
     campaign.until(lambda: campaign.state_of(run, "rollback") == ["skipped"], "nothing to be undone")
+    campaign.finish(run)
+    campaign.until(lambda: campaign.run_status(run) not in ("running", "paused"), "the end")
+
+    # Taken up again from its content, it first makes again what was undone.
+    answer = httpx.post(f"{api}/{job}/retry", json={"from_stage": "content"}, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json().get("from_stage")) == (202, "intake"), answer.text
+    campaign.until(
+        lambda: campaign.state_of(run, "analytics") == ["deferred"], "the second cycle to be measured"
+    )
+    assert campaign.number("posts", "status = 'scheduled'") > 0
+    again = httpx.get(f"{api}/{job}", headers=headers, timeout=60).json()
+    assert again["rollback"] is None
+    assert [stage["status"] for stage in again["stages"]] == [*["completed"] * 4, "running", "pending"]
+    campaign.steer("cancel")
+    campaign.until(lambda: campaign.run_status(run) == "cancelled", "the end")
 
 
 @pytest.mark.site("reviewed")

@@ -100,6 +100,57 @@ def test_a_run_killed_in_the_middle_of_stage_4_and_cleared_ends_with_each_item_o
     ]
 
 
+@pytest.mark.site("mended")
+def test_whatever_part_of_a_failed_run_is_cleared_is_done_and_both_systems_say_what_came_of_it(
+    newsroom: Newsroom,
+) -> None:
+    newsroom.queue("Mended one", "Mended two", "Mended three")
+    newsroom.model.script.update({"rules": [{"match": "Mended two", "action": "status", "status": 401}]})
+    run = newsroom.trigger()
+    assert newsroom.finish_again(run) == ("failed", "failed")
+    assert newsroom.count("contents") == 2
+    states = {
+        task["map_index"]: task["state"]
+        for task in newsroom.api.task_instances(newsroom.dag_id, run)
+        if task["task_id"] == "content.work"
+    }
+    [index] = [index for index, state in states.items() if state == "failed"]
+    newsroom.model.script.clear()
+
+    # One map index and nothing else: its article is written. What follows was not cleared, and that is said.
+    newsroom.clear_only(run, ("content.work", index))
+    assert newsroom.finish_again(run) == ("failed", "failed")
+    assert newsroom.count("contents", "status = 'draft'") == 3
+    [(reason,)] = newsroom.sql("SELECT error_message FROM runs WHERE workflow_id = %(site)s")
+    assert "image_prompts was not run" in reason
+
+    # Only what failed: without open_run, and all the rest is done.
+    newsroom.clear_only(run, only_failed=True)
+    assert newsroom.finish_again(run) == ("success", "completed"), newsroom.events()[-10:]
+    assert newsroom.count("contents", "status = 'review'") == 3
+    assert newsroom.charged() == newsroom.owed() == 3 * (5 + 2 + 2 * 2)
+
+    # All batches of one stage of a run that is done: there is nothing to do, and the run ends again.
+    newsroom.clear_only(run, "content.work")
+    assert newsroom.finish_again(run) == ("success", "completed"), newsroom.events()[-10:]
+    assert sum(event.startswith("run_reopened") for event in newsroom.events()) == 3
+    assert newsroom.charged() == newsroom.owed()
+
+    # While another run is live, a cleared part is refused.
+    newsroom.queue("Mended four")
+    newsroom.model.script.latency = 2
+    other = newsroom.trigger()
+    newsroom.until(lambda: newsroom.run_status(other) == "running", "the other run")
+    newsroom.clear_only(run, ("content.work", 0))
+    assert newsroom.finish_again(run) == ("failed", "failed")
+    assert any(
+        event.startswith("run_refused: content.work: run ") and f"({other})" in event
+        for event in newsroom.events()
+    )
+    newsroom.model.script.latency = 0
+    assert newsroom.finish_again(other) == ("success", "completed")
+
+
 @pytest.mark.site("steered")
 def test_pause_waits_without_a_worker_and_resume_goes_on(newsroom: Newsroom) -> None:
     newsroom.queue(*(f"Paused article {number}" for number in range(10)))
