@@ -104,8 +104,8 @@ def take_up(
     tx.run("lock_workflow", workflow=run.workflow_id)
     run = control.get(tx, run.id)
     if not run.live and clears > tx.value("run_clears", run=run.id):
-        if not control.begun(tx, run.id):
-            undone = tx.value("rollback_report", run=run.id) is not None
+        undone = tx.value("rollback_report", run=run.id) is not None
+        if not control.begun(tx, run.id) and (working or not undone):
             what = "was rolled back" if undone else "never began"
             raise RunConflict(f"this DAG run {what}: clear it from open_run on")
         _reopen(tx, row, run, run.owner, alive, working=working, clears=clears)
