@@ -146,7 +146,7 @@ def test_whatever_part_of_a_failed_run_is_cleared_is_done_and_both_systems_say_w
     assert any(
         event.startswith("run_refused: content.work: run ") and f"({other})" in event
         for event in newsroom.events()
-    )
+    ), newsroom.events()[-12:]
     newsroom.model.script.latency = 0
     assert newsroom.finish_again(other) == ("success", "completed")
 
