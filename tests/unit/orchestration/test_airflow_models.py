@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -92,3 +94,24 @@ def test_the_sweep_reads_its_connection_again_when_it_cannot_connect(
     with pytest.raises(SystemExit):
         sweep._Sweeper().run()
     assert closed == opened[:1]
+
+
+FORKS = """
+import os
+from pressroom.orchestration.server import sweep
+
+def waited(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+sweep.LONGEST_FORK_WAIT = 600
+sweep._Sweeper()
+if (worker := os.fork()) == 0:
+    if (task := os.fork()) == 0:
+        os._exit(0)
+    os._exit(waited(task))
+raise SystemExit(waited(worker))
+"""
+
+
+def test_a_worker_of_the_scheduler_begins_its_tasks_without_waiting_for_a_sweep() -> None:
+    assert subprocess.run([sys.executable, "-c", FORKS], timeout=100, check=False).returncode == 0

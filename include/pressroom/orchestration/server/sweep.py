@@ -191,6 +191,7 @@ class _Sweeper(threading.Thread):
         self.awake = threading.Event()
         self._idle = threading.Lock()
         self._forking = False
+        self._pid = os.getpid()
         os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
 
     def run(self) -> None:
@@ -214,10 +215,13 @@ class _Sweeper(threading.Thread):
                 broken.close()
 
     def _before_fork(self) -> None:
-        self._forking = self._idle.acquire(timeout=LONGEST_FORK_WAIT)
+        # A worker forks for each task. It has no sweep to wait for, and its copy of the lock stays taken.
+        if os.getpid() == self._pid:
+            self._forking = self._idle.acquire(timeout=LONGEST_FORK_WAIT)
 
     def _after_fork(self) -> None:
-        if self._forking:
+        if self._forking and os.getpid() == self._pid:
+            self._forking = False
             self._idle.release()
 
 
