@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -15,6 +15,11 @@ from pressroom.store.migrate import migrate
 from tests.support.control_world import Control, control_world
 from tests.support.postgres import empty
 from tests.support.wordpress import RunningWordPress, missing, wordpress
+from tests.support.world import make_world
+
+if TYPE_CHECKING:
+    from tests.support.model_desk import ModelDesk
+    from tests.support.scripted_openai import ScriptedOpenAI
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +76,21 @@ async def control(database_url: str, store: Store) -> AsyncIterator[Control]:
     """The control API over two accounts."""
     async with control_world(database_url, store) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def scripted_openai() -> Iterator[ScriptedOpenAI]:
+    """A module's server of models, which answers by script."""
+    from tests.support.scripted_openai import ScriptedOpenAI
+
+    with ScriptedOpenAI() as running:
+        yield running
+
+
+@pytest.fixture
+def desk(database_url: str, store: Store, scripted_openai: ScriptedOpenAI) -> ModelDesk:
+    """A stage of notes on an empty database, and the server that it asks, which answers well."""
+    from tests.support.model_desk import ModelDesk  # the SDK takes a second
+
+    scripted_openai.script.clear()
+    return ModelDesk(make_world(database_url, store, credits=5000), scripted_openai)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import CapReached, ConfigurationError, TransientError
@@ -18,41 +16,22 @@ from pressroom.engine.money import metering
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.money.metering import Meter
 from pressroom.engine.money.rate_limit import RateLimiter
-from pressroom.store.database import Store
-from tests.support.model_desk import ModelDesk, completion, note, raw
-from tests.support.scripted_openai import ScriptedOpenAI
-from tests.support.world import make_world
+from tests.support.model_desk import PAID, ModelDesk, completion, note, raw
 
 pytestmark = pytest.mark.integration
 
-PAID = Decimal("0.2")
-"""What an answer costs: a hundred tokens in and fifty out."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedOpenAI]:
-    with ScriptedOpenAI() as server:
-        yield server
-
 
 @pytest.fixture
-def desk(database_url: str, store: Store, running: ScriptedOpenAI) -> ModelDesk:
-    IN_PROCESS.forget()
-    running.script.clear()
-    made = ModelDesk(make_world(database_url, store, credits=5000), running)
-    made.answers(raw(completion(note())))
-    made.max_tokens = 1024  # so more than two cents are held for a call
-    return made
+def desk(desk: ModelDesk) -> ModelDesk:
+    desk.answers(raw(completion(note())))
+    desk.max_tokens = 1024  # so more than two cents are held for a call
+    return desk
 
 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is not on this machine, so it is not free."""
     monkeypatch.setattr(ConnectionSettings, "is_local", False)
-
-
-def events(desk: ModelDesk, kind: str) -> list[str]:
-    return [row[0] for row in desk.world.sql("SELECT message FROM run_events WHERE kind = %s", kind)]
 
 
 UNPRICED = [
@@ -90,12 +69,13 @@ def test_a_cap_holds_for_a_model_by_any_of_its_names(desk: ModelDesk, model: str
 @pytest.mark.usefixtures("far")
 def test_without_a_cap_the_run_says_once_that_a_price_is_unknown(desk: ModelDesk) -> None:
     assert desk.write(desk.items(6), model="made-up", prices=None).done == 6
-    [line] = events(desk, "price_unknown")
+    [(kind, line)] = desk.events
+    assert kind == "price_unknown"
     assert "the price of 'made-up' is unknown, so its calls are booked at 0 cents" in line
     assert desk.write(desk.items(2), model="made-up", prices=None).done == 2
-    assert len(events(desk, "price_unknown")) == 2
+    assert [kind for kind, _ in desk.events] == ["price_unknown"] * 2
     assert desk.write(desk.items(2)).done == 2
-    assert len(events(desk, "price_unknown")) == 2
+    assert [kind for kind, _ in desk.events] == ["price_unknown"] * 2
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])

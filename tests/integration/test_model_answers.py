@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pressroom.domain.json_answers import find_objects
 from pressroom.domain.model import Prompt
-from pressroom.store.database import Store
 from tests.support.model_desk import BODY, TITLE, ModelDesk, completion, note, raw
-from tests.support.scripted_openai import ScriptedOpenAI
-from tests.support.world import make_world
 
 pytestmark = pytest.mark.integration
 
 DRAFT = note("Draft title", "first try")
 FINAL = note()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedOpenAI]:
-    with ScriptedOpenAI() as server:
-        yield server
-
-
-@pytest.fixture
-def desk(database_url: str, store: Store, running: ScriptedOpenAI) -> ModelDesk:
-    running.script.clear()
-    return ModelDesk(make_world(database_url, store, credits=5000), running)
 
 
 CHANNELS = f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{FINAL}"

@@ -5,38 +5,18 @@ The real SDK, engine and ledger, against answers such as providers were seen to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.domain.errors import UnknownOutcome
-from pressroom.store.database import Store
-from tests.support.model_desk import BODY, TITLE, USED, ModelDesk, completion, note, raw
-from tests.support.scripted_openai import ScriptedOpenAI
-from tests.support.world import make_world
+from tests.support.model_desk import BODY, PAID, TITLE, USED, ModelDesk, completion, note, raw
 
 pytestmark = pytest.mark.integration
 
 RIGHT = (TITLE, BODY)
-PAID = Decimal("0.2")
-"""A hundred tokens in and fifty out."""
 OK = [("ok", 100, 50, PAID)]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedOpenAI]:
-    with ScriptedOpenAI() as server:
-        yield server
-
-
-@pytest.fixture
-def desk(database_url: str, store: Store, running: ScriptedOpenAI) -> ModelDesk:
-    IN_PROCESS.forget()
-    running.script.clear()
-    return ModelDesk(make_world(database_url, store, credits=5000), running)
 
 
 def part(kind: str, **more: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,25 +12,10 @@ import pytest
 from pressroom.adapters.models.dialect import ProcessDialects, described
 from pressroom.adapters.models.openai_text import ROOM_TO_THINK, OpenAIText
 from pressroom.domain.model import Message, ModelReply, ModelRequest, MoreRoomNeeded, Prompt
-from pressroom.store.database import Store
 from tests.support.model_desk import ModelDesk, completion, note, raw
 from tests.support.provider_dialects import PROVIDERS
-from tests.support.scripted_openai import ScriptedOpenAI
-from tests.support.world import make_world
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedOpenAI]:
-    with ScriptedOpenAI() as server:
-        yield server
-
-
-@pytest.fixture
-def desk(database_url: str, store: Store, running: ScriptedOpenAI) -> ModelDesk:
-    running.script.clear()
-    return ModelDesk(make_world(database_url, store, credits=5000), running)
 
 
 def learned(desk: ModelDesk) -> dict[str, Any]:
@@ -233,10 +217,7 @@ def test_a_long_answer_is_asked_for_with_twice_its_room(desk: ModelDesk) -> None
 def test_a_cap_knows_the_room_for_thoughts(desk: ModelDesk) -> None:
     desk.answers(thinking(200), raw(completion(note())))
     desk.write(desk.items(1))
-    desk.world.site = desk.world.site.model_copy(
-        update={"caps": desk.world.site.caps.model_copy(update={"run_cents": Decimal(5)})}
-    )
-    report = desk.write(desk.items(1), prompt=Prompt("note", "", "Another.", 200))
+    report = desk.write(desk.items(1), prompt=Prompt("note", "", "Another.", 200), cap_cents=5)
     assert report.done == 0
     assert "cap" in report.reason  # 4,296 tokens may cost 8.6 cents
 
@@ -254,10 +235,7 @@ async def test_a_call_that_waited_for_the_first_sends_no_more_than_is_held(desk:
 
 
 def test_a_limit_among_the_options_is_the_one_that_a_cap_counts(desk: ModelDesk) -> None:
-    desk.world.site = desk.world.site.model_copy(
-        update={"caps": desk.world.site.caps.model_copy(update={"run_cents": Decimal(5)})}
-    )
-    report = desk.write(desk.items(1), options={"max_completion_tokens": 20000})
+    report = desk.write(desk.items(1), options={"max_completion_tokens": 20000}, cap_cents=5)
     assert report.done == 0
     assert "cap" in report.reason
 

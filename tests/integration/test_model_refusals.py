@@ -5,32 +5,14 @@ The real SDK, engine and ledger, against refusals such as providers were seen to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.domain.errors import ConfigurationError
-from pressroom.store.database import Store
 from tests.support.model_desk import ModelDesk, completion, note, raw
-from tests.support.scripted_openai import ScriptedOpenAI
-from tests.support.world import make_world
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedOpenAI]:
-    with ScriptedOpenAI() as server:
-        yield server
-
-
-@pytest.fixture
-def desk(database_url: str, store: Store, running: ScriptedOpenAI) -> ModelDesk:
-    IN_PROCESS.forget()
-    running.script.clear()
-    return ModelDesk(make_world(database_url, store, credits=5000), running)
 
 
 def refusal(status: int, message: Any, **more: Any) -> dict[str, Any]:

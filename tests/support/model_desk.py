@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from types import SimpleNamespace
@@ -49,6 +50,8 @@ def note(title: str = TITLE, body: str = BODY, **extra: Any) -> str:
 
 
 USED = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+PAID = Decimal("0.2")
+"""What these tokens cost in cents."""
 
 
 def completion(
@@ -139,11 +142,7 @@ class ModelDesk:
         """The tools that the model chooses, with their words."""
 
         async def ask() -> list[tuple[str, str]]:
-            settings = self.settings()
-            dialects = StoredDialects(self.world.store)
-            async with OpenAIText(settings, dialects=dialects) as model:
-                price = text_price(settings, model.model)
-                engine = TextEngine(model, self.world.store, price, settings.limits)
+            async with self._engine(self.settings()) as engine:
                 scope = CostScope(self.world.account_id, self.world.site_id, run.id, "ideas", "1")
                 tool: Tool[Any] = Tool("search", "Look something up", Search)
                 chosen = await engine.bound(scope, 0.7).choose(Prompt("choose", "", asked), [tool])
@@ -156,15 +155,18 @@ class ModelDesk:
         self, run: Run, keys: Sequence[Key], prompt: Prompt | None, concurrency: int, extra: dict[str, Any]
     ) -> Report:
         temperature = extra.pop("temperature", 0.7)
-        settings = self.settings(**extra)
         with self.world.store.transaction(self.world.account_id) as tx:
             tx.run("plan_stage", run=run.id, stage="ideas", planned=len(keys), skipped=None)
-        async with OpenAIText(settings, dialects=StoredDialects(self.world.store)) as model:
-            engine = TextEngine(model, self.world.store, text_price(settings, model.model), settings.limits)
+        async with self._engine(self.settings(**extra)) as engine:
             return await run_batch(
                 self._stage(prompt), run, keys, store=self.world.store, concurrency=concurrency,
                 tools_for=lambda scope: SimpleNamespace(text=engine.bound(scope, temperature)),
             )  # fmt: skip
+
+    @asynccontextmanager
+    async def _engine(self, settings: ConnectionSettings) -> AsyncIterator[TextEngine]:
+        async with OpenAIText(settings, dialects=StoredDialects(self.world.store)) as model:
+            yield TextEngine(model, self.world.store, text_price(settings, model.model), settings.limits)
 
     def _stage(self, prompt: Prompt | None) -> Stage[int, Note]:
         def load(tx: Tx, run: Run, keys: Sequence[Key]) -> list[int]:

@@ -45,7 +45,8 @@ class Provider:
         usage = made["usage"]
         needed = self.thinks + usage["completion_tokens"]
         if needed > limit:
-            choice["message"]["content"] = choice["message"]["content"] and ""
+            if choice["message"]["content"]:
+                choice["message"]["content"] = ""
             choice["finish_reason"] = "length"
         thoughts = min(self.thinks, limit)
         usage["completion_tokens"] = min(needed, limit)
