@@ -12,7 +12,6 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from pressroom.adapters.models.card_images import CardImages
-from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.domain.errors import CapReached, InvalidAnswer, TransientError
@@ -41,7 +40,6 @@ def world(database_url: str, store: Store) -> World:
 
 @pytest.fixture
 def server() -> Iterator[ScriptedOpenAI]:
-    IN_PROCESS.forget()
     with ScriptedOpenAI() as running:
         yield running
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pressroom.adapters.models.dialect import IN_PROCESS, ProcessDialects, described
+from pressroom.adapters.models.dialect import ProcessDialects, described
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import FilteredAnswer, PermanentError, TransientError
@@ -73,7 +73,6 @@ def running() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def server(running: SimpleNamespace) -> SimpleNamespace:
-    IN_PROCESS.forget()
     running.app.__init__()
     return running
 
@@ -211,15 +210,17 @@ async def test_what_a_server_refuses_is_kept_where_the_provider_says(server: Sim
     assert len(server.app.asked) == 1
 
 
-async def test_what_was_not_to_blame_is_not_kept(server: SimpleNamespace, images: OpenAIImages) -> None:
+async def test_what_was_not_to_blame_is_not_kept(server: SimpleNamespace) -> None:
+    dialects = ProcessDialects()
     server.app.refuses = {
         "size": {"message": "size: invalid"}, "prompt": {"message": "this account may not draw"},
     }  # fmt: skip
-    with pytest.raises(PermanentError):
+    async with OpenAIImages(settings_for(server), MODEL, dialects) as images:
+        with pytest.raises(PermanentError):
+            await images.draw(REQUEST)
+        assert await dialects.recall("pictures", f"{server.url}/v1", MODEL) is None
+        server.app.answer, server.app.refuses = one(b64_json=B64), {}
         await images.draw(REQUEST)
-    assert await IN_PROCESS.recall("pictures", f"{server.url}/v1", MODEL) is None
-    server.app.answer, server.app.refuses = one(b64_json=B64), {}
-    await images.draw(REQUEST)
     assert "size" in server.app.asked[-1]
 
 

@@ -218,8 +218,7 @@ async def test_a_check_warns_of_a_model_about_to_end(monkeypatch: pytest.MonkeyP
     async def offered(*_: object, **__: object) -> str:
         return "the server does not list its models"
 
-    for module in ("openai_text", "openai_images"):
-        monkeypatch.setattr(f"pressroom.adapters.models.{module}.check_offered", offered)
+    monkeypatch.setattr("pressroom.adapters.models.openai_model.check_offered", offered)
     note = await OpenAIText(settings(), "openai/gpt-5-mini").check()
     assert note.startswith("connection 'c': the model 'gpt-5-mini' end")
     assert "2026-12-11" in note

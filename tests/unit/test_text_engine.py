@@ -11,7 +11,6 @@ from typing import Any, Literal, cast
 import pytest
 from pydantic import BaseModel, Field
 
-from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.adapters.models.json_schemas import strict
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
@@ -302,11 +301,9 @@ def running() -> Iterator[ScriptedOpenAI]:
 
 
 @pytest.fixture
-def server(running: ScriptedOpenAI) -> Iterator[ScriptedOpenAI]:
-    IN_PROCESS.forget()
+def server(running: ScriptedOpenAI) -> ScriptedOpenAI:
     running.script.clear()
-    yield running
-    IN_PROCESS.forget()
+    return running
 
 
 @pytest.fixture

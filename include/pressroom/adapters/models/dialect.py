@@ -55,6 +55,11 @@ class Dialect:
     most_total: int | None = None
     head_room: int = 0
 
+    @property
+    def by_schema(self) -> bool:
+        """Whether the server is sent the schema as such, and not in words alone."""
+        return self.structured in ("json_schema", "json_schema_basic")
+
 
 def first_dialect(settings: ConnectionSettings) -> Dialect:
     """Where the ladders begin."""
@@ -180,7 +185,7 @@ def described(learned: Mapping[str, Any]) -> str:
 
 
 class ProcessDialects:
-    """A ``Dialects`` for one process, for want of a database."""
+    """A ``Dialects`` in this process's memory, for want of a database."""
 
     def __init__(self) -> None:
         self._learned: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -190,10 +195,3 @@ class ProcessDialects:
 
     async def learn(self, connection: str, server: str, model: str, learned: Mapping[str, Any]) -> None:
         self._learned.setdefault((connection, server, model), {}).update(learned)
-
-    def forget(self) -> None:
-        """Forget all servers."""
-        self._learned.clear()
-
-
-IN_PROCESS = ProcessDialects()

@@ -13,18 +13,16 @@ import binascii
 import json
 import re
 from decimal import Decimal
-from typing import Any, Self, cast
+from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 import openai
 
 from pressroom.adapters.http.stranger import Limits, SafeHttp
-from pressroom.adapters.models.dialect import IN_PROCESS
 from pressroom.adapters.models.image_data import inspect
-from pressroom.adapters.models.offered import check_offered
-from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import said, translate
-from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, ending, image_price
+from pressroom.adapters.models.openai_model import OpenAIModel
+from pressroom.adapters.models.settings import OPENAI_URL, ConnectionSettings, image_price
 from pressroom.domain.errors import FilteredAnswer, PressroomError, TransientError
 from pressroom.domain.model import Dialects, ImageRequest, ImageResult
 from pressroom.domain.outside import URL_CHARS
@@ -42,21 +40,16 @@ TICKS_A_CENT = 10**8
 """xAI says the cost of an answer in ticks: 10,000,000,000 are a dollar."""
 
 
-class OpenAIImages:
-    """An ImageProvider. The connection's ``options`` may name the quality.
+class OpenAIImages(OpenAIModel):
+    """An ImageProvider. The connection's ``options`` may name the quality."""
 
-    ``model`` replaces the connection's; ``dialects`` keeps what the server refuses. Raises ConfigurationError
-    without a model or a required key.
-    """
+    kind = "image"
 
     def __init__(
-        self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects = IN_PROCESS
+        self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects | None = None
     ) -> None:
-        self.connection = settings.name
-        self.model = settings.chosen(model)
+        super().__init__(settings, model, dialects)
         self.limits = settings.limits
-        self._settings = settings
-        self._secret = settings.key(required=settings.is_openai)
         price = image_price(settings, self.model)
         self.priced = price is not None
         self._price = price or ImagePrice()
@@ -64,15 +57,7 @@ class OpenAIImages:
         self._dalle = self._name.startswith("dall-e")
         self._options = dict(settings.options)
         self.quality = str(self._options.pop("quality", "standard" if self._dalle else "medium"))
-        self._client: openai.AsyncOpenAI | None = None
-        self._dialects = dialects
         self._refused: frozenset[str] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def estimate(self, request: ImageRequest) -> Decimal:
         """The price of a picture of this size, in cents."""
@@ -100,10 +85,10 @@ class OpenAIImages:
 
     async def _answer(self, request: ImageRequest) -> Any:
         """The server's answer, asked for without what it has refused."""
-        known = await self._recalled()
+        known = await self._known_refusals()
         refused = set(known)
         optional = {"quality": self.quality, "size": self.size(request)}
-        if self._dalle or not self._settings.is_openai:  # OpenAI's later models refuse it
+        if self._dalle or not self.settings.is_openai:  # OpenAI's later models refuse it
             optional["response_format"] = "b64_json"
         while True:
             asked = {name: value for name, value in optional.items() if name not in refused}
@@ -125,19 +110,18 @@ class OpenAIImages:
                 await self._keep(refused - known)
                 return answer
 
-    async def _recalled(self) -> frozenset[str]:
+    async def _known_refusals(self) -> frozenset[str]:
         """What the server is known to refuse."""
         if self._refused is None:
-            learned = await self._dialects.recall(self.connection, self._settings.base_url, self.model)
-            self._refused = frozenset(name for name in _OPTIONAL if (learned or {}).get(name) is False)
+            learned = await self._recall() or {}
+            self._refused = frozenset(name for name in _OPTIONAL if learned.get(name) is False)
         return self._refused
 
     async def _keep(self, refused: set[str]) -> None:
         """Keep what was refused before the server drew: only then was it what the server suffered from."""
         self._refused = (self._refused or frozenset()) | refused
         if refused:
-            learned = dict.fromkeys(sorted(refused), False)
-            await self._dialects.learn(self.connection, self._settings.base_url, self.model, learned)
+            await self._learn(dict.fromkeys(sorted(refused), False))
 
     async def _data(self, answer: Any) -> bytes:
         """The picture's bytes. Raises TransientError when there is none."""
@@ -147,37 +131,19 @@ class OpenAIImages:
         if not text:
             raise TransientError(f"connection {self.connection!r}: the server's answer holds no picture")
         if text.startswith(("http://", "https://", "/")) and not _looks_like_base64(text):
-            return await self._fetched(urljoin(self._settings.base_url or OPENAI_URL, text))
+            return await self._fetched(urljoin(self.settings.base_url or OPENAI_URL, text))
         return _decoded(text, self.connection)
 
     async def _fetched(self, url: str) -> bytes:
         """The picture at an address that the server names. Its own host may be private."""
-        limits = Limits(bytes=_PICTURE_BYTES, seconds=self._settings.timeout_seconds)
-        async with SafeHttp(allow_hosts=[urlsplit(self._settings.base_url).netloc], limits=limits) as http:
+        limits = Limits(bytes=_PICTURE_BYTES, seconds=self.settings.timeout_seconds)
+        async with SafeHttp(allow_hosts=[urlsplit(self.settings.base_url).netloc], limits=limits) as http:
             try:
                 return (await http.get(url)).body
             except PressroomError as error:
                 raise TransientError(
                     f"connection {self.connection!r}: the picture cannot be fetched: {error}"
                 ) from None
-
-    async def check(self) -> str:
-        """See that the key is taken, and that the model is offered and lasts; see ``check_offered``."""
-        note = await check_offered(
-            self._openai(), self.model, connection=self.connection, secret=self._secret
-        )
-        return "; ".join(filter(None, (ending(self._settings, "image", self.model), note)))
-
-    def _openai(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            self._client = open_client(self._settings, self._secret)
-        return self._client
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
 
     def _cents(self, answer: Any, request: ImageRequest) -> Decimal:
         """What the answer says that it cost, or what its tokens cost, or else the estimate."""
@@ -225,15 +191,20 @@ def _named(error: Exception, asked: dict[str, str]) -> str | None:
     return next((name for name in _OPTIONAL if name in asked and re.search(rf"\b{name}\b", text)), None)
 
 
+def _field(of: Any, name: str) -> Any:
+    """The SDK gives a dict or an object of its own."""
+    return of.get(name) if isinstance(of, dict) else getattr(of, name, None)
+
+
 def _text(entry: Any, name: str) -> str:
     """A text of an entry of the answer, in which a server may put anything; '' when it has none."""
-    value = entry.get(name) if isinstance(entry, dict) else getattr(entry, name, None)
+    value = _field(entry, name)
     return value.strip() if isinstance(value, str) else ""
 
 
 def _number(usage: Any, name: str) -> int:
     """A count of the answer's usage; 0 when it has none."""
-    value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+    value = _field(usage, name)
     return round(value) if isinstance(value, int | float) and 0 < value < 1e18 else 0
 
 

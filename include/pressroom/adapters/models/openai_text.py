@@ -5,25 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import openai
 
 from pressroom.adapters.models.dialect import (
-    IN_PROCESS,
     LEAST_TOKENS,
     Sent,
     first_dialect,
     known_fields,
     next_way,
 )
-from pressroom.adapters.models.json_schemas import strict
-from pressroom.adapters.models.offered import check_offered
-from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.openai_errors import all_said, missed, said, translate, translate_body
+from pressroom.adapters.models.openai_model import OpenAIModel
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
 from pressroom.adapters.models.request_body import request_body
-from pressroom.adapters.models.settings import ConnectionSettings, ending
+from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import ConfigurationError, PressroomError
 from pressroom.domain.json_answers import find_objects, thoughts_in
 from pressroom.domain.model import (
@@ -53,22 +50,15 @@ class _Learning:
     changes: dict[str, Any]
 
 
-class OpenAIText:
-    """A TextModel on ``chat.completions``. An async context manager, for the event loop that uses it.
+class OpenAIText(OpenAIModel):
+    """A TextModel on ``chat.completions``."""
 
-    ``model`` replaces the connection's; ``dialects`` keeps what is learned. Raises ConfigurationError without
-    a model or a required key.
-    """
+    kind = "text"
 
     def __init__(
-        self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects = IN_PROCESS
+        self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects | None = None
     ) -> None:
-        self.settings = settings
-        self.connection = settings.name
-        self.model = settings.chosen(model)
-        self._secret = settings.key(required=settings.is_openai)
-        self._client: openai.AsyncOpenAI | None = None
-        self._dialects = dialects
+        super().__init__(settings, model, dialects)
         self._dialect = first_dialect(settings)
         self._unsaved: dict[str, Any] = {}
         """What was learned by calls that then failed for another reason."""
@@ -77,18 +67,12 @@ class OpenAIText:
         self._tried = False
         self._first_call = asyncio.Lock()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
     async def complete(self, request: ModelRequest) -> ModelReply:
         """One answer. A server without tool calls is asked to choose a tool by the request's ``schema``.
 
         The first call ever to a server and model goes alone, so that all others know what it learns.
         """
-        await self._recall()
+        await self._start()
         if not self._tried:
             async with self._first_call:
                 if not self._tried:
@@ -102,21 +86,8 @@ class OpenAIText:
 
     async def most_tokens(self, request: ModelRequest) -> int:
         """The tokens that an answer may take at most, thoughts included."""
-        await self._recall()
+        await self._start()
         return self._allowed(request)
-
-    async def check(self) -> str:
-        """See that the key is taken, and that the model is offered and lasts; see ``check_offered``."""
-        note = await check_offered(
-            self._openai(), self.model, connection=self.connection, secret=self._secret
-        )
-        return "; ".join(filter(None, (ending(self.settings, "text", self.model), note)))
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -158,22 +129,23 @@ class OpenAIText:
 
     # The dialect -----------------------------------------------------------------------------------------
 
-    async def _recall(self) -> None:
+    async def _start(self) -> None:
+        """Begin with the dialect that is known."""
         if self._recalled:
             return
-        learned = await self._dialects.recall(self.connection, self.settings.base_url, self.model)
+        learned = await self._recall()
         if not self._recalled:
             self._recalled = True
             if learned is not None:
                 self._tried = self._known = True
-                self._change(known_fields(learned, self.settings), _Learning({}, {}))
+                self._dialect = replace(self._dialect, **known_fields(learned, self.settings))
 
     async def _keep(self, learning: _Learning) -> None:
         changes = {**self._unsaved, **learning.changes}
         if changes or not self._known:
             self._known = True
             self._unsaved = {}
-            await self._dialects.learn(self.connection, self.settings.base_url, self.model, changes)
+            await self._learn(changes)
 
     def _change(self, changes: Mapping[str, Any], learning: _Learning) -> None:
         for name, value in changes.items():
@@ -226,11 +198,11 @@ class OpenAIText:
 
     @staticmethod
     def _ignores_schema(request: ModelRequest, sent: Sent, reply: ModelReply) -> bool:
-        """Whether an answer lacks what the schema requires, although it was sent."""
-        by_schema = sent.dialect.structured.startswith("json_schema") and not sent.dialect.shows_schema
+        """Whether an answer lacks properties of the schema, which are all required, although it was sent."""
+        by_schema = sent.dialect.by_schema and not sent.dialect.shows_schema
         if request.schema is None or reply.tool_calls or reply.problem or not by_schema:
             return False
-        required = set(strict(request.schema).get("required", ()))
+        required = set(request.schema.get("properties", ()))
         return not any(required <= set(found) for found in find_objects(reply.text).objects)
 
     # The request -----------------------------------------------------------------------------------------
@@ -248,11 +220,6 @@ class OpenAIText:
         if dialect.most_total is not None:
             allowed = min(allowed, dialect.most_total - request.prompt_tokens)
         return max(allowed, LEAST_TOKENS)
-
-    def _openai(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            self._client = open_client(self.settings, self._secret)
-        return self._client
 
     async def _call(self, request: ModelRequest, sent: Sent) -> bytes:
         body = request_body(self.model, request, sent.dialect, sent.allowed)

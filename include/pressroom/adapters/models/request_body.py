@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pressroom.adapters.models.dialect import RUNGS, Dialect
+from pressroom.adapters.models.dialect import Dialect
 from pressroom.adapters.models.json_schemas import strict
 from pressroom.domain.model import Message, ModelRequest
 
@@ -34,8 +34,7 @@ def request_body(model: str, request: ModelRequest, dialect: Dialect, max_tokens
         ]
         body["tool_choice"] = "required"
     elif request.schema is not None:
-        by_schema = dialect.structured in RUNGS[:2]
-        if by_schema:
+        if dialect.by_schema:
             schema = strict(request.schema, basic=dialect.structured == "json_schema_basic")
             body["response_format"] = {
                 "type": "json_schema",
@@ -43,7 +42,7 @@ def request_body(model: str, request: ModelRequest, dialect: Dialect, max_tokens
             }
         elif dialect.structured == "json_object":
             body["response_format"] = {"type": "json_object"}
-        if not by_schema or dialect.shows_schema:
+        if not dialect.by_schema or dialect.shows_schema:
             shown = _in_words(request.schema)
     body["messages"] = [
         {"role": message.role, "content": message.content} for message in _messages(request, dialect, shown)
