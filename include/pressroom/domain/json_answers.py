@@ -67,7 +67,7 @@ def find_objects(text: str) -> FoundJson:
     """The objects that may be the answer. Raises nothing, and takes time in proportion to the text."""
     whole = _whole(text)
     if whole is not None:
-        return FoundJson(tuple(storable_json(value) for value in whole))
+        return FoundJson(tuple(whole))
     spans, problems = _scan(text)
     start, end = _answer_part(text, spans)
     inside = [span for span in spans if start <= span.start < end]

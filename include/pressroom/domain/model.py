@@ -63,7 +63,7 @@ class ModelRequest:
 
     @property
     def prompt_tokens(self) -> int:
-        """About so many tokens have the messages, rather more than fewer."""
+        """About how many tokens the messages have, rather more than fewer."""
         size = sum(len(message.content.encode("utf-8", "replace")) for message in self.messages)
         return size // BYTES_PER_TOKEN + 8
 

@@ -29,6 +29,7 @@ from pressroom.domain.errors import (
     TruncatedAnswer,
     UnknownOutcome,
 )
+from pressroom.domain.json_answers import read_value
 from pressroom.domain.text import storable
 
 _REFUSING = frozenset(range(400, 500)) - {401, 402, 408, 409, 425, 429}
@@ -133,7 +134,7 @@ def _leaves(value: Any, keys: tuple[str, ...], depth: int = _DEPTH) -> Iterator[
         for key, entry in value.items():
             if key in keys and isinstance(entry, str | int) and not isinstance(entry, bool):
                 yield str(entry)
-                entry = _nested(entry)  # a gateway quotes the body of the server behind it
+                entry = read_value(str(entry))  # a gateway quotes the body of the server behind it
             if key in keys and isinstance(entry, list):
                 yield from (str(part) for part in entry if isinstance(part, str | int))
             if isinstance(entry, dict | list):
@@ -141,15 +142,6 @@ def _leaves(value: Any, keys: tuple[str, ...], depth: int = _DEPTH) -> Iterator[
     elif isinstance(value, list):
         for entry in value[:20]:
             yield from _leaves(entry, keys, depth - 1)
-
-
-def _nested(text: Any) -> Any:
-    if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-    return None
 
 
 def missed(error: openai.APIStatusError, secret: str = "") -> tuple[str, str] | None:
