@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.errors import (
-    AnswerError,
-    PressroomError,
-    TransientError,
-    TruncatedAnswer,
-    UnknownOutcome,
-)
+from pressroom.domain.errors import AnswerError, PressroomError, TruncatedAnswer
 from pressroom.domain.model import (
     BYTES_PER_TOKEN,
     Answer,
@@ -39,12 +32,12 @@ from pressroom.domain.prices import FREE, TextPrice
 from pressroom.domain.text import to_json
 from pressroom.engine.models.answers import choice_type, choices, judge, repaired
 from pressroom.engine.money.ledger import CostScope
-from pressroom.engine.money.metering import Call, Meter
+from pressroom.engine.money.metering import Call, Meter, outcome_unknown
 from pressroom.engine.money.rate_limit import RateLimiter
 from pressroom.store.database import Store
 
 MORE_ROOM = 2
-"""So often an answer whose thoughts left it no room is asked for again."""
+"""How often an answer whose thoughts left it no room is asked for again."""
 
 
 class TextEngine:
@@ -53,10 +46,9 @@ class TextEngine:
     def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: RateLimits) -> None:
         self.model = model
         self._price = price or FREE
-        self._limiter = RateLimiter(store, model.connection, limits)
         self._meter = Meter(
-            store, self._limiter, connection=model.connection, model=model.model, kind="text",
-            priced=price is not None,
+            store, RateLimiter(store, model.connection, limits),
+            connection=model.connection, model=model.model, kind="text", priced=price is not None,
         )  # fmt: skip
 
     def bound(self, scope: CostScope, temperature: float | None) -> BoundText:
@@ -91,7 +83,13 @@ class TextEngine:
                 continue  # cached under other validators than today's: ask the model
             held = replace(attempt, held_tokens=expected.completion_tokens)
             try:
-                reply, milliseconds = await self._call(scope, held, expected, prepared.held)
+                reply, milliseconds = await self._meter.call(
+                    scope,
+                    prepared.held,
+                    partial(self.model.complete, held),
+                    partial(self._loss, expected),
+                    expected_tokens=_total(expected),
+                )
             except MoreRoomNeeded:
                 continue  # hold more, by what was learned meanwhile
             usage = _used(reply, expected)
@@ -121,38 +119,12 @@ class TextEngine:
                 raise judged
             attempt, spoilt = again, True
 
-    async def _call(
-        self, scope: CostScope, request: ModelRequest, expected: Usage, held: Decimal
-    ) -> tuple[ModelReply, int]:
-        """The reply and its milliseconds.
-
-        Without a reply, what is known to be used is booked. A call whose outcome is unknown is booked at its
-        bound, because the provider may have done all of it.
-        """
-        try:
-            await self._limiter.acquire(_total(expected))
-        except BaseException:
-            await asyncio.to_thread(self._meter.release, scope, held)
-            raise
-        started = time.monotonic()
-        try:
-            reply = await self.model.complete(request)
-        except MoreRoomNeeded:
-            await asyncio.to_thread(self._meter.release, scope, held)
-            raise
-        # BaseException: a cancelled call must also give back what it held.
-        except BaseException as error:
-            usage = (error.usage if isinstance(error, PressroomError) else None) or Usage()
-            # The service may finish, and charge, a call that is cut off or not answered in time.
-            if isinstance(error, UnknownOutcome | asyncio.CancelledError):
-                usage = usage + expected
-            call = Call(type(error).__name__, usage, self._price.cents(usage), _since(started))
-            tokens = _total(expected)
-            await asyncio.to_thread(self._meter.book, scope, call, held=held, expected_tokens=tokens)
-            if isinstance(error, TransientError) and error.retry_after is not None:
-                await self._limiter.penalize(error.retry_after)
-            raise
-        return reply, _since(started)
+    def _loss(self, expected: Usage, error: BaseException) -> tuple[Usage, Decimal]:
+        """What is known to be used; with an unknown outcome the bound, too: it may all have been done."""
+        usage = (error.usage if isinstance(error, PressroomError) else None) or Usage()
+        if outcome_unknown(error):
+            usage = usage + expected
+        return usage, self._price.cents(usage)
 
 
 class BoundText:
@@ -248,7 +220,3 @@ def _used(reply: ModelReply, expected: Usage) -> Usage:
 
 def _total(usage: Usage) -> int:
     return usage.prompt_tokens + usage.completion_tokens
-
-
-def _since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

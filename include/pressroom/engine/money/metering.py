@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, repeat
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pressroom.domain.errors import CapHeld, ConfigurationError, PermanentError
-from pressroom.domain.model import Usage
+from pressroom.domain.errors import (
+    CapHeld,
+    ConfigurationError,
+    PermanentError,
+    TransientError,
+    UnknownOutcome,
+)
+from pressroom.domain.model import MoreRoomNeeded, Usage
 from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
@@ -19,6 +27,10 @@ from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
 
 log = logging.getLogger(__name__)
+
+Reply = TypeVar("Reply")
+Loss = Callable[[BaseException], tuple[Usage, Decimal]]
+"""What a call used and cost that ended with an error in place of a reply."""
 
 NOTHING = Usage()
 
@@ -39,6 +51,11 @@ def price_unknown(connection: str, model: str) -> str:
 def no_cap_without_price(connection: str, model: str) -> str:
     """Why a run with a cap does not call a model without a price."""
     return f"{price_unknown(connection, model)}; a cap in cents cannot hold without them"
+
+
+def outcome_unknown(error: BaseException) -> bool:
+    """Whether the service may finish the call, and charge for it: it was cut off, or not answered in time."""
+    return isinstance(error, UnknownOutcome | asyncio.CancelledError)
 
 
 @dataclass(frozen=True)
@@ -84,15 +101,15 @@ class Meter:
         When only calls in flight stand in the way of a cap, it waits for their true cost. Raises CapReached;
         ConfigurationError when there is a cap and the price is unknown.
         """
-        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
+        deadline = time.monotonic() + WAIT_SECONDS
+        pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
+        while True:
             try:
                 return await asyncio.to_thread(self._prepare, scope, estimate, key)
             except CapHeld:
-                if asyncio.get_running_loop().time() >= deadline:
+                if time.monotonic() >= deadline:
                     raise
-            await asyncio.sleep(pause)
-        raise AssertionError  # the pauses have no end
+            await asyncio.sleep(next(pauses))
 
     def _prepare(self, scope: CostScope, estimate: Decimal, key: str | None) -> Prepared:
         if self._priced and key is None and not estimate and not scope.caps.any:
@@ -119,6 +136,41 @@ class Meter:
         if not tx.value("run_was_told", run=scope.run_id, message=message):
             control.event(tx, scope.run_id, "price_unknown", message, stage=scope.stage, level="warning")
         self._told.add(scope.run_id)
+
+    async def call(
+        self,
+        scope: CostScope,
+        held: Decimal,
+        send: Callable[[], Awaitable[Reply]],
+        loss: Loss,
+        *,
+        expected_tokens: int | None = None,
+    ) -> tuple[Reply, int]:
+        """Wait for the rate limit, then make the call: its reply and the milliseconds it took.
+
+        A call without a reply is booked here, as ``loss`` says; one that was not sent gives back what it
+        held.
+        """
+        try:
+            await self._limiter.acquire(expected_tokens or 0)
+        except BaseException:
+            await asyncio.to_thread(self.release, scope, held)
+            raise
+        started = time.monotonic()
+        try:
+            reply = await send()
+        except MoreRoomNeeded:
+            await asyncio.to_thread(self.release, scope, held)
+            raise
+        # BaseException: a cancelled call must also give back what it held.
+        except BaseException as error:
+            usage, cents = loss(error)
+            failed = Call(type(error).__name__, usage, cents, _since(started))
+            await asyncio.to_thread(self.book, scope, failed, held=held, expected_tokens=expected_tokens)
+            if isinstance(error, TransientError) and error.retry_after is not None:
+                await self._limiter.penalize(error.retry_after)
+            raise
+        return reply, _since(started)
 
     def release(self, scope: CostScope, held: Decimal) -> None:
         """Give back what was held for a call that did not happen."""
@@ -180,3 +232,7 @@ class Meter:
                 used = call.usage.prompt_tokens + call.usage.completion_tokens
                 # Last, so that the row that all workers share is locked for the shortest time.
                 self._limiter.correct(tx, estimated=expected_tokens, used=used)
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
