@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.adapters.models.dialect import ProcessDialects, described
+from pressroom.adapters.models.dialect import ProcessDialects, described, known_fields
 from pressroom.adapters.models.openai_text import ROOM_TO_THINK, OpenAIText
 from pressroom.domain.model import Message, ModelReply, ModelRequest, MoreRoomNeeded, Prompt
 from tests.support.model_desk import ModelDesk, completion, note, raw
@@ -179,6 +179,20 @@ def test_a_refused_effort_steps_down(desk: ModelDesk) -> None:
     desk.answers(refusing(text, param="reasoning_effort"), raw(completion(note())))
     assert desk.write(desk.items(1), reasoning="none").done == 1
     assert learned(desk) == {"reasoning": "minimal"}
+
+
+def test_an_effort_is_a_step_below_its_own_setting_only(desk: ModelDesk) -> None:
+    text = "Unsupported value: 'reasoning_effort' does not support 'none' with this model."
+    desk.answers(refusing(text, param="reasoning_effort"), raw(completion(note())))
+    desk.write(desk.items(1), reasoning="none")
+    # Later the setting is taken out of the connection.
+    desk.write(desk.items(1))
+    assert "reasoning_effort" not in desk.server.script.journal[-1]["parameters"]
+    known = {"reasoning": "minimal"}
+    assert known_fields(known, desk.settings(reasoning="none")) == known
+    for effort in ("low", "high", None):
+        assert known_fields(known, desk.settings(reasoning=effort)) == {}
+        assert known_fields({"reasoning": ""}, desk.settings(reasoning=effort)) == {"reasoning": ""}
 
 
 # Room to think --------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from pressroom.domain.model import ModelRequest
 
 RUNGS: Sequence[Structured] = get_args(Structured)
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
+_LESS_REASONING = {"none": "minimal", "minimal": "low"}
+"""What to ask for in place of an effort that is refused; for others nothing."""
 LEAST_TOKENS = 16
 """No answer has less room."""
 
@@ -83,7 +85,16 @@ def known_fields(learned: Mapping[str, Any], settings: ConnectionSettings) -> di
         name: value
         for name, value in learned.items()
         if name in defaults and pinned.get(name) is None and _fits(name, value, defaults[name])
+        if name != "reasoning" or value in _steps_below(settings.reasoning or "")
     }
+
+
+def _steps_below(effort: str) -> set[str]:
+    """The efforts that refusals lead to. What another setting led to says nothing of this one."""
+    steps = {""}
+    while effort := _LESS_REASONING.get(effort, ""):
+        steps.add(effort)
+    return steps
 
 
 def _fits(name: str, value: Any, default: Any) -> bool:
@@ -115,7 +126,7 @@ def next_way(
     if "temperature" in text and dialect.temperature and request.temperature is not None:
         return {"temperature": False}
     if "reasoning" in text and dialect.reasoning:
-        return {"reasoning": {"none": "minimal", "minimal": "low"}.get(dialect.reasoning, "")}
+        return {"reasoning": _LESS_REASONING.get(dialect.reasoning, "")}
     if dialect.token_limit in text:
         other = MAX_TOKENS if dialect.token_limit == MAX_COMPLETION_TOKENS else MAX_COMPLETION_TOKENS
         # Each name is tried once: a server that refuses both has another reason.
