@@ -10,24 +10,28 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from airflow import settings
-from airflow.models import import_all_models
-from airflow.models.base import Base
-from airflow.models.dag import DagModel
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.taskreschedule import TaskReschedule
-from airflow.utils.session import create_session
 from sqlalchemy import Engine, Table, create_engine, delete, insert, select, update
 from sqlalchemy.orm import sessionmaker
 
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
 from pressroom.engine.runs.control import RunEnd
-from pressroom.orchestration.server import cancelling
-from pressroom.orchestration.server.sweep import Sweep
 from pressroom.store.database import Store
+from tests.support.airflow_library import airflow_as_library
 from tests.support.world import World, make_world
+
+with airflow_as_library():
+    from airflow import settings
+    from airflow.models import import_all_models
+    from airflow.models.base import Base
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.taskreschedule import TaskReschedule
+    from airflow.utils.session import create_session
+
+    from pressroom.orchestration.server import cancelling
+    from pressroom.orchestration.server.sweep import Sweep
 
 pytestmark = pytest.mark.integration
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -19,12 +16,10 @@ from pressroom.engine.runs.control import RunState
 from pressroom.engine.runs.ending import DagRunSeen
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
+from tests.support.airflow_library import airflow_as_library
 from tests.support.world import World, make_world
 
-with pytest.MonkeyPatch.context() as patch:
-    HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
-    patch.setenv("AIRFLOW_HOME", HOME)
-    patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
+with airflow_as_library():
     from pressroom.orchestration.tasks.run import CloseRun
     from pressroom.orchestration.tasks.run_operator import RunOperator
     from pressroom.orchestration.tasks.stage import AnnounceApproved, PlanStage, SumUpStage, WorkBatch
@@ -37,12 +32,6 @@ CLEARED: dict[str, tuple[type[RunOperator], dict[str, Any]]] = {
     "the review": (SumUpStage, {"stage": "review"}),
     "the announcement": (AnnounceApproved, {}),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 class Cleared:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +17,10 @@ from pressroom.engine.runs.reports import JobState
 from pressroom.pipelines.flow.pipeline import flow_pipeline
 from pressroom.store.database import Store
 from pressroom.testing_flows import FakeTarget
+from tests.support.airflow_library import airflow_as_library
 from tests.support.flow_world import FETCH, PING, FlowWorld, entries, make_flow
 
-with pytest.MonkeyPatch.context() as patch:
-    HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
-    patch.setenv("AIRFLOW_HOME", HOME)
-    patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
+with airflow_as_library():
     from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
     from pressroom.orchestration.tasks.flow import ItemStep, OfItem
@@ -39,12 +34,6 @@ HOOK = LOOK | {"by": "webhook"}
 SITE = {"name": "site", "type": "publish", "to": "blogs", "mode": "auto"}
 EXTRA = {"name": "extra", "type": "ping", "connection": "hook"}
 WORKED = {"done": 1, "failed": 0}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 class Edited:

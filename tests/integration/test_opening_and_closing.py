@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -18,25 +15,16 @@ from pressroom.engine.runs import control, ending, reports
 from pressroom.engine.runs.ending import DagRunSeen
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
+from tests.support.airflow_library import airflow_as_library
 from tests.support.flow_world import FETCH, entries, make_flow
 from tests.support.world import World, make_world
 
-with pytest.MonkeyPatch.context() as patch:
-    HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
-    patch.setenv("AIRFLOW_HOME", HOME)
-    patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
-
+with airflow_as_library():
     from pressroom.orchestration.tasks.run import CloseRun, OpenRun, _not_missed
     from pressroom.orchestration.tasks.run_operator import RunOperator
     from pressroom.orchestration.tools import connections
 
 LOOK = {"name": "look", "type": "gate", "by": "approval"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -25,12 +22,10 @@ from pressroom.engine.runs import control, reports
 from pressroom.engine.runs.batch import Report
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
+from tests.support.airflow_library import airflow_as_library
 from tests.support.world import World, make_world
 
-with pytest.MonkeyPatch.context() as patch:
-    HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
-    patch.setenv("AIRFLOW_HOME", HOME)
-    patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
+with airflow_as_library():
     from airflow.sdk.exceptions import TaskDeferralError
     from airflow.sdk.log import _secrets_masker
 
@@ -46,12 +41,6 @@ with pytest.MonkeyPatch.context() as patch:
 SETUP = ConfigurationError("connection 'x' has the wrong key")
 PERMANENT = PermanentError("no room")
 TRANSIENT = TransientError("it is away")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 class Tasks:

@@ -18,18 +18,21 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
-from pressroom.orchestration.tools.connections import Connections
-from pressroom.orchestration.tools.probe import verified
 from pressroom.pipelines.registry import PUBLISH, pipeline_of
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.metricool import build_app
 from pressroom_dev.simulator.scheduler import SimulatedScheduler
 from tests.support import strict_pinterest
+from tests.support.airflow_library import airflow_as_library
 from tests.support.scripted_openai import ScriptedOpenAI
 from tests.support.served import served
 from tests.support.strict_pinterest import StrictPinterest
 from tests.support.strict_server import served as strictly_served
 from tests.support.wordpress import RunningWordPress
+
+with airflow_as_library():
+    from pressroom.orchestration.tools.connections import Connections
+    from pressroom.orchestration.tools.probe import verified
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 

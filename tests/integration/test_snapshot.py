@@ -13,8 +13,11 @@ from pressroom.definitions import loading
 from pressroom.definitions.applying import apply
 from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.kinds import WORKFLOW_KINDS
-from pressroom.orchestration.dags import snapshot, workflows
 from pressroom.store.database import Store
+from tests.support.airflow_library import airflow_as_library
+
+with airflow_as_library():
+    from pressroom.orchestration.dags import snapshot, workflows
 
 DEFINITIONS = (
     "kind: Account\nslug: acme\nname: Acme\nmembers: {ann: owner}\n---\n"

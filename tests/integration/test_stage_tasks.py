@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -21,14 +18,12 @@ from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
 from pressroom.testing import FixedClock
+from tests.support.airflow_library import airflow_as_library
 from tests.support.mission_world import START, make_mission
 from tests.support.posts import FlakyNetworks, Newsdesk, add_posts
 from tests.support.world import World, make_world
 
-with pytest.MonkeyPatch.context() as patch:
-    HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
-    patch.setenv("AIRFLOW_HOME", HOME)
-    patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
+with airflow_as_library():
     from airflow.sdk.exceptions import TaskDeferred
 
     from pressroom.orchestration.tasks import stage as stage_tasks
@@ -41,12 +36,6 @@ with pytest.MonkeyPatch.context() as patch:
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 NINE = START + 9 * HOUR
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 def context(try_number: int = 1) -> Any:

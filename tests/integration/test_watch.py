@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -16,23 +14,15 @@ from pressroom.domain.flows import GateStep
 from pressroom.engine import gates
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
+from tests.support.airflow_library import airflow_as_library
 from tests.support.flow_world import FEED, FETCH, LAST, FlowWorld, entries, make_flow
 
-with pytest.MonkeyPatch.context() as patch:
-    HOME = tempfile.mkdtemp(prefix="pressroom-airflow-")
-    patch.setenv("AIRFLOW_HOME", HOME)
-    patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
+with airflow_as_library():
     from pressroom.orchestration.tasks import watch
     from pressroom.orchestration.tasks.triggers import GateTrigger, RunTrigger
 
 MANY = FETCH | {"source": FEED | {"cap": 100}}
 LOOK = {"name": "look", "type": "gate", "by": "webhook", "timeout_hours": 1, "on_timeout": "reject"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _airflow_home() -> Iterator[None]:
-    yield
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 class Parked:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from airflow.models import import_all_models
@@ -113,5 +115,6 @@ raise SystemExit(waited(worker))
 """
 
 
-def test_a_worker_of_the_scheduler_begins_its_tasks_without_waiting_for_a_sweep() -> None:
-    assert subprocess.run([sys.executable, "-c", FORKS], timeout=100, check=False).returncode == 0
+def test_a_worker_of_the_scheduler_begins_its_tasks_without_waiting_for_a_sweep(tmp_path: Path) -> None:
+    env = os.environ | {"AIRFLOW_HOME": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", FORKS], env=env, timeout=100, check=False).returncode == 0
