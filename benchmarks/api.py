@@ -37,7 +37,8 @@ from tests.support.roots import throwaway_root
 
 from benchmarks.api_requests import Question, questions, samples_of
 from benchmarks.large_world import ACCOUNT, MEMBER, Sizes, load
-from benchmarks.parse import progress, serialized
+from benchmarks.parse import serialized
+from benchmarks.waiting import progress
 from pressroom.store.migrate import migrate
 from pressroom_dev.local.airflow_processes import ADMIN, API_SERVER
 from pressroom_dev.local.processes import wait_until

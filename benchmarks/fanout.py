@@ -21,14 +21,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
-import time
 from datetime import datetime
 from typing import Any
 
 from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 
+from benchmarks.waiting import progress, wait
 from benchmarks.world import add_queued_tasks, add_site, articles, open_world, wide_pools
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
@@ -131,20 +130,6 @@ def _span(instances: list[dict[str, Any]]) -> float:
     return (
         max(map(datetime.fromisoformat, ends)) - datetime.fromisoformat(plan["start_date"])
     ).total_seconds()
-
-
-def wait(ready: Any, what: str, seconds: float) -> None:
-    """Until ``ready()`` is true. Raises SystemExit after ``seconds``."""
-    end = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > end:
-            raise SystemExit(f"waited {seconds:g} s for {what}")
-        time.sleep(0.25)
-
-
-def progress(name: str, message: str) -> None:
-    """A line on standard error: the last line of standard output is the result."""
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

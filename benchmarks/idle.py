@@ -17,14 +17,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 from tests.support.roots import throwaway_root
 
+from benchmarks.waiting import progress, wait
 from benchmarks.world import add_sites, open_world
 from pressroom_dev.local import simulator_server
 from pressroom_dev.local.airflow_api import LocalAirflow
@@ -142,22 +142,8 @@ def pss_of(child: Child) -> int:
 
 def work_once(api: LocalAirflow, dag_id: str) -> None:
     """A run of the DAG, from its start to its end. It finds nothing to do."""
-    wait_for(lambda: api.dag_exists(dag_id))
+    wait(lambda: api.dag_exists(dag_id), f"{dag_id} to be parsed", 120)
     api.wait(dag_id, api.trigger(dag_id), timeout=300)
-
-
-def wait_for(ready: Callable[[], bool]) -> None:
-    """Until it is so, for two minutes at most."""
-    end = time.monotonic() + 120
-    while not ready():
-        if time.monotonic() > end:
-            raise SystemExit("the DAGs did not appear within two minutes")
-        time.sleep(0.5)
-
-
-def progress(name: str, message: str) -> None:
-    """A line on standard error: the last line of standard output is the result."""
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

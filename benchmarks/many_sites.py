@@ -17,12 +17,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import psycopg
 import yaml
 from tests.support.roots import throwaway_root
 
+from benchmarks.waiting import progress, wait
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import read_text
@@ -33,7 +33,6 @@ from pressroom_dev.local.services import LocalServices
 
 BUILD = """
 import sys, time
-import yaml
 from airflow.serialization.serialized_objects import DagSerialization
 from pressroom.definitions.loading import read_text
 from pressroom.orchestration.dags.build import build_dag
@@ -68,7 +67,7 @@ def main() -> None:
     ):
         env, url = services.environment, services.info.database_url
         airflow = env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
-        until(lambda: dags(airflow) == 2, 120)
+        wait(lambda: dags(airflow) == 2, "the DAGs of the first site", 120)
         building = float(
             subprocess.run(
                 [sys.executable, "-c", BUILD], input=many, env=env, capture_output=True, text=True, check=True
@@ -78,14 +77,14 @@ def main() -> None:
         put(url, many)
         announce(services)
         applied = time.perf_counter() - began
-        until(lambda: dags(airflow) > 2, 300)
+        wait(lambda: dags(airflow) > 2, "the first new DAGs", 300)
         first = time.perf_counter() - began
-        until(lambda: dags(airflow) == 2 * options.sites, 600)
+        wait(lambda: dags(airflow) == 2 * options.sites, "all new DAGs", 600)
         all_there = time.perf_counter() - began
         began = time.perf_counter()
         put(url, one, prune=True)
         announce(services)
-        until(lambda: dags(airflow) == 2, 600)
+        wait(lambda: dags(airflow) == 2, "the end of the pruned DAGs", 600)
         pruned = time.perf_counter() - began
     print(f"\n{options.sites} sites, {2 * options.sites} DAGs:")
     for what, seconds in (("applied", applied), ("the first DAGs", first), ("all DAGs", all_there),
@@ -138,20 +137,6 @@ def dags(url: str) -> int:
         ).fetchone()
     assert row
     return int(row[0])
-
-
-def until(ready: Callable[[], bool], seconds: float) -> None:
-    """Until it is so. Raises SystemExit after ``seconds``."""
-    end = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > end:
-            raise SystemExit(f"the DAGs were not there, or not gone, after {seconds:g} s")
-        time.sleep(0.25)
-
-
-def progress(name: str, message: str) -> None:
-    """A line on standard error: the last line of standard output is the result."""
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import time
 import psycopg
 from tests.support.roots import throwaway_root
 
+from benchmarks.waiting import progress
 from benchmarks.world import PROJECT, add_sites, open_world
 from pressroom_dev.local.services import LocalServices
 
@@ -122,11 +123,6 @@ def worker_parse(env: dict[str, str], url: str, slug: str) -> float:
     if answer.returncode:
         raise SystemExit(answer.stderr[-3000:])
     return float(answer.stdout.strip().splitlines()[-1])
-
-
-def progress(name: str, message: str) -> None:
-    """A line on standard error: the last line of standard output is the result."""
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
