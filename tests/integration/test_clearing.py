@@ -53,8 +53,7 @@ class Cleared:
             if status == "cancelled":
                 control.cancel(tx, self.world.site_id)
             failed = "content: no room" if status == "failed" else None
-            assert control.close_run(tx, run.id, failed=failed) == status or status == "completed"
-        self.world.sql("UPDATE runs SET status = %s WHERE id = %s", status, run.id)
+            assert control.close_run(tx, run.id, failed=failed) == status
         return run
 
     def begin(self, cleared: str, clears: int = 1) -> Any:

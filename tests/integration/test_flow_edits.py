@@ -66,9 +66,7 @@ class Edited:
         """Somebody edits the flow."""
         flow = self.world.flow.model_dump(mode="json") | {"steps": list(steps)}
         edited = Flow.model_validate(flow)
-        self.world.sql(
-            "UPDATE flows SET definition = %s::jsonb", edited.model_dump_json(),
-        )  # fmt: skip
+        self.world.sql("UPDATE flows SET definition = %s::jsonb", edited.model_dump_json())
 
     def task(self, name: str, kind: type[OfItem] = ItemStep) -> Any:
         facts = {"timeout": None, "on_timeout": "reject"} if kind is ApproveAtGate else {}

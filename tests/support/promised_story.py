@@ -120,7 +120,7 @@ def _items(control: Control) -> None:
         " SELECT %s, %s, 'k' || n, 'k' || n, n > 10 FROM generate_series(1, 12) AS n",
         world.account_id, world.site_id,
     )  # fmt: skip
-    new, planned = world.clusters(2)
+    _, planned = world.clusters(2)
     world.sql("UPDATE clusters SET status = 'planned' WHERE id = %s", planned)
     own: dict[str, Any] = {"site_id": world.site_id}
     ideas = [
@@ -139,7 +139,6 @@ def _items(control: Control) -> None:
         )  # fmt: skip
         if idea == ideas[3]:
             add(world, "images", content_id=article, role="featured", position=0, prompt="p", alt="", **own)
-    assert new
 
 
 def _work(control: Control, run: int) -> None:
@@ -184,16 +183,6 @@ def _fail(control: Control, run: int) -> None:
 
 # The states of jobs ---------------------------------------------------------------------------------------
 
-STATES: Mapping[str, Callable[[Tx, int], None]] = {
-    "pending": lambda tx, run: None,
-    "running": lambda tx, run: _at_content(tx, run),
-    "retrying": lambda tx, run: _retrying(tx, run),
-    "paused": lambda tx, run: _paused(tx, run),
-    "completed": lambda tx, run: _ended(tx, run, None),
-    "failed": lambda tx, run: _ended(tx, run, "no room"),
-    "cancelled": lambda tx, run: _cancelled(tx, run),
-}
-
 
 def _at_content(tx: Tx, run: int) -> None:
     tx.run("set_current_stage", run=run, stage="content")
@@ -209,13 +198,23 @@ def _paused(tx: Tx, run: int) -> None:
     runs.pause(tx, 1, run)
 
 
-def _ended(tx: Tx, run: int, failed: str | None) -> None:
-    runs.close_run(tx, run, failed=failed)
+def _completed(tx: Tx, run: int) -> None:
+    runs.close_run(tx, run, failed=None)
+
+
+def _failed(tx: Tx, run: int) -> None:
+    runs.close_run(tx, run, failed="no room")
 
 
 def _cancelled(tx: Tx, run: int) -> None:
     runs.cancel(tx, 1, run)
-    _ended(tx, run, None)
+    runs.close_run(tx, run, failed=None)
+
+
+STATES: Mapping[str, Callable[[Tx, int], None]] = {
+    "pending": lambda tx, run: None, "running": _at_content, "retrying": _retrying, "paused": _paused,
+    "completed": _completed, "failed": _failed, "cancelled": _cancelled,
+}  # fmt: skip
 
 
 async def _jobs(control: Control, answers: Answers) -> None:
