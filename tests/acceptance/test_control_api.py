@@ -185,7 +185,7 @@ def test_why_a_step_failed_is_in_the_job_its_history_and_its_log(newsroom: Newsr
     assert line["message"] == f"Failed: {failed['error_message'].removeprefix('content: ')}"
 
 
-@pytest.mark.site("disconnected")
+@pytest.mark.site("unopened")
 def test_why_a_run_was_not_opened_is_in_the_job_and_its_log(newsroom: Newsroom, call: Caller) -> None:
     job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
     assert newsroom.finish(job["dag_run_id"]) == "failed"
