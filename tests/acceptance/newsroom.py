@@ -97,31 +97,32 @@ class Newsroom:
         return self.api.wait(self.dag_id, dag_run_id, timeout=LONGEST_WAIT, interval=0.3)
 
     def clear(self, dag_run_id: str, task_id: str) -> None:
-        """Clear a task and what follows it.
+        """Clear a task and what follows it."""
+        self._clear(lambda: self.api.clear(self.dag_id, dag_run_id, [task_id]) > 0, task_id)
 
-        Airflow answers 500 or 409 when the scheduler changes the same rows meanwhile: then once more.
-        """
+    def clear_only(self, dag_run_id: str, task: str | tuple[str, int]) -> None:
+        """Clear a task, or one of its map indexes, and nothing else."""
+        self._clear(lambda: self.api.clear(self.dag_id, dag_run_id, [task], downstream=False) > 0, str(task))
+
+    def clear_failed(self, dag_run_id: str) -> None:
+        """Clear what failed of a DAG run."""
 
         def cleared() -> bool:
+            self.api.clear_run(self.dag_id, dag_run_id, only_failed=True)
+            return True
+
+        self._clear(cleared, "what failed")
+
+    def _clear(self, cleared: Callable[[], bool], what: str) -> None:
+        """Airflow answers 500 or 409 when the scheduler changes the same rows meanwhile: then once more."""
+
+        def tried() -> bool:
             try:
-                return self.api.clear(self.dag_id, dag_run_id, [task_id]) > 0
+                return cleared()
             except (TransientError, RunConflict):
                 return False
 
-        self.until(cleared, f"{task_id} to be cleared", 30)
-
-    def clear_only(self, dag_run_id: str, *tasks: str | tuple[str, int], only_failed: bool = False) -> None:
-        """Clear these tasks or map indexes and nothing else; none: the whole DAG run."""
-        info = self.services.info
-        body: dict[str, Any] = {"dry_run": False, "only_failed": only_failed}
-        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{dag_run_id}/clear"
-        if tasks:
-            body |= {"dag_run_id": dag_run_id, "task_ids": tasks, "reset_dag_runs": True}
-            path = f"/api/v2/dags/{self.dag_id}/clearTaskInstances"
-        headers = {"Authorization": f"Bearer {self.api._log_in()}"}
-        with httpx.Client(base_url=info.airflow_url, timeout=30, headers=headers) as client:
-            # Airflow answers 500 or 409 when the scheduler changes the same rows meanwhile.
-            self.until(lambda: client.post(path, json=body).is_success, f"{tasks} to be cleared", 30)
+        self.until(tried, f"{what} to be cleared", 30)
 
     def finish_again(self, dag_run_id: str) -> tuple[str, str]:
         """Wait for the end of a cleared DAG run. Returns Airflow's state and the run's own status."""

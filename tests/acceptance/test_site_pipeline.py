@@ -125,7 +125,7 @@ def test_whatever_part_of_a_failed_run_is_cleared_is_done_and_both_systems_say_w
     assert "image_prompts was not run" in reason
 
     # Only what failed: without open_run, and all the rest is done.
-    newsroom.clear_only(run, only_failed=True)
+    newsroom.clear_failed(run)
     assert newsroom.finish_again(run) == ("success", "completed"), newsroom.events()[-10:]
     assert newsroom.count("contents", "status = 'review'") == 3
     assert newsroom.charged() == newsroom.owed() == 3 * (5 + 2 + 2 * 2)

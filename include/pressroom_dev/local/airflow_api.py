@@ -42,6 +42,11 @@ class LocalAirflow(AirflowApi):
         task = f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/taskInstances/{part(task_id)}"
         self._call("PATCH", f"{task}/{index}" if index >= 0 else task, {"new_state": state})
 
+    def clear_run(self, dag_id: str, dag_run_id: str, *, only_failed: bool = False) -> None:
+        """Make a DAG run's tasks run again: all, or those that failed."""
+        body = {"dry_run": False, "only_failed": only_failed}
+        self._call("POST", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/clear", body)
+
     def delete_dag(self, dag_id: str) -> None:
         """Delete a DAG with all that Airflow has of it. It comes back when its file is read again."""
         self._send("DELETE", f"dags/{part(dag_id)}", None)
