@@ -15,8 +15,9 @@ import pytest
 
 from pressroom.store.migrate import migrate
 from pressroom_dev.local.services import LocalServices
+from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign, apply_mission
-from tests.acceptance.desk import apply_flow, pattern
+from tests.acceptance.desk import Desk, apply_flow, pattern
 from tests.acceptance.newsroom import Newsroom, apply_site
 from tests.acceptance.outside import Outside
 from tests.acceptance.outside import outside as running_outside
@@ -75,6 +76,7 @@ MISSIONS: dict[str, dict[str, Any]] = {
 PAGE = {"name": "page", "type": "publish", "to": "static_site", "mode": "auto"}
 READ = {"name": "read", "type": "fetch"}
 GATE = {"type": "gate", "notify": "pressroom_desk", "timeout_hours": 1}
+LOOK = {"name": "look", "by": "approval", **GATE}
 BLOG = {"name": "blog", "type": "publish", "to": "wordpress", "mode": "auto"}
 
 SAY = {"name": "say", "type": "route", "rules": [{"when": "true", "to": "next"}]}
@@ -123,10 +125,10 @@ FLOWS: dict[str, dict[str, Any]] = {
             {"name": "tell", "type": "ping", "connection": "pressroom_nobody"},
         ],
     },
-    "abandoned": {"steps": [READ, {"name": "look", "by": "approval", **GATE}, PAGE]},
-    "deleted": {"steps": [READ, {"name": "look", "by": "webhook", **GATE}, PAGE]},
-    **{slug: {"steps": [READ, SAY, {"name": "look", "by": "approval", **GATE}, PAGE]} for slug in EDITED},
-    "awaited": {"steps": [READ, {"name": "look", "by": "approval", **GATE}, PAGE]},
+    "abandoned": {"steps": [READ, LOOK, PAGE]},
+    "deleted": {"steps": [READ, {**LOOK, "by": "webhook"}, PAGE]},
+    **{slug: {"steps": [READ, SAY, LOOK, PAGE]} for slug in EDITED},
+    "awaited": {"steps": [READ, LOOK, PAGE]},
     "crowded": {"steps": [{"name": "look", "by": "webhook", **GATE}]},
     "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
 }  # fmt: skip
@@ -149,7 +151,7 @@ def outside() -> Iterator[Outside]:
 @pytest.fixture(scope="session")
 def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]:
     """The running services, with every site, mission and flow of this folder applied."""
-    connection = {
+    connection: dict[str, Any] = {
         "conn_type": "generic", "host": model.base_url, "password": "not-a-secret",
         "extra": {"model": "scripted-1", "timeout_seconds": 3,
                   "prices": {"input_cents_per_million": 1000, "output_cents_per_million": 1000}},
@@ -165,7 +167,7 @@ def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]
             apply_flow(url, outside.web, slug, **{key: settings[key] for key in settings if key != "slug"})
 
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
-    patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 120}}  # type: ignore[dict-item]
+    patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 120}}
     env = {
         "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
         "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
@@ -202,6 +204,26 @@ def campaign(
     model.script.clear()
     with Campaign(marker.args[0], services, model) as opened:
         yield opened
+
+
+@pytest.fixture
+def desk(
+    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI, outside: Outside
+) -> Iterator[Desk]:
+    """The flow of the test's ``site`` marker, and a model that answers well."""
+    marker = request.node.get_closest_marker("site")
+    assert marker
+    model.script.clear()
+    with Desk(marker.args[0], services, model, outside) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def call(services: LocalServices) -> Iterator[Caller]:
+    """The administrator's client of the control API."""
+    caller = Caller(services)
+    with caller.http:
+        yield caller
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from pressroom_dev.local.services import LocalServices
+from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign
 from tests.acceptance.newsroom import Newsroom
 from tests.support.control_seen import STAGE_FIELDS, Event, log_events
@@ -26,31 +25,6 @@ RUN = {
     "cancelled_at", "completed_at", "total_credits_used", "error_message",
     *(f"stage_{number}_result" for number in range(1, 8)),
 }  # fmt: skip
-
-
-class Caller:
-    """A client of the running API server, logged in to Airflow."""
-
-    def __init__(self, services: LocalServices) -> None:
-        info = services.info
-        self.url = f"{info.airflow_url}/pressroom/api/v1"
-        self.http = httpx.Client(base_url=self.url, timeout=60)
-        login = {"username": info.airflow_user, "password": info.airflow_password}
-        token = httpx.post(f"{info.airflow_url}/auth/token", json=login, timeout=60).json()["access_token"]
-        self.http.headers["Authorization"] = f"Bearer {token}"
-
-    def __call__(self, method: str, path: str, expect: int = 200, **more: Any) -> Any:
-        answer = self.http.request(method, path, **more)
-        assert answer.status_code == expect, (answer.status_code, answer.text[:1000])
-        return answer.json()
-
-
-@pytest.fixture(scope="module")
-def call(services: LocalServices) -> Iterator[Caller]:
-    """The administrator's client."""
-    caller = Caller(services)
-    with caller.http:
-        yield caller
 
 
 @pytest.mark.site("remote")

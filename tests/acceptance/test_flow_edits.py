@@ -13,14 +13,13 @@ from typer.testing import CliRunner
 
 from pressroom.cli import app
 from pressroom_dev.local.services import LocalServices
-from tests.acceptance.conftest import EDITED, GATE, PAGE, READ, SAY
+from tests.acceptance.conftest import EDITED, LOOK, PAGE, READ, SAY
 from tests.acceptance.desk import Desk, apply_flow
 from tests.acceptance.outside import Entry, Outside
 from tests.support.scripted_openai import ScriptedOpenAI
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
-LOOK = {"name": "look", "by": "approval", **GATE}
 SECOND = SAY | {"name": "second"}
 EDITS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "edited-removed": ([READ, LOOK, PAGE], "rejected"),
@@ -90,28 +89,26 @@ def has_steps(desk: Desk, names: set[str]) -> None:
     desk.until(there, "the edited DAG")
 
 
-def test_cancel_ends_an_approval_and_its_gate_is_closed_in_both_systems(
-    services: LocalServices, model: ScriptedOpenAI, outside: Outside
-) -> None:
-    with Desk("awaited", services, model, outside) as desk:
-        news = title(desk)
-        outside.web.feeds["awaited"] = [Entry(news)]
-        run = desk.trigger()
-        waits(desk, run)
-        gate = desk.gate(news)
-        assert gate
-        began = time.monotonic()
-        said = command(desk, "cancel", "flow/awaited")
-        assert said == (0, "flow/awaited: cancelled after the current items")
-        desk.finish(run)
-        assert time.monotonic() - began < 60
-        assert desk.run_status(run) == "cancelled"
-        assert desk.items() == {news: "failed"}
-        code, refusal = command(desk, "answer", "awaited", str(gate["id"]), "approve")
-        assert code == 1
-        assert "was cancelled" in refusal
-        assert desk.gate(news) == gate
-        assert not desk.page(news)
+@pytest.mark.site("awaited")
+def test_cancel_ends_an_approval_and_its_gate_is_closed_in_both_systems(desk: Desk) -> None:
+    news = title(desk)
+    desk.outside.web.feeds[desk.slug] = [Entry(news)]
+    run = desk.trigger()
+    waits(desk, run)
+    gate = desk.gate(news)
+    assert gate
+    began = time.monotonic()
+    said = command(desk, "cancel", "flow/awaited")
+    assert said == (0, "flow/awaited: cancelled after the current items")
+    desk.finish(run)
+    assert time.monotonic() - began < 60
+    assert desk.run_status(run) == "cancelled"
+    assert desk.items() == {news: "failed"}
+    code, refusal = command(desk, "answer", "awaited", str(gate["id"]), "approve")
+    assert code == 1
+    assert "was cancelled" in refusal
+    assert desk.gate(news) == gate
+    assert not desk.page(news)
 
 
 def command(desk: Desk, *words: str) -> tuple[int, str]:

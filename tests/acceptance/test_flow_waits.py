@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from pressroom_dev.local.services import LocalServices
 from tests.acceptance.desk import Desk
-from tests.acceptance.outside import Outside
-from tests.support.scripted_openai import ScriptedOpenAI
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 RUNS = 17
 
 
-@pytest.fixture
-def crowded(services: LocalServices, model: ScriptedOpenAI, outside: Outside) -> Iterator[Desk]:
-    """A flow whose runs wait at a gate."""
-    with Desk("crowded", services, model, outside) as desk:
-        yield desk
-
-
-def test_more_runs_of_a_flow_wait_at_gates_than_could_work_at_once(crowded: Desk) -> None:
-    runs = [crowded.trigger(item={"id": f"order-{number}"}) for number in range(RUNS)]
-    crowded.until(lambda: open_gates(crowded) == RUNS, f"{RUNS} runs to wait", seconds=200)
-    assert {crowded.api.run_state(crowded.dag_id, run) for run in runs} == {"running"}
-    crowded.steer("cancel")
-    assert {crowded.finish(run) for run in runs} <= {"success", "failed"}
-    assert {crowded.run_status(run) for run in runs} == {"cancelled"}
-    assert open_gates(crowded) == 0
+@pytest.mark.site("crowded")
+def test_more_runs_of_a_flow_wait_at_gates_than_could_work_at_once(desk: Desk) -> None:
+    runs = [desk.trigger(item={"id": f"order-{number}"}) for number in range(RUNS)]
+    desk.until(lambda: open_gates(desk) == RUNS, f"{RUNS} runs to wait", seconds=200)
+    assert {desk.api.run_state(desk.dag_id, run) for run in runs} == {"running"}
+    desk.steer("cancel")
+    assert {desk.finish(run) for run in runs} <= {"success", "failed"}
+    assert {desk.run_status(run) for run in runs} == {"cancelled"}
+    assert open_gates(desk) == 0
 
 
 def open_gates(desk: Desk) -> int:

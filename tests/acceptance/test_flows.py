@@ -41,18 +41,6 @@ WRITE = calls(("publish_blog", ARTICLE), match="Retell this as an article")
 PIN_COPY = calls(("publish_pin", PIN), match="Make a pin")
 
 
-@pytest.fixture
-def desk(
-    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI, outside: Outside
-) -> Iterator[Desk]:
-    """The flow named by the test's ``site`` marker, and a model that answers well."""
-    marker = request.node.get_closest_marker("site")
-    assert marker
-    model.script.clear()
-    with Desk(marker.args[0], services, model, outside) as found:
-        yield found
-
-
 @pytest.fixture(scope="module", autouse=True)
 def readers(services: LocalServices, model: ScriptedOpenAI, outside: Outside) -> Iterator[Readers]:
     """Two flows with one feed and one target, and a run of each, begun at once.

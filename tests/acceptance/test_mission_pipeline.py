@@ -6,9 +6,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-import httpx
 import pytest
 
+from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
@@ -139,7 +139,7 @@ def test_a_failing_content_stage_with_rollback_leaves_everything_as_it_was(campa
 
 
 @pytest.mark.site("regretted")
-def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campaign) -> None:
+def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campaign, call: Caller) -> None:
     run = campaign.trigger()
     assert campaign.finish_cycle(run) == "success", campaign.events()[-12:]
     assert campaign.state_of(run, "rollback") == ["skipped"]
@@ -147,18 +147,15 @@ def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campai
     assert campaign.charged() > 0
     [(number,)] = campaign.sql("SELECT id FROM runs WHERE workflow_id = %(site)s")
 
-    job = f"pipeline/jobs/job_{number}"
-    api = f"{campaign.services.info.airflow_url}/pressroom/api/v1"
-    headers = {"Authorization": f"Bearer {campaign.api._log_in()}"}
-    answer = httpx.post(f"{api}/{job}/rollback", headers=headers, timeout=60)
-    assert answer.status_code == 202, answer.text
+    job = f"/pipeline/jobs/job_{number}"
+    call("POST", f"{job}/rollback", 202)
     campaign.until(lambda: campaign.run_status(run) == "cancelled", "the rollback")
     assert campaign.api.wait(campaign.dag_id, run, timeout=60) == "success"
     assert campaign.state_of(run, "rollback") == ["success"]
     assert campaign.number("cycles", "withdrawn_at IS NULL") == 0
     assert campaign.number("posts", "status NOT IN ('archived', 'published')") == 0
     assert campaign.sql("SELECT balance, reserved FROM accounts WHERE id = %(account)s") == [(1000, 0)]
-    report = httpx.get(f"{api}/{job}", headers=headers, timeout=60).json()["rollback"]
+    report = call("GET", job)["rollback"]
     kept = {entry["stage"]: len(entry["kept"]) for entry in report["stages"]}
     assert kept["publish"] == campaign.number("posts", "status = 'published'") > 0
 
@@ -169,13 +166,12 @@ def test_a_completed_run_is_undone_because_somebody_asks_for_it(campaign: Campai
     campaign.until(lambda: campaign.run_status(run) not in ("running", "paused"), "the end")
 
     # Taken up again from its content, it first makes again what was undone.
-    answer = httpx.post(f"{api}/{job}/retry", json={"from_stage": "content"}, headers=headers, timeout=60)
-    assert (answer.status_code, answer.json().get("from_stage")) == (202, "intake"), answer.text
+    assert call("POST", f"{job}/retry", 202, json={"from_stage": "content"})["from_stage"] == "intake"
     campaign.until(
         lambda: campaign.state_of(run, "analytics") == ["deferred"], "the second cycle to be measured"
     )
     assert campaign.number("posts", "status = 'scheduled'") > 0
-    again = httpx.get(f"{api}/{job}", headers=headers, timeout=60).json()
+    again = call("GET", job)
     assert again["rollback"] is None
     assert [stage["status"] for stage in again["stages"]] == [*["completed"] * 4, "running", "pending"]
     campaign.steer("cancel")

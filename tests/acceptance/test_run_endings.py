@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 
-from pressroom_dev.local.services import LocalServices
+from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign
 from tests.acceptance.desk import Desk
 from tests.acceptance.newsroom import Newsroom
-from tests.acceptance.outside import Entry, Outside
-from tests.support.scripted_openai import ScriptedOpenAI
+from tests.acceptance.outside import Entry
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -23,18 +20,6 @@ ENDS_WITHIN = 15
 """Seconds in which a cancelled run ends that Airflow never began."""
 SKIPS_WITHIN = 60
 """Seconds in which a cancelled run ends that waited for a try: its task and the next ones start, and skip."""
-
-
-@pytest.fixture
-def desk(
-    request: pytest.FixtureRequest, services: LocalServices, model: ScriptedOpenAI, outside: Outside
-) -> Iterator[Desk]:
-    """The flow named by the test's ``site`` marker."""
-    marker = request.node.get_closest_marker("site")
-    assert marker
-    model.script.clear()
-    with Desk(marker.args[0], services, model, outside) as opened:
-        yield opened
 
 
 def ended(room: Newsroom, dag_run_id: str, status: str, reason: str, *, airflow: str) -> None:
@@ -106,26 +91,17 @@ def test_a_mission_marked_as_failed_is_rolled_back(campaign: Campaign) -> None:
 
 
 @pytest.mark.site("unconnected")
-def test_a_job_that_cannot_be_opened_has_failed_and_frees_the_lock(campaign: Campaign) -> None:
-    api = f"{campaign.services.info.airflow_url}/pressroom/api/v1"
-    headers = {"Authorization": f"Bearer {campaign.api._log_in()}"}
+def test_a_job_that_cannot_be_opened_has_failed_and_frees_the_lock(campaign: Campaign, call: Caller) -> None:
     body = {"mission_id": f"msn_{campaign.row.workflow_id}"}
     for _ in range(2):  # the second is refused by nobody: the first holds no lock
-        answer = httpx.post(f"{api}/pipeline/jobs", headers=headers, json=body, timeout=60)
-        assert answer.status_code == 202, answer.text
-        job = httpx.URL(f"{api}/pipeline/jobs/{answer.json()['id']}")
-        campaign.until(partial(_has_failed, job, headers), "the job to fail", 60)
-        assert "'pressroom_nowhere' does not exist" in _job(job, headers)["error_message"]
+        job = f"/pipeline/jobs/{call('POST', '/pipeline/jobs', 202, json=body)['id']}"
+        campaign.until(partial(_has_failed, call, job), "the job to fail", 60)
+        assert "'pressroom_nowhere' does not exist" in call("GET", job)["error_message"]
         nothing_is_held(campaign)
 
 
-def _job(job: httpx.URL, headers: dict[str, str]) -> dict[str, Any]:
-    shown: dict[str, Any] = httpx.get(job, headers=headers, timeout=60).json()
-    return shown
-
-
-def _has_failed(job: httpx.URL, headers: dict[str, str]) -> bool:
-    return bool(_job(job, headers)["state"] == "failed")
+def _has_failed(call: Caller, job: str) -> bool:
+    return bool(call("GET", job)["state"] == "failed")
 
 
 @pytest.mark.site("halfway")
@@ -175,17 +151,14 @@ def test_a_run_that_is_cancelled_while_it_waits_for_its_next_try_ends_at_once(ne
 
 
 @pytest.mark.site("parked")
-def test_a_run_that_is_cancelled_before_airflow_began_it_ends_in_both(newsroom: Newsroom) -> None:
+def test_a_run_that_is_cancelled_before_airflow_began_it_ends_in_both(
+    newsroom: Newsroom, call: Caller
+) -> None:
     newsroom.api.pause_dag(newsroom.dag_id, paused=True)
-    api = f"{newsroom.services.info.airflow_url}/pressroom/api/v1"
-    headers = {"Authorization": f"Bearer {newsroom.api._log_in()}"}
-    body = {"site_id": newsroom.row.workflow_id}
-    answer = httpx.post(f"{api}/pipeline/jobs", headers=headers, json=body, timeout=60)
-    assert answer.status_code == 202, answer.text
-    job, run = answer.json()["id"], answer.json()["dag_run_id"]
+    job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
+    run = job["dag_run_id"]
     assert newsroom.api.run_state(newsroom.dag_id, run) == "queued"
-    answer = httpx.post(f"{api}/pipeline/jobs/{job}/cancel", headers=headers, timeout=60)
-    assert answer.status_code == 200, answer.text
+    call("POST", f"/pipeline/jobs/{job['id']}/cancel")
     newsroom.until(lambda: newsroom.run_status(run) == "cancelled", "the end", ENDS_WITHIN)
     ended(newsroom, run, "cancelled", "", airflow="success")
 
