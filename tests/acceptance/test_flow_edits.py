@@ -51,12 +51,14 @@ def test_whatever_was_edited_while_it_waited_a_rejected_item_is_never_published(
         runs[slug] = desk.trigger()
     for slug, desk in desks.items():
         waits(desk, runs[slug])
+    versions = {slug: version(desk, runs[slug]) for slug, desk in desks.items()}
     for slug, (steps, _) in EDITS.items():
         apply_flow(desks[slug].url, outside.web, slug, steps=[dict(step) for step in steps])
     desks["edited-removed"].api.parse_dag_files("flow:edited-removed")
     for slug, (steps, _) in EDITS.items():
         has_steps(desks[slug], {str(step["name"]) for step in steps[1:]})
-    time.sleep(5)  # the scheduler brings the live runs to the new version of their DAGs
+    for slug, desk in desks.items():
+        goes_by_another(desk, runs[slug], versions[slug])
     for slug, (_, ending) in EDITS.items():
         if ending == "rejected":
             gate = desks[slug].gate(title(desks[slug]))
@@ -77,6 +79,17 @@ def waits(desk: Desk, run: str) -> None:
     """Wait until the item waits at ``look``."""
     desk.until(lambda: title(desk) in desk.items(), "the item")
     desk.until(lambda: desk.parked(run, **{title(desk): "look"}), "the item to wait")
+
+
+def version(desk: Desk, run: str) -> int:
+    """The newest version of the DAG that the run has tasks of."""
+    tasks = desk.api.task_instances(desk.dag_id, run)
+    return max(int(task["dag_version"]["version_number"]) for task in tasks)
+
+
+def goes_by_another(desk: Desk, run: str, before: int) -> None:
+    """Wait until the scheduler has brought the live run to a newer version of its DAG."""
+    desk.until(lambda: version(desk, run) > before, "the run to go by the edited DAG")
 
 
 def has_steps(desk: Desk, names: set[str]) -> None:
