@@ -150,3 +150,8 @@ class EmptyAnswer(AnswerError):
 
 class InvalidAnswer(AnswerError):
     """The answer is not of the asked type."""
+
+
+def words_of(error: Exception) -> str:
+    """What people may read of an error: only the class of one that was not raised on purpose."""
+    return str(error) if isinstance(error, PressroomError) else f"unexpected {type(error).__name__}"

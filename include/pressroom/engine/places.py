@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
 from pressroom.domain.run import Run
+from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.pipelines.flow.items import Ending
 from pressroom.store.database import Tx
@@ -84,16 +85,9 @@ def stop(tx: Tx, run: Run, place: ItemPlace, why: str) -> None:
 
 def record_failure(tx: Tx, run: Run, item_id: int, step: str, error: Exception) -> None:
     """List an item's failure at a step, and tell the run's log."""
-    name = type(error).__name__
     tx.run("stage_begun", run=run.id, stage=step)
-    tx.run(
-        "record_item_failure", workflow=run.workflow_id, stage=step, item=str(item_id), run=run.id,
-        error_class=name, error=str(error)[:2000],
-    )  # fmt: skip
-    control.event(
-        tx, run.id, "item_failed", f"{item_id} failed ({name}): {error}", stage=step, level="error",
-        data={"item": str(item_id), "error_class": name},
-    )  # fmt: skip
+    scope = CostScope(run.account_id, run.workflow_id, run.id, step, str(item_id))
+    control.record_item_failure(tx, scope, error)
 
 
 def _from(flow: Flow, step: str) -> list[str]:

@@ -21,13 +21,11 @@ from pressroom.domain.errors import (
     BudgetError,
     ConfigurationError,
     PermanentError,
-    PressroomError,
     RequestRefused,
     RunConflict,
     TransientError,
 )
 from pressroom.domain.run import CAP, Run
-from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
@@ -381,19 +379,10 @@ class _Batch:
 
     async def _record_failure(self, item: Any, scope: CostScope, error: Exception) -> None:
         """Release the reservation, and record the error for the operator and for the next plan."""
-        name = type(error).__name__
-        text = str(error) if isinstance(error, PressroomError) else f"unexpected {name}"
         self.report.failed += 1
 
         def write(tx: Tx) -> None:
-            tx.run(
-                "record_item_failure", workflow=scope.workflow_id, stage=scope.stage, item=scope.item,
-                run=scope.run_id, error_class=name, error=storable(text[:2000]),
-            )  # fmt: skip
-            control.event(
-                tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {text}", stage=scope.stage,
-                level="error", data={"item": scope.item, "error_class": name},
-            )  # fmt: skip
+            control.record_item_failure(tx, scope, error)
             if self.stage.failed is not None:
                 self.stage.failed(tx, self.run, item, error)
             ledger.release(tx, scope)

@@ -14,10 +14,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from pressroom.domain.errors import ConfigurationError, InsufficientCredits, RunConflict, TransientError
+from pressroom.domain.errors import (
+    ConfigurationError,
+    InsufficientCredits,
+    RunConflict,
+    TransientError,
+    words_of,
+)
 from pressroom.domain.schedules import GAP, CronSchedule
 from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
+from pressroom.engine.money.ledger import CostScope
 from pressroom.pipelines.stage import ESTIMATE_BUFFER
 from pressroom.store.database import Tx
 
@@ -348,6 +355,19 @@ def event(
         level=level,
         data=dict(data or {}),
     )
+
+
+def record_item_failure(tx: Tx, scope: CostScope, error: Exception) -> None:
+    """List an item's failure, for the operator and for the next plan, and tell the run's log."""
+    name, words = type(error).__name__, words_of(error)
+    tx.run(
+        "record_item_failure", workflow=scope.workflow_id, stage=scope.stage, item=scope.item,
+        run=scope.run_id, error_class=name, error=storable(words[:2000]),
+    )  # fmt: skip
+    event(
+        tx, scope.run_id, "item_failed", f"{scope.item} failed ({name}): {words}", stage=scope.stage,
+        level="error", data={"item": scope.item, "error_class": name},
+    )  # fmt: skip
 
 
 def _steer(tx: Tx, statement: str, workflow_id: int, run_id: int | None, kind: str, message: str) -> RunState:
