@@ -219,6 +219,29 @@ def test_on_failure(make: Make, on_failure: str, ending: str, last_ran: bool) ->
     assert world.close(run) == "partial"
 
 
+def test_of_a_defect_only_the_class_is_told(make: Make) -> None:
+    world = make(FETCH, WRITE)
+    world.sources = entries("one")
+    world.text = FakeText({"TextAnswer": ValueError("token=s3cret\x00")})
+    run = world.run()
+    [item] = world.take(run)
+    with pytest.raises(ValueError, match="s3cret"):
+        world.step(run, "write", item)
+    told = world.sql("SELECT status, reason FROM flow_items WHERE id = %s", item)
+    assert told == [("failed", "write: unexpected ValueError")]
+    [(data,)] = world.sql("SELECT data FROM packets WHERE item_id = %s AND kind = 'error'", item)
+    assert data == {"error": "unexpected ValueError", "error_class": "ValueError"}
+
+
+def test_a_reason_is_kept_without_what_postgres_cannot_hold(make: Make) -> None:
+    world = make(FETCH, WRITE)
+    world.sources = entries("one")
+    world.text = FakeText({"TextAnswer": PermanentError("no\x00thing")})
+    [item] = world.work(world.run())
+    told = world.sql("SELECT status, reason FROM flow_items WHERE id = %s", item)
+    assert told == [("failed", "write: nothing")]
+
+
 def test_one_items_failure_holds_no_other(make: Make) -> None:
     world = make(FETCH, WRITE, PING)
     world.sources = entries("one", "two", "three")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pressroom.domain.errors import AlreadyDone
+from pressroom.domain.errors import AlreadyDone, words_of
 from pressroom.domain.flows import GO_TO, AnyStep, Flow
 from pressroom.domain.run import Run
+from pressroom.domain.text import storable
 from pressroom.store.database import Tx
 
 
@@ -141,7 +142,7 @@ def move(tx: Tx, run: Run, item: FlowItem, step: AnyStep, outcome: Outcome) -> N
 
 def end(tx: Tx, run: Run, item: FlowItem, ending: Ending, reason: str) -> None:
     """End the item. Its source id stays claimed, or is released for the next run."""
-    tx.run("flow_item_end", run=run.id, item=item.id, status=ending, reason=reason[:2000])
+    tx.run("flow_item_end", run=run.id, item=item.id, status=ending, reason=storable(reason[:2000]))
     if ending in RELEASING:
         tx.run("claim_release", flow=run.workflow_id, item=item.id)
     else:
@@ -150,10 +151,11 @@ def end(tx: Tx, run: Run, item: FlowItem, ending: Ending, reason: str) -> None:
 
 def fail(tx: Tx, run: Run, item: FlowItem, step: AnyStep, error: Exception) -> None:
     """Apply the step's ``on_failure`` to the item after a final failure."""
-    data = {"error": str(error)[:2000], "error_class": type(error).__name__}
+    words = words_of(error)
+    data = {"error": words[:2000], "error_class": type(error).__name__}
     jump = GO_TO.match(step.on_failure)
     if jump is not None:
         to = jump[1]
     else:
         to = {"stop": Ending.FAILED, "skip_item": Ending.SKIPPED, "continue": "next"}[step.on_failure]
-    move(tx, run, item, step, Outcome([("error", data)], to, f"{step.name}: {error}"))
+    move(tx, run, item, step, Outcome([("error", data)], to, f"{step.name}: {words}"))
