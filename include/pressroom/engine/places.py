@@ -49,18 +49,18 @@ def hear_clear(tx: Tx, run: Run, clear: int, item_id: int | None = None) -> None
     tx.run("flow_items_hear_clear", run=run.id, item=item_id, clear=clear)
 
 
-def take_back(tx: Tx, run: Run, place: ItemPlace, step: str, clear: int) -> bool:
+def take_back(tx: Tx, run: Run, place: ItemPlace, step: str, clear: int) -> None:
     """Set an item to a step that it went through or failed at before, because its task was cleared.
     ``clear``: how often the DAG run was cleared.
 
     Answers at that step and after it are void, so that what is made again is approved again, and so are
-    failures. False when this clear takes items up where they are, the item was never there, or another run
+    failures. Nothing happens when the item has heard of this clear or was never there, or when another run
     has taken its source up.
     """
-    if not is_new_clear(place, clear) or not (place.passed or place.step == step):
-        return False
+    if not (place.passed or place.step == step):
+        return
     if not tx.run("flow_item_take_back", run=run.id, item=place.id, step=step, clear=clear):
-        return False
+        return
     steps = _from(run.flow, step)
     tx.run("gates_reset", item=place.id, steps=steps)
     for name in steps:
@@ -69,7 +69,6 @@ def take_back(tx: Tx, run: Run, place: ItemPlace, step: str, clear: int) -> bool
         tx, run.id, "item_taken_back", f"{place.title}: goes through {step} again, and what follows",
         stage=step, data={"item": str(place.id)},
     )  # fmt: skip
-    return True
 
 
 def stop(tx: Tx, run: Run, place: ItemPlace, why: str) -> None:
