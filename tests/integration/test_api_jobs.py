@@ -15,6 +15,7 @@ from pressroom.domain.errors import PermanentError
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control as runs
+from pressroom.engine.runs.control import Level
 from tests.support.control_seen import Event, log_events
 from tests.support.control_world import Control
 from tests.support.flow_world import FETCH, PING, make_flow
@@ -289,7 +290,7 @@ async def test_a_log_goes_on_after_a_line(control: Control) -> None:
         await control("GET", f"{JOBS}/job_{run.id}/logs?stream=true", headers=headers, expect=422)
 
 
-def say(control: Control, run: Run, stage: str, level: str) -> None:
+def say(control: Control, run: Run, stage: str, level: Level) -> None:
     with control.world.store.transaction(run.account_id) as tx:
         runs.event(tx, run.id, "note", f"{stage} {level}", stage=stage, level=level)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start, warn_if_paused
 from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
 from pressroom.engine.runs import reports
+from pressroom.engine.runs.control import Level
 from pressroom.pipelines.stage import ESTIMATE_BUFFER, Pipeline
 from pressroom.store import frozen
 from pressroom.store.database import Store, Tx
@@ -28,14 +28,6 @@ Name = Annotated[
     str, typer.Argument(help="the slug of a site or mission; kind/slug where both have it", metavar="NAME")
 ]
 RunOption = Annotated[int | None, typer.Option("--run", help="a run's number; default: the live or last one")]
-
-
-class LogLevel(StrEnum):
-    """The levels of a log's lines."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 def register(app: typer.Typer) -> None:
@@ -171,11 +163,11 @@ def logs(
     run: RunOption = None,
     stage: Annotated[str | None, typer.Option(help="only the lines of this stage or step")] = None,
     level: Annotated[
-        LogLevel, typer.Option(help="the least level: warning shows warnings and errors")
-    ] = LogLevel.INFO,
+        Level, typer.Option(help="the least level: warning shows warnings and errors")
+    ] = reports.LEVELS[0],
 ) -> None:
     """Show the activity log of a run."""
-    chosen = reports.LogFilter(stage, level.value)
+    chosen = reports.LogFilter(stage, level)
     with open_workflow(name) as (store, row):
         with store.transaction(row.account_id) as tx:
             shown = reports.status(tx, row.workflow_id, _pipeline(row), run)

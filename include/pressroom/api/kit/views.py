@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import BaseModel, PlainSerializer
 
 from pressroom.domain.public_ids import FLOW, MISSION, public_id
+from pressroom.engine.runs.control import Level
 
-Level = Literal["info", "warning", "error"]
 LevelQuery = Annotated[Level, Query(description="warning: warnings and errors; error: errors only")]
 
 Amount = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]

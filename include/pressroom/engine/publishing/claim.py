@@ -17,6 +17,7 @@ from pressroom.domain.outside import SLOWEST_UPLOAD
 from pressroom.domain.publishing import Placed, Publication, PublicationStatus
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
+from pressroom.engine.runs.control import Level
 from pressroom.store.database import Store, Tx
 
 P = ParamSpec("P")
@@ -235,7 +236,7 @@ class Claim:
     def _lease(self, seconds: float = 0.0) -> timedelta:
         return timedelta(seconds=self._timing.lease + seconds)
 
-    def _say(self, tx: Tx, kind: str, text: str, level: str = "info") -> None:
+    def _say(self, tx: Tx, kind: str, text: str, level: Level = "info") -> None:
         control.event(tx, self._scope.run_id, kind, text, stage=self._scope.stage, level=level)
 
     async def _tx(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

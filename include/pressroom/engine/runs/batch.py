@@ -29,6 +29,7 @@ from pressroom.domain.run import CAP, Run
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.engine.runs import control
+from pressroom.engine.runs.control import Level
 from pressroom.engine.runs.refusals import Refusals, RefusedItem, as_setup_error
 from pressroom.engine.runs.stopping import CutOff, Stopper
 from pressroom.pipelines.stage import Key, Saved, Stage, waiting
@@ -368,7 +369,7 @@ class _Batch:
     async def _release(self, scope: CostScope) -> None:
         await self.store.run(scope.account_id, ledger.release, scope)
 
-    async def _note(self, scope: CostScope, kind: str, message: str, level: str = "warning") -> None:
+    async def _note(self, scope: CostScope, kind: str, message: str, level: Level = "warning") -> None:
         def write(tx: Tx) -> None:
             control.event(
                 tx, scope.run_id, kind, message, stage=scope.stage, level=level, data={"item": scope.item}

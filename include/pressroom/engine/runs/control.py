@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -30,7 +30,8 @@ from pressroom.store.database import Tx
 
 log = logging.getLogger(__name__)
 
-LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+Level = Literal["info", "warning", "error"]
+LEVELS: dict[Level, int] = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 LEASE = timedelta(minutes=15)
 RENEW_EVERY = timedelta(minutes=1)
 TASK_FAILED = "task_failed"
@@ -194,8 +195,8 @@ def record_refusal(
         status="cancelled" if skipped else "failed",
     )  # fmt: skip
     if run_id is not None:
-        kind, level = ("run_skipped", "warning") if skipped else ("run_refused", "error")
-        event(tx, run_id, kind, reason, level=level)
+        kind = "run_skipped" if skipped else "run_refused"
+        event(tx, run_id, kind, reason, level="warning" if skipped else "error")
 
 
 def get(tx: Tx, run_id: int) -> RunState:
@@ -341,10 +342,10 @@ def event(
     message: str,
     *,
     stage: str | None = None,
-    level: str = "info",
+    level: Level = "info",
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a line to the run's activity log, and to the task's. ``level``: info, warning or error."""
+    """Add a line to the run's activity log, and to the task's."""
     log.log(LEVELS[level], "%s: %s", stage or "run", message)
     tx.run(
         "insert_event",

@@ -15,6 +15,7 @@ from typing import Any
 
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
+from pressroom.engine.runs.control import Level
 from pressroom.pipelines.stage import Pipeline, Stage
 from pressroom.store.database import Tx
 
@@ -138,13 +139,13 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class LogLine:
-    """An event of a run. ``level``: info, warning or error."""
+    """An event of a run."""
 
     id: int
     at: datetime
     stage: str | None
     kind: str
-    level: str
+    level: Level
     message: str
     data: Mapping[str, Any]
 
@@ -158,7 +159,7 @@ class LogFilter:
     """Which lines of a log are meant. ``stage``: only its lines; None: all. ``level``: the least one."""
 
     stage: str | None = None
-    level: str = LEVELS[0]
+    level: Level = LEVELS[0]
 
     @property
     def facts(self) -> dict[str, Any]:
