@@ -13,7 +13,8 @@ from pressroom.domain.prices import price_table
 
 
 def shown(*words: str) -> tuple[int, str]:
-    result = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["prices", *words])
+    # A pipe has no width: what stands in it is not cut.
+    result = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["prices", *words])
     return result.exit_code, result.output
 
 

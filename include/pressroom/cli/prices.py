@@ -7,9 +7,8 @@ from decimal import Decimal
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from pressroom.cli.common import show
 from pressroom.domain.prices import SOON_DAYS, PriceEntry, PriceTable, TextPrice, price_table
 
 
@@ -34,31 +33,15 @@ def prices(
             err=True,
         )
         raise typer.Exit(1)
-    console = Console()
-    console.print(text_rows(entries))
+    show(
+        ["model", "since", "input", "cached", "output", "batch", "each", "ends"],
+        [_cells(entry) for entry in entries],
+    )
     for entry in entries:
         if words := entry.ending(today):
             typer.echo(f"warning: {words}")
     for line in ages(table, entries, today):
         typer.echo(line)
-
-
-def text_rows(entries: list[PriceEntry]) -> Table:
-    """The entries as a table."""
-    shown = Table(box=None, header_style="bold")
-    for name in ("model", "since", "input", "cached", "output", "batch", "each", "ends"):
-        shown.add_column(name, justify="left" if name in ("model", "since", "ends") else "right")
-    for entry in entries:
-        price = entry.price
-        cells = (
-            [price.input, price.cached_input, price.output, price.batch and price.output * price.batch]
-            if isinstance(price, TextPrice)
-            else [price.input or None, None, price.output or None, None]
-        )
-        each = "" if isinstance(price, TextPrice) else _span(list(price.each.values()))
-        ends = str(entry.ends or "")
-        shown.add_row(entry.model, str(entry.valid_from), *map(_cents, cells), each, ends)
-    return shown
 
 
 def ages(table: PriceTable, entries: list[PriceEntry], today: date) -> list[str]:
@@ -70,6 +53,17 @@ def ages(table: PriceTable, entries: list[PriceEntry], today: date) -> list[str]
             old = "" if days <= SOON_DAYS else ": compare the prices with the page"
             lines.append(f"{source.name}: read {days} days ago, on {source.read}, at {source.url}{old}")
     return lines
+
+
+def _cells(entry: PriceEntry) -> list[object]:
+    price = entry.price
+    if isinstance(price, TextPrice):
+        batch, each = price.batch and price.output * price.batch, ""
+        cents = [price.input, price.cached_input, price.output, batch]
+    else:
+        each = _span(list(price.each.values()))
+        cents = [price.input or None, None, price.output or None, None]
+    return [entry.model, entry.valid_from, *map(_cents, cents), each, entry.ends]
 
 
 def _cents(value: Decimal | None) -> str:
