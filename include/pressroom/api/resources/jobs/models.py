@@ -173,17 +173,16 @@ def _for_callers(output: Mapping[str, Any] | None, base: str) -> dict[str, Any]:
     """A stage's output with the URLs at which callers find the pictures of its posts."""
     shown = dict(output or {})
     if "content_items" in shown:
-        shown["content_items"] = [
-            item
-            | {
-                "visuals": [
-                    visual | {"url": image_url(base, item["id"], position, visual["url"])}
-                    for position, visual in enumerate(item["visuals"])
-                ]
-            }
-            for item in shown["content_items"]
-        ]
+        shown["content_items"] = [_with_urls(item, base) for item in shown["content_items"]]
     return shown
+
+
+def _with_urls(item: Mapping[str, Any], base: str) -> dict[str, Any]:
+    visuals = [
+        visual | {"url": image_url(base, item["id"], position, visual["url"])}
+        for position, visual in enumerate(item["visuals"])
+    ]
+    return {**item, "visuals": visuals}
 
 
 def _progress(stages: Sequence[StageView]) -> Progress:
