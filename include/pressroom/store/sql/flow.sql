@@ -238,14 +238,15 @@ ORDER BY gates.id
 -- name: gate_closed_why
 -- Returns why a gate cannot be answered; null when it can.
 SELECT CASE
-    WHEN gates.outcome IS NOT NULL THEN 
-        format('this was answered already (%%s, by %%s)', gates.outcome, gates.answered_by)
+    WHEN gates.outcome IS NOT NULL
+        THEN format('this was answered already (%%s, by %%s)', gates.outcome, gates.answered_by)
     WHEN runs.cancel_requested THEN format('run %%s was cancelled', runs.id)
     WHEN runs.status NOT IN ('running', 'paused') THEN format('run %%s has ended (%%s)', runs.id, runs.status)
     WHEN items.status <> 'active' THEN format('item %%s has ended (%%s)', items.id, items.status)
     WHEN items.step <> gates.step THEN format('item %%s is at %%s, not at %%s', items.id, items.step, gates.step)
     WHEN gates.due_at <= now()
-        THEN format('this has expired: its time was over at %%s UTC', to_char(gates.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'))
+        THEN format('this has expired: its time was over at %%s UTC',
+            to_char(gates.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'))
     END
 FROM gates
 JOIN flow_items AS items ON items.account_id = gates.account_id AND items.id = gates.item_id
