@@ -170,13 +170,13 @@ def logs(
     chosen = reports.LogFilter(stage, level)
     with open_workflow(name) as (store, row):
         with store.transaction(row.account_id) as tx:
-            shown = reports.status(tx, row.workflow_id, _pipeline(row), run)
-            if shown is None:
+            job = reports.run_of(tx, row.workflow_id, run)
+            if job is None:
                 raise PermanentError(f"{name} has no run {run}" if run else f"{name} has no runs yet")
-            tail = reports.log_tail(tx, shown.run.id, lines, chosen=chosen)
+            tail = reports.log_tail(tx, job.id, lines, chosen=chosen)
         last = _echo_lines(tail, 0)
         if follow:
-            _follow(store, row, shown.run.id, last, chosen)
+            _follow(store, row, job.id, last, chosen)
 
 
 def estimate(name: Name) -> None:
@@ -273,11 +273,8 @@ def _fields(result: Mapping[str, Any]) -> str:
 
 def _warn_if_paused(dag_id: str) -> None:
     """As ``warn_if_paused``, where Airflow can be asked: the status is shown without it, too."""
-    try:
-        with open_airflow() as (api, _):
-            warn_if_paused(api, dag_id)
-    except PressroomError:
-        return
+    with suppress(PressroomError), open_airflow() as (api, _):
+        warn_if_paused(api, dag_id)
 
 
 def _wait(api: AirflowApi, store: Store, row: WorkflowRow, dag_run_id: str) -> None:
@@ -293,14 +290,13 @@ def _wait(api: AirflowApi, store: Store, row: WorkflowRow, dag_run_id: str) -> N
 
 
 def _follow(store: Store, row: WorkflowRow, run_id: int, last: int, chosen: reports.LogFilter) -> None:
-    pipeline = _pipeline(row)
     while True:
         with store.transaction(row.account_id) as tx:
             # The state is read before the lines, so that nothing written before the end is missed.
-            state = reports.status(tx, row.workflow_id, pipeline, run_id)
+            job = reports.run_of(tx, row.workflow_id, run_id)
             lines = reports.log_tail(tx, run_id, FOLLOW_LINES, last, chosen)
         last = _echo_lines(lines, last)
-        if state is None or (not state.run.live and len(lines) < FOLLOW_LINES):
+        if job is None or (not job.live and len(lines) < FOLLOW_LINES):
             return
         if len(lines) < FOLLOW_LINES:
             time.sleep(FOLLOW_SECONDS)
