@@ -13,7 +13,10 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from pressroom.cli import app
+from pressroom.domain.flows import GateStep
+from pressroom.engine import gates
 from pressroom.store.database import Store
+from tests.support.flow_world import FETCH, PING, entries, make_flow
 
 DEFINITIONS = (
     "kind: Account\nslug: acme\nname: Acme\nopening_credits: 100\nmembers: {ann: owner}\n---\n"
@@ -80,7 +83,8 @@ def add_run(database: psycopg.Connection[tuple[int]], status: str = "running") -
 
 class FakeAirflow:
     """Answers as Airflow's REST API does. ``runs``: DAG run id → conf; ``ends``: called for each look at a
-    run; ``status``: of the answer to a trigger; ``paused``: the DAG.
+    run; ``status``: of the answer to a trigger; ``paused``: the DAG; ``asked``: the map indexes of
+    the waiting tasks that were answered, of which the first is gone.
     """
 
     def __init__(self) -> None:
@@ -89,6 +93,7 @@ class FakeAirflow:
         self.state = "success"
         self.status = 200
         self.paused = False
+        self.asked: list[int] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
@@ -100,6 +105,9 @@ class FakeAirflow:
                 return httpx.Response(self.status, json={"detail": "no room"})
             self.runs[body["dag_run_id"]] = body["conf"]
             return httpx.Response(200, json={"dag_run_id": body["dag_run_id"]})
+        if path.endswith("/hitlDetails"):
+            self.asked.append(int(path.split("/")[-2]))
+            return httpx.Response(404 if self.asked[-1] == 0 else 200, json={"detail": "no such task"})
         if "/dagRuns/" in path:
             self.ends(path.rpartition("/")[2])
             return httpx.Response(200, json={"state": self.state})
@@ -338,6 +346,23 @@ def test_cancel_now_is_for_runs_that_are_being_cancelled_too(
     row = database.execute("SELECT count(*) FROM runs WHERE cancel_requested AND cancel_now").fetchone()
     assert row == (1,)
     assert "is being cancelled" in garden("cancel", "garden", "--now", code=1).stderr
+
+
+def test_a_wait_that_airflow_does_not_end_keeps_none_of_the_others(
+    invoke: Invoke, database_url: str, store: Store, airflow: FakeAirflow
+) -> None:
+    step = GateStep(name="look", type="gate", by="approval")
+    world = make_flow(database_url, store, FETCH, step.model_dump(), PING)
+    world.sources = entries("one", "two")
+    run = world.run()
+    with store.transaction(world.account_id) as tx:
+        for number, item in enumerate(world.take(run)):
+            task = {"dag_id": run.flow.dag_id, "run_id": "r", "task_id": "item.look", "map_index": number}
+            gates.open_gate(tx, run, item, step, "", task)
+    result = invoke("cancel", run.flow.slug)
+    assert result.stdout == f"{run.flow.slug}: cancelled after the current items\n"
+    assert result.stderr.startswith("warning: a wait for a person was not ended: ")
+    assert airflow.asked == [0, 1]
 
 
 def test_outside_the_projects_folder_the_way_back_is_said(

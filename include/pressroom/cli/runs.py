@@ -88,11 +88,20 @@ def cancel(
 
 
 def _end_waits(tasks: Sequence[Mapping[str, Any]]) -> None:
-    """Wake the tasks that wait for a person: they see that their run was cancelled, and end."""
+    """Wake the tasks that wait for a person: they see that their run was cancelled, and end.
+
+    What Airflow refuses is shown: the run is cancelled all the same.
+    """
+    from pressroom.engine import gates
+
     with open_airflow() as (api, _):
         for task in tasks:
-            with suppress(RunConflict):  # somebody has just answered it
-                api.answer(task, "Reject", {"text": ""})
+            try:
+                api.answer(task, gates.REJECT.capitalize(), {gates.EDIT: ""})
+            except RunConflict:
+                continue  # somebody has just answered it
+            except PressroomError as error:
+                typer.echo(f"warning: a wait for a person was not ended: {error}", err=True)
 
 
 def status(name: Name, run: RunOption = None) -> None:
