@@ -16,7 +16,7 @@ from sqlalchemy.orm import sessionmaker
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
 from pressroom.engine.runs.control import RunEnd
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 from tests.support.airflow_library import airflow_as_library
 from tests.support.world import World, make_world
 
@@ -64,8 +64,12 @@ class AirflowTables:
             table("dag"), dag_id=DAG, is_paused=paused, is_stale=stale, bundle_name="dags-folder",
             max_active_tasks=16, max_consecutive_failed_dag_runs=0, has_task_concurrency_limits=False,
         )  # fmt: skip
+        self.dag_run(RUN, state)
+
+    def dag_run(self, name: str, state: str = "running") -> None:
+        """A DAG run of that id."""
         self.put(
-            table("dag_run"), dag_id=DAG, run_id=RUN, run_type="manual", state=state,
+            table("dag_run"), dag_id=DAG, run_id=name, run_type="manual", state=state,
             run_after=datetime.now(UTC),
         )  # fmt: skip
 
@@ -261,6 +265,30 @@ def test_a_run_that_is_not_cancelled_keeps_waiting(world: World) -> None:
     assert end_of(world, run).status == "running"
     assert airflow.seen()[0] == "queued"
     assert not airflow.due()
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_runs_that_go_on_are_looked_at_together(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A thousand items of flows may wait at gates, and a fork waits for the end of a look."""
+    airflow = AirflowTables()
+    for name in (f"manual__{n}" for n in range(1, number + 1)):
+        world.run(name, exclusive=False)
+        if name != RUN:
+            airflow.dag_run(name)
+    world.sql("UPDATE runs SET lease_until = now() - interval '1 hour'")
+    asked: list[str] = []
+    statement = Tx._sql
+
+    def noted(tx: Tx, name: str) -> Any:
+        asked.append(name)
+        return statement(tx, name)
+
+    monkeypatch.setattr(Tx, "_sql", noted)
+    Sweep(world.store).look()
+    assert asked == ["runs_to_reconcile", "renew_due_leases"]
+    assert world.sql("SELECT count(*) FROM runs WHERE lease_until > now()") == [(number,)]
 
 
 def test_a_cancelled_run_in_the_middle_of_its_retries_ends_by_its_last_task(world: World) -> None:

@@ -8,7 +8,7 @@ place.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -232,9 +232,9 @@ def renew(tx: Tx, run_id: int, *, until: datetime | None = None) -> None:
     tx.run("renew_lease", run=run_id, lease=LEASE, until=until)
 
 
-def renew_when_due(tx: Tx, run_id: int) -> None:
-    """Extend the lease, at most once in RENEW_EVERY."""
-    tx.run("renew_due_lease", run=run_id, lease=LEASE, every=RENEW_EVERY)
+def renew_when_due(tx: Tx, run_ids: Sequence[int]) -> None:
+    """Extend the leases of live runs of any account, each at most once in RENEW_EVERY."""
+    tx.run("renew_due_leases", runs=list(run_ids), lease=LEASE, every=RENEW_EVERY)
 
 
 def pause(tx: Tx, workflow_id: int, run_id: int | None = None) -> RunState:

@@ -101,36 +101,34 @@ def end_if_over(
 
     One that Airflow still has keeps its lock, whatever it waits for: its lease is renewed.
     """
-    row = row_of_run(store, account_id, kind, workflow_id, run_id)
     with store.transaction(account_id) as tx:
         tx.run("lock_run", run=run_id)
         run = tx.maybe("live_run", LiveRun, run=run_id)
         over = verdict(run, seen) if run is not None else None
         if run is None or over is None:
             if run is not None and seen.state is not None and not seen.over:
-                control.renew_when_due(tx, run_id)
+                control.renew_when_due(tx, [run_id])
             return False
         if over.failed:
             # A part of the run may have been cleared and done, and what follows it not.
-            left = _left(tx, row, run_id) if seen.over and run.marked is None else None
+            left = _left(tx, kind, workflow_id, run_id) if seen.over and run.marked is None else None
             control.close_run(tx, run_id, failed=control.reason_of(tx, run_id) or left or over.reason)
         else:
-            control.close_run(tx, run_id, failed=None, left=_left(tx, row, run_id))
+            control.close_run(tx, run_id, failed=None, left=_left(tx, kind, workflow_id, run_id))
         return True
 
 
-def row_of_run(store: Store, account_id: int, kind: str, workflow_id: int, run_id: int) -> WorkflowRow | None:
+def row_of_run(tx: Tx, kind: str, workflow_id: int, run_id: int) -> WorkflowRow | None:
     """The definitions that a run goes by; None when they cannot be read, which must not keep it alive."""
     try:
-        with store.transaction(SYSTEM) as tx:
-            row = workflow_by_id(tx, kind, workflow_id)
-        with store.transaction(account_id) as tx:
-            return frozen.row_of(tx, row, run_id)
+        today = workflow_by_id(tx.for_account(SYSTEM), kind, workflow_id)
+        return frozen.row_of(tx, today, run_id)
     except PermanentError:
         return None
 
 
-def _left(tx: Tx, row: WorkflowRow | None, run_id: int) -> str | None:
+def _left(tx: Tx, kind: str, workflow_id: int, run_id: int) -> str | None:
+    row = row_of_run(tx, kind, workflow_id, run_id)
     if row is None:
         return "its definition cannot be read"
     state = control.get(tx, run_id)

@@ -87,7 +87,7 @@ def read(tx: Tx, questions: Sequence[Question]) -> list[RunAnswer]:
     runs = sorted({question.run for question in questions})
     gates = sorted({(question.item, question.step) for question in questions if question.item})
     keys = {"items": [item for item, _ in gates], "steps": [step for _, step in gates]}
-    tx.run("runs_waited_for", runs=runs, lease=control.LEASE, margin=control.LEASE - control.RENEW_EVERY)
+    control.renew_when_due(tx, runs)
     states = {state.id: state for state in tx.all("runs_watched", RunState, runs=runs)}
     if gates:
         tx.run("gates_watched_time_out", **keys)

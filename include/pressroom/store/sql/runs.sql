@@ -90,12 +90,6 @@ SELECT EXISTS (SELECT FROM stage_results WHERE account_id = %(account)s AND run_
 UPDATE runs SET lease_until = greatest(lease_until, coalesce(%(until)s, now()) + %(lease)s)
 WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'paused')
 
--- name: renew_due_lease
--- Extends a live run's lease to `lease` from now, unless that was done less than `every` ago.
-UPDATE runs SET lease_until = now() + %(lease)s
-WHERE account_id = %(account)s AND id = %(run)s AND status IN ('running', 'paused')
-    AND lease_until < now() + %(lease)s::interval - %(every)s::interval
-
 -- name: pause_run
 -- Pauses running runs: one, or all of the workflow. Returns their ids.
 UPDATE runs SET status = 'paused', paused_at = now()

@@ -71,7 +71,8 @@ WHERE runs.status IN ('running', 'paused')
 
 -- name: runs_to_reconcile
 -- Returns the live runs of all accounts, and those whose end Airflow does not show yet.
-SELECT runs.id, runs.account_id, runs.workflow_id, workflows.kind, runs.dag_id, runs.dag_run_id,
+SELECT runs.id, runs.account_id, runs.workflow_id, workflows.kind, runs.dag_id, runs.dag_run_id, runs.opened_at,
+    extract(epoch FROM now() - runs.opened_at)::float8 AS age, runs.marked,
     runs.status IN ('running', 'paused') AS live, runs.cancel_requested AS cancelled
 FROM runs JOIN workflows ON workflows.id = runs.workflow_id
 WHERE runs.status IN ('running', 'paused') OR NOT runs.shown
@@ -118,10 +119,15 @@ WHERE (%(id)s::bigint IS NULL OR flows.id = %(id)s)
     AND (%(shards)s::integer IS NULL OR workflows.slug_hash %% %(shards)s = %(shard)s)
 ORDER BY flows.slug COLLATE "C"
 
--- name: runs_waited_for
--- Extends the leases of live runs that triggers wait for, those that end within `margin`.
+-- name: renew_due_leases
+-- Extends the leases of live runs to `lease` from now, unless that was done less than `every` ago. A run that another
+-- process is at is left for the next time.
 UPDATE runs SET lease_until = now() + %(lease)s
-WHERE id = ANY(%(runs)s::bigint[]) AND status IN ('running', 'paused') AND lease_until < now() + %(margin)s
+WHERE id IN (
+    SELECT id FROM runs
+    WHERE id = ANY(%(runs)s::bigint[]) AND status IN ('running', 'paused')
+        AND lease_until < now() + %(lease)s::interval - %(every)s::interval
+    FOR NO KEY UPDATE SKIP LOCKED)
 
 -- name: runs_watched
 -- Returns runs of any account.
