@@ -179,6 +179,26 @@ def test_a_service_that_is_away_is_tried_again_and_at_the_last_try_holds_nobody(
     assert reviewed.statuses()[-1] == "scheduled"
 
 
+def test_what_a_trigger_waits_for_is_read_once(reviewed: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks every two seconds, maybe for days."""
+    reads = []
+    subject = triggers._subject
+
+    async def counted(*which: Any) -> Any:
+        reads.append(which)
+        return await subject(*which)
+
+    monkeypatch.setattr(triggers, "_subject", counted)
+    reviewed.add("pending_review", NINE)
+    trigger = RunTrigger(
+        reviewed.world.account_id, reviewed.run.id, workflow="mission/launch", stage="publish"
+    )
+    for _ in range(3):
+        assert asyncio.run(trigger._stage_waits(reviewed.world.store))
+        assert not asyncio.run(trigger._look_meanwhile(reviewed.world.store))
+    assert len(reads) == 1
+
+
 def test_what_is_out_is_read_while_other_posts_wait_for_review(reviewed: Reviewed) -> None:
     def looked() -> bool:
         trigger = RunTrigger(

@@ -73,6 +73,7 @@ class RunTrigger(_Waiting):
         self.workflow = workflow
         self.stage = stage
         self._next_look: datetime | None = None
+        self._watched: tuple[Run, Stage[Any, Any]] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         values = {
@@ -100,7 +101,7 @@ class RunTrigger(_Waiting):
 
     async def _stage_waits(self, store: Store) -> bool:
         """Whether people are waited for, and nothing that they have let through is ready meanwhile."""
-        run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
+        run, stage = await self._waiting(store)
         wait = None
         if stage.waits_for is not None:
             wait = await store.run(self.account_id, stage.waits_for, run)
@@ -113,7 +114,7 @@ class RunTrigger(_Waiting):
 
         What goes wrong with it stops no stage: the stage that is there for it looks again.
         """
-        run, stage = await _subject(store, str(self.workflow), self.run_id, self.stage)
+        run, stage = await self._waiting(store)
         if stage.meanwhile is None:
             return False
         async with await _toolbox(store, run) as box:
@@ -126,6 +127,12 @@ class RunTrigger(_Waiting):
                 self.log.warning("%s; the next stage looks again", error)
                 self._next_look = None
         return self._next_look is not None
+
+    async def _waiting(self, store: Store) -> tuple[Run, Stage[Any, Any]]:
+        """The run and the stage. Read once: a run goes by the definitions that it began with."""
+        if self._watched is None:
+            self._watched = await _subject(store, str(self.workflow), self.run_id, self.stage)
+        return self._watched
 
 
 class PollTrigger(_Waiting):
