@@ -69,6 +69,15 @@ def test_a_run_whose_lease_ran_out_gives_way(world: World) -> None:
         assert control.close_run(tx, dead.id, failed=None) == "failed"  # the late loser changes nothing
 
 
+def test_a_cancelled_run_whose_lease_ran_out_gives_way_as_cancelled(world: World) -> None:
+    dead = world.run("manual__1")
+    with world.store.transaction(world.account_id) as tx:
+        control.cancel(tx, world.site_id)
+    world.sql("UPDATE runs SET lease_until = now() - interval '1 second'")
+    world.run("manual__2")
+    assert state(world, dead.id).status == "cancelled"
+
+
 def test_a_run_that_was_not_heard_of_keeps_its_lock_while_airflow_has_it(world: World) -> None:
     """It waits for its own retry, a pool, a queue or a paused DAG."""
     waiting = world.run("manual__1")

@@ -222,6 +222,14 @@ def lock_holder(tx: Tx, workflow_id: int) -> RunState | None:
     return tx.maybe("lock_holder", RunState, workflow=workflow_id)
 
 
+def is_held(tx: Tx, run: RunState, alive: Alive | None) -> bool:
+    """Whether a live run keeps what it has: its lease is not over, or Airflow still has its DAG run. It can
+    wait for its next try, a pool or a paused DAG without being heard of.
+    """
+    lease_is_over = tx.value("lease_is_over", run=run.id)
+    return not lease_is_over or (alive is not None and alive(run.dag_id, run.dag_run_id))
+
+
 def live_run(tx: Tx, workflow_id: int) -> RunState | None:
     """The run that holds the workflow's lock now."""
     return tx.maybe("live_run_of_workflow", RunState, workflow=workflow_id)
@@ -289,7 +297,7 @@ def reason_of(tx: Tx, run_id: int) -> str | None:
 
 def close_run(tx: Tx, run_id: int, *, failed: str | None, left: str | None = None) -> str:
     """Record the run's end, release its reservations and the lock. Returns the final status. The only writer
-    of an end.
+    of an end; ``starting.abandon`` gives an earlier one back.
 
     ``failed``: why it failed, None when it did not. ``left``: what it leaves undone, None for nothing; such a
     run ends partial. Items of a flow that are still at a step end with the run: the next run takes them up,
@@ -396,15 +404,11 @@ def _not_too_soon(tx: Tx, workflow_id: int, slot: datetime, guard: CronSchedule)
 
 
 def _take_over_or_refuse(tx: Tx, holder: RunState, alive: Alive | None) -> None:
-    # A run can wait for its next try, a pool or a paused DAG without being heard of, so Airflow is asked.
-    if not tx.value("lease_is_over", run=holder.id) or (alive and alive(holder.dag_id, holder.dag_run_id)):
+    if is_held(tx, holder, alive):
         raise RunConflict(
             f"run {holder.id} ({holder.dag_run_id}) of this workflow is {holder.status},"
             f" started by {holder.owner} at {holder.started_at:%Y-%m-%d %H:%M:%S} UTC:"
             " wait for its end, or cancel it"
         )
     ran_out = f"its lease ran out at {holder.lease_until:%Y-%m-%d %H:%M:%S} UTC"
-    reason = f"{ran_out}, and another run took the workflow's lock"
-    tx.run("finish_run", run=holder.id, status="failed", error=reason)
-    event(tx, holder.id, "run_finished", f"Run failed: {reason}", level="error")
-    ledger.release_run(tx, holder.id)
+    close_run(tx, holder.id, failed=f"{ran_out}, and another run took the workflow's lock")

@@ -116,9 +116,7 @@ def take_up(
 def _open_again(
     tx: Tx, row: WorkflowRow, run: RunState, owner: str, alive: Alive | None, *, working: bool = True
 ) -> None:
-    if run.live and (
-        not tx.value("lease_is_over", run=run.id) or (alive and alive(run.dag_id, run.dag_run_id))
-    ):
+    if run.live and control.is_held(tx, run, alive):
         raise RunConflict(
             f"run {run.id} is {run.status}, started by {run.owner} at {run.started_at:%Y-%m-%d %H:%M:%S} UTC:"
             " cancel it first, or wait for its end"
