@@ -359,13 +359,16 @@ async def test_a_post_is_tried_again_in_its_job(control: Control, status: str) -
     assert world.pending(posts_publish.STAGE, run) == [post]
 
 
-async def test_a_post_of_a_live_job_is_not_tried_again(control: Control) -> None:
+@pytest.mark.parametrize("lease", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_a_post_of_a_live_job_is_not_tried_again(control: Control, lease: timedelta) -> None:
+    """Airflow has its DAG run, whether or not it was heard of."""
     world, run, _, name = await in_thread(lambda: posted(control))
+    control.plane.living.add("manual__1")
     world.sql(
         "UPDATE runs SET status = 'running', current_stage = 'analytics',"
-        " lease_until = now() + interval '1 h' WHERE id = %s",
-        run.id,
-    )
+        " lease_until = now() + %s WHERE id = %s",
+        lease, run.id,
+    )  # fmt: skip
     answer = await control("POST", f"/publications/{name}/retry", user="ann", expect=409)
     assert f"run {run.id} of this mission is running at its stage analytics" in answer.json()["detail"]
     assert "wait for its end" in answer.json()["detail"]

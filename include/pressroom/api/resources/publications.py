@@ -212,7 +212,7 @@ async def retry_publication(
 
     def prepare(row: WorkflowRow) -> RetryPlan:
         with scope.changing("publication.retry", f"publication:{scope.id}") as tx:
-            return retrying.prepare(tx, row, scope.id)
+            return retrying.prepare(tx, row, scope.id, scope.plane.alive)
 
     return await idempotency.once(scope, 202, work)
 

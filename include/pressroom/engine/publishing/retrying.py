@@ -14,7 +14,7 @@ from pressroom.domain.publishing import PublicationStatus
 from pressroom.engine.publishing.attempt import OPEN
 from pressroom.engine.publishing.ledger import STAGE
 from pressroom.engine.runs import control
-from pressroom.engine.runs.control import RunState
+from pressroom.engine.runs.control import Alive, RunState
 from pressroom.pipelines.registry import PUBLISH, dag_id_of
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
@@ -34,7 +34,7 @@ class RetryPlan:
     by_itself: bool = False
 
 
-def prepare(tx: Tx, row: WorkflowRow, publication_id: int) -> RetryPlan:
+def prepare(tx: Tx, row: WorkflowRow, publication_id: int, alive: Alive | None = None) -> RetryPlan:
     """Let a publication be tried again. Raises RunConflict with the reason why it cannot be."""
     rows = tx.rows("publication_to_retry", publication=publication_id)
     if not rows:
@@ -49,7 +49,7 @@ def prepare(tx: Tx, row: WorkflowRow, publication_id: int) -> RetryPlan:
     if kind == "article":
         return _article(tx, row, int(number), before)
     if kind == "post":
-        return _post(tx, row, int(number))
+        return _post(tx, row, int(number), alive)
     raise RunConflict(
         "a flow's publication is tried again by the flow's next run, if its source still has the item:"
         " start a run"
@@ -72,14 +72,14 @@ def _article(tx: Tx, row: WorkflowRow, article: int, row_of_article: Mapping[str
     return RetryPlan(control.get(tx, about_to_begin), by_itself=True)
 
 
-def _post(tx: Tx, row: WorkflowRow, post: int) -> RetryPlan:
+def _post(tx: Tx, row: WorkflowRow, post: int, alive: Alive | None) -> RetryPlan:
     post_row = _must_be_approved(
         tx, "post_to_publish_again", f"post {post}", mission=row.workflow_id, post=post
     )
     if post_row["over"]:
         raise RunConflict(f"the cycle of post {post} is over: its posts are no longer published")
     run = control.get(tx, post_row["run_id"])
-    if run.live and not tx.value("lease_is_over", run=run.id):
+    if run.live and control.is_held(tx, run, alive):
         at = f" at its stage {run.current_stage}" if run.current_stage else ""
         raise RunConflict(
             f"run {run.id} of this mission is {run.status}{at}:"
