@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -176,7 +176,7 @@ class RollBack(RunOperator):
         """Returns the report. Running it again does the same as running it once."""
         opened = self._opened(context)
         run = opened.run
-        broken = _broken(self, context)
+        broken = _broken(_task_states(self, context))
         with opened.store.transaction(run.account_id) as tx:
             asked = control.rollback_requested_by(tx, run.id) is not None
             failed = _failure(tx, run.id, broken)
@@ -211,13 +211,13 @@ class CloseRun(RunOperator):
         ended partial where the definition counts that as failed.
         """
         opened = self._opened(context)
-        run, broken = opened.run, _broken(self, context)
+        run, states = opened.run, _task_states(self, context)
         if opened.state.live:
             self._outside(lambda: asyncio.run(_settle_publications(opened)))
         with opened.store.transaction(run.account_id) as tx:
-            failed = _failure(tx, run.id, broken)
+            failed = _failure(tx, run.id, _broken(states))
             left = ending.left_undone(tx, run, opened.pipeline) if failed is None else None
-            if left and _in_state(self, context, "upstream_failed"):
+            if left and "upstream_failed" in states.values():
                 # Only a part of a failed run was cleared: what followed it has still not run.
                 failed = left
             control.close_run(tx, run.id, failed=failed, left=left)
@@ -254,17 +254,16 @@ async def _settle_publications(opened: Opened) -> None:
         await box.settle_publications()
 
 
-def _broken(task: RunOperator, context: Context) -> list[str]:
-    """Tasks of this DAG run that failed."""
-    return _in_state(task, context, "failed")
+def _task_states(task: RunOperator, context: Context) -> Mapping[str, str]:
+    """The states of this DAG run's tasks, by their names."""
+    name = dag_run_id(context)
+    states: Mapping[str, str] = context["ti"].get_task_states(dag_id=task.dag_id, run_ids=[name])[name]
+    return states
 
 
-def _in_state(task: RunOperator, context: Context, wanted: str) -> list[str]:
-    """Tasks of this DAG run that are in that state."""
-    states: dict[str, str] = context["ti"].get_task_states(dag_id=task.dag_id, run_ids=[dag_run_id(context)])[
-        dag_run_id(context)
-    ]
-    return sorted(name for name, state in states.items() if state == wanted)
+def _broken(states: Mapping[str, str]) -> list[str]:
+    """The tasks that failed."""
+    return sorted(name for name, state in states.items() if state == "failed")
 
 
 def _failure(tx: Tx, run_id: int, broken: list[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,10 +38,7 @@ class PlanStage(RunOperator):
         """Returns the batches; an empty list skips the stage's work."""
         opened = self._opened(context)
         run, stage = opened.run, opened.stage(self.stage)
-        with opened.store.transaction(run.account_id) as tx:
-            clock = tx.rows("stage_clock", run=run.id, stage=stage.name)[0]
-        delay = timedelta(seconds=run.workflow.pace.between_stage_delay)
-        self._until_it_may(opened, clock["previous_end"] + delay if delay and clock["previous_end"] else None)
+        self._until_it_may(opened, self._due(opened))
         if stage.waits_for is not None:
             self._while_people_decide(context, opened, stage)
         with opened.store.transaction(run.account_id) as tx:
@@ -63,6 +60,14 @@ class PlanStage(RunOperator):
             )
             control.renew(tx, run.id)
         return batches
+
+    def _due(self, opened: Opened) -> datetime | None:
+        """When this stage may start: ``between_stage_delay`` after another one ended."""
+        delay = timedelta(seconds=opened.run.workflow.pace.between_stage_delay)
+        if not delay:
+            return None
+        ended: datetime | None = stage_clock(opened, self.stage)["previous_end"]
+        return ended + delay if ended is not None else None
 
     def _while_people_decide(self, context: Context, opened: Opened, stage: Stage[Any, Any]) -> None:
         """Work through what they have let through, and defer until there is more. Returns when nothing waits
@@ -170,8 +175,7 @@ class WorkBatch(RunOperator):
         delay = timedelta(seconds=opened.run.workflow.pace.within_stage_delay)
         if not delay or not index:
             return None
-        with opened.store.transaction(opened.run.account_id) as tx:
-            clock = tx.rows("stage_clock", run=opened.run.id, stage=self.stage)[0]
+        clock = stage_clock(opened, self.stage)
         started: datetime = clock["started_at"]
         return max(started + delay * index, (clock["last_batch"] or started) + delay)
 
@@ -268,6 +272,12 @@ class PollStage(RunOperator):
             tx.run("finish_batch", run=run.id, stage=stage.name, batches=1, partial=None)
             control.event(tx, run.id, "stage_done", f"{stage.title}: done", stage=stage.name)
         return None
+
+
+def stage_clock(opened: Opened, stage: str) -> Mapping[str, Any]:
+    """When a stage of the run began, and when what comes before it ended."""
+    with opened.store.transaction(opened.run.account_id) as tx:
+        return tx.rows("stage_clock", run=opened.run.id, stage=stage)[0]
 
 
 def is_last_try(context: Context) -> bool:
