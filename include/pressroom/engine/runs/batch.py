@@ -200,9 +200,9 @@ class _Batch:
         if not state.live:
             self.fatal = state.over()
         elif state.cancel_requested:
-            self.report.stop, self.report.reason = Stop.CANCELLED, "cancelled"
+            self.report.stop, self.report.reason = Stop.CANCELLED, str(Stop.CANCELLED)
         elif state.paused:
-            self.report.stop, self.report.reason = Stop.PAUSED, "paused"
+            self.report.stop, self.report.reason = Stop.PAUSED, str(Stop.PAUSED)
 
     async def _watch(self) -> None:
         """Cut off the calls in flight when they are not to be waited for."""

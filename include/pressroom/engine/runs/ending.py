@@ -26,6 +26,8 @@ SETTLING_SECONDS = 30.0
 """How long after its opening a run may be ahead of Airflow. The API records a run, or opens it again, before
 Airflow begins or clears its DAG run.
 """
+MARKED_FAILED = "marked as failed in Airflow"
+"""The reason of a run whose DAG run somebody marked, when no task gave one."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def verdict(run: LiveRun, seen: DagRunSeen) -> Verdict | None:
     if settling and (seen.ended_at is None or seen.ended_at < run.opened_at):
         return None
     if run.marked == "failed":
-        return Verdict("marked as failed in Airflow", failed=True)
+        return Verdict(MARKED_FAILED, failed=True)
     if seen.state == "failed":
         return Verdict("its DAG run failed in Airflow before the run was closed", failed=True)
     return Verdict("its DAG run ended in Airflow before the run was closed", failed=False)

@@ -15,13 +15,12 @@ from typing import Any
 
 from pressroom.domain.run import Run
 from pressroom.engine.runs import control
+from pressroom.engine.runs.batch import Stop
 from pressroom.engine.runs.control import Level
 from pressroom.pipelines.stage import Pipeline, Stage
 from pressroom.store.database import Tx
 
 HISTORY_RUNS = 20
-CANCELLED = "cancelled"
-"""Why a stage stopped whose run was cancelled."""
 
 
 class JobState(StrEnum):
@@ -82,7 +81,7 @@ class Job:
     @property
     def live(self) -> bool:
         """Whether it holds the workflow's lock."""
-        return self.status in ("running", "paused")
+        return self.status in control.LIVE
 
     @property
     def part(self) -> str:
@@ -344,7 +343,7 @@ def _stage_state(run: Job, stage: str, row: Mapping[str, Any]) -> JobState:
         # It began and did not finish, so it ended as its run did.
         return JobState.RUNNING if run.live else run.state
     if row["partial"] is not None:
-        return JobState.CANCELLED if row["partial"] == CANCELLED else JobState.FAILED
+        return JobState.CANCELLED if row["partial"] == Stop.CANCELLED else JobState.FAILED
     if row["failed"] and not row["processed"]:
         return JobState.FAILED
     unfinished = row["processed"] + row["failed"] < row["planned"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -133,7 +134,7 @@ def _schedule(workflow: Workflow, part: str, since: datetime | None) -> dict[str
     starts = workflow.cycle_starts() if workflow.schedule_text else []
     if since is not None:
         # Of what was before its schedule was set, only the cycle of that time is left to be run.
-        starts = [*[start for start in starts if start <= since][-1:], *[s for s in starts if s > since]]
+        starts = starts[max(0, bisect_right(starts, since) - 1) :]
     if not starts:
         return {"schedule": None, "catchup": False, "max_active_runs": 1}
     timetable = EventsTimetable(map(pendulum.instance, starts), presorted=True)

@@ -11,7 +11,5 @@ def mark(dag_id: str, dag_run_id: str, marked: str) -> None:
     names = {"dag_id": dag_id, "dag_run_id": dag_run_id}
     with store().transaction() as tx:
         account: int | None = tx.value("account_of_dag_run", **names)
-    if account is None:
-        return
-    with store().transaction(account) as tx:
-        control.mark(tx, **names, marked=marked)
+        if account is not None:
+            control.mark(tx.for_account(account), **names, marked=marked)

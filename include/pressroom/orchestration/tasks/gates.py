@@ -20,7 +20,7 @@ from pressroom.engine.gates import EDIT, Gate
 from pressroom.engine.runs import control
 from pressroom.orchestration.tasks.flow import OfItem
 from pressroom.orchestration.tasks.run_operator import Opened
-from pressroom.orchestration.tasks.triggers import GateTrigger, raise_failure
+from pressroom.orchestration.tasks.triggers import GateTrigger, ended, raise_failure
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.prompts import render_source
@@ -40,9 +40,8 @@ class _AtGate(OfItem):
         try:
             passed_over = step.when is not None and not read_condition(step.when).holds(variables)
             subject = render_source(step.subject, variables, where=f"the subject of {step.name}")
-        except (
-            PermanentError
-        ) as error:  # the item's own fault, unless its step leaves a wrong set-up to the task
+        except PermanentError as error:
+            # The item's own fault, unless its step leaves a wrong set-up to the task.
             if isinstance(error, ConfigurationError) and step.on_failure == "stop":
                 raise
             with opened.store.transaction(opened.run.account_id) as tx:
@@ -185,7 +184,7 @@ class ApproveAtGate(_AtGate, HITLOperator):
         When the run was cancelled, it ends the wait and nothing else.
         """
         opened = self._opened(context)
-        if not opened.state.live or opened.state.cancel_requested:
+        if ended(opened.state):
             self._until_it_may(opened)
         item = self._arrived(context, opened, with_answer=True)
         chosen = HITLOperator.execute_complete(self, context, event)

@@ -129,12 +129,12 @@ class OpenRun(RunOperator):
         names = {"dag_id": self.dag_id, "dag_run_id": dag_run_id(context)}
         with store.transaction() as tx:
             account: int | None = tx.value("account_of_dag_run", **names)
-        if account is None:
-            return
-        with store.transaction(account) as tx:
-            recorded = control.find(tx, **names)
+            if account is None:
+                return
+            own = tx.for_account(account)
+            recorded = control.find(own, **names)
             if recorded is not None:
-                control.close_run(tx, recorded.id, failed=reason)
+                control.close_run(own, recorded.id, failed=reason)
 
     def _facts(self, context: Context, row: WorkflowRow) -> dict[str, Any]:
         """Which run of the workflow this is, and who started it."""
@@ -270,7 +270,7 @@ def _failure(tx: Tx, run_id: int, broken: list[str]) -> str | None:
     """Why the run fails; None when it does not. ``broken``: its tasks that failed."""
     marked = control.end_of(tx, run_id).marked
     if marked == "failed":
-        return control.reason_of(tx, run_id) or "marked as failed in Airflow"
+        return control.reason_of(tx, run_id) or ending.MARKED_FAILED
     return (control.reason_of(tx, run_id) or _died(broken)) if broken else None
 
 

@@ -207,8 +207,7 @@ class RunOperator(BaseOperator):
         state = opened.state
         if state.cancel_requested:
             raise AirflowSkipException("the run was cancelled")
-        if not state.live:
-            raise RunConflict(f"run {state.id} is {state.status}: it does not hold the workflow's lock")
+        state.must_be_live()
         if state.paused or (due is not None and due > datetime.now(due.tzinfo)):
             self._wait(opened, due)
 

@@ -1,7 +1,7 @@
 """Airflow's connections and variables as the settings of adapters. Environment variables come first.
 
-Three processes read them in three ways: a task asks its supervisor, the triggerer asks asynchronously and in
-advance, the API server reads Airflow's database (``orchestration.server.airflow``).
+Processes read them in three ways: a task asks its supervisor, the triggerer asks asynchronously and in
+advance, the API server and the scheduler read Airflow's database (``orchestration.server.connections``).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Connections:
 
         where = f"the Airflow connection {DATABASE_CONNECTION}"
         own = {"conn_type": connection.conn_type}
-        if own["conn_type"] not in ("postgres", "postgresql"):
+        if connection.conn_type not in ("postgres", "postgresql"):
             return connection_url(own, where)  # which says what is wrong
         try:
             return connection_url(own | StoreHook(connection=connection).fields(), where)
