@@ -21,9 +21,6 @@ from tests.acceptance.newsroom import LONGEST_WAIT, Newsroom
 from tests.acceptance.outside import Outside, Web
 from tests.support.scripted_openai import ScriptedOpenAI
 
-SCHEDULER_HEARS = 2.0
-"""Seconds in which the scheduler has heard from a worker, also on a busy machine."""
-
 PATTERNS = Path(__file__).parents[2] / "examples" / "patterns"
 
 
@@ -134,17 +131,7 @@ class Desk(Newsroom):
         return {one["map_index"]: str(one["state"]) for one in found if one["task_id"] == task_id}
 
     def parked(self, dag_run_id: str, **where: str) -> bool:
-        """Whether the items wait at these steps (title → step), and no task of the run holds a worker.
-
-        An answer in the moment of parking makes Airflow take the task for a failed one and begin it again,
-        until its scheduler has heard that the worker is free. No person is as quick, so that is waited for.
-        """
-        if not self._waiting(dag_run_id, **where):
-            return False
-        time.sleep(SCHEDULER_HEARS)
-        return self._waiting(dag_run_id, **where)
-
-    def _waiting(self, dag_run_id: str, **where: str) -> bool:
+        """Whether the items wait at these steps (title → step), and no task of the run holds a worker."""
         states = {
             (one["task_id"], one["map_index"]): one["state"]
             for one in self.api.task_instances(self.dag_id, dag_run_id)

@@ -13,7 +13,7 @@ from pressroom.domain.errors import AlreadyDone, PermanentError, PressroomError,
 from pressroom.domain.flows import GateStep
 from pressroom.domain.run import Run
 from pressroom.engine import gates
-from pressroom.engine.gates import Gate, NoSuchGate
+from pressroom.engine.gates import Gate, NoSuchGate, PageAnswer
 from pressroom.pipelines.flow.items import FlowItem
 from pressroom.store.database import Store, Tx
 from tests.support.flow_world import FETCH, FlowWorld, entries, make_flow
@@ -305,7 +305,7 @@ def page(desk: Desk, item: int, outcome: str, by: str | None, seconds: float) ->
     [(due,)] = desk.world.sql("SELECT due_at FROM gates WHERE item_id = %s", item)
     with desk.tx() as tx:
         at = due + timedelta(seconds=seconds)
-        gates.page_answer(tx, item, "look", outcome, by, {"text": "Better."}, at)
+        gates.page_answer(tx, item, "look", PageAnswer(outcome, by, {"text": "Better."}, at))
 
 
 @pytest.mark.parametrize(

@@ -143,21 +143,38 @@ def answer(
         raise RunConflict("this has expired: its time was over when the answer came")
 
 
-def page_answer(
-    tx: Tx, item_id: int, step: str, outcome: str, by: str | None, data: Mapping[str, Any], at: datetime
-) -> None:
-    """Record an answer that was given on Airflow's page at ``at``. It counts if it was in time, even when it
-    is read late.
+@dataclass(frozen=True)
+class PageAnswer:
+    """The answer of Airflow's page. ``by``: None when nobody answered and Airflow's clock was ahead."""
 
-    ``by``: None when nobody answered and Airflow's clock was ahead. A recorded answer stays.
+    outcome: str
+    by: str | None
+    data: Mapping[str, Any]
+    at: datetime
+
+
+def page_answer(tx: Tx, item_id: int, step: str, given: PageAnswer) -> None:
+    """Record an answer of Airflow's page. It counts if it was in time, even when it is read late. A recorded
+    answer stays.
     """
     gate = _read(tx, item_id, step)
-    if gate.outcome is not None or at >= gate.due_at:
+    if gate.outcome is not None or given.at >= gate.due_at:
         return
-    if by is None:
-        answer(tx, gate.id, gate.on_timeout, "the time", at=at)
+    if given.by is None:
+        answer(tx, gate.id, gate.on_timeout, "the time", at=given.at)
     else:
-        answer(tx, gate.id, outcome, by, data, at=at)
+        answer(tx, gate.id, given.outcome, given.by, given.data, at=given.at)
+
+
+def forgotten_answer(tx: Tx, task: Mapping[str, Any], given: PageAnswer) -> bool:
+    """Record an answer that Airflow stored for a waiting task, and would forget.
+
+    False when the gate is not open, or was opened after the answer: then it asks for another one.
+    """
+    rows = tx.rows("gate_of_task", task=dict(task), at=given.at)
+    for row in rows:
+        page_answer(tx, row["item_id"], row["step"], given)
+    return bool(rows)
 
 
 def apply_outcome(tx: Tx, run: Run, item: FlowItem, step: GateStep, gate: Gate) -> None:

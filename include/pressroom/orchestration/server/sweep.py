@@ -31,7 +31,7 @@ from pressroom.domain.errors import PressroomError
 from pressroom.engine.runs import control, ending
 from pressroom.engine.runs.control import RunEnd
 from pressroom.engine.runs.ending import DagRunSeen, LiveRun
-from pressroom.orchestration.server import cancelling
+from pressroom.orchestration.server import answers, cancelling
 from pressroom.orchestration.server.connections import OF_SERVER
 from pressroom.store.database import Store
 
@@ -76,6 +76,8 @@ class Sweep:
             runs = tx.all("runs_to_reconcile", SweptRun)
         if not runs:
             return
+        flows = [run for run in runs if run.live and run.kind == "flow"]
+        answers.keep(self._store, {(run.dag_id, run.dag_run_id): run.account_id for run in flows})
         seen = dag_runs(runs)
         going_on = {
             run.id for run in runs

@@ -21,11 +21,13 @@ from pressroom.engine.runs import control
 from pressroom.orchestration.tasks.flow import OfItem
 from pressroom.orchestration.tasks.run_operator import Opened
 from pressroom.orchestration.tasks.triggers import GateTrigger, ended, raise_failure
+from pressroom.orchestration.tools.approvals import APPROVE, REJECT, page_answer
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.prompts import render_source
 
-APPROVE, REJECT = "Approve", "Reject"
+RETRY_DELAY = timedelta(seconds=20)
+"""Longer than the scheduler's sweep takes to come round, which keeps an answer that a new try would void."""
 
 
 class _AtGate(OfItem):
@@ -145,6 +147,7 @@ class ApproveAtGate(_AtGate, HITLOperator):
 
     def __init__(self, *, timeout: timedelta, on_timeout: str, **kwargs: Any) -> None:
         # The gate has a time-out of its own: Airflow's can only approve or reject.
+        kwargs.setdefault("retry_delay", RETRY_DELAY)
         super().__init__(
             subject="approval",
             options=[APPROVE, REJECT],
@@ -188,12 +191,8 @@ class ApproveAtGate(_AtGate, HITLOperator):
             self._until_it_may(opened)
         item = self._arrived(context, opened, with_answer=True)
         chosen = HITLOperator.execute_complete(self, context, event)
-        user = chosen["responded_by_user"]
-        who = str(user["name"] or user["id"]) if user else None
-        outcome = gates.APPROVE if chosen["chosen_options"] == [APPROVE] else gates.REJECT
-        edit, at = dict(chosen["params_input"] or {}), chosen["responded_at"]
         with opened.store.transaction(opened.run.account_id) as tx:
-            gates.page_answer(tx, item.id, self.stage, outcome, who, edit, at)
+            gates.page_answer(tx, item.id, self.stage, page_answer(chosen))
         self._until_it_may(opened)  # after the answer is on record: a paused run goes on with it
         return self._by_gate(opened, item)
 

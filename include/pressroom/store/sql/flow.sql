@@ -141,7 +141,7 @@ UPDATE flow_items SET heard_clears = NULL WHERE account_id = %(account)s AND run
 
 -- name: gates_reset
 -- Takes the answers back that an item has at some steps.
-UPDATE gates SET outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL
+UPDATE gates SET outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL, asked_at = now()
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = ANY(%(steps)s::text[])
 
 -- name: flow_stage_at_end
@@ -201,7 +201,8 @@ VALUES (%(account)s, %(item)s, %(step)s, %(by)s, %(subject)s, %(token_hash)s, %(
     %(on_timeout)s)
 ON CONFLICT (item_id, step) DO UPDATE
 SET token_hash = excluded.token_hash, task = excluded.task, due_at = excluded.due_at, subject = excluded.subject,
-    on_timeout = excluded.on_timeout, outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL
+    on_timeout = excluded.on_timeout, outcome = NULL, answer = NULL, answered_by = NULL, answered_at = NULL,
+    asked_at = now()
 WHERE g.account_id = %(account)s AND (g.outcome IS NULL OR EXISTS (
     SELECT FROM flow_items AS items
     WHERE items.account_id = %(account)s AND items.id = g.item_id AND items.status = 'failed'))
@@ -212,6 +213,11 @@ RETURNING id
 SELECT id, item_id, step, by, subject, due_at, on_timeout, outcome, answer, answered_by, task,
     due_at <= now() AS due
 FROM gates WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s
+
+-- name: gate_of_task
+-- Returns the item and the step of the open gate at which a task of Airflow waits, if it was opened before `at`.
+SELECT item_id, step FROM gates
+WHERE account_id = %(account)s AND task = %(task)s::jsonb AND asked_at < %(at)s AND outcome IS NULL
 
 -- name: gate_answer
 -- Answers a gate. No row when it is not open or its time is over.
