@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from airflow.models import import_all_models
-from airflow.models.dagrun import DagRun
-from airflow.models.hitl import HITLDetail
-from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import Engine, Table, create_engine, insert, select
+from sqlalchemy import Engine, Table, insert, select
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
 
 from pressroom.domain.flows import GateStep
 from pressroom.engine import gates
-from pressroom.orchestration.server import answers
 from pressroom.store.database import Store
+from tests.support.airflow_library import airflow_as_library
+from tests.support.airflow_tables import airflow_tables
 from tests.support.flow_world import FETCH, FlowWorld, entries, make_flow
+
+with airflow_as_library():
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+
+    from pressroom.orchestration.server import answers
 
 LOOK = {"name": "look", "type": "gate", "by": "approval", "on_timeout": "fail"}
 TASK = {"dag_id": "flow__news", "run_id": "manual__1", "task_id": "item.look", "map_index": 0}
@@ -87,18 +88,8 @@ NOT_ANSWERED = (None, None, None)
 
 @pytest.fixture
 def asked(database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    import_all_models()  # type: ignore[no-untyped-call]
-    DagRun.metadata.create_all(engine)
-
-    @contextmanager
-    def session() -> Iterator[Session]:
-        with Session(engine) as opened, opened.begin():
-            yield opened
-
-    monkeypatch.setattr(answers, "create_session", session)
-    yield Asked(make_flow(database_url, store, FETCH, LOOK), engine)
-    engine.dispose()
+    with airflow_tables(monkeypatch, answers) as engine:
+        yield Asked(make_flow(database_url, store, FETCH, LOOK), engine)
 
 
 @pytest.mark.parametrize(("option", "outcome"), [("Approve", "approve"), ("Reject", "reject")])

@@ -6,23 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from airflow.models import import_all_models
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from sqlalchemy import Engine, create_engine, insert
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Engine, insert
 
 from pressroom.domain.errors import TransientError
 from pressroom.orchestration.server import airflow as in_process
 from pressroom.orchestration.server import sweep
 from pressroom.orchestration.server.airflow import InProcessAirflow
 from pressroom.store.database import Store
+from tests.support.airflow_tables import airflow_tables
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 LIMITS = {"max_active_tasks": 1, "max_active_runs": 1, "max_consecutive_failed_dag_runs": 0,
@@ -32,18 +29,8 @@ LIMITS = {"max_active_tasks": 1, "max_active_runs": 1, "max_consecutive_failed_d
 @pytest.fixture
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Airflow's database, without a row."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    import_all_models()  # type: ignore[no-untyped-call]
-    DagRun.metadata.create_all(engine)
-
-    @contextmanager
-    def session() -> Iterator[Session]:
-        with Session(engine) as opened, opened.begin():
-            yield opened
-
-    monkeypatch.setattr(in_process, "create_session", session)
-    yield engine
-    engine.dispose()
+    with airflow_tables(monkeypatch, in_process) as engine:
+        yield engine
 
 
 @pytest.mark.parametrize(
