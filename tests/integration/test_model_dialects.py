@@ -32,6 +32,12 @@ LEARNED: dict[str, tuple[dict[str, Any], int]] = {
     "deepseek": ({"structured": "json_object", "head_room": ROOM_TO_THINK}, 1),
     "kimi": ({"temperature": False}, 0),
     "groq": ({}, 1),
+    "gemini": ({"head_room": ROOM_TO_THINK}, 1),
+    "xai": ({"head_room": ROOM_TO_THINK}, 1),
+    "openrouter": ({"head_room": ROOM_TO_THINK}, 1),
+    "azure": (
+        {"structured": "json_object", "token_limit": "max_completion_tokens", "head_room": ROOM_TO_THINK}, 1
+    ),
     "vllm": ({"system": False, "most_total": 2040, "head_room": ROOM_TO_THINK}, 0),
     "lm_studio": ({}, 0),
 }  # fmt: skip

@@ -5,59 +5,20 @@ answers. The scripted server takes one of them as its ``dialect``.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from tests.support.scripted_answers import error, plain
-
-
-class Provider:
-    """A server that takes everything. ``thinks``: tokens before each answer."""
-
-    thinks = 0
-
-    def refuses(self, body: Mapping[str, Any]) -> Response | None:
-        """The refusal of a request, or None."""
-        return None
-
-    def heeded(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The request without what the server ignores."""
-        return body
-
-    def answers(self, body: Mapping[str, Any], response: Response) -> dict[str, Any]:
-        """The answer in the provider's form."""
-        made: dict[str, Any] = json.loads(bytes(response.body))
-        choice = made["choices"][0]
-        if self.thinks:
-            self._think(body, made, choice)
-        self.shape(made, choice, choice["message"])
-        return made
-
-    def shape(self, made: dict[str, Any], choice: dict[str, Any], message: dict[str, Any]) -> None:
-        """Change the answer's form."""
-
-    def _think(self, body: Mapping[str, Any], made: dict[str, Any], choice: dict[str, Any]) -> None:
-        """Thoughts count against the limit, and are paid."""
-        limit = body.get("max_completion_tokens") or body.get("max_tokens") or 10**9
-        usage = made["usage"]
-        needed = self.thinks + usage["completion_tokens"]
-        if needed > limit:
-            if choice["message"]["content"]:
-                choice["message"]["content"] = ""
-            choice["finish_reason"] = "length"
-        thoughts = min(self.thinks, limit)
-        usage["completion_tokens"] = min(needed, limit)
-        usage["completion_tokens_details"] = {"reasoning_tokens": thoughts}
-        usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+from tests.support.provider import DRAFT, Provider
+from tests.support.provider_clouds import Azure, Gemini, OpenRouter, Xai
+from tests.support.scripted_answers import MODEL, error, plain
 
 
 class OpenAIReasoning(Provider):
     """Wants max_completion_tokens and no temperature, and thinks first."""
 
-    thinks = 1152
+    thinks = (1152,)
 
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         if "max_tokens" in body:
@@ -78,6 +39,23 @@ class OpenAIReasoning(Provider):
 class Anthropic(Provider):
     """Ignores response_format, and refuses the temperature in words of its own."""
 
+    def wrong_key(self) -> Response:
+        return self._error(401, "authentication_error", "invalid x-api-key")
+
+    def no_money(self) -> Response:
+        text = (
+            "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to"
+            " upgrade or purchase credits."
+        )
+        return self._error(400, "invalid_request_error", text)
+
+    def no_model(self) -> Response:
+        return self._error(404, "not_found_error", f"model: {MODEL}")
+
+    @staticmethod
+    def _error(status: int, kind: str, text: str) -> Response:
+        return JSONResponse({"type": "error", "error": {"type": kind, "message": text}}, status)
+
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         if "temperature" in body:
             detail = {
@@ -94,6 +72,17 @@ class Anthropic(Provider):
 class Mistral(Provider):
     """Magistral: the content is a list of thoughts and text. Unknown fields are a 422."""
 
+    def wrong_key(self) -> Response:
+        return JSONResponse({"detail": "Unauthorized"}, 401)
+
+    def no_money(self) -> Response:
+        return JSONResponse({"detail": "Inactive subscription or usage limit reached"}, 402)
+
+    def no_model(self) -> Response:
+        body = {"object": "error", "message": f"Invalid model: {MODEL}", "type": "invalid_model",
+                "param": None, "code": "1500"}  # fmt: skip
+        return JSONResponse(body, 400)
+
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         if "max_completion_tokens" in body:
             detail = {
@@ -105,7 +94,7 @@ class Mistral(Provider):
         return None
 
     def shape(self, made: dict[str, Any], choice: dict[str, Any], message: dict[str, Any]) -> None:
-        thought = [{"type": "text", "text": 'first: {"title": "Draft", "body": "a draft"}'}]
+        thought = [{"type": "text", "text": f"first: {DRAFT}"}]
         text = {"type": "text", "text": message["content"]}
         message["content"] = [{"type": "thinking", "thinking": thought}, text]
 
@@ -113,7 +102,17 @@ class Mistral(Provider):
 class DeepSeek(Provider):
     """Only json_object, and no forced tool call while it thinks; says what came from its cache."""
 
-    thinks = 900
+    thinks = (900,)
+
+    def wrong_key(self) -> Response:
+        text = "Authentication Fails, Your api key: ****5678 is invalid"
+        return error(401, text, None, "invalid_request_error")
+
+    def no_money(self) -> Response:
+        return error(402, "Insufficient Balance", None, "invalid_request_error")
+
+    def no_model(self) -> Response:
+        return error(400, "Model Not Exist", None, "invalid_request_error")
 
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         if (body.get("response_format") or {}).get("type") == "json_schema":
@@ -125,7 +124,7 @@ class DeepSeek(Provider):
         return None
 
     def shape(self, made: dict[str, Any], choice: dict[str, Any], message: dict[str, Any]) -> None:
-        message["reasoning_content"] = 'I think of {"title": "Draft", "body": "a draft"}'
+        message["reasoning_content"] = f"I think of {DRAFT}"
         usage = made["usage"]
         usage["prompt_cache_hit_tokens"] = usage["prompt_tokens"] // 2
         usage["prompt_cache_miss_tokens"] = usage["prompt_tokens"] - usage["prompt_cache_hit_tokens"]
@@ -133,6 +132,22 @@ class DeepSeek(Provider):
 
 class Kimi(Provider):
     """Takes one temperature only, and says so in words of its own."""
+
+    def wrong_key(self) -> Response:
+        return self._error(401, "Invalid Authentication", "invalid_authentication_error")
+
+    def no_money(self) -> Response:
+        text = "Your account is suspended due to insufficient balance, please recharge your account"
+        return self._error(429, text, "exceeded_current_quota_error")
+
+    def no_model(self) -> Response:
+        return self._error(
+            404, f"Not found the model {MODEL} or Permission denied", "resource_not_found_error"
+        )
+
+    @staticmethod
+    def _error(status: int, text: str, kind: str) -> Response:
+        return JSONResponse({"error": {"message": text, "type": kind}}, status)
 
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         if body.get("temperature", 1) != 1:
@@ -143,7 +158,18 @@ class Kimi(Provider):
 class Groq(Provider):
     """Checks the answer itself: what the model misses is a 400 with what it wrote."""
 
+    def no_money(self) -> Response:
+        text = (
+            "Organization has been restricted. Please reach out to support if you believe this was in error."
+        )
+        return error(400, text, None, "organization_restricted")
+
+    def no_model(self) -> Response:
+        text = f"The model `{MODEL}` has been decommissioned and is no longer supported."
+        return error(400, text, None, "model_decommissioned")
+
     def __init__(self) -> None:
+        super().__init__()
         self.missed = 0
 
     def answers(self, body: Mapping[str, Any], response: Response) -> dict[str, Any]:
@@ -157,11 +183,22 @@ class Groq(Provider):
             return {"error": detail}
         return super().answers(body, response)
 
+    def status_of(self, answer: Mapping[str, Any]) -> int:
+        return 400 if "error" in answer else 200
+
 
 class StrictVllm(Provider):
     """A strict chat template, a context of 2,048 tokens, and thoughts without the tag that opens them."""
 
     context = 2048
+
+    def wrong_key(self) -> Response:
+        return JSONResponse({"error": "Unauthorized"}, 401)
+
+    def no_model(self) -> Response:
+        text = f"The model `{MODEL}` does not exist."
+        body = {"object": "error", "message": text, "type": "NotFoundError", "param": None, "code": 404}
+        return JSONResponse(body, 404)
 
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         roles = [message["role"] for message in body["messages"]]
@@ -183,12 +220,18 @@ class StrictVllm(Provider):
         return JSONResponse(body, 400)
 
     def shape(self, made: dict[str, Any], choice: dict[str, Any], message: dict[str, Any]) -> None:
-        draft = '{"title": "Draft", "body": "a draft"}'
-        message["content"] = f"Let me draft: {draft} hmm.\n</think>\n\n{message['content']}"
+        message["content"] = f"Let me draft: {DRAFT} hmm.\n</think>\n\n{message['content']}"
 
 
 class LmStudio(Provider):
     """Takes json_schema or text only, and its errors are texts."""
+
+    def wrong_key(self) -> Response:
+        return error(401, "Malformed LM Studio API token provided", None, "invalid_api_key")
+
+    def no_model(self) -> Response:
+        text = f'Invalid model identifier "{MODEL}". Please specify a valid downloaded model.'
+        return error(400, text, "model", "model_not_found")
 
     def refuses(self, body: Mapping[str, Any]) -> Response | None:
         if (body.get("response_format") or {}).get("type") == "json_object":
@@ -205,6 +248,10 @@ PROVIDERS: Mapping[str, Callable[[], Provider]] = {
     "deepseek": DeepSeek,
     "kimi": Kimi,
     "groq": Groq,
+    "gemini": Gemini,
+    "xai": Xai,
+    "openrouter": OpenRouter,
+    "azure": Azure,
     "vllm": StrictVllm,
     "lm_studio": LmStudio,
 }

@@ -14,7 +14,9 @@
   ``[{"name", "arguments"}, ...]``, the tools that are called when tools were sent; an argument ``{"find":
   pattern, "as": text with {}}`` is made of the pattern's first group in the prompt), ``raw`` (with
   ``status``, ``headers``, and ``body`` or ``body_text``: exactly what a provider answered).
-  ``dialect``: the name of a provider (``provider_dialects``) whose server this one is like.
+  ``dialect``: the name of a provider (``provider_dialects``) whose server this one is like. ``trouble``: it
+  refuses everything in that provider's words, because of the caller's ``key``, ``money`` or ``model``.
+  ``thinks``: tokens of thoughts before each answer, one after another.
   ``unsupported``: what the server refuses with a 400, out of json_schema, json_object, maxLength, max_tokens,
   max_completion_tokens, temperature, tools; ``tools_ignored``: it answers as if none had been sent.
 * ``GET /journal``: every call with prompt, times and how many were in flight; ``GET /state``; ``DELETE
@@ -37,8 +39,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.support.provider_dialects import PROVIDERS, Provider
-from tests.support.scripted_answers import MODEL, completion, error, picture, plain, refused
+from tests.support.provider import Provider
+from tests.support.provider_dialects import PROVIDERS
+from tests.support.scripted_answers import completion, error, picture, plain, refused
 
 _HANG_SECONDS = 600.0
 
@@ -60,6 +63,7 @@ class Script:
         self.rules: list[dict[str, Any]] = []
         self.unsupported: set[str] = set()
         self.dialect: Provider | None = None
+        self.trouble = ""
         self.journal: list[dict[str, Any]] = []
         self.calls = 0
         self.in_flight = 0
@@ -73,6 +77,11 @@ class Script:
             self.unsupported = set(told["unsupported"])
         if "dialect" in told:
             self.dialect = PROVIDERS[told["dialect"]]() if told["dialect"] else None
+        if "trouble" in told:
+            self.trouble = str(told["trouble"])
+        if "thinks" in told:
+            self.dialect = self.dialect or Provider()
+            self.dialect.thinks = tuple(told["thinks"])
         if "rules" in told:
             self.rules = [dict(rule) for rule in told["rules"]]
 
@@ -133,9 +142,12 @@ def make_app(script: Script) -> Starlette:
         return JSONResponse({"rules": script.rules, "latency": script.latency})
 
     async def models(request: Request) -> Response:
-        return JSONResponse(
-            {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "tests"}]}
-        )
+        provider = script.dialect or Provider()
+        return provider.refused("key") if script.trouble == "key" else provider.models()
+
+    async def model(request: Request) -> Response:
+        provider = script.dialect or Provider()
+        return provider.model("" if script.trouble == "model" else str(request.path_params["name"]))
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -152,6 +164,7 @@ def make_app(script: Script) -> Starlette:
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/images/generations", images, methods=["POST"]),
             Route("/v1/models", models),
+            Route("/v1/models/{name:path}", model),
             Route("/health", health),
             Route("/script", tell, methods=["POST", "DELETE"]),
             Route("/journal", journal),
@@ -164,7 +177,11 @@ async def _served(
     request: Request, script: Script, path: str, prompt: str, body: dict[str, Any], answer: Answer
 ) -> Response:
     provider = script.dialect if path == "chat" else None
-    refusal = refused(script.unsupported, body) or (provider.refuses(body) if provider else None)
+    refusal = refused(script.unsupported, body)
+    if script.trouble:
+        refusal = (provider or Provider()).refused(script.trouble)
+    elif provider and refusal is None:
+        refusal = provider.refuses(body)
     if refusal is not None:
         entry, _ = script.begin(path, prompt, body)
         entry["action"] = "unsupported"
@@ -185,7 +202,7 @@ async def _served(
             return answer(prompt, body, rule, script.unsupported)
         written = provider.answers(body, answer(prompt, provider.heeded(body), rule, script.unsupported))
         entry["usage"] = written.get("usage")
-        return JSONResponse(written, 400 if "error" in written else 200)
+        return JSONResponse(written, provider.status_of(written))
     finally:
         script.end(entry)
 
