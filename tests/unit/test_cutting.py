@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 import regex
 
-from pressroom.domain.markup.cutting import SIGN, cut, shorten, whole_sentences
+from pressroom.domain.markup.cutting import SIGN, cut, shorten, uncut
 from pressroom.domain.markup.html import clip
 from pressroom.domain.outside import clean_line, clean_text
 
@@ -70,7 +70,44 @@ def test_signs_are_found_in_one_pass() -> None:
 
 
 def test_a_sentence_ends_as_its_language_ends_it() -> None:
-    assert whole_sentences("冬に切ります。春に植えます。そして夏に", 18) == "冬に切ります。春に植えます。"
-    assert whole_sentences("पेड़ काटें। फिर पानी दें। और अब", 30) == "पेड़ काटें। फिर पानी दें।"
-    assert whole_sentences("هل تعلم؟ نعم. ثم بعد", 20) == "هل تعلم؟ نعم."
-    assert whole_sentences("切りますか？はい！そして", 12) == "切りますか？はい！"
+    assert uncut("冬に切ります。春に植えます。そして夏に", 18) == "冬に切ります。春に植えます。"
+    assert uncut("पेड़ काटें। फिर पानी दें। और अब", 30) == "पेड़ काटें। फिर पानी दें।"
+    assert uncut("هل تعلم؟ نعم. ثم بعد", 20) == "هل تعلم؟ نعم."
+    assert uncut("切りますか？はい！そして", 12) == "切りますか？はい！"
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "left"),
+    [
+        ("A good first sentence. And then it wa", 37, "A good first sentence."),
+        ("A good first sentence. And then it was ", 39, "A good first sentence."),  # cut off at the blank
+        ("Not cut because shorter", 99, "Not cut because shorter"),
+        (" Not cut either ", 99, "Not cut either"),
+        ("It ends just at its bound.", 26, "It ends just at its bound."),
+        ('She said: "Never boil it."', 26, 'She said: "Never boil it."'),
+        ("It is longer than it should be, but whole.", 20, "It is longer than it should be, but whole."),
+        ("1. Grind the beans as finely as you can and th", 46, ""),
+        ("Dr. Brown grinds the beans as finely as you c", 45, ""),
+        ("Nothing here is a sentence, and it goes on an", 45, ""),
+        ("supercalifragilisticexpialidocious", 34, ""),
+        ("", 0, ""),
+    ],
+)
+def test_what_a_bound_cut_off_leaves_whole_sentences_or_nothing(text: str, most: int, left: str) -> None:
+    assert uncut(text, most) == left
+
+
+@pytest.mark.parametrize(
+    ("title", "left"),
+    [
+        ("Burr and Blade Grinders: Which One Is Bett", "Burr and Blade Grinders"),
+        ("Burr and Blade Grinders – Which One Is Bet", "Burr and Blade Grinders"),
+        ("Burr and Blade Grinders - Which One Is Bet", "Burr and Blade Grinders"),
+        ("How Do You Clean a Grinder? The Steps, Exp", "How Do You Clean a Grinder?"),
+        ("Off: a Title That Has Its Break Far Too So", ""),
+        ("A Step-by-Step Guide to Grinding Your Own ", ""),
+        ("コーヒー豆の挽き方と選び方：初心者のための説明とおすすめの", "コーヒー豆の挽き方と選び方"),
+    ],
+)  # fmt: skip
+def test_of_a_title_that_was_cut_off_its_first_part_is_left(title: str, left: str) -> None:
+    assert uncut(title, min(len(title), 42), phrases=True) == left

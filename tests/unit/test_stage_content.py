@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from pressroom.domain.definitions import ArticleSettings, Site
 from pressroom.domain.errors import EmptyAnswer, TransientError
-from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.html import clip, sanitize
+from pressroom.domain.markup.cutting import in_sentences
+from pressroom.domain.markup.html import sanitize
 from pressroom.pipelines.site import content, ideas, image_prompts
 from pressroom.pipelines.site.article import (
     Head,
@@ -15,6 +16,7 @@ from pressroom.pipelines.site.article import (
     assemble,
     headings_of,
     section_tokens,
+    section_type,
     shape_of,
 )
 from pressroom.testing import FakeText, tools
@@ -35,7 +37,7 @@ def site(words: int, per_call: int = 1500) -> Site:
 
 
 def body(*paragraphs: str) -> str:
-    return assemble(HEAD, [], [("H", paragraphs)], fallback_title="f", chars=600, model="m").html
+    return assemble(HEAD, [], [("H", paragraphs)], fallback_title="f", model="m").html
 
 
 @pytest.mark.parametrize("words", [100, 220, 600, 1200, 2500, 10_000])
@@ -55,10 +57,11 @@ def test_the_bounds_hold_the_length_asked_for_and_stay_below_the_token_limit(
     assert schema["additionalProperties"] is False
 
 
-def test_a_text_longer_than_its_bound_is_still_read() -> None:
+def test_no_answer_is_refused_for_a_text_that_is_too_long() -> None:
     answer = {"title": "t" * 900, "meta_description": "", "excerpt": "", "tags": ["x"] * 99,
               "introduction": ["p" * 5000], "sections": [], "surprise": 1}  # fmt: skip
-    assert len(article_type(shape_of(220)).model_validate(answer).title) == 900
+    read = article_type(shape_of(220)).model_validate(answer)
+    assert (read.title, read.introduction, read.tags) == ("", [""], ["x"] * 99)
 
 
 async def test_a_short_article_takes_one_call() -> None:
@@ -137,7 +140,7 @@ def test_what_a_model_puts_in_cannot_run(hostile: str) -> None:
 
 def test_markup_in_a_heading_or_title_is_text() -> None:
     head = HEAD.model_copy(update={"title": "<b>Tea</b> & <script>x</script>milk", "tags": ["<i>a tag</i>"]})
-    written = assemble(head, [], [("<h1>Big</h1>", ["Text."])], fallback_title="f", chars=600, model="m")
+    written = assemble(head, [], [("<h1>Big</h1>", ["Text."])], fallback_title="f", model="m")
     assert written.title == "Tea & milk"
     assert written.tags == ["a tag"]
     assert "<h2>Big</h2>" in written.html
@@ -156,12 +159,59 @@ def test_links_to_the_web_stay_and_are_not_followed() -> None:
     )
 
 
-def test_a_cut_off_sentence_is_dropped_and_a_meta_description_ends_at_a_word() -> None:
-    assert whole_sentences("A good first sentence. And then it wa", 37) == "A good first sentence."
-    assert whole_sentences("Not cut because shorter", 99) == "Not cut because shorter"
-    long = clip("word " * 60, 160)
+def test_a_description_that_is_too_long_ends_with_a_sentence_or_says_that_it_goes_on() -> None:
+    assert in_sentences("A first sentence. " * 12, 160) == ("A first sentence. " * 8).strip()
+    long = in_sentences("word " * 60, 160)
     assert len(long) <= 160
-    assert long.endswith("word")
+    assert long.endswith("word…")
+    assert in_sentences("As it is", 160) == "As it is"
+
+
+SENTENCE = "Rinse the filter with hot water before you brew."
+
+
+def at(chars: int, text: str) -> str:
+    """The text as a grammar cuts it off at its bound."""
+    return (text + " and the rest of it goes on without an end" * 40)[:chars]
+
+
+async def test_nothing_that_was_cut_off_gets_into_an_article() -> None:
+    shape = shape_of(220)
+    answer = {
+        "title": at(100, "Water for tea: how hot it has to be"),
+        "meta_description": at(170, SENTENCE),
+        "excerpt": at(220, SENTENCE),
+        "tags": ["tea", at(30, "brewing tea at home")],
+        "introduction": [at(shape.chars, SENTENCE)],
+        "sections": [
+            {"heading": at(80, "Kettles and pots"), "paragraphs": [at(shape.chars, SENTENCE)]},
+            {"heading": at(80, "Why patience pays, always"), "paragraphs": [at(shape.chars, "One")]},
+            {"heading": "Time", "paragraphs": [SENTENCE, at(shape.chars, "Another one")]},
+        ],
+    }
+    written = await content.process(TASK, tools(site=site(220), text=FakeText({"content": answer})))
+    assert written.title == "Water for tea"
+    assert written.meta_description == SENTENCE
+    assert written.excerpt == SENTENCE
+    assert written.tags == ["tea"]
+    assert written.html == f"<p>{SENTENCE}</p>\n<p>{SENTENCE}</p>\n<h2>Time</h2>\n<p>{SENTENCE}</p>"
+
+
+async def test_the_introduction_of_a_plan_is_cut_at_its_own_bound() -> None:
+    plan = {"title": "Brewing tea well", "meta_description": "d", "excerpt": "e", "tags": [],
+            "introduction": [at(400, SENTENCE)], "headings": ["One", at(80, "No break")]}  # fmt: skip
+    text = FakeText({"content_plan": plan, "content_section": {"paragraphs": [SENTENCE]}})
+    written = await content.process(TASK, tools(site=site(2000, 100), text=text))
+    assert written.html.startswith(f"<p>{SENTENCE}</p>\n<h2>One</h2>")
+    assert headings_of(written.html)[1] == "Water"
+
+
+def test_a_section_without_a_whole_sentence_is_asked_for_again() -> None:
+    shape = shape_of(400)
+    with pytest.raises(ValidationError, match="cut off in its first sentence"):
+        section_type(shape).model_validate({"paragraphs": [at(shape.chars, "No end")] * 2})
+    read = section_type(shape).model_validate({"paragraphs": [at(shape.chars, "No end"), SENTENCE]})
+    assert read.paragraphs == ["", SENTENCE]
 
 
 @pytest.mark.parametrize("answered", [0, 1, 2, 4, 9])

@@ -1,16 +1,21 @@
 """The answer types' building blocks.
 
 Bounds stand in the JSON schema, where they steer the model (a small one rambles up to whatever is allowed).
-They are not enforced when an answer is read: a paragraph that is a little long is cut or kept, never refused.
+When an answer is read, a text that was cut off at its bound loses what is not whole. No text is refused for
+its length: where nothing whole is left, it is '', and its user takes something else or it is asked for again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
+
+from pressroom.domain.markup.cutting import uncut
 
 LONGEST = 600
 """Characters of the longest string asked for: about 100 words, a long paragraph."""
@@ -27,10 +32,24 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True)
 class Chars:
-    """The length of a string, in characters."""
+    """The length of a string, in characters. Read, it is as ``uncut`` leaves it.
+
+    ``phrases``: as there; ``needed``: when nothing whole is left, it is asked for again.
+    """
 
     most: int
     least: int = 1
+    phrases: bool = False
+    needed: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._whole, handler(source))
+
+    def _whole(self, text: str) -> str:
+        whole = uncut(text, self.most, phrases=self.phrases)
+        if self.needed and text.strip() and not whole:
+            raise ValueError(f"it was cut off after {self.most} characters: write whole, shorter sentences")
+        return whole
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -62,6 +81,13 @@ class Between:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {**handler(schema), "minimum": self.least, "maximum": self.most}
+
+
+def some_text(texts: Sequence[str]) -> Sequence[str]:
+    """The texts. Raises ValueError, so that they are asked for again, when none of them is left."""
+    if texts and not any(texts):
+        raise ValueError("every text was cut off in its first sentence: write whole, shorter sentences")
+    return texts
 
 
 def tokens_for(chars: int, *, words: int = 0) -> int:

@@ -23,8 +23,11 @@ SIGN = regex.compile(r"\p{GCB=RI}{1,2}[\p{GCB=EX}\p{GCB=SM}\u200d]*|\X")
 """What a reader takes for one character."""
 WEB_LINK = re.compile(r"https?://[^\s<>\"/][^\s<>\"]*", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
+_PHRASE_END = re.compile(r"\s*[:;,(|\u2013\u2014]|\s-(?=\s)|[\u3001\uff0c\uff1a]")
 _LEADS_ON = " \t\n,;:-\u2013\u2014"
 _ELLIPSIS = "\u2026"
+SHORTEST = 12
+"""Characters that what is left of a text has at least: "Dr." and "1." end as sentences do."""
 # Whatever a network counts, this many times its limit in characters is too long; only links count for less.
 FAR = 20
 
@@ -73,10 +76,25 @@ def shorten(text: str, most: int) -> str:
     return cut(_SPACE.sub(" ", text).strip(), most, mark=_ELLIPSIS)
 
 
-def whole_sentences(text: str, most: int) -> str:
-    """The text without the sentence that a length bound cut off; all of it when it was not cut."""
-    text = text.strip()
-    if len(text) < most or SENTENCE_END.search(f"{text[-3:]} "):
-        return text
+def uncut(text: str, most: int, *, phrases: bool = False) -> str:
+    """The text without what a bound of ``most`` characters cut off; '' when nothing whole is left.
+
+    A server that enforces the bound ends a text in the middle of a word. So a text that reaches it was cut
+    off, unless it ends as a sentence does: its whole sentences are left. ``phrases``: of a title, the part
+    before its last colon, dash or comma will do.
+    """
+    if len(text) < most or SENTENCE_END.search(f"{text.rstrip()[-3:]} "):
+        return text.strip()
+    least = min(most // 3, SHORTEST)
     ends = [match.end() for match in SENTENCE_END.finditer(text)]
-    return text[: ends[-1]] if ends and ends[-1] > most // 3 else text
+    if phrases and not (ends and ends[-1] >= least):
+        ends = [match.start() for match in _PHRASE_END.finditer(text)]
+    return text[: ends[-1]].strip() if ends and ends[-1] >= least else ""
+
+
+def in_sentences(text: str, most: int) -> str:
+    """The text, at most ``most`` characters: its whole sentences, or else words with an ellipsis."""
+    text = text.strip()
+    if len(text) <= most:
+        return text
+    return beginning(text[: FAR * most], lambda part: len(part) <= most, sentences=True)

@@ -98,13 +98,13 @@ def _to(to: str, why: str) -> Outcome:
 class SkipItem(Answer):
     """The reason to end the item here."""
 
-    reason: Annotated[str, Chars(300)]
+    reason: Annotated[str, Chars(300, needed=True)]
 
 
 class TextAnswer(Answer):
     """The answer as text."""
 
-    text: Annotated[str, Chars(4 * LONGEST)]
+    text: Annotated[str, Chars(4 * LONGEST, needed=True)]
 
 
 async def ask(step: AiStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
@@ -153,7 +153,7 @@ def _form(step: AiStep) -> type[BaseModel]:
     ``copy``.
     """
     fields: dict[str, Any] = {
-        f"the_{name}": (Annotated[str, Chars(LONGEST)], Field(alias=name, description=about))
+        f"the_{name}": (Annotated[str, Chars(LONGEST, needed=True)], Field(alias=name, description=about))
         for name, about in step.output.items()
     }
     form: type[BaseModel] = create_model("Output", __base__=Answer, **fields)

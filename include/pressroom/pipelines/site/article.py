@@ -10,12 +10,12 @@ from functools import lru_cache
 from math import ceil
 from typing import Annotated, Any
 
-from pydantic import create_model
+from pydantic import AfterValidator, create_model
 from slugify import slugify
 
-from pressroom.domain.markup.cutting import whole_sentences
+from pressroom.domain.markup.cutting import in_sentences
 from pressroom.domain.markup.html import clip, distinct, plain, sanitize, words_of_html
-from pressroom.pipelines.answers import LONGEST, Answer, Chars, Items, tokens_for
+from pressroom.pipelines.answers import LONGEST, Answer, Chars, Items, some_text, tokens_for
 
 TITLE_CHARS = 100
 META_CHARS = 160
@@ -119,7 +119,7 @@ def article_type(shape: ArticleShape) -> type[ArticleAnswer]:
     section = create_model(
         "Section",
         __base__=Section,
-        heading=(Annotated[str, Chars(HEADING_CHARS, 3)], ...),
+        heading=(Annotated[str, Chars(HEADING_CHARS, 3, phrases=True)], ...),
         paragraphs=(_texts(shape.paragraphs, shape.chars), ...),
     )
     return create_model(
@@ -134,7 +134,8 @@ def article_type(shape: ArticleShape) -> type[ArticleAnswer]:
 @lru_cache(maxsize=64)
 def plan_type(shape: ArticleShape) -> type[ArticlePlan]:
     """The answer of the planning call."""
-    headings = Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(shape.sections, shape.sections)]
+    heading = Annotated[str, Chars(HEADING_CHARS, 3, phrases=True)]
+    headings = Annotated[list[heading], Items(shape.sections, shape.sections)]
     return create_model(
         "ArticlePlan",
         __base__=ArticlePlan,
@@ -147,9 +148,9 @@ def plan_type(shape: ArticleShape) -> type[ArticlePlan]:
 @lru_cache(maxsize=64)
 def section_type(shape: ArticleShape) -> type[SectionText]:
     """The answer of one section's call."""
-    return create_model(
-        "SectionText", __base__=SectionText, paragraphs=(_texts(shape.paragraphs, shape.chars), ...)
-    )
+    texts = _texts(shape.paragraphs, shape.chars)
+    paragraphs: Any = Annotated[texts, AfterValidator(some_text)]
+    return create_model("SectionText", __base__=SectionText, paragraphs=(paragraphs, ...))
 
 
 def plan_tokens(shape: ArticleShape) -> int:
@@ -165,11 +166,12 @@ def section_tokens(shape: ArticleShape) -> int:
 def _texts(number: int, chars: int) -> Any:
     # A small model stops as early as it may, so the minimum is high, but short enough for a bullet point.
     least = number if number <= 2 else number - 1
-    return Annotated[list[Annotated[str, Chars(chars, min(80, chars // 3))]], Items(number, least)]
+    texts = list[Annotated[str, Chars(chars, min(80, chars // 3))]]
+    return Annotated[texts, Items(number, least)]
 
 
 _HEAD: dict[str, Any] = {
-    "title": (Annotated[str, Chars(TITLE_CHARS, 5)], ...),
+    "title": (Annotated[str, Chars(TITLE_CHARS, 5, phrases=True)], ...),
     "meta_description": (Annotated[str, Chars(META_CHARS + 10, 20)], ...),
     "excerpt": (Annotated[str, Chars(EXCERPT_CHARS, 20)], ...),
     "tags": (Annotated[list[Annotated[str, Chars(TAG_CHARS, 2)]], Items(5, 2)], ...),
@@ -196,26 +198,26 @@ def assemble(
     sections: Sequence[tuple[str, Sequence[str]]],
     *,
     fallback_title: str,
-    chars: int,
     model: str,
 ) -> WrittenArticle:
-    """The article made of its answers. ``chars``: the bound at which paragraphs may have been cut off.
+    """The article made of its answers. Missing parts of the head are taken from the body.
 
-    Missing parts of the head are taken from the body.
+    A section without a heading goes on with the one before it.
     """
-    parts = [_flow(introduction, chars)]
+    parts = [_flow(introduction)]
     for heading, paragraphs in sections:
-        body = _flow(paragraphs, chars)
-        if body:
-            parts.append(f"<h2>{html.escape(clip(heading, HEADING_CHARS), quote=False)}</h2>\n{body}")
+        body, shown = _flow(paragraphs), clip(heading, HEADING_CHARS)
+        if body and shown:
+            parts.append(f"<h2>{html.escape(shown, quote=False)}</h2>")
+        parts.append(body)
     markup = sanitize("\n".join(part for part in parts if part))
     text = plain(markup)
     title = clip(head.title, TITLE_CHARS).strip("#*\"' ") or fallback_title
-    excerpt = clip(whole_sentences(head.excerpt, EXCERPT_CHARS), EXCERPT_CHARS) or clip(text, EXCERPT_CHARS)
+    excerpt = in_sentences(plain(head.excerpt) or text, EXCERPT_CHARS)
     return WrittenArticle(
         title=title,
         slug=slugify(title, max_length=SLUG_CHARS, word_boundary=True),
-        meta_description=clip(head.meta_description, META_CHARS) or clip(excerpt, META_CHARS),
+        meta_description=in_sentences(plain(head.meta_description) or excerpt, META_CHARS),
         html=markup,
         excerpt=excerpt,
         tags=distinct(head.tags, MOST_TAGS, TAG_CHARS),
@@ -229,11 +231,11 @@ def headings_of(markup: str) -> list[str]:
     return [plain(heading) for heading in re.findall(r"<h2[^>]*>(.*?)</h2>", markup, re.DOTALL)]
 
 
-def _flow(paragraphs: Sequence[str], chars: int) -> str:
+def _flow(paragraphs: Sequence[str]) -> str:
     """Paragraphs as HTML. Adjacent ones that begin with a dash become one list. Repetitions are dropped."""
     lines: list[str] = []
     inside = False
-    blocks = (block for paragraph in paragraphs for block in _blocks(paragraph, chars))
+    blocks = (block for paragraph in paragraphs for block in _blocks(paragraph))
     for block in dict.fromkeys(blocks):
         bullet = block.startswith(("- ", "* ", "\u2022 "))
         if bullet != inside:
@@ -246,7 +248,7 @@ def _flow(paragraphs: Sequence[str], chars: int) -> str:
     return "\n".join(lines)
 
 
-def _blocks(paragraph: str, chars: int) -> list[str]:
+def _blocks(paragraph: str) -> list[str]:
     # Each block is sanitised by itself, so that an open tag cannot swallow the next block.
-    blocks = (line.strip().lstrip("#").strip() for line in whole_sentences(paragraph, chars).splitlines())
+    blocks = (line.strip().lstrip("#").strip() for line in paragraph.splitlines())
     return [cleaned for block in blocks if block and plain(cleaned := sanitize(block)).strip("-*\u2022 ")]

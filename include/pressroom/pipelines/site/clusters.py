@@ -74,7 +74,7 @@ def answer_type(count: int) -> type[Clusters]:
     cluster = create_model(
         "ProposedCluster",
         __base__=ProposedCluster,
-        name=(Annotated[str, Chars(NAME_CHARS, 3)], ...),
+        name=(Annotated[str, Chars(NAME_CHARS, 3, phrases=True)], ...),
         keywords=(
             Annotated[list[Annotated[int, Between(1, count)]], Items(max(FEWEST, ceil(count / 2)))],
             ...,

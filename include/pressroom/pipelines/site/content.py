@@ -18,7 +18,6 @@ from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.article import (
     HEADING_CHARS,
     SLUG_CHARS,
-    TITLE_CHARS,
     ArticleAnswer,
     ArticleShape,
     Head,
@@ -103,7 +102,7 @@ async def _in_one(task: Task, outline: list[str], shape: ArticleShape, tools: To
     )
     answer: ArticleAnswer = await tools.text.generate(prompt, article_type(shape))
     sections = [(section.heading, section.paragraphs) for section in answer.sections]
-    return _article(task, answer, answer.introduction, sections, shape, tools)
+    return _article(task, answer, answer.introduction, sections, tools)
 
 
 async def _in_sections(
@@ -124,9 +123,9 @@ async def _in_sections(
         sections=shape.sections,
     )
     plan = await tools.text.generate(plan_prompt, plan_type(shape))
-    # A heading at the bound was cut off: the idea's outline replaces it.
-    kept = [heading for heading in plan.headings[: shape.sections] if len(heading) < HEADING_CHARS]
-    headings = distinct([*kept, *outline], shape.sections, HEADING_CHARS) or [task.title]
+    # The idea's outline replaces headings that are missing.
+    planned = [*plan.headings[: shape.sections], *outline]
+    headings = distinct(planned, shape.sections, HEADING_CHARS) or [task.title]
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def write(heading: str) -> SectionText:
@@ -150,7 +149,7 @@ async def _in_sections(
         # A section's error is raised as the article's, because its class decides what happens next.
         raise failed.exceptions[0] from None
     sections = [(heading, text.result().paragraphs) for heading, text in zip(headings, texts, strict=True)]
-    return _article(task, plan, plan.introduction, sections, shape, tools)
+    return _article(task, plan, plan.introduction, sections, tools)
 
 
 def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variables: Any) -> Prompt:
@@ -174,18 +173,11 @@ def _article(
     head: Head,
     introduction: Sequence[str],
     sections: Sequence[tuple[str, Sequence[str]]],
-    shape: ArticleShape,
     tools: Tools,
 ) -> WrittenArticle:
-    # A title of one word says less than the idea's title, and a title at the bound was cut off.
-    titled = (
-        head
-        if count_words(head.title) > 1 and len(head.title) < TITLE_CHARS
-        else head.model_copy(update={"title": task.title})
-    )
-    return assemble(
-        titled, introduction, sections, fallback_title=task.title, chars=shape.chars, model=tools.text.model
-    )
+    # A title of one word says less than the idea's title.
+    titled = head if count_words(head.title) > 1 else head.model_copy(update={"title": task.title})
+    return assemble(titled, introduction, sections, fallback_title=task.title, model=tools.text.model)
 
 
 def save(tx: Tx, run: Run, task: Task, output: WrittenArticle) -> Saved:

@@ -81,10 +81,10 @@ def answer_type(ideas: int, keywords: int) -> type[Ideas]:
     idea = create_model(
         "ProposedIdea",
         __base__=ProposedIdea,
-        title=(Annotated[str, Chars(TITLE_CHARS, 10)], ...),
+        title=(Annotated[str, Chars(TITLE_CHARS, 10, phrases=True)], ...),
         angle=(Annotated[str, Chars(ANGLE_CHARS)], ...),
         keywords=(numbers, ...),
-        outline=(Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3)]], Items(6, 3)], ...),
+        outline=(Annotated[list[Annotated[str, Chars(HEADING_CHARS, 3, phrases=True)]], Items(6, 3)], ...),
     )
     return create_model("Ideas", __base__=Ideas, ideas=(Annotated[list[idea], Items(ideas, ideas)], ...))
 

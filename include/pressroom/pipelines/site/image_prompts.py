@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import create_model
 
 from pressroom.domain.errors import AlreadyDone
-from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.html import clip, says_something
+from pressroom.domain.markup.cutting import in_sentences
+from pressroom.domain.markup.html import clip, plain, says_something
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, quoted
 from pressroom.pipelines.answers import Answer, Chars, Items, tokens_for
@@ -103,10 +103,10 @@ def complete(
     """Exactly ``number`` images: the answered ones, then images of the article's headings in order."""
     plans: list[ImagePlan] = []
     for image in answered[:number]:
-        prompt = clip(whole_sentences(image.prompt, PROMPT_CHARS), PROMPT_CHARS)
-        alt = clip(image.alt, ALT_CHARS)
+        prompt = in_sentences(plain(image.prompt), PROMPT_CHARS)
+        alt = in_sentences(plain(image.alt), ALT_CHARS)
         if says_something(prompt, 5):
-            plans.append(ImagePlan(prompt, alt if says_something(alt) else clip(prompt, ALT_CHARS)))
+            plans.append(ImagePlan(prompt, alt if says_something(alt) else in_sentences(prompt, ALT_CHARS)))
     for index in range(len(plans), number):
         # Image n belongs to section n. After the last heading, the first one follows again.
         subject = headings[(index - 1) % len(headings)] if index and headings else title

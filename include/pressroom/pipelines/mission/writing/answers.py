@@ -113,7 +113,7 @@ def answer_type(shape: PostShape) -> type[PostAnswer]:
     """The answer type for a post of this shape. Its schema has only what is wanted."""
     text: Any = Annotated[str, Chars(shape.chars, 20)]
     wanted: dict[str, Any] = {
-        "headline": Annotated[str, Chars(80, 5)],
+        "headline": Annotated[str, Chars(80, 5, phrases=True)],
         "texts": Annotated[list[text], Items(shape.texts, shape.texts)],
         "cta": Annotated[str, Chars(60)],
         "hashtags": Annotated[list[Annotated[str, Chars(24, 2)]], Items(max(shape.hashtags, 1))],
@@ -152,7 +152,7 @@ class Topic:
 class ProposedPillar(Answer):
     """One pillar. ``weight``: 1 to 100."""
 
-    name: Annotated[str, Chars(PILLAR_CHARS, 3)]
+    name: Annotated[str, Chars(PILLAR_CHARS, 3, phrases=True)]
     weight: Annotated[int, Between(1, 100)]
 
 
@@ -184,8 +184,8 @@ def topics_type(pillars: int, each: int) -> type[Topics]:
         "ProposedTopic",
         __base__=ProposedTopic,
         pillar=(Annotated[int, Between(1, pillars)], ...),
-        topic=(Annotated[str, Chars(TOPIC_CHARS, 8)], ...),
-        angle=(Annotated[str, Chars(ANGLE_CHARS, 8)], ...),
+        topic=(Annotated[str, Chars(TOPIC_CHARS, 8, phrases=True)], ...),
+        angle=(Annotated[str, Chars(ANGLE_CHARS, 8, phrases=True)], ...),
     )
     number = pillars * each
     return create_model(

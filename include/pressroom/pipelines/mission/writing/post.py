@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pressroom.domain.errors import InvalidAnswer
-from pressroom.domain.markup.cutting import whole_sentences
 from pressroom.domain.markup.html import clip, says_something
 from pressroom.domain.model import ImageRequest, Prompt
 from pressroom.domain.platforms import meaning, rules
@@ -167,10 +166,8 @@ def _prompt(name: str, slot: SlotToWrite, tools: Tools, tokens: int, **variables
 
 def _version(slot: SlotToWrite, answer: PostAnswer, handles: Sequence[str], tools: Tools) -> _Version:
     """The post made of an answer, and what is wrong with it."""
-    shape = shape_of(slot)
-    texts = [whole_sentences(text, shape.chars) for text in answer.texts]
     words = clean(
-        answer.headline, texts, answer.cta, answer.hashtags, answer.mentions, handles=handles,
+        answer.headline, answer.texts, answer.cta, answer.hashtags, answer.mentions, handles=handles,
         links=_links(slot, tools),
     )  # fmt: skip
     if not says_something(words.headline, 3) or _forbidden(words.headline, slot, tools):
@@ -288,8 +285,8 @@ def _alternative(
 ) -> tuple[Words, Composed] | None:
     """The second version, when it can be published. A thread's is a single post."""
     first = version.words
-    text = whole_sentences(version.answer.alternative, shape_of(slot).chars)
     links = _links(slot, tools)
+    text = version.answer.alternative
     words = clean(first.headline, [text], first.cta, first.hashtags, [], handles=handles, links=links)
     composed = _compose(slot, words, slot.platform, "post" if slot.format == "thread" else slot.format)
     same = list(composed.parts) == list(version.composed.parts)

@@ -11,8 +11,8 @@ from typing import Any
 
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import InvalidAnswer, InvalidMission
-from pressroom.domain.markup.cutting import whole_sentences
-from pressroom.domain.markup.html import clip, distinct, says_something
+from pressroom.domain.markup.cutting import in_sentences
+from pressroom.domain.markup.html import clip, distinct, plain, says_something
 from pressroom.domain.missions import Mission
 from pressroom.domain.strategy import Weights
 from pressroom.domain.text import normalize
@@ -131,7 +131,7 @@ async def _proposed(brief: StrategyBrief, tools: Tools) -> tuple[list[Pillar], s
     if not names:
         raise InvalidAnswer("no pillar was proposed that says something and touches nothing excluded")
     usual = sum(wishes.values()) / len(wishes) if wishes else 1
-    tone = whole_sentences(clip(answer.tone_guidelines, TONE_CHARS), TONE_CHARS)
+    tone = in_sentences(plain(answer.tone_guidelines), TONE_CHARS)
     if not says_something(tone, 4) or excluded(tone, mission.constraints.excluded_topics) is not None:
         tone = mission.constraints.tone or _voice(brief)
     return _weighed(names, [wishes.get(name, usual) for name in names]), tone
