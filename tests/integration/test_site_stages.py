@@ -230,6 +230,18 @@ def test_another_accounts_transaction_sees_nothing(world: World) -> None:
         assert review.summarize(tx, world.run) == {"ready_for_review": 0, "content_ids": []}
 
 
+def test_review_counts_all_articles_that_wait_and_names_the_newest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "LISTED", 2)
+    numbers = [world.article(title, status="review") for title in ("Tea!", "Mate", "Oolong")]
+    world.article("Sencha", status="published")
+    with world.store.transaction(world.account) as tx:
+        assert review.summarize(tx, world.run) == {
+            "ready_for_review": 3, "content_ids": [f"art_{number}" for number in numbers[1:]],
+        }  # fmt: skip
+
+
 # The stages, one after the other -----------------------------------------------------------------
 
 

@@ -10,11 +10,17 @@ from pressroom.domain.run import Run
 from pressroom.pipelines.stage import summing_up
 from pressroom.store.database import Tx
 
+LISTED = 100
+"""Articles that a run's result names. They wait for as long as nobody looks, and each run has a result."""
+
 
 def summarize(tx: Tx, run: Run) -> Mapping[str, Any]:
-    """``ready_for_review``: articles of the site in review; ``content_ids``: which, oldest first."""
-    ids = tx.values("contents_in_review", site=run.site_id)
-    return {"ready_for_review": len(ids), "content_ids": [public_id(ARTICLE, number) for number in ids]}
+    """``ready_for_review``: how many articles of the site are in review; ``content_ids``: the newest of them,
+    LISTED at most, oldest first.
+    """
+    [waiting] = tx.rows("contents_in_review", site=run.site_id, most=LISTED)
+    ids = [public_id(ARTICLE, number) for number in waiting["newest"]]
+    return {"ready_for_review": waiting["number"], "content_ids": ids}
 
 
 STAGE = summing_up("review", "Review", summarize)

@@ -229,10 +229,15 @@ WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(content)s AND s
         WHERE images.account_id = %(account)s AND images.content_id = contents.id AND images.status = 'pending')
 
 -- name: contents_in_review
--- Returns the ids of the articles in review.
-SELECT id FROM contents
-WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review'
-ORDER BY id
+-- Returns how many articles are in review, and the ids of the newest of them, oldest first; most: of how many.
+WITH in_review AS (
+    SELECT id FROM contents
+    WHERE account_id = %(account)s AND site_id = %(site)s AND status = 'review'
+), newest AS (
+    SELECT id FROM in_review ORDER BY id DESC LIMIT %(most)s
+)
+SELECT (SELECT count(*) FROM in_review) AS number, coalesce(array_agg(id ORDER BY id), '{}') AS newest
+FROM newest
 
 -- name: preview_site
 -- Returns a site's name, URL and subject.
