@@ -17,6 +17,7 @@ from pressroom.engine.runs.control import RunEnd
 from pressroom.engine.runs.ending import DagRunSeen
 from pressroom.pipelines.site import SITE
 from pressroom.store.database import Store
+from tests.support.mission_world import make_mission
 from tests.support.world import World, make_world
 
 GONE = DagRunSeen(None)
@@ -62,6 +63,30 @@ def test_a_run_whose_dag_run_is_gone_ends_with_its_reason_and_frees_lock_and_cre
     with world.store.transaction(world.account_id) as tx:
         assert ledger.balance(tx) == (Decimal(1000), Decimal(0))
     world.run("manual__2")  # the lock is free
+
+
+@pytest.mark.parametrize("seen", [GONE, DagRunSeen("running", has_dag=False)])
+@pytest.mark.parametrize(
+    ("rollback", "statuses", "stays"),
+    [
+        (True, ["accepted", "accepted", "confirmed"], "2 posts will appear as scheduled"),
+        (True, ["confirmed", "withdrawn"], None),
+        (False, ["accepted"], None),
+    ],
+)
+def test_a_mission_that_airflow_forgot_says_that_nothing_undid_it(
+    database_url: str, store: Store, seen: DagRunSeen, rollback: bool, statuses: list[str], stays: str | None
+) -> None:
+    mission = make_mission(database_url, store, rollback=rollback)
+    run = mission.run()
+    for post, status in enumerate(statuses):
+        mission.publication(run, post, status)
+    mission.sql("UPDATE runs SET opened_at = now() - interval '1 minute'")
+    assert ending.end_if_over(store, mission.account_id, "mission", mission.mission_id, run.id, seen)
+    reason = str(mission.tx(lambda tx: control.end_of(tx, run.id)).reason)
+    assert reason.startswith("Airflow no longer has")
+    assert ("it is not rolled back" in reason) is (stays is not None)
+    assert (stays or "") in reason
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])

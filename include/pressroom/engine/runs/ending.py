@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.missions import Mission
+from pressroom.domain.publishing import PublicationStatus
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted
 from pressroom.engine.runs import control
@@ -114,7 +116,9 @@ def end_if_over(
         if over.failed:
             # A part of the run may have been cleared and done, and what follows it not.
             left = _left(tx, kind, workflow_id, run_id) if seen.over and run.marked is None else None
-            control.close_run(tx, run_id, failed=control.reason_of(tx, run_id) or left or over.reason)
+            reason = control.reason_of(tx, run_id) or left or over.reason
+            stays = None if seen.over else _not_rolled_back(tx, kind, workflow_id, run_id)
+            control.close_run(tx, run_id, failed=f"{reason}; {stays}" if stays else reason)
         else:
             control.close_run(tx, run_id, failed=None, left=_left(tx, kind, workflow_id, run_id))
         return True
@@ -127,6 +131,21 @@ def row_of_run(tx: Tx, kind: str, workflow_id: int, run_id: int) -> WorkflowRow 
         return frozen.row_of(tx, today, run_id)
     except PermanentError:
         return None
+
+
+def _not_rolled_back(tx: Tx, kind: str, workflow_id: int, run_id: int) -> str | None:
+    """What a run with a rollback leaves at its targets, now that Airflow has no task that could undo it."""
+    row = row_of_run(tx, kind, workflow_id, run_id)
+    if row is None or not isinstance(row.workflow, Mission) or not row.workflow.rollback:
+        return None
+    posts = len(tx.rows("publications_of_run", run=run_id, status=PublicationStatus.ACCEPTED))
+    if not posts:
+        return None
+    return (
+        "it is not rolled back, because nothing is left in Airflow that could do it:"
+        f" {counted(posts, 'post')} will appear as scheduled unless deleted at the target;"
+        f" `pressroom publications {row.workflow.slug}` lists them"
+    )
 
 
 def _left(tx: Tx, kind: str, workflow_id: int, run_id: int) -> str | None:
