@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.model import Prompt
 from tests.support.model_desk import ModelDesk, completion, note, raw
+from tests.support.provider_dialects import PROVIDERS
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +81,34 @@ def test_a_wrong_setup_stops_at_once_and_gives_no_item_up(desk: ModelDesk) -> No
     assert desk.spent == 0
     desk.answers(raw(completion(note())))
     assert desk.write(keys).done == 40
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_forty_items_cost_a_call_or_few_and_are_written_when_it_is_mended(
+    desk: ModelDesk, provider: str
+) -> None:
+    """A wrong key, no money, a model that is gone, in the provider's own words."""
+    script = desk.server.script
+    script.update({"dialect": provider})
+    keys = desk.items(40)
+    for trouble in PROVIDERS[provider]().troubles:
+        script.update({"trouble": trouble})
+        before, told = len(script.journal), len(desk.events)
+        with pytest.raises(ConfigurationError, match="connection 'text'"):
+            desk.write(keys, concurrency=8)
+        assert len(script.journal) - before == 1, trouble
+        assert [kind for kind, _ in desk.events[told:]] == ["setup_wrong"], trouble
+    assert desk.failures == []
+    assert desk.held == (0, 0)
+    assert desk.spent == 0
+    script.update({"trouble": ""})
+    assert desk.write(keys, prompt=Prompt("note", "You write.", "Write.", 600)).done == 40
+    # The key is revoked while the model is in use: no more than the calls in work are refused.
+    before = len(script.journal)
+    script.update({"trouble": "key"})
+    with pytest.raises(ConfigurationError):
+        desk.write(desk.items(40), prompt=Prompt("note", "You write.", "Write another.", 600), concurrency=8)
+    assert 0 < len(script.journal) - before <= 8
 
 
 def test_a_refusal_that_the_first_items_share_is_one_of_the_setup(desk: ModelDesk) -> None:

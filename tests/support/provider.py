@@ -18,11 +18,12 @@ class Provider:
     """A server that takes everything, and whose errors are OpenAI's.
 
     ``thinks``: tokens before each answer, one number for one answer after another. ``thinks_beside``: whether
-    it counts them beside the answer's tokens.
+    it counts them beside the answer's tokens. ``troubles``: what it can refuse everything for.
     """
 
     thinks: Sequence[int] = ()
     thinks_beside = False
+    troubles: Sequence[str] = ("key", "money", "model")
 
     def __init__(self) -> None:
         self.answered = 0
@@ -44,7 +45,7 @@ class Provider:
         return error(404, text, None, "model_not_found")
 
     def refused(self, trouble: str) -> Response:
-        """The answer to ``trouble``: key, money or model."""
+        """The answer to one of its ``troubles``."""
         return {"key": self.wrong_key, "money": self.no_money, "model": self.no_model}[trouble]()
 
     # The models ------------------------------------------------------------------------------------------

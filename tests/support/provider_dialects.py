@@ -191,6 +191,7 @@ class StrictVllm(Provider):
     """A strict chat template, a context of 2,048 tokens, and thoughts without the tag that opens them."""
 
     context = 2048
+    troubles = ("key", "model")
 
     def wrong_key(self) -> Response:
         return JSONResponse({"error": "Unauthorized"}, 401)
@@ -225,6 +226,8 @@ class StrictVllm(Provider):
 
 class LmStudio(Provider):
     """Takes json_schema or text only, and its errors are texts."""
+
+    troubles = ("key", "model")
 
     def wrong_key(self) -> Response:
         return error(401, "Malformed LM Studio API token provided", None, "invalid_api_key")

@@ -454,7 +454,7 @@ async def test_the_server_says_how_many_calls_were_in_flight(
 ) -> None:
     text = engine(MemoryStore(), model)
     await text.generate(PROMPT, Article)  # the first call to a server goes alone
-    server.script.update({"latency": 0.2})
+    server.script.update({"latency": 0.5})
     prompts = [Prompt("n", "", f"number {n}") for n in range(8)]
     articles = await asyncio.gather(*(text.generate(prompt, Article) for prompt in prompts))
     assert server.script.max_in_flight == 8

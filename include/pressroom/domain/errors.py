@@ -8,6 +8,7 @@
     └── PermanentError            retrying cannot help
         ├── ConfigurationError    credentials, connections, models: fails the whole batch and the task
         │   ├── DefinitionError   a definition or an input file; names file, line, key
+        │   ├── NotSent           a call was left out, because another found the set-up wrong
         │   └── InvalidMission    a mission cannot run as it is defined; names the field
         ├── RequestRefused        a service refuses this item's request, or every item's: the batch finds out
         ├── AlreadyDone           another worker finished the item: nothing is wrong
@@ -86,6 +87,10 @@ class DefinitionError(ConfigurationError):
 
 class RunConflict(PermanentError):
     """Another run holds the workflow's lock, or took it from this run."""
+
+
+class NotSent(ConfigurationError):
+    """The call was not made, because another one found the set-up wrong."""
 
 
 class InvalidMission(ConfigurationError):

@@ -43,9 +43,13 @@ _NO_MONEY_CODES = (
 _NO_MONEY_WORDS = (
     r"credit balance is too low|balance is (insufficient|too low|not enough)|余额不足|欠费|in arrears"
     r"|insufficient (account )?(balance|credits?|funds)|out of credits|all available credits"
-    r"|(monthly )?spending limit|requires more credits"
+    r"|(monthly )?spending limit|requires more credits|n.t have any credits"
+    r"|credits? (are|is|have been) (depleted|exhausted|used up)"
 )
-_ACCOUNT_WORDS = r"account.{0,60}(suspend|deactivat|terminat|disabled|banned|not active)"
+_ACCOUNT_WORDS = (
+    r"(account|organi[sz]ation|subscription).{0,60}"
+    r"(suspend|deactivat|terminat|disabled|banned|not active|restricted)|inactive subscription"
+)
 _KEY_CODES = (
     r"(invalid|expired|missing|incorrect|wrong)_?api_?key|api_?key_?(invalid|expired|missing)|unauthenticated"
 )

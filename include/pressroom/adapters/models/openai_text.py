@@ -21,7 +21,7 @@ from pressroom.adapters.models.openai_model import OpenAIModel
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
 from pressroom.adapters.models.request_body import request_body
 from pressroom.adapters.models.settings import ConnectionSettings
-from pressroom.domain.errors import ConfigurationError, PressroomError
+from pressroom.domain.errors import ConfigurationError, NotSent, PressroomError
 from pressroom.domain.json_answers import find_objects, thoughts_in
 from pressroom.domain.model import (
     BYTES_PER_TOKEN,
@@ -66,11 +66,14 @@ class OpenAIText(OpenAIModel):
         self._known = False
         self._tried = False
         self._first_call = asyncio.Lock()
+        self._refused = ""
+        """Why a call found the set-up wrong."""
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """One answer. A server without tool calls is asked to choose a tool by the request's ``schema``.
 
-        The first call ever to a server and model goes alone, so that all others know what it learns.
+        The first call ever to a server and model goes alone, so that all others know what it learns. When a
+        call finds the set-up wrong, no other is sent.
         """
         await self._start()
         if not self._tried:
@@ -80,6 +83,8 @@ class OpenAIText(OpenAIModel):
                         return await self._ask(request)
                     finally:
                         self._tried = True
+        if self._refused:
+            raise NotSent(self._refused)
         if request.held_tokens is not None and self._allowed(request) > request.held_tokens:
             raise MoreRoomNeeded
         return await self._ask(request)
@@ -96,6 +101,13 @@ class OpenAIText(OpenAIModel):
         return {"server": settings.base_url, "options": settings.options, "reasoning": settings.reasoning}
 
     async def _ask(self, request: ModelRequest) -> ModelReply:
+        try:
+            return await self._ask_in_its_dialect(request)
+        except ConfigurationError as error:
+            self._refused = str(error)
+            raise
+
+    async def _ask_in_its_dialect(self, request: ModelRequest) -> ModelReply:
         spent = Usage()
         learning = _Learning({}, {})
         for _ in range(ATTEMPTS):

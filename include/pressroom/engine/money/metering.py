@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from pressroom.domain.errors import (
     CapHeld,
     ConfigurationError,
+    NotSent,
     PermanentError,
     TransientError,
     UnknownOutcome,
@@ -159,7 +160,7 @@ class Meter:
         started = time.monotonic()
         try:
             reply = await send()
-        except MoreRoomNeeded:
+        except (MoreRoomNeeded, NotSent):
             await asyncio.to_thread(self.release, scope, held)
             raise
         # BaseException: a cancelled call must also give back what it held.
