@@ -92,7 +92,7 @@ async def test_one_call_is_kept_and_priced(world: World, server: ScriptedOpenAI)
     assert world.sql("SELECT sum(cents) FROM ledger") == [(rows[0][2],)]
     assert world.sql("SELECT coalesce(sum(cents), 0) FROM reservations") == [(Decimal(0),)]
     assert world.sql("SELECT note, stage, item FROM ledger WHERE kind = 'cost'") == [
-        ("scripted-1", "ideas", "1")
+        ("scripted-1 by text", "ideas", "1")
     ]
 
 

@@ -197,13 +197,13 @@ def test_usage_that_says_nothing_is_booked_at_the_bound(desk: ModelDesk) -> None
 
 LONG = "Rate limited. " + "x" * 250 + " Add your own key."
 WITHIN: list[tuple[Any, str]] = [
-    ({"code": 402, "message": "Insufficient credits. Add more"}, "ConfigurationError"),
+    ({"code": 402, "message": "Insufficient credits. Add more"}, "OutOfMoney"),
     ({"code": 401, "message": "User not found."}, "ConfigurationError"),
     ({"code": 403, "message": "Your input was flagged", "metadata": {"reasons": ["x"]}}, "FilteredAnswer"),
     ({"code": 429, "message": LONG}, "TransientError"),
-    ({"code": 502, "message": "Provider returned error"}, "TransientError"),
-    ({"message": "internal"}, "TransientError"),
-    ("a text", "TransientError"),
+    ({"code": 502, "message": "Provider returned error"}, "ServiceDown"),
+    ({"message": "internal"}, "ServiceDown"),
+    ("a text", "ServiceDown"),
 ]
 
 

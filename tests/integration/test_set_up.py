@@ -146,6 +146,32 @@ def test_an_unknown_price(office: Office, changes: dict[str, Any], kind: str) ->
     assert "put its prices into the connection's extra" in line
 
 
+def test_a_fallback_is_verified_like_the_first(office: Office, model: ScriptedOpenAI) -> None:
+    office.connections["pressroom_text"] = text(model, fallback="spare")
+    office.connections["spare"] = text(model)
+    assert office.verify(SITE) == []
+    office.connections["spare"] = text(model, "scripted-2")
+    [(kind, line)] = office.verify(SITE)
+    assert (kind, "connection 'spare': the server has no model 'scripted-2'" in line) == ("problem", True)
+    del office.connections["spare"]
+    [(kind, line)] = office.verify(SITE)
+    assert kind == "problem"
+    assert "the fallback of connection 'pressroom_text': the Airflow connection 'spare' does not" in line
+    office.connections["spare"] = text(model, fallback="pressroom_text")
+    [(kind, line)] = office.verify(SITE)
+    assert kind == "problem"
+    assert "leads back to 'pressroom_text' (pressroom_text → spare → pressroom_text)" in line
+
+
+def test_a_first_that_is_down_hides_no_wrong_fallback(office: Office, model: ScriptedOpenAI) -> None:
+    office.connections["pressroom_text"] = connection(
+        host="http://127.0.0.1:9/v1", password="k", extra={"model": "m", "fallback": "spare"}
+    )
+    office.connections["spare"] = text(model, "scripted-2")
+    [(kind, line)] = office.verify(SITE)
+    assert (kind, "no model 'scripted-2'" in line) == ("problem", True)
+
+
 # Media ----------------------------------------------------------------------------------------------------
 
 

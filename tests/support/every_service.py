@@ -33,7 +33,7 @@ from pressroom.domain.model import ImageRequest
 from pressroom.domain.publishing import Piece
 from tests.support.metricool_world import post
 from tests.support.metricool_world import settings as metricool_settings
-from tests.support.target_errors import FINAL, PASSING, SETUP, Handler, Kinds, picture
+from tests.support.target_errors import DOWN, FINAL, PASSING, SETUP, UNPAID, Handler, Kinds, picture
 
 SECRET = "TOPSECRETVALUE"
 HOOK = f"https://hooks.test/{SECRET}/in?token={SECRET}"
@@ -179,6 +179,8 @@ SERVICES: dict[str, Called] = {
     # Nobody looks whether a notification arrived: a lost one is told again.
     "notify": Called(None, tell, OWN_ADDRESS, asks=False),
     # A picture that was lost is drawn again.
-    "runware": Called(None, draw, {**OWN_ADDRESS, 409: PASSING}),
+    "runware": Called(
+        None, draw, {**OWN_ADDRESS, 409: PASSING, 402: UNPAID, **dict.fromkeys((500, 502, 503, 504), DOWN)}
+    ),
     "airflow": Called(None, read_airflow, {409: CONFLICT, 200: FINAL}, where="Airflow at airflow.test"),
 }

@@ -16,8 +16,10 @@ from PIL import Image
 
 from pressroom.domain.errors import (
     ConfigurationError,
+    OutOfMoney,
     PermanentError,
     PressroomError,
+    ServiceDown,
     TransientError,
     UnknownOutcome,
 )
@@ -28,14 +30,16 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 LOST: Kinds = (UnknownOutcome, TransientError)
 PASSING: Kinds = (TransientError, TransientError)
+DOWN: Kinds = (ServiceDown, ServiceDown)
+UNPAID: Kinds = (OutOfMoney, OutOfMoney)
 SETUP: Kinds = (ConfigurationError, ConfigurationError)
 FINAL: Kinds = (PermanentError, PermanentError)
 
 UNANSWERED: dict[type[Exception], Kinds] = {
-    httpx.ConnectError: PASSING,
-    httpx.ConnectTimeout: PASSING,
-    httpx.PoolTimeout: PASSING,
-    httpx.ProxyError: PASSING,
+    httpx.ConnectError: DOWN,
+    httpx.ConnectTimeout: DOWN,
+    httpx.PoolTimeout: DOWN,
+    httpx.ProxyError: DOWN,
     httpx.ReadTimeout: LOST,
     httpx.WriteTimeout: LOST,
     httpx.ReadError: LOST,

@@ -21,8 +21,10 @@ from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.domain.errors import (
     ConfigurationError,
     FilteredAnswer,
+    OutOfMoney,
     PermanentError,
     RequestRefused,
+    ServiceDown,
     TransientError,
     UnknownOutcome,
 )
@@ -110,7 +112,7 @@ async def test_openai_draws_the_nearest_size_and_says_its_cost(openai_images: Op
     ("rule", "wanted"),
     [
         ({"action": "status", "status": 429, "retry_after": 3}, TransientError),
-        ({"action": "status", "status": 500}, TransientError),
+        ({"action": "status", "status": 500}, ServiceDown),
         ({"action": "status", "status": 401}, ConfigurationError),
         ({"action": "status", "status": 400, "code": "moderation_blocked"}, FilteredAnswer),
         ({"action": "status", "status": 400}, RequestRefused),
@@ -192,7 +194,7 @@ async def test_runware_may_answer_with_an_address() -> None:
             {"errors": [{"code": "invalidApiKey", "message": f"Invalid API key {KEY}"}]},
             ConfigurationError,
         ),
-        (402, {"errors": [{"code": "insufficientCredits", "message": "x"}]}, ConfigurationError),
+        (402, {"errors": [{"code": "insufficientCredits", "message": "x"}]}, OutOfMoney),
         (200, {"errors": [{"code": "invalidModel", "message": "x"}]}, ConfigurationError),
         (400, {"errors": [{"code": "invalidModel", "message": "x", "type": "string"}]}, ConfigurationError),
         (200, {"error": {"code": "rateLimit", "message": "x", "type": "server"}}, TransientError),
@@ -201,7 +203,7 @@ async def test_runware_may_answer_with_an_address() -> None:
         (400, {"errors": [{"code": "contentModeration", "message": "x"}]}, FilteredAnswer),
         (400, {"errors": [{"code": "timeoutProvider", "message": "x"}]}, TransientError),
         (429, {}, TransientError),
-        (500, "<html>", TransientError),
+        (500, "<html>", ServiceDown),
         (200, {"data": []}, TransientError),
         (200, "not json", TransientError),
     ],

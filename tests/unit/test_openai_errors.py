@@ -17,9 +17,11 @@ from pressroom.adapters.models.openai_errors import translate
 from pressroom.domain.errors import (
     ConfigurationError,
     FilteredAnswer,
+    OutOfMoney,
     PermanentError,
     PressroomError,
     RequestRefused,
+    ServiceDown,
     TransientError,
     TruncatedAnswer,
     UnknownOutcome,
@@ -52,7 +54,7 @@ def completion() -> Any:
 
 EXPECTED: dict[type[Exception], tuple[Exception, type[PressroomError]]] = {
     openai.APITimeoutError: (openai.APITimeoutError(REQUEST), UnknownOutcome),
-    openai.APIConnectionError: (openai.APIConnectionError(request=REQUEST), TransientError),
+    openai.APIConnectionError: (openai.APIConnectionError(request=REQUEST), ServiceDown),
     openai.APIResponseValidationError: (
         openai.APIResponseValidationError(httpx2.Response(200, request=REQUEST), None),
         TransientError,
@@ -70,7 +72,7 @@ EXPECTED: dict[type[Exception], tuple[Exception, type[PressroomError]]] = {
     openai.ConflictError: (status_error(openai.ConflictError, 409), TransientError),
     openai.UnprocessableEntityError: (status_error(openai.UnprocessableEntityError, 422), RequestRefused),
     openai.RateLimitError: (status_error(openai.RateLimitError, 429), TransientError),
-    openai.InternalServerError: (status_error(openai.InternalServerError, 503), TransientError),
+    openai.InternalServerError: (status_error(openai.InternalServerError, 503), ServiceDown),
     openai.LengthFinishReasonError: (
         openai.LengthFinishReasonError(completion=completion()),
         TruncatedAnswer,
@@ -115,15 +117,15 @@ def test_each_class_has_its_place_and_keeps_no_secret(kind: type[Exception]) -> 
 @pytest.mark.parametrize(
     ("kind", "status", "code", "wanted"),
     [
-        (openai.RateLimitError, 429, "insufficient_quota", ConfigurationError),
+        (openai.RateLimitError, 429, "insufficient_quota", OutOfMoney),
         (openai.RateLimitError, 429, "rate_limit_exceeded", TransientError),
-        (openai.BadRequestError, 400, "billing_hard_limit_reached", ConfigurationError),
+        (openai.BadRequestError, 400, "billing_hard_limit_reached", OutOfMoney),
         (openai.BadRequestError, 400, "content_filter", FilteredAnswer),
         (openai.BadRequestError, 400, "moderation_blocked", FilteredAnswer),
         (openai.BadRequestError, 400, "context_length_exceeded", RequestRefused),
-        (openai.APIStatusError, 402, None, ConfigurationError),
+        (openai.APIStatusError, 402, None, OutOfMoney),
         (openai.APIStatusError, 408, None, TransientError),
-        (openai.InternalServerError, 500, None, TransientError),
+        (openai.InternalServerError, 500, None, ServiceDown),
     ],
 )
 def test_status_and_code_decide(

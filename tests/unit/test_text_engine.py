@@ -19,9 +19,11 @@ from pressroom.domain.errors import (
     EmptyAnswer,
     FilteredAnswer,
     InvalidAnswer,
+    OutOfMoney,
     PermanentError,
     PressroomError,
     RefusedAnswer,
+    ServiceDown,
     TransientError,
     TruncatedAnswer,
     UnknownOutcome,
@@ -396,8 +398,8 @@ async def test_a_long_prompts_400_is_no_reason_to_step_down(
 
 FAULTS: list[tuple[dict[str, Any], type[PressroomError], int]] = [
     ({"action": "status", "status": 429, "retry_after": 7}, TransientError, 1),
-    ({"action": "status", "status": 429, "code": "insufficient_quota"}, ConfigurationError, 1),
-    ({"action": "status", "status": 500}, TransientError, 1),
+    ({"action": "status", "status": 429, "code": "insufficient_quota"}, OutOfMoney, 1),
+    ({"action": "status", "status": 500}, ServiceDown, 1),
     ({"action": "status", "status": 401}, ConfigurationError, 1),
     ({"action": "status", "status": 404, "message": "model not found"}, ConfigurationError, 1),
     ({"action": "hang"}, UnknownOutcome, 1),

@@ -38,6 +38,7 @@ def check(
             if forget:
                 for connection in used:
                     tx.run("forget_dialects", connection=connection)
+                    tx.run("connection_back", connection=connection)
             learned = {
                 connection: tx.rows("learned_dialects", connection=connection) for connection in sorted(used)
             }

@@ -4,12 +4,15 @@
 
     PressroomError
     ├── TransientError            retried with back-off; ``retry_after`` seconds are honoured
+    │   ├── ServiceDown           a service is not reachable, or says that it fails
     │   └── UnknownOutcome        a call may or may not have had its effect: look before sending again
     └── PermanentError            retrying cannot help
         ├── ConfigurationError    credentials, connections, models: fails the whole batch and the task
         │   ├── DefinitionError   a definition or an input file; names file, line, key
         │   ├── NotSent           a call was left out, because another found the set-up wrong
-        │   └── InvalidMission    a mission cannot run as it is defined; names the field
+        │   ├── InvalidMission    a mission cannot run as it is defined; names the field
+        │   └── OutOfMoney        a provider takes no call before it is paid
+        │       └── UnpaidNotSent a call was left out, because another found that there is no money
         ├── RequestRefused        a service refuses this item's request, or every item's: the batch finds out
         ├── AlreadyDone           another worker finished the item: nothing is wrong
         ├── RunConflict           another run of the workflow is live, or took this one over
@@ -58,6 +61,10 @@ class TransientError(PressroomError):
         self.retry_after = retry_after
 
 
+class ServiceDown(TransientError):
+    """The service is not reachable, or says itself that it fails: no request is the reason."""
+
+
 class UnknownOutcome(TransientError):
     """The other side may or may not have done what was asked: a retry must look first."""
 
@@ -68,6 +75,18 @@ class PermanentError(PressroomError):
 
 class ConfigurationError(PermanentError):
     """The set-up is wrong, so every item would fail in the same way."""
+
+
+class OutOfMoney(ConfigurationError):
+    """The provider takes no call before somebody pays it."""
+
+
+class NotSent(ConfigurationError):
+    """The call was not made, because another one found the set-up wrong."""
+
+
+class UnpaidNotSent(NotSent, OutOfMoney):
+    """Nothing was sent, because an earlier call found that the provider has to be paid first."""
 
 
 class RequestRefused(PermanentError):
@@ -87,10 +106,6 @@ class DefinitionError(ConfigurationError):
 
 class RunConflict(PermanentError):
     """Another run holds the workflow's lock, or took it from this run."""
-
-
-class NotSent(ConfigurationError):
-    """The call was not made, because another one found the set-up wrong."""
 
 
 class InvalidMission(ConfigurationError):

@@ -2,7 +2,7 @@
 
 ::
 
-    no connection                        TransientError: nothing was sent
+    no connection                        ServiceDown: nothing was sent
     no whole answer, or none in time     TransientError; UnknownOutcome when something was to be changed
     408, 425, 5xx                        likewise
     429                                  TransientError: the request was not taken
@@ -33,6 +33,7 @@ from pressroom.domain.errors import (
     ConfigurationError,
     PermanentError,
     PressroomError,
+    ServiceDown,
     TransientError,
     UnknownOutcome,
 )
@@ -134,7 +135,7 @@ def unanswered(error: Exception, where: str, service: str, *, changes: bool = Fa
     if isinstance(error, httpx.LocalProtocolError):
         return ConfigurationError(f"{where}: the request cannot be sent: {name}")
     if isinstance(error, _UNSENT):
-        return TransientError(f"{where}: {service} cannot be reached: {name}")
+        return ServiceDown(f"{where}: {service} cannot be reached: {name}")
     if changes:
         return UnknownOutcome(f"{where}: no whole answer, the request may have had its effect: {name}")
     return TransientError(f"{where}: no whole answer: {name}")

@@ -22,9 +22,11 @@ from pressroom.adapters.models.reset_times import stated_wait
 from pressroom.domain.errors import (
     ConfigurationError,
     FilteredAnswer,
+    OutOfMoney,
     PermanentError,
     PressroomError,
     RequestRefused,
+    ServiceDown,
     TransientError,
     TruncatedAnswer,
     UnknownOutcome,
@@ -89,8 +91,9 @@ _MISSED_CODES = r"\b(json_validate_failed|tool_use_failed)\b"
 # The code of a refusal is here every name that its body has for it, with blanks between.
 _ANY = r"(.* )?({})( .*)?"
 _ROWS = (
-    ErrorRow(ConfigurationError, code=_ANY.format(_NO_MONEY_CODES)),
-    ErrorRow(ConfigurationError, {*_REFUSING, 429}, words=_NO_MONEY_WORDS),
+    ErrorRow(OutOfMoney, {402}),
+    ErrorRow(OutOfMoney, code=_ANY.format(_NO_MONEY_CODES)),
+    ErrorRow(OutOfMoney, {*_REFUSING, 429}, words=_NO_MONEY_WORDS),
     ErrorRow(ConfigurationError, _REFUSING, words=_ACCOUNT_WORDS),
     ErrorRow(ConfigurationError, _REFUSING, code=_ANY.format(_KEY_CODES)),
     ErrorRow(ConfigurationError, _REFUSING, words=_KEY_WORDS),
@@ -106,6 +109,7 @@ _ROWS = (
     ErrorRow(TransientError, {409}),
     OWN_ADDRESS,
     ErrorRow(RequestRefused, _OWN_REFUSING),
+    ErrorRow(ServiceDown, range(500, 600)),
 )
 _UNSENT = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "WriteTimeout", "WriteError")
 _CODE_KEYS = ("code", "type", "status", "reason", "error_code")
@@ -224,4 +228,4 @@ def _unanswered(error: openai.APIConnectionError, where: str, secret: str) -> Pr
     if name == "RemoteProtocolError" and "complete message body" in str(cause):
         return UnknownOutcome(scrub(f"{where}: the answer broke off: {cause}", secret))
     reason = f": {name} {cause}" if cause else ""
-    return TransientError(scrub(f"{where}: not reachable{reason}", secret))
+    return ServiceDown(scrub(f"{where}: not reachable{reason}", secret))

@@ -21,7 +21,7 @@ from pressroom.adapters.models.openai_model import OpenAIModel
 from pressroom.adapters.models.replies import NoCompletion, read_body, read_reply
 from pressroom.adapters.models.request_body import request_body
 from pressroom.adapters.models.settings import ConnectionSettings
-from pressroom.domain.errors import ConfigurationError, NotSent, PressroomError
+from pressroom.domain.errors import ConfigurationError, NotSent, OutOfMoney, PressroomError, UnpaidNotSent
 from pressroom.domain.json_answers import find_objects, thoughts_in
 from pressroom.domain.model import (
     BYTES_PER_TOKEN,
@@ -66,8 +66,8 @@ class OpenAIText(OpenAIModel):
         self._known = False
         self._tried = False
         self._first_call = asyncio.Lock()
-        self._refused = ""
-        """Why a call found the set-up wrong."""
+        self._refused: ConfigurationError | None = None
+        """With what a call found the set-up wrong."""
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """One answer. A server without tool calls is asked to choose a tool by the request's ``schema``.
@@ -83,8 +83,9 @@ class OpenAIText(OpenAIModel):
                         return await self._ask(request)
                     finally:
                         self._tried = True
-        if self._refused:
-            raise NotSent(self._refused)
+        if self._refused is not None:
+            unpaid = isinstance(self._refused, OutOfMoney)
+            raise (UnpaidNotSent if unpaid else NotSent)(str(self._refused))
         if request.held_tokens is not None and self._allowed(request) > request.held_tokens:
             raise MoreRoomNeeded
         return await self._ask(request)
@@ -104,7 +105,7 @@ class OpenAIText(OpenAIModel):
         try:
             return await self._ask_in_its_dialect(request)
         except ConfigurationError as error:
-            self._refused = str(error)
+            self._refused = error
             raise
 
     async def _ask_in_its_dialect(self, request: ModelRequest) -> ModelReply:

@@ -21,7 +21,14 @@ from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow
 from pressroom.adapters.http.service import Service
 from pressroom.adapters.models.image_data import inspect
 from pressroom.adapters.models.settings import ConnectionSettings
-from pressroom.domain.errors import ConfigurationError, FilteredAnswer, PressroomError, TransientError
+from pressroom.domain.errors import (
+    ConfigurationError,
+    FilteredAnswer,
+    OutOfMoney,
+    PressroomError,
+    ServiceDown,
+    TransientError,
+)
 from pressroom.domain.model import ImageRequest, ImageResult
 
 BASE_URL = "https://api.runware.ai/v1"
@@ -33,11 +40,14 @@ _STEP, _SMALLEST, _LARGEST = 64, 128, 2048
 _PROMPT_LIMIT = 3000
 _PICTURE_BYTES = 64_000_000
 _ROWS = (
-    ErrorRow(TransientError, {408, 409, 429, *range(500, 600)}),
+    ErrorRow(TransientError, {408, 409, 429}),
+    ErrorRow(ServiceDown, range(500, 600)),
+    ErrorRow(OutOfMoney, {402}),
     ErrorRow(TransientError, code=".*(timeout|rate_?limit|concurren|unavailable|internal|server).*"),
     ErrorRow(FilteredAnswer, code=".*(moderat|nsfw|safety|content_?policy).*"),
     OWN_ADDRESS,
-    ErrorRow(ConfigurationError, code=".*(api_?key|credit|balance|payment|model|permission|unauthor).*"),
+    ErrorRow(OutOfMoney, code=".*(credit|balance|payment).*"),
+    ErrorRow(ConfigurationError, code=".*(api_?key|model|permission|unauthor).*"),
 )
 
 

@@ -68,6 +68,9 @@ class ConnectionSettings(BaseModel):
         default=None, ge=0, le=200_000, description="room for thoughts beside the answer; None: learned"
     )
     prices: PriceOverride | None = None
+    fallback: str = Field(
+        default="", description="the connection that is asked when this one is down or out of money"
+    )
     options: dict[str, Any] = Field(default_factory=dict)
 
     @classmethod

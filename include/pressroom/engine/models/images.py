@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
 from pressroom.domain.errors import PressroomError
 from pressroom.domain.model import ImageProvider, ImageRequest, ImageResult, RateLimits, Usage
+from pressroom.engine.models.fallbacks import Fallbacks
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.metering import NOTHING, Call, Meter, outcome_unknown
 from pressroom.engine.money.rate_limit import RateLimiter
@@ -34,14 +36,16 @@ class ImageEngine:
 
     def __init__(self, provider: PricedImages, store: Store) -> None:
         self.provider = provider
+        self.connection = provider.connection
+        self._store = store
         self._meter = Meter(
             store, RateLimiter(store, provider.connection, provider.limits),
             connection=provider.connection, model=provider.model, kind="image", priced=provider.priced,
         )  # fmt: skip
 
     def bound(self, scope: CostScope) -> BoundImages:
-        """The provider as a stage sees it: its costs are booked to ``scope``."""
-        return BoundImages(self, scope)
+        """The provider as a stage sees it, without a fallback."""
+        return ImageChain([self], Fallbacks(self._store)).bound(scope)
 
     async def draw(self, scope: CostScope, request: ImageRequest) -> ImageResult:
         """One picture, recorded and booked. Raises what the provider raises, and CapReached."""
@@ -55,18 +59,35 @@ class ImageEngine:
         return result
 
 
-class BoundImages:
-    """The ``ImageProvider`` of one item."""
+class ImageChain:
+    """Image providers in the order in which they are asked: a connection's, and those of its fallbacks."""
 
-    def __init__(self, engine: ImageEngine, scope: CostScope) -> None:
-        self._engine = engine
+    def __init__(self, engines: Sequence[ImageEngine], fallbacks: Fallbacks) -> None:
+        self.engines = engines
+        self._fallbacks = fallbacks
+
+    def bound(self, scope: CostScope) -> BoundImages:
+        """The providers as a stage sees them: their costs are booked to ``scope``."""
+        return BoundImages(self, scope)
+
+    async def draw(self, scope: CostScope, request: ImageRequest) -> ImageResult:
+        """One picture. Raises as ``ImageEngine.draw``."""
+        result, _ = await self._fallbacks.ask(scope, self.engines, lambda engine: engine.draw(scope, request))
+        return result
+
+
+class BoundImages:
+    """The ``ImageProvider`` of one item. The picture itself says which model drew it."""
+
+    def __init__(self, chain: ImageChain, scope: CostScope) -> None:
+        self._chain = chain
         self._scope = scope
-        self.connection = engine.provider.connection
-        self.model = engine.provider.model
+        first = chain.engines[0].provider
+        self.connection, self.model = first.connection, first.model
 
     async def draw(self, request: ImageRequest) -> ImageResult:
         """One picture. Errors as in ``ImageEngine.draw``."""
-        return await self._engine.draw(self._scope, request)
+        return await self._chain.draw(self._scope, request)
 
 
 def _loss(held: Decimal, error: BaseException) -> tuple[Usage, Decimal]:

@@ -31,10 +31,11 @@ from pressroom.domain.model import (
 from pressroom.domain.prices import FREE, TextPrice
 from pressroom.domain.text import to_json
 from pressroom.engine.models.answers import choice_type, choices, judge, repaired
+from pressroom.engine.models.fallbacks import Fallbacks
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.metering import Call, Meter, outcome_unknown
 from pressroom.engine.money.rate_limit import RateLimiter
-from pressroom.store.database import Store
+from pressroom.store.database import Store, Tx
 
 MORE_ROOM = 2
 """How often an answer whose thoughts left it no room is asked for again."""
@@ -45,6 +46,8 @@ class TextEngine:
 
     def __init__(self, model: TextModel, store: Store, price: TextPrice | None, limits: RateLimits) -> None:
         self.model = model
+        self.connection = model.connection
+        self._store = store
         self._price = price or FREE
         self._meter = Meter(
             store, RateLimiter(store, model.connection, limits),
@@ -52,8 +55,8 @@ class TextEngine:
         )  # fmt: skip
 
     def bound(self, scope: CostScope, temperature: float | None) -> BoundText:
-        """The engine as a stage sees it: its costs are booked to ``scope``."""
-        return BoundText(self, scope, temperature)
+        """The model as a stage sees it, without a fallback."""
+        return TextChain([self], Fallbacks(self._store)).bound(scope, temperature)
 
     def estimate(self, usage: Usage) -> Decimal:
         """The cost of a usage, in cents."""
@@ -119,6 +122,12 @@ class TextEngine:
                 raise judged
             attempt, spoilt = again, True
 
+    async def kept(self, scope: CostScope, request: ModelRequest, output_type: type[Answer]) -> Answer | None:
+        """The answer that the cache holds; None when it holds none."""
+        key = cache_key(self.model.model, request, self.model.facts)
+        answer: str | None = await self._store.run(scope.account_id, Tx.value, "cached_answer", key=key)
+        return None if answer is None else _revalidated(answer, output_type)
+
     def _loss(self, expected: Usage, error: BaseException) -> tuple[Usage, Decimal]:
         """What is known to be used; with an unknown outcome the bound, too: it may all have been done."""
         usage = (error.usage if isinstance(error, PressroomError) else None) or Usage()
@@ -127,20 +136,46 @@ class TextEngine:
         return usage, self._price.cents(usage)
 
 
-class BoundText:
-    """The ``Text`` of one item."""
+class TextChain:
+    """Text models in the order in which they are asked: a connection's, and those of its fallbacks."""
 
-    def __init__(self, engine: TextEngine, scope: CostScope, temperature: float | None) -> None:
-        self._engine = engine
+    def __init__(self, engines: Sequence[TextEngine], fallbacks: Fallbacks) -> None:
+        self.engines = engines
+        self._fallbacks = fallbacks
+
+    def bound(self, scope: CostScope, temperature: float | None) -> BoundText:
+        """The models as a stage sees them: their costs are booked to ``scope``."""
+        return BoundText(self, scope, temperature)
+
+    async def answer(
+        self, scope: CostScope, request: ModelRequest, output_type: type[Answer]
+    ) -> tuple[Answer, str]:
+        """A validated answer, and the model that wrote it. Raises as ``TextEngine.answer``."""
+        if len(self.engines) > 1:  # what any of them has answered is not paid for again
+            for engine in self.engines:
+                kept = await engine.kept(scope, request, output_type)
+                if kept is not None:
+                    return kept, engine.model.model
+        answer, engine = await self._fallbacks.ask(
+            scope, self.engines, lambda engine: engine.answer(scope, request, output_type)
+        )
+        return answer, engine.model.model
+
+
+class BoundText:
+    """The ``Text`` of one item. ``model``: the one that wrote last, at first the workflow's."""
+
+    def __init__(self, chain: TextChain, scope: CostScope, temperature: float | None) -> None:
+        self._chain = chain
         self._scope = scope
         self._temperature = temperature
-        self.model = engine.model.model
+        self.model = chain.engines[0].model.model
 
     async def generate(self, prompt: Prompt, output_type: type[Answer]) -> Answer:
-        return await self._engine.answer(self._scope, self._request(prompt, output_type), output_type)
+        return await self._answer(self._request(prompt, output_type), output_type)
 
     def estimate(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
-        return self._engine.estimate(Usage(prompt_tokens, completion_tokens))
+        return self._chain.engines[0].estimate(Usage(prompt_tokens, completion_tokens))
 
     async def choose(self, prompt: Prompt, tools: Sequence[Tool[Any]]) -> list[Choice]:
         """The tools that the model chooses. A server without tool calls is asked for an answer of a type that
@@ -148,7 +183,11 @@ class BoundText:
         """
         form: type[BaseModel] = choice_type(tools)
         specs = [ToolSpec(tool.name, tool.description, tool.arguments.model_json_schema()) for tool in tools]
-        return choices(await self._engine.answer(self._scope, self._request(prompt, form, specs), form))
+        return choices(await self._answer(self._request(prompt, form, specs), form))
+
+    async def _answer(self, request: ModelRequest, form: type[Answer]) -> Answer:
+        answer, self.model = await self._chain.answer(self._scope, request, form)
+        return answer
 
     def _request(self, prompt: Prompt, form: type[BaseModel], tools: Sequence[ToolSpec] = ()) -> ModelRequest:
         never = self._temperature is None  # the workflow's null means that it is never sent

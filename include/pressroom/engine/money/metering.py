@@ -224,11 +224,12 @@ class Meter:
                 **self._facts,
                 **scope.key,
             )
-            note = str(self._facts["model"])
+            connection, model = self._facts["connection"], self._facts["model"]
+            note = f"{model} by {connection}"
             ledger.book_cost(tx, scope, call.cents, held=held, entry_key=f"call:{number}", note=note)
             if cached is not None:
                 key, answer = cached
-                tx.run("cache_answer", key=key, answer=storable(answer), model=note)
+                tx.run("cache_answer", key=key, answer=storable(answer), model=model)
             if expected_tokens is not None:
                 used = call.usage.prompt_tokens + call.usage.completion_tokens
                 # Last, so that the row that all workers share is locked for the shortest time.

@@ -50,6 +50,25 @@ class Connections:
         """A text or image connection. Raises ConfigurationError when it is missing or wrong."""
         return ConnectionSettings.from_connection(connection_id, **self.fields(connection_id))
 
+    def models(self, connection_id: str) -> list[ConnectionSettings]:
+        """A text or image connection, and its fallbacks in the order in which they are asked.
+
+        Raises ConfigurationError when one is missing or wrong, or leads back to an earlier one.
+        """
+        chain = [self.model(connection_id)]
+        while following := chain[-1].fallback:
+            names = [settings.name for settings in chain]
+            if following in names:
+                raise ConfigurationError(
+                    f"connection {names[-1]!r}: its fallback leads back to {following!r}"
+                    f" ({' → '.join([*names, following])}): take one of them out of the extra"
+                )
+            try:
+                chain.append(self.model(following))
+            except ConfigurationError as error:
+                raise ConfigurationError(f"the fallback of connection {names[-1]!r}: {error}") from error
+        return chain
+
     def metricool(self, connection_id: str) -> MetricoolSettings:
         """A connection to Metricool. Raises ConfigurationError when it is missing or wrong."""
         return MetricoolSettings.from_connection(connection_id, **self.fields(connection_id))

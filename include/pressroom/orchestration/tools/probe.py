@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from pressroom.adapters.http.notify import NotifySettings
 from pressroom.adapters.models.settings import text_price
-from pressroom.domain.errors import ConfigurationError, PermanentError
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.fetching import FetchSettings, FilesFetch
 from pressroom.domain.run import Run
 from pressroom.engine.money.metering import no_cap_without_price, price_unknown
@@ -49,6 +49,15 @@ class _Unawaited(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
+class Checked(Protocol):
+    """A model that says whether it would answer."""
+
+    connection: str
+    model: str
+
+    async def check(self) -> str: ...
+
+
 class RunProbe:
     """The ``Probe`` of one run."""
 
@@ -56,15 +65,12 @@ class RunProbe:
         self._box = box
 
     async def text(self) -> str:
-        model = self._box.text_model
-        note = await model.check()
-        priced = text_price(model.settings, model.model) is not None
-        return self._priced(model.connection, model.model, priced=priced) or note
+        return await self._each(
+            (model, text_price(model.settings, model.model) is not None) for model in self._box.text_models
+        )
 
     async def images(self) -> str:
-        provider = self._box.image_provider
-        note = await provider.check()
-        return self._priced(provider.connection, provider.model, priced=provider.priced) or note
+        return await self._each((provider, provider.priced) for provider in self._box.image_providers)
 
     async def media(self) -> str:
         await asyncio.to_thread(self._box.media.check)
@@ -102,6 +108,21 @@ class RunProbe:
                 f"{error} (the flow names it: permit it in the Airflow variable {ALLOW_HOSTS})"
             ) from None
         return ""
+
+    async def _each(self, models: Iterable[tuple[Checked, bool]]) -> str:
+        """The checks of models and of whether their prices are known. One that is down hides no other."""
+        notes: list[str] = []
+        down: list[TransientError] = []
+        for model, priced in models:
+            try:
+                note = await model.check()
+            except TransientError as error:
+                down.append(error)
+                note = ""
+            notes.append(self._priced(model.connection, model.model, priced=priced) or note)
+        if down:
+            raise down[0]
+        return "; ".join(filter(None, notes))
 
     def _priced(self, connection: str, model: str, *, priced: bool) -> str:
         if priced:

@@ -18,7 +18,7 @@ from pressroom.adapters.models.card_images import CardImages
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.runware_images import RunwareImages
-from pressroom.adapters.models.settings import text_price
+from pressroom.adapters.models.settings import ConnectionSettings, text_price
 from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from pressroom.adapters.sources.registry import fetch
 from pressroom.adapters.storage.media import MediaFiles
@@ -34,8 +34,9 @@ from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine.models.dialects import StoredDialects
-from pressroom.engine.models.images import BoundImages, ImageEngine
-from pressroom.engine.models.text import BoundText, TextEngine
+from pressroom.engine.models.fallbacks import Fallbacks
+from pressroom.engine.models.images import BoundImages, ImageChain, ImageEngine
+from pressroom.engine.models.text import BoundText, TextChain, TextEngine
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.ledger import settle_open
@@ -73,34 +74,56 @@ class Toolbox:
         return ItemTools(self, scope)
 
     @cached_property
-    def text(self) -> TextEngine:
-        """The text model. Raises ConfigurationError, as do all the others."""
-        model = self.text_model
-        price = text_price(model.settings, model.model)
-        return TextEngine(model, self.store, price, model.settings.limits)
+    def text(self) -> TextChain:
+        """The text model and its fallbacks. Raises ConfigurationError, as do all the others."""
+        engines = [
+            TextEngine(model, self.store, text_price(model.settings, model.model), model.settings.limits)
+            for model in self.text_models
+        ]
+        return TextChain(engines, self._fallbacks)
 
     @cached_property
-    def text_model(self) -> OpenAIText:
-        """The text model without the engine around it."""
-        chosen = self.run.workflow.text
-        settings = self.connections.model(chosen.connection)
-        return self._opened(OpenAIText(settings, chosen.model, StoredDialects(self.store)))
+    def text_models(self) -> Sequence[OpenAIText]:
+        """The text model and its fallbacks, without the engines around them."""
+        chosen, dialects = self.run.workflow.text, StoredDialects(self.store)
+        return [
+            self._opened(OpenAIText(settings, model, dialects))
+            for settings, model in self._models(chosen.connection, chosen.model)
+        ]
 
     @cached_property
-    def images(self) -> ImageEngine:
-        """The image provider."""
-        return ImageEngine(self.image_provider, self.store)
+    def images(self) -> ImageChain:
+        """The image provider and its fallbacks."""
+        engines = [ImageEngine(provider, self.store) for provider in self.image_providers]
+        return ImageChain(engines, self._fallbacks)
 
     @cached_property
-    def image_provider(self) -> CardImages | OpenAIImages | RunwareImages:
-        """The image provider without the engine around it."""
-        chosen = self.run.workflow.images
+    def image_providers(self) -> Sequence[CardImages | OpenAIImages | RunwareImages]:
+        """The image provider and its fallbacks, without the engines around them."""
+        chosen, dialects = self.run.workflow.images, StoredDialects(self.store)
         if chosen.provider == "card":
-            return CardImages()
-        settings = self.connections.model(chosen.connection)
-        if chosen.provider == "openai":
-            return self._opened(OpenAIImages(settings, chosen.model, StoredDialects(self.store)))
-        return self._opened(RunwareImages(settings, chosen.model))
+            return [CardImages()]
+        return [
+            self._opened(
+                OpenAIImages(settings, model, dialects)
+                if chosen.provider == "openai"
+                else RunwareImages(settings, model)
+            )
+            for settings, model in self._models(chosen.connection, chosen.model)
+        ]
+
+    def _models(
+        self, connection_id: str, model: str | None
+    ) -> Sequence[tuple[ConnectionSettings, str | None]]:
+        """The connection and its fallbacks, each with its model. The workflow's is the first one's: a
+        fallback has its own, and only without one the workflow's.
+        """
+        first, *others = self.connections.models(connection_id)
+        return [(first, model), *((settings, settings.model or model) for settings in others)]
+
+    @cached_property
+    def _fallbacks(self) -> Fallbacks:
+        return Fallbacks(self.store)
 
     @cached_property
     def media(self) -> MediaFiles | ObjectStorageMedia:
@@ -185,8 +208,8 @@ class ItemTools:
     def run_id(self) -> int:
         return self._box.run.id
 
-    @property
-    def text(self) -> BoundText:
+    @cached_property
+    def text(self) -> BoundText:  # one for the item: it knows which model wrote
         return self._box.text.bound(self._scope, self._box.run.workflow.text.temperature)
 
     @property

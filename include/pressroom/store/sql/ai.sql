@@ -64,3 +64,16 @@ SET learned = known.learned || excluded.learned, learned_at = now()
 -- name: forget_dialects
 -- Deletes what was learned of a connection's servers and models.
 DELETE FROM model_dialects WHERE connection = %(connection)s
+
+-- name: connections_away
+-- Returns which of the connections were down or out of money a moment ago.
+SELECT connection FROM connections_away WHERE connection = ANY(%(connections)s) AND until > clock_timestamp()
+
+-- name: connection_away
+-- Notes that a connection is down or out of money, for as long as `lasts`.
+INSERT INTO connections_away (connection, until) VALUES (%(connection)s, clock_timestamp() + %(lasts)s)
+ON CONFLICT (connection) DO UPDATE SET until = greatest(connections_away.until, excluded.until)
+
+-- name: connection_back
+-- Deletes the note that a connection is down or out of money.
+DELETE FROM connections_away WHERE connection = %(connection)s
