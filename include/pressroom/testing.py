@@ -15,12 +15,12 @@ from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import (
     Choice,
+    Embeddings,
     ImageProvider,
     ImageRequest,
     ImageResult,
     MediaStore,
     Prompt,
-    Similarity,
     Text,
     Tool,
 )
@@ -178,6 +178,18 @@ class FakeSimilarity:
         return len(left_words & theirs) / len(left_words | theirs) if left_words | theirs else 0.0
 
 
+class FakeEmbeddings:
+    """The closeness of a ``FakeSimilarity``. ``asked``: the texts of each call."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    async def similarity(self, texts: Sequence[str]) -> FakeSimilarity:
+        """How close they are."""
+        self.asked.append(list(texts))
+        return FakeSimilarity()
+
+
 class FixedClock:
     """A clock that stands still until it is moved."""
 
@@ -221,7 +233,7 @@ class FakeTools(OfWorkflow):
     text: Text
     images: ImageProvider
     media: MediaStore
-    similarity: Similarity
+    embeddings: Embeddings
     social: Social
     outside: Outside
     run_id: int = 1
@@ -246,7 +258,7 @@ def tools(
         text=text or FakeText(),
         images=images or FakeImages(),
         media=media or MemoryMedia(),
-        similarity=FakeSimilarity(),
+        embeddings=FakeEmbeddings(),
         social=social,
         outside=outside or FakeOutside(networks=FakeNetworks(social.clock)),
     )

@@ -117,6 +117,22 @@ def test_a_missing_connection_is_named_with_the_remedy(office: Office) -> None:
     assert "the Airflow connection 'pressroom_text' does not exist: add it to airflow_settings.yaml" in line
 
 
+def test_the_embedding_model_of_a_site_is_checked_where_it_has_one(
+    office: Office, model: ScriptedOpenAI
+) -> None:
+    office.connections["pressroom_text"] = text(model)
+    own = site(embeddings={"provider": "openai"})
+    [(kind, line)] = office.verify(own)
+    assert kind == "problem"
+    assert line.startswith("clusters: the Airflow connection 'pressroom_embeddings' does not exist")
+    office.connections["pressroom_embeddings"] = text(model, "scripted-2")
+    [(kind, line)] = office.verify(own)
+    assert (kind, "no model 'scripted-2'" in line) == ("problem", True)
+    office.connections["pressroom_embeddings"] = text(model)
+    assert office.verify(own) == []
+    assert model.script.journal == []
+
+
 def test_a_model_that_cannot_be_reached_may_come_back(office: Office) -> None:
     office.connections["pressroom_text"] = connection(
         host="http://127.0.0.1:9/v1", password="not-a-secret", extra={"model": "m"}

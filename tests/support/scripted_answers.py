@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 from starlette.responses import JSONResponse, Response
 
+from pressroom.adapters.models.similarity import WordLlamaSimilarity
 from tests.support.generated_json import Instance
 
 MODEL = "scripted-1"
@@ -152,6 +153,18 @@ def _png(width: int, height: int, shade: int) -> str:
     out = io.BytesIO()
     Image.new("RGB", (width, height), (shade, 90, 160)).save(out, "PNG")
     return base64.b64encode(out.getvalue()).decode()
+
+
+def vectors(
+    prompt: str, body: dict[str, Any], rule: Mapping[str, Any], unsupported: Collection[str]
+) -> Response:
+    """Embeddings, the last text's first. What all texts have in common puts them at 0.8."""
+    texts = body["input"]
+    rows = WordLlamaSimilarity().vectors(texts)
+    data = [{"index": index, "embedding": [*map(float, row), 2.0]} for index, row in enumerate(rows)]
+    tokens = sum(len(text) // 4 + 1 for text in texts)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return JSONResponse({"data": data[::-1], "model": body["model"], "usage": usage})
 
 
 def plain(content: Any) -> str:

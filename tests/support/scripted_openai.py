@@ -19,6 +19,8 @@
   ``thinks``: tokens of thoughts before each answer, one after another.
   ``unsupported``: what the server refuses with a 400, out of json_schema, json_object, maxLength, max_tokens,
   max_completion_tokens, temperature, tools; ``tools_ignored``: it answers as if none had been sent.
+* ``POST /v1/embeddings``: what wordllama says, with so much in common to all texts that unrelated ones are at
+  0.8; the last text comes first.
 * ``GET /journal``: every call with prompt, times and how many were in flight; ``GET /state``; ``DELETE
   /script`` starts anew.
 """
@@ -31,6 +33,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -41,7 +44,7 @@ from starlette.routing import Route
 
 from tests.support.provider import Provider
 from tests.support.provider_dialects import PROVIDERS
-from tests.support.scripted_answers import completion, error, picture, plain, refused
+from tests.support.scripted_answers import completion, error, picture, plain, refused, vectors
 
 _HANG_SECONDS = 600.0
 
@@ -64,6 +67,7 @@ class Script:
         self.unsupported: set[str] = set()
         self.dialect: Provider | None = None
         self.trouble = ""
+        self.most_texts = 2048
         self.journal: list[dict[str, Any]] = []
         self.calls = 0
         self.in_flight = 0
@@ -163,6 +167,7 @@ def make_app(script: Script) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/images/generations", images, methods=["POST"]),
+            Route("/v1/embeddings", partial(_embeddings, script), methods=["POST"]),
             Route("/v1/models", models),
             Route("/v1/models/{name:path}", model),
             Route("/health", health),
@@ -171,6 +176,14 @@ def make_app(script: Script) -> Starlette:
             Route("/state", state),
         ]
     )
+
+
+async def _embeddings(script: Script, request: Request) -> Response:
+    body = await request.json()
+    texts = body["input"]
+    if len(texts) > script.most_texts:
+        return error(400, f"at most {script.most_texts} requests can be in one batch", None, None, {})
+    return await _served(request, script, "embeddings", "\n".join(texts), body, vectors)
 
 
 async def _served(

@@ -84,6 +84,7 @@ def test_a_sentence_ends_as_its_language_ends_it() -> None:
         ("Not cut because shorter", 99, "Not cut because shorter"),
         (" Not cut either ", 99, "Not cut either"),
         ("It ends just at its bound.", 26, "It ends just at its bound."),
+        ("It is whole. It ends in the last place!", 39, "It is whole."),  # there was no other place
         ('She said: "Never boil it."', 26, 'She said: "Never boil it."'),
         ("It is longer than it should be, but whole.", 20, "It is longer than it should be, but whole."),
         ("1. Grind the beans as finely as you can and th", 46, ""),

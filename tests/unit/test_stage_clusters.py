@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
@@ -16,10 +18,11 @@ from pressroom.pipelines.site.grouping import (
     ExistingCluster,
     Keyword,
     Proposal,
+    compared,
     reconcile,
     same_meaning,
 )
-from pressroom.testing import FakeSimilarity, FakeText, tools
+from pressroom.testing import FakeEmbeddings, FakeSimilarity, FakeText, tools
 
 TEXTS = [
     "best burr coffee grinder", "manual coffee grinder", "how to grind coffee beans", "french press ratio",
@@ -194,3 +197,37 @@ def test_similarity_needs_no_network_and_takes_any_text(monkeypatch: pytest.Monk
     assert rows[2][0] == pytest.approx(1, abs=0.01)
     assert WordLlamaSimilarity().matrix([], ["a"]) == []
     assert WordLlamaSimilarity().matrix(["a"], []) == [[]]
+
+
+class Strict:
+    """Knows the texts that it was asked for, as an embedding model's vectors do."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.known = set(texts)
+
+    def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
+        assert set(left) | set(right) <= self.known
+        return FakeSimilarity().matrix(left, right)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_all_that_is_compared_is_asked_for_beforehand(seed: int) -> None:
+    dice = random.Random(seed)  # no secret
+    keywords = [*KEYWORDS, Keyword(999, "Long " * 30 + "Tail")]
+    proposals = [
+        Proposal(dice.choice([*GARBAGE, *TEXTS]), "", dice.sample(range(-1, 16), dice.randrange(6)))
+        for _ in range(dice.randrange(8))
+    ]
+    here = known(*dice.sample(["Milk", "French Press", "COFFEE Grinder", "Tea"], dice.randrange(5)))
+    similarity = Strict(compared(keywords, here, proposals))
+    assert ids(reconcile(keywords, here, proposals, similarity)) == sorted(k.id for k in keywords)
+    clusters.nearest(clusters.Group(keywords, here), Strict(compared(keywords, here)))
+
+
+async def test_a_group_pays_for_the_closeness_of_what_it_compares() -> None:
+    desk = tools(text=FakeText({"clusters": {"clusters": [
+        {"name": "Milk Drinks", "keywords": [10, 11, 12], "description": ""}]}}))  # fmt: skip
+    await clusters.process(clusters.Group(KEYWORDS, known("Tea")), desk)
+    first, second = cast(FakeEmbeddings, desk.embeddings).asked
+    assert set(second) - set(first) == {"milk drinks"}
+    assert {"tea", *TEXTS} <= set(first)

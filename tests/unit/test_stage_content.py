@@ -206,6 +206,29 @@ async def test_the_introduction_of_a_plan_is_cut_at_its_own_bound() -> None:
     assert headings_of(written.html)[1] == "Water"
 
 
+def test_a_paragraph_that_goes_on_in_the_next_one_is_one_paragraph() -> None:
+    shape = shape_of(400)
+    begun = (SENTENCE + " Burr grinders use fine metal blades that wear" + " slowly" * 99)[: shape.chars]
+    read = section_type(shape).model_validate({"paragraphs": [begun, "ly and evenly. They last.", "End."]})
+    assert read.paragraphs == [f"{begun}ly and evenly. They last.", "End."]
+    # What begins a new sentence is no continuation, and what follows a whole one is none either.
+    read = section_type(shape).model_validate({"paragraphs": [begun, "Blades.", "and more"]})
+    assert read.paragraphs == [SENTENCE, "Blades.", "and more"]
+    # A continuation can be cut off, too.
+    again = ("ly. They last" + " long" * 99)[: shape.chars]
+    read = section_type(shape).model_validate({"paragraphs": [begun, again]})
+    assert read.paragraphs == [f"{begun}ly."]
+
+
+def test_the_title_and_the_headings_are_no_paragraphs() -> None:
+    head = HEAD.model_copy(update={"title": "Tea for two"})
+    written = assemble(
+        head, ["Tea for Two", "Hello."], [("Water", ["water", "**Water:**", "Water boils."])],
+        fallback_title="f", model="m",
+    )  # fmt: skip
+    assert written.html == "<p>Hello.</p>\n<h2>Water</h2>\n<p>Water boils.</p>"
+
+
 def test_a_section_without_a_whole_sentence_is_asked_for_again() -> None:
     shape = shape_of(400)
     with pytest.raises(ValidationError, match="cut off in its first sentence"):

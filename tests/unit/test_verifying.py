@@ -50,6 +50,9 @@ class FakeProbe:
     async def text(self) -> str:
         return await self._answer("text")
 
+    async def embeddings(self) -> str:
+        return await self._answer("embeddings")
+
     async def images(self) -> str:
         return await self._answer("images")
 

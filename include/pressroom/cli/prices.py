@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from pressroom.cli.common import show
-from pressroom.domain.prices import SOON_DAYS, PriceEntry, PriceTable, TextPrice, price_table
+from pressroom.domain.prices import SOON_DAYS, ModelKind, PriceEntry, PriceTable, TextPrice, price_table
 
 
 def register(app: typer.Typer) -> None:
@@ -22,9 +22,11 @@ def prices(
         str, typer.Argument(help="a model, by any name that a connection may have for it; left out: all")
     ] = "",
 ) -> None:
-    """Show what models cost, in US cents: text per million tokens, images each. Exit code 1: no price."""
+    """Show what models cost, in US cents: text and embeddings per million tokens, images each. Exit code 1:
+    no price.
+    """
     table, today = price_table(), datetime.now(UTC).date()
-    named = [table.entry(kind, model, today) for kind in ("text", "image")] if model else []
+    named = [table.entry(kind, model, today) for kind in get_args(ModelKind)] if model else []
     entries = [entry for entry in named if entry is not None] if model else table.in_force(today)
     if not entries:
         typer.echo(
@@ -60,6 +62,8 @@ def _cells(entry: PriceEntry) -> list[object]:
     if isinstance(price, TextPrice):
         batch, each = price.batch and price.output * price.batch, ""
         cents = [price.input, price.cached_input, price.output, batch]
+        if entry.kind == "embedding":
+            cents = [price.input, None, None, price.batch and price.input * price.batch]
     else:
         each = _span(list(price.each.values()))
         cents = [price.input or None, None, price.output or None, None]

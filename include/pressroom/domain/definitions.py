@@ -216,6 +216,14 @@ class ImageSettings(Definition):
     height: int = Field(default=672, ge=256, le=2048)
 
 
+class EmbeddingSettings(Definition):
+    """What tells how close keywords are. ``local``: on this machine, for English, and free."""
+
+    provider: Literal["local", "openai"] = "local"
+    connection: str = "pressroom_embeddings"
+    model: str | None = Field(default=None, description="None: the connection's")
+
+
 class NamedTarget(Definition):
     """A target as a definition names it."""
 
@@ -303,6 +311,7 @@ class Site(WorkflowDefinition):
     text: TextSettings = TextSettings()
     article: ArticleSettings = ArticleSettings()
     images: ImageSettings = ImageSettings()
+    embeddings: EmbeddingSettings = EmbeddingSettings()
     caps: SpendingCaps = SpendingCaps()
     publish: SitePublish = SitePublish()
     prompts: Prompts = Prompts()

@@ -275,9 +275,39 @@ class Text(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of texts, in their order and all of one length. ``usage``: what the server says it used."""
+
+    vectors: Sequence[Sequence[float]]
+    usage: Usage = Usage()
+
+
+class Embedder(Protocol):
+    """An embedding model behind one connection, which is the unit of the shared rate limit."""
+
+    connection: str
+    model: str
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Raises TransientError, ConfigurationError or PermanentError, never a foreign error."""
+        ...
+
+
 class Similarity(Protocol):
-    """How close texts are in meaning."""
+    """How close texts are in meaning. It knows the texts that it was asked for, and these alone."""
 
     def matrix(self, left: Sequence[str], right: Sequence[str]) -> Sequence[Sequence[float]]:
         """Cosine similarity, -1 to 1: a row for each of ``left``, a column for each of ``right``."""
+        ...
+
+
+class Embeddings(Protocol):
+    """The embeddings as a stage sees them: bound to one item, to which their costs are booked."""
+
+    async def similarity(self, texts: Sequence[str]) -> Similarity:
+        """How close any of these texts are to each other.
+
+        Raises TransientError, ConfigurationError, PermanentError or BudgetError.
+        """
         ...

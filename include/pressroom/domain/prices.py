@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pressroom.domain.model import Usage
 
+ModelKind = Literal["text", "image", "embedding"]
 MILLION = Decimal(1_000_000)
 # The precision of cents in the ledger.
 FINEST = Decimal("0.000001")
@@ -107,7 +108,7 @@ class PriceSource:
 class PriceEntry:
     """A line of the table. ``ends``: the model's last day, if known; ``names``: its own, and aliases."""
 
-    kind: Literal["text", "image"]
+    kind: ModelKind
     model: str
     valid_from: date
     price: TextPrice | ImagePrice
@@ -128,17 +129,19 @@ class PriceEntry:
 
 
 class PriceTable:
-    """The entries of one price file. ``text`` and ``image`` are its tables, as read from TOML."""
+    """The entries of one price file. ``text``, ``image`` and ``embedding``: its tables, as read from TOML."""
 
     def __init__(
         self,
         text: Sequence[Mapping[str, Any]],
         image: Sequence[Mapping[str, Any]],
         sources: Mapping[str, Mapping[str, Any]] | None = None,
+        embedding: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.entries = [
             *(_entry("text", row, _text_price(row)) for row in text),
             *(_entry("image", row, _image_price(row)) for row in image),
+            *(_entry("embedding", row, _text_price({"output": 0, **row})) for row in embedding),
         ]
         self.sources = {
             name: PriceSource(name, row["url"], row["read"]) for name, row in (sources or {}).items()
@@ -157,6 +160,11 @@ class PriceTable:
         """The price of an image model on that day. None when it is not listed."""
         entry = self.entry("image", model, on)
         return entry.price if entry is not None and isinstance(entry.price, ImagePrice) else None
+
+    def embedding(self, model: str, on: date) -> TextPrice | None:
+        """The price of an embedding model on that day. None when it is not listed."""
+        entry = self.entry("embedding", model, on)
+        return entry.price if entry is not None and isinstance(entry.price, TextPrice) else None
 
     def entry(self, kind: str, model: str, on: date) -> PriceEntry | None:
         """The entry whose name is the longest beginning of the model's; of its versions, the one in force."""
@@ -184,7 +192,7 @@ def price_table() -> PriceTable:
     """The table that comes with Pressroom."""
     raw = files(__package__).joinpath("prices.toml").read_text("utf-8")
     parsed = tomllib.loads(raw, parse_float=Decimal)
-    return PriceTable(parsed["text"], parsed["image"], parsed["sources"])
+    return PriceTable(parsed["text"], parsed["image"], parsed["sources"], parsed["embedding"])
 
 
 def _plain(model: str) -> str:
@@ -195,9 +203,7 @@ def _plain(model: str) -> str:
     return _DOTS.sub("-", _BEFORE.sub("", name, count=1))
 
 
-def _entry(
-    kind: Literal["text", "image"], row: Mapping[str, Any], price: TextPrice | ImagePrice
-) -> PriceEntry:
+def _entry(kind: ModelKind, row: Mapping[str, Any], price: TextPrice | ImagePrice) -> PriceEntry:
     return PriceEntry(
         kind,
         row["model"],

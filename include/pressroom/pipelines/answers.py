@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from pressroom.domain.markup.cutting import uncut
+from pressroom.domain.markup.cutting import reaches, uncut
 
 LONGEST = 600
 """Characters of the longest string asked for: about 100 words, a long paragraph."""
@@ -81,6 +81,25 @@ class Between:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {**handler(schema), "minimum": self.least, "maximum": self.most}
+
+
+def rejoined(texts: Sequence[Any], most: int) -> list[Any]:
+    """The texts, with what a bound of ``most`` characters parted put together again.
+
+    A model that is cut off often goes on in the next text, in the middle of the word.
+    """
+    whole: list[Any] = []
+    parted = False
+    for text in texts:
+        goes_on = parted and isinstance(text, str) and text[:1].islower()
+        parted = isinstance(text, str) and reaches(text, most)
+        if goes_on:
+            whole[-1] += text
+            # One character more than the bound: it is read as a text that was cut off, if it was.
+            whole[-1] += " " if len(whole[-1]) == most else ""
+        else:
+            whole.append(text)
+    return whole
 
 
 def some_text(texts: Sequence[str]) -> Sequence[str]:

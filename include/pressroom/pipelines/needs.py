@@ -26,6 +26,10 @@ class Probe(Protocol):
         """The image provider, likewise."""
         ...
 
+    async def embeddings(self) -> str:
+        """The embedding model, likewise."""
+        ...
+
     async def media(self) -> str:
         """That pictures can be stored."""
         ...
@@ -62,6 +66,7 @@ class Need:
 
 TEXT = Need("text", lambda probe: probe.text())
 IMAGES = Need("images", lambda probe: probe.images())
+EMBEDDINGS = Need("embeddings", lambda probe: probe.embeddings())
 MEDIA = Need("media", lambda probe: probe.media())
 
 

@@ -10,7 +10,7 @@ from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
-from pressroom.domain.model import ImageProvider, MediaStore, Similarity, Text
+from pressroom.domain.model import Embeddings, ImageProvider, MediaStore, Text
 from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.social import Clock, Metrics
@@ -80,9 +80,9 @@ class Tools(Protocol):
     """A stage's collaborators, as arguments: a unit test hands in fakes.
 
     Each is opened when a stage first asks for it, and raises ConfigurationError when its connection is
-    missing or wrong. ``text``, ``images``, ``social`` and ``outside`` are bound to the item, so that what
-    they spend and publish is booked to it. ``site``, ``mission`` and ``flow``: the workflow, for a stage of
-    that kind; the others raise TypeError.
+    missing or wrong. ``text``, ``images``, ``embeddings``, ``social`` and ``outside`` are bound to the item,
+    so that what they spend and publish is booked to it. ``site``, ``mission`` and ``flow``: the workflow, for
+    a stage of that kind; the others raise TypeError.
     """
 
     @property
@@ -104,7 +104,7 @@ class Tools(Protocol):
     @property
     def media(self) -> MediaStore: ...
     @property
-    def similarity(self) -> Similarity: ...
+    def embeddings(self) -> Embeddings: ...
     @property
     def social(self) -> Social: ...
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import openai
 
@@ -12,6 +12,7 @@ from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_client import open_client
 from pressroom.adapters.models.settings import ConnectionSettings, ending
 from pressroom.domain.model import Dialects
+from pressroom.domain.prices import ModelKind
 
 
 class OpenAIModel:
@@ -21,7 +22,7 @@ class OpenAIModel:
     open. Raises ConfigurationError without a model or a required key.
     """
 
-    kind: ClassVar[Literal["text", "image"]]
+    kind: ClassVar[ModelKind]
 
     def __init__(
         self, settings: ConnectionSettings, model: str | None = None, dialects: Dialects | None = None

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pressroom.adapters.connection import ConnectionFields, settings_of, web_address
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import RateLimits
-from pressroom.domain.prices import FREE, ImagePrice, TextPrice, price_table
+from pressroom.domain.prices import FREE, ImagePrice, ModelKind, TextPrice, price_table
 
 OPENAI_HOST = "api.openai.com"
 AZURE = ".azure.com"
@@ -24,7 +24,7 @@ Structured = Literal["json_schema", "json_schema_basic", "json_object", "prompt"
 """The ways to ask a server for JSON, the strictest first. Basic: without keywords that OpenAI refuses."""
 
 # People paste the address that a provider's page shows for one request.
-_ENDPOINT = re.compile(r"/(chat/completions|completions|responses|models|images/generations)$")
+_ENDPOINT = re.compile(r"/(chat/completions|completions|responses|models|images/generations|embeddings)$")
 _AZURE_DEPLOYMENT = "/openai/deployments/"
 
 CentsRate = Annotated[Decimal, Field(ge=0)]
@@ -180,7 +180,17 @@ def image_price(settings: ConnectionSettings, model: str) -> ImagePrice | None:
     return ImagePrice() if listed is None and settings.is_local else listed
 
 
-def ending(settings: ConnectionSettings, kind: Literal["text", "image"], model: str) -> str:
+def embedding_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
+    """As ``text_price``, for embedding models."""
+    own = settings.prices
+    if own is not None:
+        return TextPrice(own.input_cents_per_million, own.input_cents_per_million, Decimal(0))
+    table, today = price_table(), datetime.now(UTC).date()
+    listed = table.embedding(model, today) or table.embedding(settings.base_model, today)
+    return FREE if listed is None and settings.is_local else listed
+
+
+def ending(settings: ConnectionSettings, kind: ModelKind, model: str) -> str:
     """What to tell of a model that has ended or ends soon; '' for others. Azure has a calendar of its own."""
     if settings.host.endswith(AZURE):
         return ""

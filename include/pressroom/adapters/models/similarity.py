@@ -26,12 +26,23 @@ class WordLlamaSimilarity:
         """
         if not left or not right:
             return [[] for _ in left]
-        with _lock:  # loads the model once; embedding is too quick to need more concurrency
-            model = _model()
-            rows = _embed(model, left)
-            columns = rows if list(left) == list(right) else _embed(model, right)
+        rows = self.vectors(left)
+        columns = rows if list(left) == list(right) else self.vectors(right)
         result: list[list[float]] = (rows @ columns.T).tolist()
         return result
+
+    def vectors(self, texts: Sequence[str]) -> Any:
+        """The texts' directions, one row each. Raises ConfigurationError when the wheel lacks its files."""
+        with _lock:  # loads the model once; embedding is too quick to need more concurrency
+            return _embed(_model(), texts)
+
+
+class LocalEmbeddings:
+    """``domain.model.Embeddings`` on this machine: nothing is sent, and nothing costs."""
+
+    async def similarity(self, texts: Sequence[str]) -> WordLlamaSimilarity:
+        """How close texts are, whichever they are."""
+        return WordLlamaSimilarity()
 
 
 def _embed(model: Any, texts: Sequence[str]) -> Any:

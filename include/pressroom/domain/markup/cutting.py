@@ -76,17 +76,27 @@ def shorten(text: str, most: int) -> str:
     return cut(_SPACE.sub(" ", text).strip(), most, mark=_ELLIPSIS)
 
 
+def reaches(text: str, most: int) -> bool:
+    """Whether a text was cut off at its bound of ``most`` characters.
+
+    One that is longer was not, when it ends as a sentence does: its server enforces no bound.
+    """
+    return len(text) == most or (len(text) > most and not SENTENCE_END.search(f"{text.rstrip()[-3:]} "))
+
+
 def uncut(text: str, most: int, *, phrases: bool = False) -> str:
     """The text without what a bound of ``most`` characters cut off; '' when nothing whole is left.
 
-    A server that enforces the bound ends a text in the middle of a word. So a text that reaches it was cut
-    off, unless it ends as a sentence does: its whole sentences are left. ``phrases``: of a title, the part
-    before its last colon, dash or comma will do.
+    A server that enforces the bound ends a text in the middle of a word, or with a full stop in the last
+    place that there is. Of a text that was cut off, its whole sentences are left. ``phrases``: of a title,
+    the part before its last colon, dash or comma will do.
     """
-    if len(text) < most or SENTENCE_END.search(f"{text.rstrip()[-3:]} "):
+    if not reaches(text, most):
         return text.strip()
     least = min(most // 3, SHORTEST)
-    ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    ends = [match.end() for match in SENTENCE_END.finditer(text) if match.end() < len(text)]
+    if not ends and SENTENCE_END.search(f"{text[-3:]} "):
+        return text.strip()
     if phrases and not (ends and ends[-1] >= least):
         ends = [match.start() for match in _PHRASE_END.finditer(text)]
     return text[: ends[-1]].strip() if ends and ends[-1] >= least else ""

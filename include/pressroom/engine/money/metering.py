@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, repeat
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pressroom.domain.errors import (
     CapHeld,
@@ -20,6 +20,7 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 from pressroom.domain.model import MoreRoomNeeded, Usage
+from pressroom.domain.prices import ModelKind
 from pressroom.domain.text import storable
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
@@ -87,7 +88,7 @@ class Meter:
         *,
         connection: str,
         model: str,
-        kind: Literal["text", "image"],
+        kind: ModelKind,
         priced: bool = True,
     ) -> None:
         self._store = store

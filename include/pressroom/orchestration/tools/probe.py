@@ -72,6 +72,12 @@ class RunProbe:
     async def images(self) -> str:
         return await self._each((provider, provider.priced) for provider in self._box.image_providers)
 
+    async def embeddings(self) -> str:
+        embedder = self._box.embedder
+        note = await embedder.check()
+        priced = embedder.price is not None
+        return self._priced(embedder.connection, embedder.model, priced=priced) or note
+
     async def media(self) -> str:
         await asyncio.to_thread(self._box.media.check)
         return ""

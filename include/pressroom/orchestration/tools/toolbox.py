@@ -15,11 +15,12 @@ from pressroom.adapters.conditions.evaluate import compile as read_condition
 from pressroom.adapters.http.notify import NotifySettings, notify
 from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.models.card_images import CardImages
+from pressroom.adapters.models.openai_embeddings import OpenAIEmbeddings
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.runware_images import RunwareImages
 from pressroom.adapters.models.settings import ConnectionSettings, text_price
-from pressroom.adapters.models.similarity import WordLlamaSimilarity
+from pressroom.adapters.models.similarity import LocalEmbeddings
 from pressroom.adapters.sources.registry import fetch
 from pressroom.adapters.storage.media import MediaFiles
 from pressroom.adapters.targets.metricool.metrics import MetricoolClock, MetricoolMetrics
@@ -28,12 +29,13 @@ from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Condition, Flow
 from pressroom.domain.missions import Mission
-from pressroom.domain.model import MediaStore, Similarity
+from pressroom.domain.model import Embeddings, MediaStore
 from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
 from pressroom.engine.models.dialects import StoredDialects
+from pressroom.engine.models.embeddings import EmbeddingEngine
 from pressroom.engine.models.fallbacks import Fallbacks
 from pressroom.engine.models.images import BoundImages, ImageChain, ImageEngine
 from pressroom.engine.models.text import BoundText, TextChain, TextEngine
@@ -131,9 +133,15 @@ class Toolbox:
         return media_store(self.connections.media_root(), self.connections.media_public_url())
 
     @cached_property
-    def similarity(self) -> Similarity:
-        """The embeddings."""
-        return WordLlamaSimilarity()
+    def embeddings(self) -> EmbeddingEngine:
+        """The embedding model. None is opened where the site's is this machine's own."""
+        return EmbeddingEngine(self.embedder, self.store)
+
+    @cached_property
+    def embedder(self) -> OpenAIEmbeddings:
+        """The embedding model without the engine around it."""
+        chosen = self.run.site.embeddings
+        return self._opened(OpenAIEmbeddings(self.connections.model(chosen.connection), chosen.model))
 
     @cached_property
     def metrics(self) -> MetricoolMetrics:
@@ -221,8 +229,10 @@ class ItemTools:
         return self._box.media
 
     @property
-    def similarity(self) -> Similarity:
-        return self._box.similarity
+    def embeddings(self) -> Embeddings:
+        if self.site.embeddings.provider == "local":
+            return LocalEmbeddings()
+        return self._box.embeddings.bound(self._scope)
 
     @property
     def social(self) -> Social:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, create_model
+from pydantic import AfterValidator, BeforeValidator, create_model
 from slugify import slugify
 
 from pressroom.domain.markup.cutting import in_sentences
 from pressroom.domain.markup.html import clip, distinct, plain, sanitize, words_of_html
-from pressroom.pipelines.answers import LONGEST, Answer, Chars, Items, some_text, tokens_for
+from pressroom.domain.text import normalize
+from pressroom.pipelines.answers import LONGEST, Answer, Chars, Items, rejoined, some_text, tokens_for
 
 TITLE_CHARS = 100
 META_CHARS = 160
@@ -167,7 +168,11 @@ def _texts(number: int, chars: int) -> Any:
     # A small model stops as early as it may, so the minimum is high, but short enough for a bullet point.
     least = number if number <= 2 else number - 1
     texts = list[Annotated[str, Chars(chars, min(80, chars // 3))]]
-    return Annotated[texts, Items(number, least)]
+    return Annotated[texts, Items(number, least), BeforeValidator(partial(_parts, most=chars))]
+
+
+def _parts(texts: Any, most: int) -> Any:
+    return rejoined(texts, most) if isinstance(texts, list) else texts
 
 
 _HEAD: dict[str, Any] = {
@@ -204,9 +209,10 @@ def assemble(
 
     A section without a heading goes on with the one before it.
     """
-    parts = [_flow(introduction)]
+    labels = {normalize(text) for text in (head.title, fallback_title, *(name for name, _ in sections))}
+    parts = [_flow(introduction, labels)]
     for heading, paragraphs in sections:
-        body, shown = _flow(paragraphs), clip(heading, HEADING_CHARS)
+        body, shown = _flow(paragraphs, labels), clip(heading, HEADING_CHARS)
         if body and shown:
             parts.append(f"<h2>{html.escape(shown, quote=False)}</h2>")
         parts.append(body)
@@ -231,12 +237,17 @@ def headings_of(markup: str) -> list[str]:
     return [plain(heading) for heading in re.findall(r"<h2[^>]*>(.*?)</h2>", markup, re.DOTALL)]
 
 
-def _flow(paragraphs: Sequence[str]) -> str:
-    """Paragraphs as HTML. Adjacent ones that begin with a dash become one list. Repetitions are dropped."""
+def _flow(paragraphs: Sequence[str], labels: Collection[str]) -> str:
+    """Paragraphs as HTML. Adjacent ones that begin with a dash become one list.
+
+    Repetitions are dropped, also of the title and the headings (``labels``, normalized).
+    """
     lines: list[str] = []
     inside = False
     blocks = (block for paragraph in paragraphs for block in _blocks(paragraph))
     for block in dict.fromkeys(blocks):
+        if normalize(plain(block)) in labels:
+            continue
         bullet = block.startswith(("- ", "* ", "\u2022 "))
         if bullet != inside:
             lines.append("<ul>" if bullet else "</ul>")

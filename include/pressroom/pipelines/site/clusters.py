@@ -20,7 +20,7 @@ from pressroom.domain.model import Similarity
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
-from pressroom.pipelines.needs import TEXT
+from pressroom.pipelines.needs import EMBEDDINGS, TEXT
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.grouping import (
     NAME_CHARS,
@@ -28,6 +28,7 @@ from pressroom.pipelines.site.grouping import (
     ExistingCluster,
     Keyword,
     Proposal,
+    compared,
     reconcile,
 )
 from pressroom.pipelines.stage import LABEL_CHARS, Key, Saved, Skip, Stage
@@ -140,6 +141,7 @@ def load(tx: Tx, run: Run, keys: Sequence[Key]) -> Sequence[Group]:
 async def process(group: Group, tools: Tools) -> Sequence[ClusterToSave]:
     """Ask for clusters, and reconcile the answer with the keywords and the existing clusters."""
     count = len(group.keywords)
+    similarity = await tools.embeddings.similarity(compared(group.keywords, group.known))
     chars = most(count) * (NAME_CHARS + ABOUT_CHARS + 120) + count * 8
     prompt = render(
         NAME,
@@ -149,12 +151,13 @@ async def process(group: Group, tools: Tools) -> Sequence[ClusterToSave]:
         max_tokens=tokens_for(chars),
         temperature=min(0.2, tools.site.text.temperature or 0.0),  # sorting needs no imagination
         keywords=[keyword.text for keyword in group.keywords],
-        existing=nearest(group, tools.similarity),
+        existing=nearest(group, similarity),
         most=most(count),
     )
     answer = await tools.text.generate(prompt, answer_type(count))
     proposals = [Proposal(c.name, c.description, c.keywords) for c in answer.clusters]
-    return reconcile(group.keywords, group.known, proposals, tools.similarity)
+    similarity = await tools.embeddings.similarity(compared(group.keywords, group.known, proposals))
+    return reconcile(group.keywords, group.known, proposals, similarity)
 
 
 def nearest(group: Group, similarity: Similarity) -> list[str]:
@@ -215,5 +218,5 @@ STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     batch_items=lambda site: 1 if site.automation.within_stage_delay else GROUPS_PER_TASK,
     pool="pressroom_text",
     serial=True,
-    needs=lambda run: (TEXT,),
+    needs=lambda run: (TEXT,) if run.site.embeddings.provider == "local" else (TEXT, EMBEDDINGS),
 )

@@ -91,6 +91,15 @@ def reconcile(
     return groups
 
 
+def compared(
+    keywords: Sequence[Keyword], known: Sequence[ExistingCluster], proposals: Sequence[Proposal] = ()
+) -> list[str]:
+    """Every text whose closeness ``reconcile`` may ask for."""
+    names = [*(cluster.name for cluster in known), *(_cleaned(proposal.name) for proposal in proposals)]
+    names += [_as_name(keyword) for keyword in keywords]
+    return [text.casefold() for text in [*(keyword.text for keyword in keywords), *names]]
+
+
 def same_meaning(name: str, others: Sequence[str], similarity: Similarity) -> int | None:
     """The index of the name that means the same. None when no name does."""
     if not others:
@@ -111,7 +120,7 @@ def _place(
     keywords: list[Keyword],
     similarity: Similarity,
 ) -> None:
-    name = clip(proposal.name, NAME_CHARS).strip("#*-\u2022\"'.,:; ")
+    name = _cleaned(proposal.name)
     if not says_something(name) or name.isdecimal():
         name = _name_from(keywords, similarity)
     group = ClusterToSave(name, clip(proposal.description, DESCRIPTION_CHARS), None)
@@ -181,7 +190,15 @@ def _name_from(keywords: Sequence[Keyword], similarity: Similarity) -> str:
     texts = [keyword.text.casefold() for keyword in keywords]
     rows = similarity.matrix(texts, texts)
     best = max(range(len(texts)), key=lambda index: (sum(rows[index]), -len(texts[index])))
-    return clip(keywords[best].text, NAME_CHARS) or keywords[best].text[:NAME_CHARS]
+    return _as_name(keywords[best])
+
+
+def _as_name(keyword: Keyword) -> str:
+    return clip(keyword.text, NAME_CHARS) or keyword.text[:NAME_CHARS]
+
+
+def _cleaned(name: str) -> str:
+    return clip(name, NAME_CHARS).strip("#*-\u2022\"'.,:; ")
 
 
 def _essence(name: str) -> frozenset[str]:
