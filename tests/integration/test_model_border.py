@@ -180,6 +180,31 @@ def test_tokens_are_counted_however_they_are_said(desk: ModelDesk) -> None:
     assert desk.spent == sum(Decimal(p) / 1000 + Decimal(c) / 500 for _, p, c in USAGES.values())
 
 
+WRITTEN: dict[str, dict[str, Any]] = {
+    "OpenAI": {"prompt_tokens_details": {"cached_tokens": 200, "cache_write_tokens": 300}},
+    "LiteLLM": {
+        "cache_creation_input_tokens": 300, "cache_read_input_tokens": 200,
+        "prompt_tokens_details": {"cached_tokens": 200, "cache_creation_tokens": 300},
+    },
+    "Anthropic's own names": {"cache_creation_input_tokens": 300, "prompt_cache_hit_tokens": 200},
+    "more than there are": {"prompt_tokens_details": {"cached_tokens": 700, "cache_write_tokens": 900}},
+}  # fmt: skip
+
+
+def test_what_goes_into_a_providers_cache_has_its_own_price(desk: ModelDesk) -> None:
+    prices = {
+        "input_cents_per_million": 1000, "cached_input_cents_per_million": 100,
+        "cache_write_cents_per_million": 1250, "output_cents_per_million": 2000,
+    }  # fmt: skip
+    used = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050}
+    answers = {name: completion(note(), usage={**used, **more}) for name, more in WRITTEN.items()}
+    seen = desk.each(answers, prices=prices)
+    exact = Decimal("0.5") + Decimal("0.02") + Decimal("0.375") + Decimal("0.1")
+    cents = {name: one.calls[0][3] for name, one in seen.items()}
+    assert cents.pop("more than there are") == Decimal("0.07") + Decimal("0.375") + Decimal("0.1")
+    assert set(cents.values()) == {exact}
+
+
 def test_usage_that_says_nothing_is_booked_at_the_bound(desk: ModelDesk) -> None:
     pairs: list[Any] = [(None, None), (-1, -50), (True, False), (10**30, 10**30), ([1], {})]
     nothing: list[Any] = [None, [], {}, "much"]

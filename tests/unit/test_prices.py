@@ -9,7 +9,7 @@ import pytest
 
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.openai_text import OpenAIText
-from pressroom.adapters.models.settings import ConnectionSettings, image_price, text_price
+from pressroom.adapters.models.settings import ConnectionSettings, ending, image_price, text_price
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import Usage
 from pressroom.domain.prices import ImagePrice, PriceTable, TextPrice, price_table
@@ -43,6 +43,37 @@ def test_cost_counts_cached_tokens_once() -> None:
     assert price.cents(Usage(1_000_000, 500_000, cached_tokens=400_000)) == Decimal(60 + 4 + 500)
     assert price.cents(Usage(1, 0)) == Decimal("0.0001")
     assert price.cents(Usage(10, 0, cached_tokens=99)) == Decimal("0.0001")
+
+
+def test_cost_counts_what_is_put_into_the_cache_once() -> None:
+    price = TextPrice(Decimal(100), Decimal(10), Decimal(1000), cache_write=Decimal(125))
+    used = Usage(1_000_000, 0, cached_tokens=400_000, cache_write_tokens=200_000)
+    assert price.cents(used) == Decimal(40 + 4 + 25)
+    assert price.cents(Usage(10, 0, cached_tokens=9, cache_write_tokens=9)) == Decimal("0.000215")
+    assert TextPrice(Decimal(100), Decimal(10), Decimal(1000)).cents(used) == Decimal(60 + 4)
+    assert price.times(Decimal(2)).cents(used) == 2 * price.cents(used)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("claude-opus-5.5", 500), ("anthropic/claude-haiku-4.5", 125), ("gpt-6.1-terra", 125),
+     ("gpt-5.6-luna", 25), ("gpt-5.4", None), ("gemini-3.8-flash", None)],
+)  # fmt: skip
+def test_what_a_provider_takes_for_its_cache(name: str, written: int | None) -> None:
+    price = price_table().text(name, TODAY)
+    assert price is not None
+    assert price.cache_write == written
+
+
+def test_an_ending_is_that_of_the_model_behind_a_name_of_ones_own() -> None:
+    own = ConnectionSettings.from_connection(
+        "mine", host="https://gateway.example/v1", extra={"model": "writer", "base_model": "gpt-5"}
+    )
+    assert "gpt-5" in ending(own, "text", "writer")
+    other = own.model_copy(update={"base_model": "gpt-5.4"})
+    assert ending(other, "text", "writer") == ""
+    azure = own.model_copy(update={"base_url": "https://x.openai.azure.com/openai/v1"})
+    assert ending(azure, "text", "writer") == ""
 
 
 def test_every_entry_is_complete() -> None:

@@ -32,8 +32,8 @@ def test_all_prices_are_listed_with_their_sources_and_the_models_that_end() -> N
 def test_one_model_is_found_by_any_of_its_names() -> None:
     code, text = shown("openai/gpt-6.1-terra")
     assert code == 0
-    assert [line.split()[:6] for line in text.splitlines()[1:2]] == [
-        ["gpt-6.1-terra", "2026-10-26", "100", "5", "500", "250"]
+    assert [line.split()[:7] for line in text.splitlines()[1:2]] == [
+        ["gpt-6.1-terra", "2026-10-26", "100", "5", "125", "500", "250"]
     ]
     assert "warning" not in text
 

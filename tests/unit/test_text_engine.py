@@ -29,6 +29,7 @@ from pressroom.domain.errors import (
     UnknownOutcome,
 )
 from pressroom.domain.model import Finish, ModelReply, ModelRequest, Prompt, Tool, ToolCall, Usage
+from pressroom.engine.models.answers import choice_type
 from pressroom.engine.models.text import BoundText, TextEngine
 from pressroom.engine.money.ledger import Caps, CostScope
 from pressroom.store.database import Store
@@ -469,3 +470,10 @@ async def test_a_reached_cap_stops_the_call(store: MemoryStore) -> None:
     with pytest.raises(PressroomError, match="cap"):
         await text.generate(PROMPT, Article)
     assert model.requests == []
+
+
+def test_tools_that_are_the_same_for_every_item_have_one_type_and_one_schema() -> None:
+    form = choice_type((Tool("search", "Look something up", Search),))
+    assert choice_type((Tool("search", "Look something up", Search),)) is form
+    assert choice_type((Tool("search", "Look it up", Search),)) is not form
+    assert choice_type((Tool("publish", "Look something up", Publish),)) is not form

@@ -36,7 +36,7 @@ def prices(
         )
         raise typer.Exit(1)
     show(
-        ["model", "since", "input", "cached", "output", "batch", "each", "ends"],
+        ["model", "since", "input", "cached", "cache write", "output", "batch", "each", "ends"],
         [_cells(entry) for entry in entries],
     )
     for entry in entries:
@@ -61,12 +61,12 @@ def _cells(entry: PriceEntry) -> list[object]:
     price = entry.price
     if isinstance(price, TextPrice):
         batch, each = price.batch and price.output * price.batch, ""
-        cents = [price.input, price.cached_input, price.output, batch]
+        cents = [price.input, price.cached_input, price.cache_write, price.output, batch]
         if entry.kind == "embedding":
-            cents = [price.input, None, None, price.batch and price.input * price.batch]
+            cents = [price.input, None, None, None, price.batch and price.input * price.batch]
     else:
         each = _span(list(price.each.values()))
-        cents = [price.input or None, None, price.output or None, None]
+        cents = [price.input or None, None, None, price.output or None, None]
     return [entry.model, entry.valid_from, *map(_cents, cents), each, entry.ends]
 
 

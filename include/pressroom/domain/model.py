@@ -72,13 +72,15 @@ class ModelRequest:
 class Usage:
     """Tokens of one or more calls; 0 where the server does not say.
 
-    ``cached_tokens`` are among the prompt's, ``reasoning_tokens`` (thoughts) among the completion's.
+    ``cached_tokens`` (read from the provider's cache) and ``cache_write_tokens`` are among the prompt's,
+    ``reasoning_tokens`` (thoughts) among the completion's.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -86,6 +88,7 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
         )
 
 

@@ -39,7 +39,8 @@ FREE_VARIANT = ":free"
 
 @dataclass(frozen=True)
 class TextPrice:
-    """Cents per million tokens. ``reasoning`` None: thoughts cost what other output does.
+    """Cents per million tokens. ``reasoning`` None: thoughts cost what other output does. ``cache_write``
+    None: what is put into the provider's cache costs what other input does.
 
     ``batch``: the share of it that the provider's batch endpoint takes, None when it has none.
     """
@@ -49,13 +50,16 @@ class TextPrice:
     output: Decimal
     reasoning: Decimal | None = None
     batch: Decimal | None = None
+    cache_write: Decimal | None = None
 
     def cents(self, usage: Usage) -> Decimal:
         """The cost of these tokens. Cached tokens are part of the prompt's, thoughts of the completion's."""
         cached = min(usage.cached_tokens, usage.prompt_tokens)
+        written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
         thoughts = min(usage.reasoning_tokens, usage.completion_tokens)
         total = (
-            (usage.prompt_tokens - cached) * self.input
+            (usage.prompt_tokens - cached - written) * self.input
+            + written * (self.input if self.cache_write is None else self.cache_write)
             + cached * self.cached_input
             + (usage.completion_tokens - thoughts) * self.output
             + thoughts * (self.output if self.reasoning is None else self.reasoning)
@@ -64,9 +68,16 @@ class TextPrice:
 
     def times(self, factor: Decimal) -> TextPrice:
         """The price of a model that costs so many times as much."""
-        reasoning = None if self.reasoning is None else self.reasoning * factor
+        reasoning, written = (
+            None if rate is None else rate * factor for rate in (self.reasoning, self.cache_write)
+        )
         return TextPrice(
-            self.input * factor, self.cached_input * factor, self.output * factor, reasoning, self.batch
+            self.input * factor,
+            self.cached_input * factor,
+            self.output * factor,
+            reasoning,
+            self.batch,
+            written,
         )
 
 
@@ -217,9 +228,12 @@ def _entry(kind: ModelKind, row: Mapping[str, Any], price: TextPrice | ImagePric
 
 
 def _text_price(row: Mapping[str, Any]) -> TextPrice:
-    reasoning, batch = (Decimal(row[name]) if name in row else None for name in ("reasoning", "batch"))
+    optional = ("reasoning", "batch", "cache_write")
+    reasoning, batch, written = (Decimal(row[name]) if name in row else None for name in optional)
     cached = row.get("cached_input", row["input"])
-    return TextPrice(Decimal(row["input"]), Decimal(cached), Decimal(row["output"]), reasoning, batch)
+    return TextPrice(
+        Decimal(row["input"]), Decimal(cached), Decimal(row["output"]), reasoning, batch, written
+    )
 
 
 def _image_price(row: Mapping[str, Any]) -> ImagePrice:

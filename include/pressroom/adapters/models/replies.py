@@ -20,6 +20,10 @@ from pressroom.domain.text import storable, to_json
 MOST_TOKENS = 2**31 - 1
 """What the column of the calls holds. A server that says more says nothing."""
 
+_CACHE_READS = ("cached_tokens", "prompt_cache_hit_tokens")
+_CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+"""The names of OpenAI and OpenRouter, and those of LiteLLM."""
+
 _FINISHES = (
     (Finish.LENGTH, re.compile(r".*(length|max_?\w*tokens|token_limit|context_window_exceeded)")),
     (
@@ -102,9 +106,7 @@ def read_usage(said: Any) -> Usage:
     prompt = _tokens(usage, "prompt_tokens", "input_tokens")
     completion = _tokens(usage, "completion_tokens", "output_tokens")
     total = _tokens(usage, "total_tokens")
-    cached = _tokens(_part(usage, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
-    if cached is None:
-        cached = _tokens(usage, "prompt_cache_hit_tokens")
+    cached, written = _of_prompt(usage, *_CACHE_READS), _of_prompt(usage, *_CACHE_WRITES)
     thoughts = _tokens(_part(usage, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
     if thoughts is None:
         thoughts = _tokens(usage, "reasoning_tokens") or 0
@@ -124,7 +126,15 @@ def read_usage(said: Any) -> Usage:
         completion += thoughts
     if max(prompt, completion) > MOST_TOKENS:
         return Usage()
-    return Usage(prompt, completion, min(cached or 0, prompt), min(thoughts, completion))
+    cached = min(cached or 0, prompt)
+    return Usage(prompt, completion, cached, min(thoughts, completion), min(written or 0, prompt - cached))
+
+
+def _of_prompt(usage: Mapping[str, Any], *names: str) -> int | None:
+    """A number of the prompt's tokens, which servers say among its details or beside it."""
+    details = _part(usage, "prompt_tokens_details", "input_tokens_details")
+    found = _tokens(details, *names)
+    return _tokens(usage, *names) if found is None else found
 
 
 def _part(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

@@ -37,6 +37,9 @@ class PriceOverride(BaseModel):
 
     input_cents_per_million: CentsRate = Decimal(0)
     cached_input_cents_per_million: CentsRate | None = None
+    cache_write_cents_per_million: CentsRate | None = Field(
+        default=None, description="of what the provider puts into its cache; as input"
+    )
     output_cents_per_million: CentsRate = Decimal(0)
     reasoning_cents_per_million: CentsRate | None = Field(default=None, description="of thoughts; as output")
     cents_per_image: CentsRate | None = None
@@ -163,6 +166,7 @@ def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
             input_rate if cached is None else cached,
             own.output_cents_per_million,
             own.reasoning_cents_per_million,
+            cache_write=own.cache_write_cents_per_million,
         )
     table, today = price_table(), datetime.now(UTC).date()
     listed = table.text(model, today) or table.text(settings.base_model, today)
@@ -191,11 +195,16 @@ def embedding_price(settings: ConnectionSettings, model: str) -> TextPrice | Non
 
 
 def ending(settings: ConnectionSettings, kind: ModelKind, model: str) -> str:
-    """What to tell of a model that has ended or ends soon; '' for others. Azure has a calendar of its own."""
+    """What to tell of a model that has ended or ends soon; '' for others.
+
+    A connection that names its ``base_model`` calls that one by another name. Azure has a calendar of its
+    own.
+    """
     if settings.host.endswith(AZURE):
         return ""
     today = datetime.now(UTC).date()
-    entry = price_table().entry(kind, model, today)
+    table = price_table()
+    entry = table.entry(kind, model, today) or table.entry(kind, settings.base_model, today)
     words = entry.ending(today) if entry else ""
     return f"connection {settings.name!r}: {words}" if words else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -84,8 +85,12 @@ class _Calls(BaseModel):
     calls: list[Any]
 
 
-def choice_type(tools: Sequence[Tool[Any]]) -> type[BaseModel]:
-    """The type of an answer that calls at least one of the tools: ``{"calls": [{"tool", "arguments"}]}``."""
+@lru_cache(maxsize=64)
+def choice_type(tools: tuple[Tool[Any], ...]) -> type[BaseModel]:
+    """The type of an answer that calls at least one of the tools: ``{"calls": [{"tool", "arguments"}]}``.
+
+    The same tools have the same type, so that its schema is made once for all items.
+    """
     union: Any = None
     for tool in tools:
         name: Any = Literal[tool.name]

@@ -181,8 +181,8 @@ class BoundText:
         """The tools that the model chooses. A server without tool calls is asked for an answer of a type that
         is the union of the tools' argument types.
         """
-        form: type[BaseModel] = choice_type(tools)
-        specs = [ToolSpec(tool.name, tool.description, tool.arguments.model_json_schema()) for tool in tools]
+        form: type[BaseModel] = choice_type(tuple(tools))
+        specs = [_spec(tool) for tool in tools]
         return choices(await self._answer(self._request(prompt, form, specs), form))
 
     async def _answer(self, request: ModelRequest, form: type[Answer]) -> Answer:
@@ -200,6 +200,11 @@ class BoundText:
             temperature=self._temperature if prompt.temperature is None or never else prompt.temperature,
             tools=tools,
         )
+
+
+def _spec(tool: Tool[Any]) -> ToolSpec:
+    arguments: type[BaseModel] = tool.arguments
+    return ToolSpec(tool.name, tool.description, _schema_of(arguments))
 
 
 @lru_cache(maxsize=256)
@@ -236,7 +241,8 @@ def _revalidated(text: str, output_type: type[Answer]) -> Answer | None:
 def _expected(request: ModelRequest, answered: int) -> Usage:
     """The most that this call is likely to use, for caps and rate limits. ``answered``: tokens of it."""
     schema = len(to_json(request.schema)) // BYTES_PER_TOKEN if request.schema else 0
-    return Usage(prompt_tokens=request.prompt_tokens + schema, completion_tokens=answered)
+    prompt = request.prompt_tokens + schema
+    return Usage(prompt, answered, cache_write_tokens=prompt)  # the dearest way to read a prompt
 
 
 def _judged(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str] | Exception:

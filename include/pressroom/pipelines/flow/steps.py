@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
@@ -113,7 +114,8 @@ async def ask(step: AiStep, position: int, item: FlowItem, tools: Tools) -> Outc
     packets: list[tuple[str, Mapping[str, Any]]] = []
     label = ""
     if step.output:
-        answer = (await tools.text.generate(prompt, _form(step))).model_dump(by_alias=True)
+        form = _form(tuple(step.output.items()))
+        answer = (await tools.text.generate(prompt, form)).model_dump(by_alias=True)
         packets.append(("output", answer))
         label = shorten(next(iter(answer.values()), ""), 80)
     offered = _tools(step, position, tools)
@@ -148,13 +150,14 @@ def _prompt(step: AiStep, variables: Mapping[str, Any], tools: Tools) -> Prompt:
     return Prompt(f"flow:{step.name}", f"{system}\n{DATA_RULE}", user, step.max_tokens, step.temperature)
 
 
-def _form(step: AiStep) -> type[BaseModel]:
-    """The type of the step's output. Field names have a prefix, because pydantic models have methods such as
-    ``copy``.
+@lru_cache(maxsize=64)
+def _form(output: tuple[tuple[str, str], ...]) -> type[BaseModel]:
+    """The type of a step's ``output``: name and description of each field. Field names have a prefix, because
+    pydantic models have methods such as ``copy``.
     """
     fields: dict[str, Any] = {
         f"the_{name}": (Annotated[str, Chars(LONGEST, needed=True)], Field(alias=name, description=about))
-        for name, about in step.output.items()
+        for name, about in output
     }
     form: type[BaseModel] = create_model("Output", __base__=Answer, **fields)
     return form
