@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -33,6 +33,8 @@ from pressroom.pipelines.tools import Destination
 
 class PostArguments(TargetArguments):
     """What a FakeTarget can be told."""
+
+    settable: ClassVar[frozenset[str]] = frozenset({"board"})
 
     text: str = Field(min_length=1, max_length=280)
     title: str = ""

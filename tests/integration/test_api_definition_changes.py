@@ -9,7 +9,7 @@ import pytest
 
 from pressroom.api.resources.definitions import merged
 from pressroom.definitions import saving
-from pressroom.domain.definitions import Site
+from pressroom.domain.definitions import Role, Site
 from pressroom.domain.kinds import WORKFLOW_KINDS
 from pressroom.store.database import Store
 from tests.support.control_world import Control
@@ -48,7 +48,7 @@ async def test_a_patch_changes_what_it_names(control: Control) -> None:
         control, "/sites", SITE, brand="main", caps={"month_cents": 500}, automation={"cron": "0 6 * * *"}
     )
     patch = {"name": "Gärten", "automation": {"enabled": True, "cron": None}, "brand": None, "caps": None}
-    changed = (await control("PATCH", f"/sites/{made['id']}", json=patch, expect=200)).json()
+    changed = (await control("PATCH", f"/sites/{made['id']}", user="olga", json=patch, expect=200)).json()
     expected = {
         **made["definition"],
         "name": "Gärten",
@@ -113,7 +113,7 @@ async def test_a_change_made_of_something_older_is_not_stored(control: Control, 
     await control("PATCH", f"/sites/{made['id']}", json={"name": "Other"}, expect=200)
     site = Site.model_validate({**before.data, "language": "de"})
     with pytest.raises(saving.ChangedMeanwhile), store.transaction(control.world.account_id) as tx:
-        saving.update(tx, site, before.data)
+        saving.update(tx, site, before.data, Role.OWNER)
     assert (await control.get(f"/sites/{made['id']}"))["definition"]["name"] == "Other"
 
 
@@ -153,10 +153,10 @@ async def test_a_brand_context_is_deleted_unless_it_is_used(control: Control) ->
     path = f"/brand-contexts/{made['id']}"
     refused = (await control("DELETE", path, user="olga", expect=409)).json()
     assert "the site garden and 1 more use the brand context main" in refused["detail"]
-    await control("PATCH", f"/sites/{site['id']}", json={"brand": None}, expect=200)
+    await control("PATCH", f"/sites/{site['id']}", user="ann", json={"brand": None}, expect=200)
     refused = (await control("DELETE", path, user="olga", expect=409)).json()
     assert "the flow digest uses the brand context main" in refused["detail"]
-    await control("PATCH", f"/flows/{flow['id']}", json={"brand": None}, expect=200)
+    await control("PATCH", f"/flows/{flow['id']}", user="ann", json={"brand": None}, expect=200)
     await control("DELETE", path, user="olga", expect=204)
     await control.get(path, expect=404)
     assert control.audit()[-1] == ("user:olga", "brand.delete", f"brand:{made['id'].removeprefix('brc_')}")

@@ -43,7 +43,7 @@ class Findings:
 
 async def mission(control: Control, slug: str) -> Findings:
     body = {"slug": slug, "name": slug, "objectives": ["be known"], "platforms": ["twitter"]}
-    made = (await control("POST", "/missions", json=body, expect=201)).json()
+    made = (await control("POST", "/missions", user="ann", json=body, expect=201)).json()
     found = Findings(control, int(made["id"].removeprefix("msn_")))
     for number in (1, 2):
         [(run,)] = control.world.sql(

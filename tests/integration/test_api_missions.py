@@ -16,6 +16,7 @@ from tests.support.control_world import Control
 
 MISSION: dict[str, Any] = {
     "slug": "launch", "name": "Launch", "objectives": ["be known"], "platforms": ["twitter", "linkedin"],
+    "constraints": {"require_approval": True},
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def campaign(control: Control) -> Make:
 
 
 async def test_a_created_mission_is_a_draft(campaign: Make) -> None:
-    one = await campaign(constraints={"budget_cents": 5000})
+    one = await campaign(constraints={"require_approval": True, "budget_cents": 5000})
     assert one.id.startswith("msn_")
     assert await one.get() == one.made
     facts = {key: one.made[key] for key in one.made if key not in ("id", "definition", "updated_at")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.pipelines.mission import publish as posts_publish
 from pressroom.pipelines.site import publish as articles_publish
+from pressroom.pipelines.site.approval import terms_of
 from pressroom.store.workflows import workflow
 from pressroom.testing_flows import FakeTarget
 from tests.support.content_world import TARGET, in_thread, mission_of, with_targets
@@ -56,7 +58,10 @@ def add(
 def approved(control: Control, number: int = 1) -> list[int]:
     """Articles that are approved as they are."""
     ids = add_articles(control.world, number, status="approved")
-    control.world.sql("UPDATE contents SET content_hash = %s, approved_hash = %s", HASH, HASH)
+    terms = json.dumps(terms_of(_row(control).run().site))
+    control.world.sql(
+        "UPDATE contents SET content_hash = %s, approved_hash = %s, approved_terms = %s", HASH, HASH, terms
+    )
     return ids
 
 

@@ -22,9 +22,9 @@ DAY = timedelta(days=1)
 NINE = START + 9 * HOUR
 SECOND_VARIANT = """
 INSERT INTO posts (account_id, mission_id, cycle_id, slot_id, variant, platform, format, headline, body,
-    parts, confidence, model, status, content_hash, approved_hash)
+    parts, confidence, model, status, content_hash, approved_hash, approved_terms)
 SELECT account_id, mission_id, cycle_id, slot_id, 'B', platform, format, headline, body,
-    ARRAY['Variant'], 0.9, model, 'approved', content_hash, approved_hash
+    ARRAY['Variant'], 0.9, model, 'approved', content_hash, approved_hash, approved_terms
 FROM posts
 """
 

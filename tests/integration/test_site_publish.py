@@ -166,6 +166,7 @@ async def test_an_edit_voids_the_approval(press: Press) -> None:
 async def test_an_edit_is_cleaned_before_it_is_approved_and_goes_out_as_it_is(press: Press) -> None:
     (id,) = press.articles()
     press.world.sql('UPDATE sites SET definition = definition || \'{"url": "https://site.test/blog/"}\'')
+    press.world.site = press.world.site.model_copy(update={"url": "https://site.test/blog/"})
     press.edit(id, html='<p><a href="/shears/">ours</a> <a href="mailto:a@b.test">write</a> <b>x<p>y</p>')
     approved = press.read(id).html
     rel = 'rel="noopener nofollow"'
@@ -192,7 +193,11 @@ async def test_who_changes_the_rows_behind_an_approval_publishes_nothing(press: 
     press.world.sql("UPDATE contents SET html = '<p>Something else.</p>'")
     report = await press.publish()
     assert (report.done, report.failed) == (0, 2)
-    assert press.ledger() == []
+    assert press.blog.sent == press.mirror.sent == []
+    assert {(row[2], row[3]) for row in press.ledger()} == {("planned", 0)}
+    now = press.read(id)
+    assert (now.status, now.approved_by, now.approved_terms) == ("review", None, None)
+    assert "has changed since it was approved (article): review it again" in now.review_note
 
 
 async def test_a_rejected_article_is_not_published_and_can_be_approved_again(press: Press) -> None:
@@ -317,7 +322,7 @@ async def test_what_a_target_does_not_know_is_said(database_url: str, store: Sto
     press = Press(make_world(database_url, store, publish={"targets": targets}), tmp_path)
     press.approve(*press.articles())
     with pytest.raises(
-        ConfigurationError, match="does not take that: colour: Extra inputs are not permitted"
+        ConfigurationError, match="does not take that: settings: there is no setting 'colour'"
     ):
         await press.publish()
     assert press.world.sql("SELECT count(*) FROM item_failures") == [(0,)]

@@ -224,9 +224,13 @@ WITH slot AS (
     INSERT INTO slots (account_id, mission_id, cycle_id, at, platform, choices, topic, status)
     VALUES (%(account)s, %(mission)s, %(cycle)s, %(at)s, %(platform)s, '{}', 'tea', 'written') RETURNING *)
 INSERT INTO posts (account_id, mission_id, cycle_id, slot_id, platform, format, headline, body, parts,
-    confidence, model, status, content_hash, approved_hash, media_url, media_type)
+    confidence, model, status, content_hash, approved_hash, approved_terms, media_url, media_type)
 SELECT account_id, mission_id, cycle_id, id, platform, 'single', 'h', 'b', ARRAY[%(text)s || ' ' || id], 0.9,
-    'fake', %(status)s, %(content_hash)s, %(approved_hash)s, %(media_url)s::text,
+    'fake', %(status)s, %(content_hash)s, %(approved_hash)s,
+    (SELECT jsonb_build_object(
+        'connection', definition ->> 'connection', 'timezone', definition #>> '{constraints,timezone}')
+     FROM missions WHERE missions.id = slot.mission_id),
+    %(media_url)s::text,
     CASE WHEN %(media_url)s::text IS NOT NULL THEN 'image/png' END
 FROM slot RETURNING id
 """

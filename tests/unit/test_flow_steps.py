@@ -212,11 +212,18 @@ def test_settings_win_over_the_model() -> None:
     assert (piece.arguments.board, piece.arguments.title) == ("News", "T")
 
 
-def test_settings_win_in_auto_mode_too() -> None:
-    world = World(FETCH, BLOG | {"mode": "auto", "settings": {"title": "Fixed"}})
+def test_settings_hold_what_the_content_has_not_in_auto_mode_too() -> None:
+    world = World(FETCH, BLOG | {"mode": "auto", "settings": {"board": "News"}})
     world.run("blog")
     [piece] = world.target("blog").pieces.values()
-    assert (piece.arguments.text, piece.arguments.title) == ("a text", "Fixed")
+    assert (piece.arguments.text, piece.arguments.board) == ("a text", "News")
+
+
+def test_settings_never_replace_the_content() -> None:
+    world = World(FETCH, BLOG | {"mode": "auto", "settings": {"title": "Fixed"}})
+    with pytest.raises(ConfigurationError, match="title is part of the content that people approve"):
+        world.run("blog")
+    assert world.outside.published == []
 
 
 def test_a_model_that_did_not_call_passes_the_step_over() -> None:
@@ -239,7 +246,7 @@ def test_a_step_that_no_ai_step_could_call_is_an_error() -> None:
         ({"text": ""}, {}, "text: String should have at least 1 character"),
         ({"text": "x" * 281}, {}, "text: String should have at most 280 characters"),
         ({"colour": "red"}, {}, "colour: Extra inputs are not permitted"),
-        ({}, {"bord": "News"}, "bord: Extra inputs are not permitted"),
+        ({}, {"bord": "News"}, "settings: there is no setting 'bord': settings can hold board here"),
     ],
 )
 def test_arguments_that_the_target_does_not_take(

@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 from pressroom.definitions.loading import Located
-from pressroom.domain.definitions import Account, BrandContext, Definition, dump
+from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
 from pressroom.domain.text import did_you_mean, to_json
 from pressroom.engine.money import ledger
+from pressroom.pipelines.site import approval
 from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import all_accounts, all_brands, all_workflows
 
@@ -289,3 +290,5 @@ def write(own: Tx, definition: BrandContext | Workflow) -> None:
     if automation is not None:
         automation["batch_sizes"] = to_json(automation["batch_sizes"])
         own.run("save_automation", site=workflow_id, **automation)
+    if isinstance(workflow, Site):
+        approval.void_changed(own, workflow_id, workflow)

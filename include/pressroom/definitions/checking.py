@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pressroom.adapters.conditions import evaluate as expressions
-from pressroom.adapters.targets.registry import HANDLERS, limits_of
+from pressroom.adapters.targets.registry import HANDLERS, limits_of, refused_settings
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
@@ -114,7 +114,10 @@ def _targets(definition: Definition) -> Iterator[DefinitionProblem]:
         if target.to not in HANDLERS:
             text = f"there is no handler {target.to!r}{did_you_mean(target.to, HANDLERS)}"
             yield DefinitionProblem((*path, "to"), text)
-        elif target.target_name in seen:
+            continue
+        for name, text in refused_settings(target.to, target.settings):
+            yield DefinitionProblem((*path, "settings", name), text)
+        if target.target_name in seen:
             yield DefinitionProblem(
                 path, f"{target.target_name} is a target already: give this one a connection of its own"
             )
@@ -124,7 +127,9 @@ def _targets(definition: Definition) -> Iterator[DefinitionProblem]:
 def _steps(definition: Definition) -> Iterator[DefinitionProblem]:
     """A flow's problems beyond its model, such as a step that nothing calls."""
     if isinstance(definition, Flow):
-        for problem in flow_checking.problems(definition, HANDLERS, limits_of, expressions.compile):
+        for problem in flow_checking.problems(
+            definition, HANDLERS, limits_of, expressions.compile, refused_settings
+        ):
             yield DefinitionProblem(tuple(problem.path), problem.what)
 
 

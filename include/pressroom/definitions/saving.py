@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pressroom.definitions import rights
 from pressroom.definitions.applying import SlugTaken, write
 from pressroom.definitions.checking import DefinitionProblem, WrongDefinition
-from pressroom.domain.definitions import BrandContext, dump
-from pressroom.domain.errors import PermanentError
+from pressroom.domain.definitions import BrandContext, Role, dump
+from pressroom.domain.errors import DefinitionError, PermanentError
 from pressroom.domain.kinds import KINDS, Kind, Workflow
-from pressroom.domain.text import did_you_mean
+from pressroom.domain.text import did_you_mean, differences
 from pressroom.store.database import Tx
-from pressroom.store.workflows import whole
+from pressroom.store.workflows import parse, whole
 
 Saved = BrandContext | Workflow
 
@@ -61,20 +61,23 @@ def listed(
     return [Stored(row["id"], row["slug"], whole(row), row) for row in rows]
 
 
-def create(tx: Tx, definition: Saved) -> Stored:
-    """Store a new definition. Raises SlugTaken, and WrongDefinition for a reference that leads nowhere."""
+def create(tx: Tx, definition: Saved, role: Role) -> Stored:
+    """Store a new definition. Raises SlugTaken, WrongDefinition for a reference that leads nowhere, and
+    NotPermitted when the caller's role does not suffice for what it holds.
+    """
     tx.value("lock_definitions")
     if stored(tx, KINDS[definition.kind], slug=definition.slug) is not None:
         remedy = "choose another slug, or change the existing definition"
         raise SlugTaken([f"{definition.kind} {definition.slug}: slug: the account already has it: {remedy}"])
+    rights.must_suffice(role, None, definition)
     return _save(tx, definition)
 
 
-def update(tx: Tx, definition: Saved, before: Mapping[str, Any]) -> tuple[Stored, Sequence[str]]:
+def update(tx: Tx, definition: Saved, before: Mapping[str, Any], role: Role) -> tuple[Stored, Sequence[str]]:
     """Replace the definition that ``before`` was read of. Returns it with the keys that changed.
 
-    Raises ChangedMeanwhile when the row no longer holds ``before``, and WrongDefinition for a reference that
-    leads nowhere.
+    Raises ChangedMeanwhile when the row no longer holds ``before``, WrongDefinition for a reference that
+    leads nowhere, and NotPermitted when the caller's role does not suffice for what changes.
     """
     tx.value("lock_definitions")
     current = stored(tx, KINDS[definition.kind], slug=definition.slug)
@@ -82,7 +85,8 @@ def update(tx: Tx, definition: Saved, before: Mapping[str, Any]) -> tuple[Stored
         raise ChangedMeanwhile(
             f"{definition.kind} {definition.slug} was changed meanwhile: read it again, then change it"
         )
-    changed = list(_changed(current.data, dump(definition)))
+    rights.must_suffice(role, _readable(current, definition), definition)
+    changed = list(differences(current.data, dump(definition)))
     return (_save(tx, definition), changed) if changed else (current, [])
 
 
@@ -98,13 +102,13 @@ def delete_brand(tx: Tx, brand_id: int) -> None:
     raise InUse(f"{first}{rest} the brand context {brand.slug}")
 
 
-def _changed(was: Any, will: Any, path: str = "") -> Iterator[str]:
-    """The dotted keys whose values differ."""
-    if isinstance(was, Mapping) and isinstance(will, Mapping):
-        for key in sorted(was.keys() | will.keys()):
-            yield from _changed(was.get(key), will.get(key), f"{path}.{key}".lstrip("."))
-    elif json.dumps(was, sort_keys=True) != json.dumps(will, sort_keys=True):  # to Python, true equals 1
-        yield path
+def _readable(current: Stored, definition: Saved) -> Saved | None:
+    """What is stored, None when this version cannot read it: then all of the definition counts as new."""
+    try:
+        readable: Saved = parse(type(definition), current.data, current.slug)
+    except DefinitionError:
+        return None
+    return readable
 
 
 def _save(tx: Tx, definition: Saved) -> Stored:

@@ -56,6 +56,11 @@ class Role(StrEnum):
     APPROVER = "approver"
     OWNER = "owner"
 
+    def covers(self, role: Role) -> bool:
+        """Whether it may do what the other role may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(role)
+
 
 class Charges(Definition):
     """Credits charged per finished item."""
@@ -244,7 +249,9 @@ class NamedTarget(Definition):
 class SiteTarget(NamedTarget):
     """A place that a site's approved articles go to."""
 
-    settings: dict[str, Any] = Field(default_factory=dict, description="fixed arguments, such as categories")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="fixed arguments that the article has not, such as categories"
+    )
 
 
 class SitePublish(Definition):

@@ -14,6 +14,7 @@
         │   └── OutOfMoney        a provider takes no call before it is paid
         │       └── UnpaidNotSent a call was left out, because another found that there is no money
         ├── RequestRefused        a service refuses this item's request, or every item's: the batch finds out
+        ├── ApprovalVoid          what would be sent is not what was approved: it waits for review again
         ├── AlreadyDone           another worker finished the item: nothing is wrong
         ├── RunConflict           another run of the workflow is live, or took this one over
         │   └── WorkflowOver      the workflow takes no runs: a draft, paused, or completed
@@ -126,6 +127,10 @@ class PastDate(PermanentError):
 
 class TimeTaken(PermanentError):
     """Another publication of the workflow has the same time and target."""
+
+
+class ApprovalVoid(PermanentError):
+    """What would be sent is not what somebody approved. Nothing is sent, and it waits for review again."""
 
 
 class AlreadyDone(PermanentError):

@@ -79,7 +79,8 @@ class PublishStep(NamedTarget, Step):
     type: Literal["publish"] = "publish"
     mode: Literal["ai", "auto"] = "ai"
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="fixed arguments; they win over the model's"
+        default_factory=dict,
+        description="fixed arguments that the content has not, such as board; they win over the model's",
     )
 
 

@@ -7,7 +7,7 @@ object and error to the types here and in ``domain.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from pressroom.domain.errors import ConfigurationError, PermanentError
+from pressroom.domain.errors import ApprovalVoid, ConfigurationError, PermanentError
+from pressroom.domain.markup.cutting import shorten
+from pressroom.domain.text import differences
 
 UPDATES_IN_PLACE = frozenset({"static_site", "wordpress", "bluesky"})
 """Handlers whose ``publish`` changes what is there under the same key. The others would add a second one."""
@@ -91,17 +93,31 @@ class TargetLimits:
 
 
 class TargetArguments(BaseModel):
-    """What a target can be told. The base of every target's arguments: it holds the declared limits."""
+    """What a target can be told. The base of every target's arguments: it holds the declared limits.
+
+    ``settable``: the arguments that a definition may fix. The others are the content's, which people review.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     limits: ClassVar[TargetLimits] = TargetLimits()
+    settable: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def limits_for(cls, settings: Mapping[str, Any]) -> TargetLimits:
         """The limits of a piece with these arguments, as far as they are known."""
         del settings
         return cls.limits
+
+    @classmethod
+    def refused_settings(cls, settings: Collection[str]) -> Iterator[tuple[str, str]]:
+        """The names among a definition's settings that it must not fix, each with the reason."""
+        may = f"settings can hold {', '.join(sorted(cls.settable)) or 'nothing'} here"
+        for name in settings:
+            if name not in cls.model_fields:
+                yield name, f"there is no setting {name!r}: {may}"
+            elif name not in cls.settable:
+                yield name, f"{name} is part of the content that people approve: {may}"
 
     @field_validator("*")
     @classmethod
@@ -152,11 +168,31 @@ class Piece(Generic[Arguments]):
 
 
 @dataclass(frozen=True)
+class Approval:
+    """What somebody approved, and what is about to be sent: all that decides the final arguments, as JSON.
+
+    ``approved`` is empty when it is not on record.
+    """
+
+    approved: Mapping[str, Any]
+    sending: Mapping[str, Any]
+
+    def must_hold(self, target: str) -> None:
+        """Raises ApprovalVoid, which names what changed."""
+        changed = list(differences(self.approved, self.sending))
+        if changed:
+            raise ApprovalVoid(
+                f"what {target} would get has changed since it was approved"
+                f" ({shorten(', '.join(changed), 200)}): review it again"
+            )
+
+
+@dataclass(frozen=True)
 class Submission(Generic[Arguments]):
     """A piece of a workflow, to be published once. ``content`` and ``content_hash`` as in ``Publication``.
 
     ``update``: a target that can do so is given what has another hash than what it has. ``alone``: nothing
-    else of the workflow may appear there at that time.
+    else of the workflow may appear there at that time. ``approval``: None when nobody had to approve.
     """
 
     content: str
@@ -164,6 +200,7 @@ class Submission(Generic[Arguments]):
     piece: Piece[Arguments]
     update: bool = False
     alone: bool = False
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +264,9 @@ def arguments_of(
     """What a target is told. Raises PermanentError with the target's ``name`` and all that is wrong;
     ConfigurationError when some of it stands in the definition's ``settings``.
     """
+    refused = [reason for _, reason in target.arguments.refused_settings(settings)]
+    if refused:
+        raise ConfigurationError(f"{name} does not take that: settings: {'; '.join(refused)}")
     try:
         arguments: TargetArguments = target.arguments.model_validate(values)
     except ValidationError as error:

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -68,6 +68,15 @@ def _plain(value: Any) -> Any:
 
 LONGEST_NAME = 200
 """What is longer is like no name, and would take long to compare."""
+
+
+def differences(was: Any, now: Any, path: str = "") -> Iterator[str]:
+    """The dotted keys whose JSON values differ."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in sorted(was.keys() | now.keys()):
+            yield from differences(was.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+    elif json.dumps(was, sort_keys=True) != json.dumps(now, sort_keys=True):  # to Python, true equals 1
+        yield path
 
 
 def did_you_mean(given: object, valid: Iterable[str]) -> str:

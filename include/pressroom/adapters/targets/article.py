@@ -37,6 +37,8 @@ class ArticleArguments(TargetArguments):
         title_chars=TITLE_CHARS, text_chars=HTML_CHARS, text_field="html", schedules=True
     )
 
+    settable: ClassVar[frozenset[str]] = frozenset({"categories"})
+
     title: str = Field(min_length=1, max_length=TITLE_CHARS, description="headline, plain text")
     html: str = Field(min_length=1, max_length=HTML_CHARS, description="the body as HTML, without the title")
     excerpt: str = Field(default="", max_length=EXCERPT_CHARS, description="summary, plain text")

@@ -62,6 +62,8 @@ class PinterestArguments(TargetArguments):
         picture_required=True,
     )
 
+    settable: ClassVar[frozenset[str]] = frozenset({"board"})
+
     title: str = Field(min_length=1, max_length=TITLE, description="what people read first")
     description: str = Field(default="", max_length=DESCRIPTION, description="what the pin is about")
     link: Annotated[str, AfterValidator(is_web_link)] = Field(

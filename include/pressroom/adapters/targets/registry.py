@@ -6,7 +6,7 @@ A target is at ``pressroom.adapters.targets.<name>``, a module or a package, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +30,14 @@ def limits_of(handler: str, settings: Mapping[str, Any]) -> TargetLimits:
     """
     limits: TargetLimits = _module(handler).Target.arguments.limits_for(settings)
     return limits
+
+
+def refused_settings(handler: str, settings: Collection[str]) -> list[tuple[str, str]]:
+    """The names of settings that a definition must not hold for a handler, each with the reason.
+
+    Raises ConfigurationError when there is no such handler.
+    """
+    return list(_module(handler).Target.arguments.refused_settings(settings))
 
 
 def _module(handler: str) -> Any:

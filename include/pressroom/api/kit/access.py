@@ -27,7 +27,6 @@ from pressroom.store.workflows import WorkflowRow, workflow_by_id
 
 P = ParamSpec("P")
 T = TypeVar("T")
-RANKS = {role: rank for rank, role in enumerate(Role)}
 
 SubjectKind = Literal[
     "site", "mission", "flow", "job", "article", "post", "publication", "keyword", "cluster", "idea",
@@ -67,14 +66,15 @@ class Owned:
 class Scope:
     """A request's reach: one account, in which the caller has a role that suffices.
 
-    ``id``: the row that the request is about, of that ``kind``; ``workflow_id``, ``workflow_kind``: the
-    workflow that it belongs to.
+    ``role``: the caller's. ``id``: the row that the request is about, of that ``kind``; ``workflow_id``,
+    ``workflow_kind``: the workflow that it belongs to.
     """
 
     plane: ControlPlane
     caller: Caller
     account_id: int
     account: str
+    role: Role
     id: int
     workflow_id: int | None = None
     workflow_kind: str | None = None
@@ -205,20 +205,20 @@ def enter(plane: ControlPlane, caller: Caller, subject: Subject, role: Role) -> 
     with plane.store().transaction() as tx:
         owned = _account_of(tx, caller, subject) if subject.kind == "account" else _owned(tx, caller, subject)
     if owned is None and subject.kind == "account" and subject.slug is None and role is Role.VIEWER:
-        return Scope(plane, caller, SYSTEM, "", 0)  # a caller without an account has empty lists
+        return Scope(plane, caller, SYSTEM, "", Role.VIEWER, 0)  # a caller without an account has empty lists
     if owned is None:
         raise not_found(name)
     own_role = caller.role_in(owned.account_id, owned.role)
     if own_role is None:
         raise not_found(name)
-    if RANKS[own_role] < RANKS[role]:
+    if not own_role.covers(role):
         raise Problem(
             403, f"this needs the role {role} in the account {owned.account}, and yours is {own_role}",
             remedy="ask an owner of the account",
         )  # fmt: skip
     return Scope(
-        plane, caller, owned.account_id, owned.account, subject.id or 0, owned.workflow_id,
-        owned.workflow_kind, subject.kind,
+        plane, caller, owned.account_id, owned.account, own_role, subject.id or 0,
+        owned.workflow_id, owned.workflow_kind, subject.kind,
     )  # fmt: skip
 
 

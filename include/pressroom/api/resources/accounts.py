@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from pressroom.api.kit.access import ACCOUNT, KEY, RANKS, Scope, accounts_of, allowed, signed_in
+from pressroom.api.kit.access import ACCOUNT, KEY, Scope, accounts_of, allowed, signed_in
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.callers import KEY_PREFIX, Caller, PlaneDep, hash_of_key
 from pressroom.api.kit.paging import Page, Paged
@@ -108,7 +108,7 @@ def list_keys(paging: Paged, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> Pag
 @router.post("/api-keys", status_code=201)
 def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> NewApiKey:
     """Make an API key. It is shown this once; only its hash is kept."""
-    if scope.caller.role is not None and RANKS[body.role] > RANKS[scope.caller.role]:
+    if scope.caller.role is not None and not scope.caller.role.covers(body.role):
         raise Problem(
             403, "an API key cannot make one with a higher role than its own: choose that role or a lower one"
         )

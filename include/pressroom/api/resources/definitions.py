@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.paging import Page, Paging
 from pressroom.api.kit.problems import FieldProblem, Problem, invalid_fields, not_found
-from pressroom.definitions import checking, saving
+from pressroom.definitions import checking, rights, saving
 from pressroom.definitions.applying import SlugTaken
 from pressroom.definitions.checking import DefinitionProblem
 from pressroom.definitions.nodes import DEEPEST
@@ -130,13 +130,15 @@ class Resource(Generic[D, V]):
         definition = self.checked(scope, {**named, **body})
         try:
             with scope.transaction() as tx:
-                created = saving.create(tx, definition)
+                created = saving.create(tx, definition, scope.role)
                 self._note(scope, tx, "create", created.id, slug=created.slug)
         except SlugTaken as conflict:
             detail = str(conflict)
             raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
         except checking.WrongDefinition as error:
             raise problem(error.wrong) from None
+        except rights.NotPermitted as error:
+            raise _not_permitted(error) from None
         root = request.scope.get("root_path", "")
         response.headers["Location"] = f"{root}{self.path}/{self.public(created)}"
         return self.view(created)
@@ -184,7 +186,7 @@ class Resource(Generic[D, V]):
             definition = self.checked(scope, change(before), before)
             try:
                 with scope.transaction() as tx:
-                    after, keys = saving.update(tx, definition, before.data)
+                    after, keys = saving.update(tx, definition, before.data, scope.role)
                     if keys:
                         self._note(scope, tx, action, scope.id, changed=list(keys))
                     if also is None:
@@ -195,6 +197,8 @@ class Resource(Generic[D, V]):
                 continue
             except checking.WrongDefinition as error:
                 raise problem(error.wrong) from None
+            except rights.NotPermitted as error:
+                raise _not_permitted(error) from None
         raise Problem(409, "other calls keep changing this definition", remedy="send it again")
 
     def checked(self, scope: Scope, data: Mapping[str, Any], before: Stored | None = None) -> D:
@@ -250,6 +254,19 @@ def problem(wrong: Sequence[DefinitionProblem]) -> Problem:
         (shorten(path, LONGEST_PROBLEM), shorten(each.message, LONGEST_PROBLEM))
         for path, each in zip(paths, wrong, strict=True)
     )
+
+
+def _not_permitted(error: rights.NotPermitted) -> Problem:
+    """The answer when the role does not suffice for a change: each field with the reason."""
+    fields = [
+        FieldProblem(
+            field=".".join(["body", *map(str, each.path)]),
+            detail=f"{each.why}: this needs the role {each.role}",
+        )
+        for each in error.needed
+    ]
+    remedy = "ask somebody with that role in the account, or leave these fields as they are"
+    return Problem(403, shorten(str(error), LONGEST_PROBLEM), errors=fields[:MOST_PROBLEMS], remedy=remedy)
 
 
 def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[DefinitionProblem]:

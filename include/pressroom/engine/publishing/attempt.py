@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pressroom.domain.errors import (
+    ApprovalVoid,
     ConfigurationError,
     PastDate,
     PermanentError,
@@ -22,6 +23,7 @@ from pressroom.domain.errors import (
 from pressroom.domain.model import RateLimits
 from pressroom.domain.publishing import (
     UPDATES_IN_PLACE,
+    Approval,
     Piece,
     Placed,
     Publication,
@@ -53,9 +55,9 @@ async def publish_once(
     A piece to update is sent again under the same key, when the target has it with another hash and can
     change it in place.
 
-    Raises PastDate when the time is over and the target does not have it, TimeTaken when something else of
-    the workflow appears there at that time, TransientError when another try may help, PermanentError when
-    the target refuses it.
+    Raises ApprovalVoid when it is not what was approved, PastDate when the time is over, each when the target
+    does not have it; TimeTaken when something else of the workflow appears there at that time, TransientError
+    when another try may help, PermanentError when the target refuses it.
     """
     piece = submission.piece
     intent = Intent(
@@ -63,7 +65,7 @@ async def publish_once(
         alone=submission.alone, updates=submission.update and target.handler in UPDATES_IN_PLACE,
     )  # fmt: skip
     timing = (timing or Timing()).with_upload(sum(len(picture.data) for picture in piece.pictures))
-    return await _Attempt(store, scope, intent, target, timing).publish(piece)
+    return await _Attempt(store, scope, intent, target, timing).publish(piece, submission.approval)
 
 
 async def settle_once(
@@ -91,7 +93,7 @@ class _Attempt:
         self._limiter = RateLimiter(store, target.connection, limits)
         self._update = False
 
-    async def publish(self, piece: Piece[Any]) -> Publication:
+    async def publish(self, piece: Piece[Any], approval: Approval | None) -> Publication:
         claimed = await self._claim.take()
         before = claimed.publication
         if before.there:
@@ -107,7 +109,12 @@ class _Attempt:
             if placed is not None and not self._update:
                 return await self._adopt(placed)
         try:
+            if approval is not None:
+                approval.must_hold(self._intent.target)
             piece.check(self._target.handler, datetime.now(UTC))
+        except ApprovalVoid as error:
+            await self._claim.release(PublicationStatus.PLANNED, str(error))
+            raise
         except PermanentError as error:
             await self._claim.release(PublicationStatus.FAILED, str(error))
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ from pressroom.pipelines.prompts import source_problems
 
 LimitsOf = Callable[[str, Mapping[str, Any]], TargetLimits]
 """A handler's limits for a piece with these arguments."""
+
+RefusedSettings = Callable[[str, Collection[str]], Iterable[tuple[str, str]]]
+"""The settings that a definition must not hold for a handler, each with the reason."""
 
 Path = Sequence[str | int]
 """Keys and positions that lead to a place in a definition."""
@@ -77,6 +80,7 @@ def problems(
     handlers: Collection[str],
     limits_of: LimitsOf,
     read_condition: Callable[[str], object],
+    refused_settings: RefusedSettings,
 ) -> list[FlowProblem]:
     """Every problem of the flow. ``read_condition`` raises for an invalid condition."""
     names = [step.name for step in flow.steps]
@@ -95,6 +99,11 @@ def problems(
         wrong += _templates(where, step, known)
         if isinstance(step, PublishStep):
             wrong += _publish(flow, position, step, handlers, limits_of)
+            if step.to in handlers:
+                wrong += [
+                    FlowProblem([*where, "settings", name], what)
+                    for name, what in refused_settings(step.to, step.settings)
+                ]
         if isinstance(step, AiStep):
             wrong += _tools(flow, position, step)
     wrong += _unreachable(flow)

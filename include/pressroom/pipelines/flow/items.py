@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pressroom.domain.errors import AlreadyDone, words_of
+from pressroom.domain.errors import AlreadyDone, ApprovalVoid, words_of
 from pressroom.domain.flows import GO_TO, AnyStep, Flow
 from pressroom.domain.run import Run
 from pressroom.domain.text import storable
@@ -45,7 +45,7 @@ class Packet:
 @dataclass(frozen=True)
 class FlowItem:
     """An item at a step, by its name. ``source``: its source item as JSON. ``packets``: of earlier steps,
-    oldest first.
+    oldest first. ``approved``: gate that let it through → the flow's steps at that time, as JSON.
     """
 
     id: int
@@ -53,6 +53,7 @@ class FlowItem:
     source: Mapping[str, Any]
     step: str
     packets: Sequence[Packet]
+    approved: Mapping[str, Any] = field(default_factory=dict)
 
     def variables(self, run_id: int, flow: Flow) -> dict[str, Any]:
         """The variables of the flow's conditions and templates."""
@@ -116,6 +117,7 @@ def load_items(tx: Tx, run: Run, step: str, ids: Sequence[int]) -> list[FlowItem
             row["source"],
             row["step"],
             [Packet(**packet) for packet in row["packets"]],
+            row["approved"],
         )
         for row in tx.rows("flow_items_at_step", run=run.id, step=step, ids=list(ids))
     ]
@@ -150,11 +152,16 @@ def end(tx: Tx, run: Run, item: FlowItem, ending: Ending, reason: str) -> None:
 
 
 def fail(tx: Tx, run: Run, item: FlowItem, step: AnyStep, error: Exception) -> None:
-    """Apply the step's ``on_failure`` to the item after a final failure."""
+    """Apply the step's ``on_failure`` to the item after a final failure.
+
+    An item whose approval is void fails in any case: the next run takes it up, and asks again.
+    """
     words = words_of(error)
     data = {"error": words[:2000], "error_class": type(error).__name__}
     jump = GO_TO.match(step.on_failure)
-    if jump is not None:
+    if isinstance(error, ApprovalVoid):
+        to = Ending.FAILED.value
+    elif jump is not None:
         to = jump[1]
     else:
         to = {"stop": Ending.FAILED, "skip_item": Ending.SKIPPED, "continue": "next"}[step.on_failure]

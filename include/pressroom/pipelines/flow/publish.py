@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from html import unescape
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from pressroom.domain.definitions import dump
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.flows import AiStep, Flow, PublishStep
+from pressroom.domain.flows import AiStep, AnyStep, FetchStep, Flow, MediaStep, PublishStep
 from pressroom.domain.markup.html import from_text, plain, sanitize, text_of
-from pressroom.domain.publishing import Content, Picture, Piece, Submission, arguments_of
+from pressroom.domain.publishing import Approval, Content, Picture, Piece, Submission, arguments_of
 from pressroom.domain.text import to_json
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.tools import Tools
 
+STEP: TypeAdapter[AnyStep] = TypeAdapter(AnyStep)
 _BODIES = ("html", "body", "text", "content", "article")
 _TITLES = ("title", "headline", "name")
 
@@ -40,7 +43,9 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     pictures = [await _picture(data, tools) for data in drawn[:most]]
     content = content_key(item, turn(step, position, tools.flow))
     piece: Piece[Any] = Piece(key_of(content, step), arguments, pictures)
-    submission = Submission(content, hash_of(arguments, pictures), piece)
+    submission = Submission(
+        content, hash_of(arguments, pictures), piece, approval=_approval(step, position, item, tools.flow)
+    )
     publication = await tools.outside.publish(step, submission)
     data = {
         "target": publication.target,
@@ -110,6 +115,37 @@ def content_of(item: FlowItem, language: str) -> Content:
         link=str(source.get("url") or ""),
         language=str(source.get("language") or "") or language,
     )
+
+
+def _approval(step: PublishStep, position: int, item: FlowItem, flow: Flow) -> Approval | None:
+    """What gates let through: the steps from there on to this one that make or send content.
+
+    A gate that was taken out since says nothing about this flow, so its approval is void.
+    """
+    approved, sending = {}, {}
+    places = {other.name: place for place, other in enumerate(flow.steps)}
+    for gate, steps in item.approved.items():
+        place = places.get(gate)
+        if place is not None and place > position:
+            continue
+        approved[gate] = _deciding(_behind(steps or [], gate, step.name))
+        sending[gate] = None if place is None else _deciding(flow.steps[place + 1 : position + 1])
+    return Approval(approved, sending) if sending else None
+
+
+def _deciding(steps: Iterable[AnyStep]) -> dict[str, Any]:
+    makers = FetchStep | AiStep | MediaStep | PublishStep
+    return {step.name: dump(step) for step in steps if isinstance(step, makers)}
+
+
+def _behind(steps: Sequence[Mapping[str, Any]], gate: str, last: str) -> Iterator[AnyStep]:
+    """Of steps as they were kept, those behind the gate, to the last. None that this version cannot read."""
+    behind = False
+    for step in steps:
+        if behind:
+            with suppress(ValidationError):
+                yield STEP.validate_python(step)
+        behind = (behind or step.get("name") == gate) and step.get("name") != last
 
 
 def _call(step: PublishStep, position: int, item: FlowItem, flow: Flow) -> Mapping[str, Any] | None:

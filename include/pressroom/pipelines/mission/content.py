@@ -15,6 +15,7 @@ from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.domain.text import quoted
 from pressroom.pipelines.mission.cycle import cycle_of, find_cycle
+from pressroom.pipelines.mission.publish import AUTO, terms_of
 from pressroom.pipelines.mission.writing.answers import SlotToWrite
 from pressroom.pipelines.mission.writing.composing import Composed, Words, content_hash
 from pressroom.pipelines.mission.writing.post import WrittenPost, write
@@ -55,10 +56,10 @@ def save(tx: Tx, run: Run, slot: SlotToWrite, output: WrittenPost) -> Saved:
     if not tx.run("slot_written", mission=run.mission_id, slot=slot.id):
         raise AlreadyDone(f"slot {slot.id} no longer waits to be written")
     review = run.mission.constraints.require_approval or bool(output.doubts)
-    _insert(tx, slot, output, output.words, output.composed, "pending_review" if review else "approved")
+    _insert(tx, run, slot, output, output.words, output.composed, "pending_review" if review else "approved")
     if output.alternative is not None:
         # It is published only when a person chooses it (review.choose).
-        _insert(tx, slot, output, *output.alternative, "draft")
+        _insert(tx, run, slot, output, *output.alternative, "draft")
     return Saved(
         created=1,
         words=sum(count_words(part) for part in output.composed.parts),
@@ -67,7 +68,7 @@ def save(tx: Tx, run: Run, slot: SlotToWrite, output: WrittenPost) -> Saved:
 
 
 def _insert(
-    tx: Tx, slot: SlotToWrite, post: WrittenPost, words: Words, composed: Composed, status: str
+    tx: Tx, run: Run, slot: SlotToWrite, post: WrittenPost, words: Words, composed: Composed, status: str
 ) -> None:
     picture = post.picture
     url, alt = (picture.url, picture.alt) if picture else (None, "")
@@ -80,8 +81,8 @@ def _insert(
         adaptations={name: list(parts) for name, parts in post.adaptations.items()},
         options=dict(composed.options), media_url=url, media_type=picture.media_type if picture else None,
         media_alt=alt, confidence=post.confidence, model=post.model, status=status, content_hash=digest,
-        approved_hash=digest if approved else None, approved_by="auto" if approved else None,
-        review_note=post.doubts,
+        approved_hash=digest if approved else None, approved_by=AUTO if approved else None,
+        approved_terms=terms_of(run.mission) if approved else None, review_note=post.doubts,
     )  # fmt: skip
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pressroom.domain.errors import AlreadyDone, PastDate, TimeTaken
+from pressroom.domain.errors import AlreadyDone, ApprovalVoid, PastDate, TimeTaken
 from pressroom.domain.markup.cutting import shorten
+from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import rules
 from pressroom.domain.public_ids import CONTENT, public_id
 from pressroom.domain.publishing import (
+    Approval,
     Picture,
     Piece,
     Publication,
@@ -34,6 +36,9 @@ from pressroom.store.database import Tx
 
 NAME = "publish"
 
+AUTO = "auto"
+"""Who approved where no person has to."""
+
 NOTICE = timedelta(minutes=2)
 """A post whose time is nearer than this counts as late: it would be over by the time the scheduler has it."""
 
@@ -53,6 +58,9 @@ class Ready:
     media_url: str | None
     media_alt: str
     content_hash: str
+    approved_hash: str | None
+    approved_terms: Mapping[str, Any] | None
+    approved_by: str | None
     at: datetime
     ends_at: datetime
     taken: list[datetime]
@@ -135,7 +143,18 @@ async def _publish(post: Ready, at: datetime, tools: Tools) -> Publication:
     }  # fmt: skip
     arguments = arguments_of(tools.outside.target(to), fields, to.target_name)
     piece: Piece[Any] = Piece(key, arguments, pictures, at)
-    return await tools.outside.publish(to, Submission(key, post.content_hash, piece, alone=True))
+    return await tools.outside.publish(
+        to, Submission(key, post.content_hash, piece, alone=True, approval=_approval(post, tools.mission))
+    )
+
+
+def _approval(post: Ready, mission: Mission) -> Approval | None:
+    if post.approved_by == AUTO and not mission.constraints.require_approval:
+        return None
+    return Approval(
+        {"post": post.approved_hash, **(post.approved_terms or {})},
+        {"post": post.content_hash, **terms_of(mission)},
+    )
 
 
 def _later(post: Ready, at: datetime, now: datetime, taken: set[datetime], tools: Tools) -> datetime:
@@ -169,6 +188,11 @@ def save(tx: Tx, run: Run, post: Ready, output: Scheduled) -> Saved:
 
 def _short(at: datetime) -> str:
     return f"{at.astimezone(UTC):%m-%d %H:%M}"
+
+
+def terms_of(mission: Mission) -> dict[str, Any]:
+    """All but the post that decides what is sent, and where, as JSON."""
+    return {"connection": mission.connection, "timezone": mission.constraints.timezone}
 
 
 def content_key(post_id: int) -> str:
@@ -228,8 +252,12 @@ def _utc(at: datetime) -> str:
 def failed(tx: Tx, run: Run, post: Ready, error: Exception) -> None:
     """A post that the scheduler refused for good is failed; one that may yet get there stays approved.
 
-    Of one whose last try was not answered, nobody knows: an operator has to look.
+    Of one whose last try was not answered, nobody knows: an operator has to look. One that is not what was
+    approved waits for review again.
     """
+    if isinstance(error, ApprovalVoid):
+        tx.run("post_void", mission=run.mission_id, post=post.id, note=str(error))
+        return
     tx.run("post_in_doubt", mission=run.mission_id, post=post.id)
     tx.run("post_refused", mission=run.mission_id, post=post.id)
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import hashtags_in
 from pressroom.domain.social import Platform
-from pressroom.pipelines.mission.publish import content_key
+from pressroom.pipelines.mission.publish import content_key, terms_of
 from pressroom.pipelines.mission.writing.compliance import problems
 from pressroom.pipelines.mission.writing.composing import Composed, content_hash
+from pressroom.store import frozen
 from pressroom.store.database import Tx
+from pressroom.store.workflows import workflow_by_id
 
 REGENERABLE = ("draft", "pending_review", "approved", "rejected", "failed")
 """The statuses of posts that can be regenerated: neither published nor archived."""
@@ -64,10 +67,13 @@ def get_post(tx: Tx, mission_id: int, post_id: int) -> ReviewedPost:
 
 
 def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> None:
-    """Approve the version with this hash. Raises RunConflict when the post changed since, was decided, or can
-    no longer go out because its cycle is over.
+    """Approve the version with this hash, for where its run would send it. Raises RunConflict when the post
+    changed since, was decided, or can no longer go out because its cycle is over.
     """
-    if not tx.run("post_approve", mission=mission_id, post=post_id, content_hash=seen_hash, by=by):
+    terms = _terms(tx, mission_id, post_id)
+    if not tx.run(
+        "post_approve", mission=mission_id, post=post_id, content_hash=seen_hash, by=by, terms=terms
+    ):
         post = get_post(tx, mission_id, post_id)
         changed = post.content_hash != seen_hash
         if changed:
@@ -162,6 +168,14 @@ def regenerate(tx: Tx, mission_id: int, post_id: int, guidance: str = "") -> Rew
     wanted = guidance or (row["review_note"] if status == "rejected" else "")
     revision = tx.value("slot_again", mission=mission_id, slot=slot, guidance=wanted)
     return Rewritten(revision, row["run_id"])
+
+
+def _terms(tx: Tx, mission_id: int, post_id: int) -> Mapping[str, Any]:
+    """By the definition that the post's run goes by, which may not be today's."""
+    get_post(tx, mission_id, post_id)
+    today = workflow_by_id(tx, "mission", mission_id)
+    run = tx.value("run_of_post", mission=mission_id, post=post_id)
+    return terms_of(frozen.row_of(tx, today, run).run().mission)
 
 
 def _stale(post_id: int) -> RunConflict:

@@ -5,15 +5,19 @@ reviewer saw.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
+from pressroom.domain.definitions import Site
 from pressroom.domain.errors import PermanentError, RunConflict
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.markup.html import plain, sanitize, words_of_html
 from pressroom.domain.packets import HTML_CHARS
-from pressroom.domain.text import to_json
+from pressroom.domain.text import differences, to_json
 from pressroom.store.database import Tx
+from pressroom.store.workflows import workflow_by_id
 
 AUTO = "auto"
 """The approver when no person has to approve."""
@@ -38,7 +42,10 @@ class ArticleImage:
 
 @dataclass(frozen=True)
 class ReviewedArticle:
-    """An article as a reviewer sees it. ``content_hash``: of what would be published."""
+    """An article as a reviewer sees it. ``content_hash``: of what would be published.
+
+    ``approved_terms``: what else the approval is for, as ``terms_of`` gives it.
+    """
 
     id: int
     title: str
@@ -51,6 +58,7 @@ class ReviewedArticle:
     status: str
     content_hash: str
     approved_hash: str | None
+    approved_terms: Mapping[str, Any] | None
     approved_by: str | None
     approved_at: datetime | None
     review_note: str
@@ -71,6 +79,14 @@ def content_hash(article: ReviewedArticle, images: Sequence[ArticleImage]) -> st
         ],
     }
     return hashlib.sha256(to_json(facts).encode()).hexdigest()
+
+
+def terms_of(site: Site) -> dict[str, Any]:
+    """All but the article that decides what the site's targets are sent, by target, as JSON."""
+    return {
+        target.target_name: {"settings": target.settings, "link": site.url, "language": site.language}
+        for target in site.publish.targets
+    }
 
 
 def articles(tx: Tx, site_id: int, status: str | None = None) -> list[ReviewedArticle]:
@@ -113,15 +129,42 @@ def to_review(tx: Tx, site_id: int, content_id: int, *, auto_publish: bool) -> b
 
 
 def approve(tx: Tx, site_id: int, content_id: int, seen_hash: str, by: str) -> None:
-    """Approve the version with this hash. Raises RunConflict when the article changed since, or was
-    decided.
+    """Approve the version with this hash, for the targets as the site has them now.
+
+    Raises RunConflict when the article changed since, or was decided.
     """
+    tx.value("site_lock", site=site_id)  # the site cannot change until the approval can be seen
     tx.value("content_lock", site=site_id, content=content_id)
     now = _fresh(tx, site_id, content_id)
     if now.content_hash != seen_hash:
         raise _stale(content_id)
-    if not tx.run("article_approve", site=site_id, content=content_id, content_hash=seen_hash, by=by):
+    terms = terms_of(workflow_by_id(tx, "site", site_id).run().site)
+    if not tx.run(
+        "article_approve", site=site_id, content=content_id, content_hash=seen_hash, by=by, terms=terms
+    ):
         raise RunConflict(f"article {content_id} is {now.status}, and does not wait for review")
+
+
+def void(tx: Tx, site_id: int, content_id: int, reason: str) -> bool:
+    """Take an approval back: the article waits for review again. False when it is not approved any more."""
+    return tx.run("article_void", site=site_id, content=content_id, note=reason) == 1
+
+
+def void_changed(tx: Tx, site_id: int, site: Site) -> None:
+    """Void every approval that is not for what the site's targets would be sent now.
+
+    Nobody has to look again at a target that was taken out, nor where nobody has to approve.
+    """
+    terms = terms_of(site)
+    for row in tx.rows("articles_of_other_terms", site=site_id, terms=terms):
+        approved = row["approved_terms"] or {}
+        changed = list(differences({name: approved.get(name) for name in terms}, terms))
+        if changed and not (row["approved_by"] == AUTO and site.publish.auto_publish):
+            what = shorten(", ".join(changed), 200)
+            reason = f"the approval by {row['approved_by']} is void, because the site was changed: {what}"
+            void(tx, site_id, row["id"], reason)
+        else:
+            tx.run("article_terms", site=site_id, content=row["id"], terms=terms)
 
 
 def reject(tx: Tx, site_id: int, content_id: int, reason: str, by: str) -> None:

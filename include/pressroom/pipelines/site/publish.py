@@ -14,10 +14,11 @@ from decimal import Decimal
 from typing import Any
 
 from pressroom.domain.definitions import Site, SiteTarget
-from pressroom.domain.errors import ConfigurationError, PermanentError
+from pressroom.domain.errors import ApprovalVoid, ConfigurationError
 from pressroom.domain.markup.html import plain
 from pressroom.domain.publishing import (
     UPDATES_IN_PLACE,
+    Approval,
     Content,
     Picture,
     Piece,
@@ -77,8 +78,6 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
     """Publish, or find that it is there. Raises ConfigurationError, with the target's name, when the target
     is set up wrongly.
     """
-    if item.digest != item.article.approved_hash:
-        raise PermanentError("the article has changed since it was approved: review it again")
     to, site = item.target, tools.site
     try:
         target = tools.outside.target(to)
@@ -87,9 +86,24 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
         most = arguments.limits_for(dict(arguments)).pictures
         pictures = [await _picture(image, tools) for image in item.images[:most]]
         piece: Piece[Any] = Piece(key_of(item, site), arguments, pictures)
-        return await tools.outside.publish(to, Submission(item.content, item.digest, piece, update=True))
+        return await tools.outside.publish(
+            to, Submission(item.content, item.digest, piece, update=True, approval=_approval(item, site))
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"{to.target_name}: {error}") from error
+
+
+def failed(tx: Tx, run: Run, item: ForTarget, error: Exception) -> None:
+    """An article that is not what was approved waits for review again."""
+    if isinstance(error, ApprovalVoid):
+        approval.void(tx, run.site_id, item.article.id, str(error))
+
+
+def _approval(item: ForTarget, site: Site) -> Approval:
+    name = item.target.target_name
+    approved = (item.article.approved_terms or {}).get(name) or {}
+    sending = approval.terms_of(site)[name]
+    return Approval({"article": item.article.approved_hash, **approved}, {"article": item.digest, **sending})
 
 
 def save(tx: Tx, run: Run, item: ForTarget, output: Publication) -> Saved:
@@ -149,6 +163,7 @@ def _targets(site: Site) -> dict[str, Any]:
     return {
         "targets": [target.target_name for target in targets],
         "updates": [target.to in UPDATES_IN_PLACE for target in targets],
+        "terms": approval.terms_of(site),
     }
 
 
@@ -168,6 +183,7 @@ STAGE: Stage[ForTarget, Publication] = Stage(
     load=load,
     process=process,
     save=save,
+    failed=failed,
     named=lambda each: each.article.title,
     key=lambda item: f"{item.article.id}:{item.target.target_name}",
     setup_of=lambda item: item.target.target_name,

@@ -43,7 +43,8 @@ FROM posts WHERE account_id = %(account)s AND id = ANY(%(posts)s::bigint[])
 -- Returns one article in full, with its task, idea and cluster.
 SELECT contents.id, contents.site_id, contents.title, contents.slug, contents.meta_description, contents.html,
     contents.excerpt, contents.tags, contents.word_count, contents.status, contents.content_hash,
-    contents.approved_hash, contents.approved_by, contents.approved_at, contents.review_note, contents.published_at,
+    contents.approved_hash, contents.approved_terms, contents.approved_by, contents.approved_at, contents.review_note,
+    contents.published_at,
     contents.model, contents.created_at, contents.updated_at, tasks.revision, tasks.guidance, ideas.id AS idea_id,
     ideas.type AS idea_type, ideas.target_keywords, clusters.name AS cluster
 FROM contents

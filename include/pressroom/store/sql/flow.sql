@@ -37,12 +37,15 @@ WHERE account_id = %(account)s AND flow_id = %(flow)s AND item_id = %(item)s AND
 SELECT id FROM flow_items WHERE account_id = %(account)s AND run_id = %(run)s ORDER BY position
 
 -- name: flow_items_at_step
--- Returns the run's items at a step, with their packets. Items that failed there are included once the run was cleared,
--- unless another item has their claim.
+-- Returns the run's items at a step, with their packets and what gates approved: gate → the run's steps then. Items that
+-- failed there are included once the run was cleared, unless another item has their claim.
 SELECT items.id, items.source_id, items.source, items.step,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'step', p.step, 'kind', p.kind, 'data', p.data)
         ORDER BY p.id), '[]')
-     FROM packets AS p WHERE p.account_id = %(account)s AND p.item_id = items.id) AS packets
+     FROM packets AS p WHERE p.account_id = %(account)s AND p.item_id = items.id) AS packets,
+    (SELECT coalesce(jsonb_object_agg(gates.step, gates.approved_steps), '{}')
+     FROM gates WHERE gates.account_id = %(account)s AND gates.item_id = items.id
+        AND gates.outcome = 'approve' AND gates.by <> 'time') AS approved
 FROM flow_items AS items
 JOIN runs ON runs.account_id = items.account_id AND runs.id = items.run_id
 WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.step = %(step)s
@@ -220,15 +223,19 @@ SELECT item_id, step FROM gates
 WHERE account_id = %(account)s AND task = %(task)s::jsonb AND asked_at < %(at)s AND outcome IS NULL
 
 -- name: gate_answer
--- Answers a gate. No row when it is not open or its time is over.
-UPDATE gates SET outcome = %(outcome)s, answer = %(answer)s, answered_by = %(by)s, answered_at = now()
+-- Answers a gate, for the steps that its run goes by. No row when it is not open or its time is over.
+UPDATE gates SET outcome = %(outcome)s, answer = %(answer)s, answered_by = %(by)s, answered_at = now(),
+    approved_steps = (
+        SELECT steps FROM gate_steps WHERE gate_steps.account_id = %(account)s AND gate_steps.gate_id = gates.id)
 WHERE account_id = %(account)s AND id = %(gate)s AND due_at > coalesce(%(at)s::timestamptz, now())
     AND id IN (SELECT open.id FROM open_gates AS open WHERE open.account_id = %(account)s)
 
 -- name: gates_timed_out
 -- Answers an item's gate whose time is over, by the database's clock. A gate for the time alone approves.
 UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout END, answered_by = 'the time',
-    answered_at = now(), answer = '{}'
+    answered_at = now(), answer = '{}',
+    approved_steps = (
+        SELECT steps FROM gate_steps WHERE gate_steps.account_id = %(account)s AND gate_steps.gate_id = gates.id)
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND outcome IS NULL AND due_at <= now()
 
 -- name: gates_of_flow

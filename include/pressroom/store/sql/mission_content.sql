@@ -71,11 +71,12 @@ WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(slot)s AN
 -- Inserts a post into its slot.
 INSERT INTO posts (account_id, mission_id, cycle_id, slot_id, variant, platform, format, headline, body, cta, parts,
     hashtags, mentions, adaptations, options, media_url, media_type, media_alt, confidence, model, status,
-    content_hash, approved_hash, approved_by, review_note)
+    content_hash, approved_hash, approved_terms, approved_by, review_note)
 SELECT %(account)s::bigint, slots.mission_id, slots.cycle_id, slots.id, %(variant)s, slots.platform, %(format)s,
     %(headline)s, %(body)s, %(cta)s, %(parts)s::text[], %(hashtags)s::text[], %(mentions)s::text[],
     %(adaptations)s::jsonb, %(options)s::jsonb, %(media_url)s, %(media_type)s, %(media_alt)s, %(confidence)s::numeric,
-    %(model)s, %(status)s, %(content_hash)s, %(approved_hash)s, %(approved_by)s, %(review_note)s
+    %(model)s, %(status)s, %(content_hash)s, %(approved_hash)s, %(approved_terms)s::jsonb,
+    %(approved_by)s, %(review_note)s
 FROM slots WHERE slots.account_id = %(account)s AND slots.id = %(slot)s
 
 -- name: posts_of_cycle
@@ -147,7 +148,8 @@ WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND post
 -- name: post_approve
 -- Approves the version of a post that has this hash. No row when the post changed since or cannot be approved, or when
 -- its cycle is over: its time is, and its publishing or its measuring is through.
-UPDATE posts SET status = 'approved', approved_hash = content_hash, approved_by = %(by)s, updated_at = now()
+UPDATE posts SET status = 'approved', approved_hash = content_hash, approved_terms = %(terms)s::jsonb,
+    approved_by = %(by)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AND content_hash = %(content_hash)s
     AND status IN ('pending_review', 'rejected')
     AND NOT EXISTS (
@@ -157,6 +159,12 @@ WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AN
             OR (cycles.ends_at <= now() AND (
                 runs.status NOT IN ('running', 'paused') OR runs.current_stage IN ('analytics', 'optimize')))))
 
+-- name: run_of_post
+-- Returns the run that wrote a post, and publishes it.
+SELECT cycles.run_id FROM posts
+JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_id
+WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.id = %(post)s
+
 -- name: cycle_end_of_post
 -- Returns when the cycle of a post ends.
 SELECT cycles.ends_at FROM posts
@@ -165,8 +173,8 @@ WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND post
 
 -- name: post_reject
 -- Rejects a post. No row when the target has or may have it.
-UPDATE posts SET status = 'rejected', approved_hash = NULL, approved_by = NULL, review_note = %(reason)s,
-    updated_at = now()
+UPDATE posts SET status = 'rejected', approved_hash = NULL, approved_terms = NULL, approved_by = NULL,
+    review_note = %(reason)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s
     AND status IN ('pending_review', 'approved')
     AND NOT EXISTS (
@@ -178,8 +186,8 @@ WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s
 -- Replaces a post's text and voids its approval. No row when it changed since (`seen_hash`), or the target has or may
 -- have it.
 UPDATE posts SET status = CASE status WHEN 'draft' THEN 'draft' ELSE 'pending_review' END, parts = %(parts)s::text[],
-    hashtags = %(hashtags)s::text[], content_hash = %(content_hash)s, approved_hash = NULL, approved_by = NULL,
-    review_note = %(note)s, updated_at = now()
+    hashtags = %(hashtags)s::text[], content_hash = %(content_hash)s, approved_hash = NULL, approved_terms = NULL,
+    approved_by = NULL, review_note = %(note)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s
     AND status IN ('draft', 'pending_review', 'approved', 'rejected')
     AND (%(seen_hash)s::text IS NULL OR content_hash = %(seen_hash)s)
@@ -203,7 +211,8 @@ WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AN
 
 -- name: post_set_aside
 -- Sets the other variants of a post's slot to draft and voids their approvals.
-UPDATE posts SET status = 'draft', approved_hash = NULL, approved_by = NULL, review_note = %(note)s, updated_at = now()
+UPDATE posts SET status = 'draft', approved_hash = NULL, approved_terms = NULL, approved_by = NULL,
+    review_note = %(note)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND status IN ('pending_review', 'approved', 'rejected')
     AND id <> %(post)s
     AND slot_id = (SELECT slot_id FROM posts WHERE account_id = %(account)s AND id = %(post)s)

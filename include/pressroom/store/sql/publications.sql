@@ -179,7 +179,7 @@ ORDER BY posts.id
 -- Returns these posts with all that publishing needs. `taken`: other times of the platform's slots. `attempted`: the
 -- target has or may have the post.
 SELECT posts.id, posts.slot_id, posts.platform, posts.parts, posts.options, posts.media_url, posts.media_alt,
-    posts.content_hash, slots.at, cycles.ends_at,
+    posts.content_hash, posts.approved_hash, posts.approved_terms, posts.approved_by, slots.at, cycles.ends_at,
     ARRAY(
         SELECT other.at FROM slots AS other
         WHERE other.account_id = %(account)s AND other.mission_id = posts.mission_id
@@ -210,6 +210,16 @@ WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AN
 -- name: slot_moved
 -- Sets a slot's time.
 UPDATE slots SET at = %(at)s WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(slot)s
+
+-- name: post_void
+-- Returns an approved post to review. No row when the target has or may have it.
+UPDATE posts SET status = 'pending_review', approved_hash = NULL, approved_terms = NULL, approved_by = NULL,
+    review_note = %(note)s, updated_at = now()
+WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s AND status = 'approved'
+    AND NOT EXISTS (
+        SELECT FROM publications AS p
+        WHERE p.account_id = %(account)s AND p.content = 'post:' || posts.id
+            AND p.status IN ('attempting', 'unknown', 'accepted', 'confirmed'))
 
 -- name: post_refused
 -- Sets an approved post whose publication failed to failed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pendulum
 from pydantic import (
@@ -25,6 +25,8 @@ LINK = 2048
 
 class MetricoolArguments(TargetArguments):
     """A post on one network, within that network's rules."""
+
+    settable: ClassVar[frozenset[str]] = frozenset({"network", "board", "timezone"})
 
     network: Platform = Field(description="where it is posted")
     text: str = Field(min_length=1, description="the post, hashtags in it")
