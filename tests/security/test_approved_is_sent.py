@@ -251,7 +251,7 @@ def test_a_migration_keeps_approvals_for_the_site_as_it_is(press: Press, databas
     (id,) = press.articles()
     press.approve(id)
     kept = press.read(id).approved_terms
-    text = (Path(approval.__file__).parents[2] / "store/migrations/0020_approved_terms.sql").read_text(
+    text = (Path(approval.__file__).parents[2] / "store/migrations/0022_approved_terms.sql").read_text(
         "utf-8"
     )
     update = text[text.index("UPDATE contents") : text.index("-- connection, timezone")]

@@ -257,6 +257,7 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
     base.ImageSettings: _free(
         "model", "per_article", "width", "height", provider=CONNECTION, connection=CONNECTION
     ),
+    base.EmbeddingSettings: _free("model", provider=CONNECTION, connection=CONNECTION),
     base.SiteTarget: _free(to=TARGET, connection=TARGET, settings=TARGET),
     base.SitePublish: _free(
         targets=TARGET,
@@ -264,7 +265,8 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
     ),
     base.SpendingCaps: _free(run_cents=CAP, month_cents=CAP),
     base.Site: _free(
-        *_WORKFLOW, "url", "subject", "automation", "text", "article", "images", "caps", "publish", "prompts",
+        *_WORKFLOW, "url", "subject", "automation", "text", "embeddings", "article", "images", "caps", "publish",
+        "prompts",
         brand=BRAND,
     ),
     missions.Constraints: _free(
