@@ -23,11 +23,9 @@ import yaml
 from tests.support.roots import throwaway_root
 
 from benchmarks.waiting import progress, wait
+from benchmarks.world import put
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.definitions.applying import apply
-from pressroom.definitions.loading import read_text
 from pressroom.pipelines.registry import DAG_TAG
-from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom_dev.local.services import LocalServices
 
@@ -112,14 +110,6 @@ def definitions(sites: int) -> str:
         for number in range(sites)
     ]  # fmt: skip
     return str(yaml.safe_dump_all([ACCOUNT, *made]))
-
-
-def put(url: str, text: str, *, prune: bool = False) -> None:
-    """Apply the file."""
-    located, problems = read_text(text, "many.yaml")
-    assert not problems, problems
-    with Store(url) as store:
-        apply(store, located, prune=prune)
 
 
 def announce(services: LocalServices) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 import psycopg
 import yaml
 
+from pressroom.definitions.applying import apply
+from pressroom.definitions.loading import read_text
 from pressroom.domain.definitions import Account, Site, dump
+from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -31,6 +34,14 @@ def open_world(url: str) -> int:
             row,
         )
         return int(row[0])
+
+
+def put(url: str, text: str, *, prune: bool = False) -> None:
+    """Apply the file."""
+    located, problems = read_text(text, "definitions.yaml")
+    assert not problems, problems
+    with Store(url) as store:
+        apply(store, located, prune=prune)
 
 
 def add_site(url: str, account: int, slug: str, *, batch: int = 8, concurrency: int = 8) -> int:

@@ -287,7 +287,7 @@ def test_runs_that_go_on_are_looked_at_together(
 
     monkeypatch.setattr(Tx, "_sql", noted)
     Sweep(world.store).look()
-    assert asked == ["runs_to_reconcile", "renew_due_leases"]
+    assert asked == ["runs_to_reconcile", "renew_due_leases", "definition_marks"]
     assert world.sql("SELECT count(*) FROM runs WHERE lease_until > now()") == [(number,)]
 
 

@@ -1,5 +1,5 @@
 """The scheduler's sweep: it closes the runs that Airflow has ended or forgotten, lets cancelled ones wait for
-nothing, and shows how runs ended.
+nothing, shows how runs ended, and has DAG files parsed whose definitions changed.
 
 A thread of the scheduler looks every few seconds, and at once when a DAG run ends. The scheduler is where it
 belongs: without one no run goes on, and it may read and write Airflow's database. It does nothing that cannot
@@ -33,6 +33,7 @@ from pressroom.engine.runs.control import RunEnd
 from pressroom.engine.runs.ending import DagRunSeen, LiveRun
 from pressroom.orchestration.server import answers, cancelling
 from pressroom.orchestration.server.connections import OF_SERVER
+from pressroom.orchestration.server.parsing import ChangedDefinitions
 from pressroom.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -65,13 +66,18 @@ class Sweep:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._definitions = ChangedDefinitions(store)
 
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()
 
     def look(self) -> None:
-        """Close what is over, and show what has ended."""
+        """Close what is over, show what has ended, and have changed definitions parsed."""
+        self._look_at_runs()
+        self._definitions.look()
+
+    def _look_at_runs(self) -> None:
         with self._store.transaction() as tx:
             runs = tx.all("runs_to_reconcile", SweptRun)
         if not runs:

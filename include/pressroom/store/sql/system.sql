@@ -69,6 +69,21 @@ SELECT kind, slug FROM workflows ORDER BY kind, slug COLLATE "C"
 SELECT workflows.kind, workflows.slug FROM runs JOIN workflows ON workflows.id = runs.workflow_id
 WHERE runs.status IN ('running', 'paused')
 
+-- name: definition_marks
+-- Returns for each of a kind's dag files (`files`: how many the kind has) a mark that differs when a definition in it
+-- was added, changed or retired.
+SELECT kind, workflows.slug_hash %% files AS part,
+    sum(hashtextextended(concat_ws(' ', workflows.id, workflows.scheduled_since, updated_at), 0))::text AS mark
+FROM workflows
+JOIN unnest(%(kinds)s::text[], %(files)s::integer[]) AS kinds (kind, files) USING (kind)
+JOIN (
+    SELECT id, updated_at FROM sites
+    UNION ALL SELECT site_id, updated_at FROM automation_configs
+    UNION ALL SELECT id, updated_at FROM missions
+    UNION ALL SELECT id, updated_at FROM flows
+) AS changes ON changes.id = workflows.id
+GROUP BY kind, part
+
 -- name: runs_to_reconcile
 -- Returns the live runs of all accounts, and those whose end Airflow does not show yet.
 SELECT runs.id, runs.account_id, runs.workflow_id, workflows.kind, runs.dag_id, runs.dag_run_id, runs.opened_at,
