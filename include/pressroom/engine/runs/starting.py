@@ -25,6 +25,8 @@ from pressroom.pipelines.stage import Pipeline, must_be_active, waiting
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
+OPEN_TASK, CLOSE_TASK = "open_run", "close_run"
+"""The first and the last task of every DAG."""
 ROLLBACK_TASK = "rollback"
 """The task of a mission's DAG that undoes the run."""
 

@@ -25,7 +25,7 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import ARTICLES, CAP, ITEM, known_params
 from pressroom.domain.schedules import CronSchedule
-from pressroom.engine.runs.starting import ROLLBACK_TASK
+from pressroom.engine.runs.starting import CLOSE_TASK, OPEN_TASK, ROLLBACK_TASK
 from pressroom.orchestration.dags.docs import describe, explain
 from pressroom.orchestration.tasks.flow import ItemsOfRun, ItemStep
 from pressroom.orchestration.tasks.gates import ApproveAtGate, WaitAtGate
@@ -86,7 +86,7 @@ def build_dag(
         default_args={**TASK_DEFAULTS, "owner": workflow.account},
         **_schedule(workflow, part, since),
     ) as dag:
-        opening = OpenRun(task_id="open_run", **facts).as_setup()
+        opening = OpenRun(task_id=OPEN_TASK, **facts).as_setup()
         before: list[Any] = [opening]
         stages: list[Any] = []
         for stage in pipeline.stages[:1] if isinstance(workflow, Flow) else pipeline.stages:
@@ -99,7 +99,7 @@ def build_dag(
             announce = AnnounceApproved(task_id="approved", outlets=[asset], **facts)
             before >> announce
             before = [announce]
-        closing = CloseRun(task_id="close_run", **facts)
+        closing = CloseRun(task_id=CLOSE_TASK, **facts)
         closing.as_teardown(setups=opening, on_failure_fail_dagrun=True)
         if isinstance(workflow, Mission):
             # In every mission: a person may want a run undone whose definition has no rollback.

@@ -1,7 +1,7 @@
 """What a cancelled run waits for in Airflow: nothing. The sweep asks this for each run that is to end.
 
-A task that waits for its next try is made due, so that it sees the cancellation and skips, and the run ends
-by its last task. A DAG run that does not go on by itself is ended here, and its run after it.
+What has not begun, or waits for its next try, is skipped, so that the run ends by its last tasks, which are
+the only ones to start. A DAG run that does not go on by itself is ended here, and its run after it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from pressroom.engine.runs.starting import CLOSE_TASK, OPEN_TASK, ROLLBACK_TASK
+
 SLOT_PATIENCE = timedelta(seconds=8)
 """How long a task of a cancelled run may wait for a slot of its pool or of the executor."""
+ENDS = frozenset({OPEN_TASK, ROLLBACK_TASK, CLOSE_TASK})
+"""The tasks that begin and end a run: they run whatever is skipped between them."""
+WAITS = frozenset({None, TaskInstanceState.UP_FOR_RETRY})
 AT_WORK = frozenset({TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING})
 DUE = frozenset({TaskInstanceState.SCHEDULED, TaskInstanceState.QUEUED})
 
@@ -49,6 +54,9 @@ def end_waits(dag_id: str, dag_run_id: str) -> bool:
                     task.set_state(TaskInstanceState.SKIPPED, session=session)
                 dag_run.set_state(DagRunState.SUCCESS)
                 return True
+            for task in tasks:
+                if task.state in WAITS and task.task_id not in ENDS:
+                    task.set_state(TaskInstanceState.SKIPPED, session=session)
             _make_due(session, tasks)
             return False
     except OperationalError:
