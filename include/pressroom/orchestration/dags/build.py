@@ -181,8 +181,9 @@ def _stage(stage: Stage[Any, Any], workflow: Workflow, facts: Facts, before: lis
 def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> list[Any]:
     """A chain of all steps for each item. Returns the last tasks.
 
-    Airflow ignores skips that operators decide on inside a mapped group. So every task runs whatever became
-    of the tasks before it, and reads from its item's status whether there is anything to do.
+    A task runs when none before it failed, skipped ones included, and reads from its item's status whether
+    there is anything to do. What follows a task that failed has the state of tasks that are cleared with what
+    failed: the item then goes all its way.
     """
     items = ItemsOfRun(task_id="items", workflow=name, trigger_rule="none_failed_min_one_success")
     before >> items
@@ -203,7 +204,7 @@ def _chains(pipeline: Pipeline, flow: Flow, name: str, before: list[Any]) -> lis
 def _step_task(stage: Stage[Any, Any], step: AnyStep, name: str, item: Any) -> Any:
     facts: dict[str, Any] = {
         "task_id": stage.name, "workflow": name, "stage": stage.name, "item": item,
-        "trigger_rule": "all_done",
+        "trigger_rule": "none_failed",
     }  # fmt: skip
     if isinstance(step, GateStep):
         if step.by == "approval":
