@@ -1,6 +1,6 @@
 # What a checkout needs. Every target first sets up .venv if it is missing or out of date.
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-mission run-flow up test lint format clean reset
+.PHONY: help setup run run-mission run-flow up test walk lint format clean reset
 
 # Choose the interpreter of a fresh .venv with PYTHON=/path/to/python (3.11, 3.12 or 3.13).
 export PYTHON
@@ -32,6 +32,9 @@ up: setup ## Start everything, print address, user and password, stay until Ctrl
 
 test: setup ## Run all tests, two at a time
 	@exec $(BIN)/python -m pytest -q -n 2
+
+walk: setup ## Press every button of docs/any-button.md in a real Airflow (about ten minutes)
+	@exec env PRESSROOM_WALK=all $(BIN)/python -m pytest -q tests/acceptance/test_any_button.py -o log_cli=true --log-cli-level=INFO
 
 lint: setup ## Check style, layering and types
 	@$(BIN)/ruff check .

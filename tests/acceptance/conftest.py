@@ -8,21 +8,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom_dev.local.services import LocalServices
+from pressroom_dev.local.simulator_server import connection as simulator_connection
+from pressroom_dev.simulator.audience import Audience
+from pressroom_dev.simulator.metricool import build_app
+from pressroom_dev.simulator.scheduler import SimulatedScheduler
 from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign, apply_mission
 from tests.acceptance.desk import Desk, apply_flow, pattern
 from tests.acceptance.newsroom import Newsroom, apply_site
 from tests.acceptance.outside import Outside
 from tests.acceptance.outside import outside as running_outside
+from tests.acceptance.walk.shapes import PATIENT, account, connection_of, definition
+from tests.acceptance.walk.table import MISSION, to_walk
+from tests.acceptance.walk.watched import apply_shape
 from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
+from tests.support.served import served
 
 KEYWORDS = [
     "pour over coffee", "pour over ratio", "pour over kettle", "cold brew coffee", "cold brew ratio",
@@ -53,8 +63,7 @@ SITES: dict[str, dict[str, Any]] = {
     "streamed": {},
     "marked": {"concurrency": 4},
     "halfway": {"concurrency": 2},
-    "postponed": {},
-    "parked": {},
+    "strict": {"cron": "0 0 29 2 *"},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
@@ -66,9 +75,7 @@ MISSIONS: dict[str, dict[str, Any]] = {
     "reviewed": {"constraints": {"posts_per_day": 2, "require_approval": True}},
     "faulty": {"constraints": {"posts_per_day": 10}},
     "retried": {"constraints": {"posts_per_day": 2}, "work": {"concurrency": 1}},
-    "recalled": {"constraints": {"posts_per_day": 2}},
     "short-lived": {"duration_days": 3},
-    "given-up": {"constraints": {"posts_per_day": 2}, "rollback": True},
     "unconnected": {"connection": "pressroom_nowhere"},
     "too-dear": {"constraints": {"budget_cents": 0.01}},
 }
@@ -126,7 +133,6 @@ FLOWS: dict[str, dict[str, Any]] = {
         ],
     },
     "abandoned": {"steps": [READ, LOOK, PAGE]},
-    "deleted": {"steps": [READ, {**LOOK, "by": "webhook"}, PAGE]},
     **{slug: {"steps": [READ, SAY, LOOK, PAGE]} for slug in EDITED},
     "awaited": {"steps": [READ, LOOK, PAGE]},
     "crowded": {"steps": [{"name": "look", "by": "webhook", **GATE}]},
@@ -149,7 +155,18 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture(scope="session")
-def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]:
+def simulators() -> Iterator[dict[str, str]]:
+    """A simulator for each mission of the walk, which moves its clock: slug → URL."""
+    with ExitStack() as stack:
+        yield {
+            route.slug: stack.enter_context(served(build_app(SimulatedScheduler(), Audience(1))))
+            for route in to_walk()
+            if route.kind == MISSION
+        }
+
+
+@pytest.fixture(scope="session")
+def services(model: ScriptedOpenAI, outside: Outside, simulators: dict[str, str]) -> Iterator[LocalServices]:
     """The running services, with every site, mission and flow of this folder applied."""
     connection: dict[str, Any] = {
         "conn_type": "generic", "host": model.base_url, "password": "not-a-secret",
@@ -165,19 +182,27 @@ def services(model: ScriptedOpenAI, outside: Outside) -> Iterator[LocalServices]
             apply_mission(url, slug, **settings)
         for slug, settings in FLOWS.items():
             apply_flow(url, outside.web, slug, **{key: settings[key] for key in settings if key != "slug"})
+        with Store(url) as store:
+            walked = (each for route in to_walk() for each in (account(route.slug), definition(route)))
+            apply_shape(store, *walked)
 
+    patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 600}}
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
-    patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 120}}
     env = {
         "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
         "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
-        "AIRFLOW_CONN_PRESSROOM_PATIENT": json.dumps(patient),
+        f"AIRFLOW_CONN_{PATIENT.upper()}": json.dumps(patient),
+        **{
+            f"AIRFLOW_CONN_{connection_of(slug).upper()}": json.dumps(simulator_connection(simulator))
+            for slug, simulator in simulators.items()
+        },
         **outside.env,
     }
     with throwaway_root() as root:
         # No definition changes after the start, so nothing but the tests needs the processor's time.
         env["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "120"
-        services = LocalServices(root, extra_env=env, model=False, prepare=prepare)
+        # The walk holds a task in many runs at once.
+        services = LocalServices(root, extra_env=env, model=False, prepare=prepare, parallelism=16)
         with services:
             yield services
 

@@ -23,6 +23,7 @@ from tests.support.wordpress import RunningWordPress, missing, wordpress
 
 DESK_SECRET = "the desk's own secret"
 INBOUND_SECRET = "what senders sign with"
+PIECES = "/pieces"
 FIRST = datetime(2026, 11, 2, 8, tzinfo=UTC)
 
 
@@ -36,11 +37,15 @@ class Entry:
 
 
 class Web:
-    """One server for the feeds, at ``/<name>.xml``, and for the desk, where signed webhooks come in."""
+    """One server for the feeds, at ``/<name>.xml``, and for the desk, where signed webhooks come in.
+
+    What flows publish to it as a target comes in at ``/pieces``.
+    """
 
     def __init__(self) -> None:
         self.feeds: dict[str, list[Entry]] = {}
         self.told: list[dict[str, Any]] = []
+        self.pieces: list[dict[str, Any]] = []
         web = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,7 +58,7 @@ class Web:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 proven = verify(headers, body, DESK_SECRET)
                 if proven is not None:
-                    web.told.append(json.loads(body))
+                    (web.pieces if self.path == PIECES else web.told).append(json.loads(body))
                 self._answer(200 if proven is not None else 401, b"{}")
 
             def _answer(self, status: int, body: bytes) -> None:
@@ -134,6 +139,7 @@ def outside() -> Iterator[Outside]:
             },
             "x": {"host": at["x"], "password": strict_x.TOKEN},
             "desk": {"host": web.url, "password": DESK_SECRET},
+            "receiver": {"host": f"{web.url}{PIECES}", "password": DESK_SECRET},
             "inbound": {"host": "", "password": INBOUND_SECRET},
         }
         if blog is not None:

@@ -9,7 +9,8 @@
   names. A rule: ``{"match": substring of the prompt, "call": number, "times": n, "action": ..., ...}``; the
   first that fits and is not used up decides. Without ``times`` it never is; without ``match`` and ``call`` it
   fits every call. Actions: ``status`` (with ``status``, ``retry_after``, ``code``, ``message``, ``param``),
-  ``hang``, ``broken_json``, ``broken_body``, ``wrong_schema``, ``length``, ``content_filter``, ``refusal``,
+  ``hang``, ``hold`` (until the rule is taken away, then it answers well),
+  ``broken_json``, ``broken_body``, ``wrong_schema``, ``length``, ``content_filter``, ``refusal``,
   ``empty``, ``answer`` (with ``content``), ``delay`` (with ``latency``), ``call`` (with ``calls``:
   ``[{"name", "arguments"}, ...]``, the tools that are called when tools were sent; an argument ``{"find":
   pattern, "as": text with {}}`` is made of the pattern's first group in the prompt), ``raw`` (with
@@ -57,6 +58,7 @@ class Script:
 
     def __init__(self, latency: float = 0.0) -> None:
         self._latency = latency
+        self._changing = threading.Lock()
         self.stopping = threading.Event()
         self.clear()
 
@@ -88,6 +90,19 @@ class Script:
             self.dialect.thinks = tuple(told["thinks"])
         if "rules" in told:
             self.rules = [dict(rule) for rule in told["rules"]]
+
+    def say(self, match: str, **rule: Any) -> None:
+        """Have one rule for the prompts with that text, in place of those there are: several threads may."""
+        with self._changing:
+            others = [each for each in self.rules if each.get("match") != match]
+            self.rules = [*others, *([{"match": match, **rule}] if rule else [])]
+
+    def holds(self, match: str) -> bool:
+        """Whether a call with that text in its prompt is held now."""
+        return any(
+            entry["ended"] is None and entry["action"] == "hold" and match in entry["prompt"]
+            for entry in list(self.journal)
+        )
 
     def begin(self, path: str, prompt: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Note a call; its journal entry and the rule that decides it ({}: none)."""
@@ -205,6 +220,8 @@ async def _served(
         if rule.get("action") == "hang":
             await _hang(request, script)
             return Response(status_code=503)
+        if rule.get("action") == "hold":
+            await _hang(request, script, lambda: any(rule is each for each in script.rules))
         latency = float(rule.get("latency", script.latency))
         if latency:
             await asyncio.sleep(latency)
@@ -220,10 +237,10 @@ async def _served(
         script.end(entry)
 
 
-async def _hang(request: Request, script: Script) -> None:
-    """Until the client gives up or the server stops."""
+async def _hang(request: Request, script: Script, still: Callable[[], bool] = lambda: True) -> None:
+    """Until the client gives up, the server stops, or it is no longer to."""
     until = time.monotonic() + _HANG_SECONDS
-    while time.monotonic() < until and not script.stopping.is_set():
+    while time.monotonic() < until and not script.stopping.is_set() and still():
         if await request.is_disconnected():
             return
         await asyncio.sleep(0.05)  # set from another thread, so it cannot be awaited

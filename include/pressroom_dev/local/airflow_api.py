@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from pressroom.adapters.airflow_api import AirflowApi, clearing, part
@@ -47,6 +48,11 @@ class LocalAirflow(AirflowApi):
         body = {"dry_run": False, "only_failed": only_failed}
         self._call("POST", f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}/clear", body)
 
+    def delete_run(self, dag_id: str, dag_run_id: str) -> bool:
+        """Delete a DAG run. False when Airflow refuses, as it does while it runs."""
+        path = f"dags/{part(dag_id)}/dagRuns/{part(dag_run_id)}"
+        return self._send("DELETE", path, None, allow=(409,)).status_code != 409
+
     def delete_dag(self, dag_id: str) -> None:
         """Delete a DAG with all that Airflow has of it. It comes back when its file is read again."""
         self._send("DELETE", f"dags/{part(dag_id)}", None)
@@ -68,6 +74,15 @@ class LocalAirflow(AirflowApi):
     def task_ids(self, dag_id: str) -> list[str]:
         """The tasks of a DAG in its newest version, in the order of its file."""
         return [str(task["task_id"]) for task in self._call("GET", f"dags/{part(dag_id)}/tasks")["tasks"]]
+
+    def backfill(self, dag_id: str, begin: datetime, end: datetime) -> None:
+        """Backfill a DAG. Raises PermanentError when Airflow refuses."""
+        body = {"dag_id": dag_id, "from_date": begin.isoformat(), "to_date": end.isoformat()}
+        self._call("POST", "backfills", body)
+
+    def file_of(self, dag_id: str) -> str:
+        """How Airflow names the file of a DAG."""
+        return str(self._call("GET", f"dags/{part(dag_id)}")["file_token"])
 
     def _pages(self, path: str, key: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -46,10 +46,10 @@ def healthy(port: int) -> bool:
         return False
 
 
-def connection(port: int) -> dict[str, Any]:
+def connection(url: str) -> dict[str, Any]:
     """The Airflow connection that leads to it."""
     return {
-        "conn_type": "http", "host": base_url(port), "password": TOKEN,
+        "conn_type": "http", "host": url, "password": TOKEN,
         "extra": {
             "user_id": 1, "blog_id": 1, "simulator": True, "settle_seconds": 0.5, "pinterest_board": "1",
         },

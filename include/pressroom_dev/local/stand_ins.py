@@ -95,4 +95,4 @@ def simulator(
         running.report("simulator", f"in Metricool's place on port {port}: nothing is posted anywhere")
 
     url = simulator_server.base_url(port)
-    return StandIn(connections.simulator_variables(simulator_server.connection(port), url), wait, url=url)
+    return StandIn(connections.simulator_variables(simulator_server.connection(url), url), wait, url=url)
