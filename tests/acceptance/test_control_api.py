@@ -202,27 +202,6 @@ def test_a_failed_mission_is_retried_from_content_without_a_call_for_what_is_don
     assert ended["stages"][2]["output"]["total_items"] == planned
 
 
-@pytest.mark.site("recalled")
-def test_a_rollback_that_is_asked_for_takes_back_what_is_not_out_yet(
-    campaign: Campaign, call: Caller
-) -> None:
-    job = call("POST", "/pipeline/jobs", 202, json={"mission_id": f"msn_{campaign.row.workflow_id}"})
-    campaign.until(
-        lambda: "deferred" in campaign.state_of(job["dag_run_id"], "analytics"), "analytics to wait"
-    )
-    assert campaign.posted()
-    call("POST", f"/pipeline/jobs/{job['id']}/rollback", 409)
-    call("POST", f"/pipeline/jobs/{job['id']}/cancel")
-    campaign.finish(job["dag_run_id"])
-    call("POST", f"/pipeline/jobs/{job['id']}/rollback", 202)
-    campaign.until(lambda: call("GET", f"/pipeline/jobs/{job['id']}")["rollback"] is not None, "the rollback")
-    campaign.finish(job["dag_run_id"])
-    assert campaign.posted() == []
-    assert campaign.number("slots", "status <> 'withdrawn'") == 0
-    assert campaign.sql("SELECT balance, reserved FROM accounts WHERE id = %(account)s") == [(1000, 0)]
-    assert call("GET", f"/pipeline/jobs/{job['id']}")["state"] in ("cancelled", "failed", "completed")
-
-
 def starts(campaign: Campaign, dag_run_id: str, task: str) -> list[Any]:
     """When the task's instances began."""
     return [

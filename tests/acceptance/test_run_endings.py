@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
+from pressroom.domain.errors import PermanentError
 from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign
 from tests.acceptance.desk import Desk
@@ -15,11 +17,8 @@ from tests.acceptance.outside import Entry
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 MARKED = "marked as failed in Airflow"
-ENDS_WITHIN = 15
-"""Seconds in which a cancelled run ends that Airflow never began."""
-SKIPS_WITHIN = 60
-"""Seconds in which a cancelled run ends that waited for a try: its task and the next ones start, and skip."""
 
 
 def ended(room: Newsroom, dag_run_id: str, status: str, reason: str, *, airflow: str) -> None:
@@ -77,19 +76,6 @@ def test_a_site_marked_as_failed_stops_its_calls_and_is_red(newsroom: Newsroom) 
     assert len(newsroom.model.script.journal) > calls
 
 
-@pytest.mark.site("given-up")
-def test_a_mission_marked_as_failed_is_rolled_back(campaign: Campaign) -> None:
-    run = campaign.trigger()
-    campaign.until(lambda: "deferred" in campaign.state_of(run, "analytics"), "analytics to wait")
-    assert len(campaign.posted()) == campaign.number("posts") > 0
-    campaign.api.mark(campaign.dag_id, run, "failed")
-    ended(campaign, run, "failed", MARKED, airflow="failed")
-    assert campaign.state_of(run, "rollback") == ["success"]
-    assert campaign.posted() == []
-    assert campaign.number("cycles", "withdrawn_at IS NULL") == 0
-    assert campaign.sql("SELECT balance FROM accounts WHERE id = %(account)s") == [(1000,)]
-
-
 @pytest.mark.site("unconnected")
 def test_a_job_that_cannot_be_opened_has_failed_and_frees_the_lock(campaign: Campaign, call: Caller) -> None:
     body = {"mission_id": f"msn_{campaign.row.workflow_id}"}
@@ -134,49 +120,21 @@ def test_a_flow_marked_as_failed_at_its_gate_gives_its_items_to_the_next_run(des
     ended(desk, again, "cancelled", "", airflow="success")
 
 
-@pytest.mark.site("postponed")
-def test_a_run_that_is_cancelled_while_it_waits_for_its_next_try_ends_at_once(newsroom: Newsroom) -> None:
-    newsroom.queue("One", "Two")
-    newsroom.model.script.update({"rules": [{"action": "status", "status": 429, "retry_after": 900}]})
-    run = newsroom.trigger()
-    newsroom.until(lambda: "up_for_retry" in newsroom.state_of(run, "content.work"), "a task to wait")
-    newsroom.steer("cancel")
-    newsroom.until(lambda: newsroom.run_status(run) == "cancelled", "the end", SKIPS_WITHIN)
-    ended(newsroom, run, "cancelled", "", airflow="success")
-
-    newsroom.model.script.clear()
-    again = newsroom.trigger()
-    assert newsroom.finish(again) == "success", newsroom.events()[-8:]
-    assert newsroom.count("contents") == 2
-
-
-@pytest.mark.site("parked")
-def test_a_run_that_is_cancelled_before_airflow_began_it_ends_in_both(
+@pytest.mark.site("strict")
+def test_what_a_run_does_not_take_is_refused_and_a_paused_dag_is_said(
     newsroom: Newsroom, call: Caller
 ) -> None:
+    with pytest.raises(PermanentError, match="backfill"):
+        newsroom.api.backfill(newsroom.dag_id, LONG_AGO, LONG_AGO + timedelta(days=2000))
+    run = newsroom.trigger(artciles=2)
+    reason = "a run of strict has no parameter 'artciles'. Did you mean 'articles'?"
+    ended(newsroom, run, "failed", reason, airflow="failed")
+    assert newsroom.state_of(run, "content.plan") == ["upstream_failed"]
+
     newsroom.api.pause_dag(newsroom.dag_id, paused=True)
     job = call("POST", "/pipeline/jobs", 202, json={"site_id": newsroom.row.workflow_id})
-    run = job["dag_run_id"]
-    assert newsroom.api.run_state(newsroom.dag_id, run) == "queued"
+    assert "site__strict is paused in Airflow" in job["notice"]
+    assert newsroom.api.run_state(newsroom.dag_id, job["dag_run_id"]) == "queued"
     call("POST", f"/pipeline/jobs/{job['id']}/cancel")
-    newsroom.until(lambda: newsroom.run_status(run) == "cancelled", "the end", ENDS_WITHIN)
-    ended(newsroom, run, "cancelled", "", airflow="success")
-
+    ended(newsroom, job["dag_run_id"], "cancelled", "", airflow="success")
     newsroom.api.pause_dag(newsroom.dag_id, paused=False)
-    newsroom.queue("One")
-    again = newsroom.trigger()
-    assert newsroom.finish(again) == "success", newsroom.events()[-8:]
-    assert newsroom.count("contents") == 1
-    assert newsroom.run_status(run) == "cancelled"
-
-
-@pytest.mark.site("deleted")
-def test_a_run_whose_dag_is_deleted_while_it_waits_has_failed(desk: Desk) -> None:
-    desk.outside.web.feeds[desk.slug] = [Entry("Deleted roast")]
-    run = desk.trigger()
-    desk.until(lambda: desk.items() and desk.parked(run, **{"Deleted roast": "look"}), "the item to wait")
-    desk.api.delete_dag(desk.dag_id)
-    desk.until(lambda: desk.run_status(run) == "failed", "the run to be closed", 60)
-    assert "Airflow no longer has its DAG run" in error(desk, run)
-    assert desk.items() == {"Deleted roast": "failed"}
-    nothing_is_held(desk)
