@@ -26,15 +26,17 @@ from tests.support.mission_world import make_mission
 pytestmark = pytest.mark.integration
 
 WRONG = CheckResult("content", "connection 'pressroom_text': the server has no model 'x'", problem=True)
+USED = CheckResult("text", "terra, connection 'pressroom_text': free", problem=False, fact=True)
 MAYBE = CheckResult("tell", "connection 'hook' does not exist", problem=False)
 
 
 async def test_problems_and_warnings_are_told_apart(control: Control) -> None:
-    control.plane.findings = [WRONG, MAYBE]
+    control.plane.findings = [WRONG, MAYBE, USED]
     site = f"/sites/{control.world.site_id}/check"
     assert (await control("POST", site, expect=200)).json() == {
         "problems": [{"where": WRONG.where, "text": WRONG.text}],
         "warnings": [{"where": MAYBE.where, "text": MAYBE.text}],
+        "models": [{"where": "text", "text": USED.text}],
     }
 
 
@@ -50,7 +52,11 @@ async def test_every_part_of_every_kind_is_checked(control: Control) -> None:
     for path in (
         f"/sites/{world.site_id}", f"/missions/msn_{mission.mission_id}", f"/flows/flw_{flow.flow_id}",
     ):  # fmt: skip
-        assert (await control("POST", f"{path}/check", expect=200)).json() == {"problems": [], "warnings": []}
+        assert (await control("POST", f"{path}/check", expect=200)).json() == {
+            "problems": [],
+            "warnings": [],
+            "models": [],
+        }
     names = [name.partition("/")[0] + (f"/{part}" if part else "") for name, part in control.plane.checked]
     assert names == ["site", "site/publish", "mission", "flow"]
 
@@ -127,6 +133,17 @@ def test_the_command_shows_what_was_learned_of_the_model_and_forgets_it(
         assert shown == ["site/garden: ready to run"]
 
 
+def test_the_command_shows_what_the_models_cost_and_that_the_check_is_free(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_server(store, database_url, monkeypatch, [], [], used_models=[USED])
+    assert CliRunner().invoke(app, ["check", "garden"]).output.splitlines() == [
+        "text: terra, connection 'pressroom_text': free",
+        "cost of this check: 0 cents",
+        "site/garden: ready to run",
+    ]
+
+
 def api_server(
     store: Store,
     database_url: str,
@@ -134,6 +151,7 @@ def api_server(
     problems: list[CheckResult],
     warnings: list[CheckResult],
     images: ImageSettings | None = None,
+    used_models: list[CheckResult] | None = None,
 ) -> list[str]:
     """A site, and an API server that finds this of it. Returns the paths that it is asked, as they come."""
     site = Site(account="acme", slug="garden", name="Garden", images=images or ImageSettings())
@@ -149,7 +167,8 @@ def api_server(
             name: [{"where": one.where, "text": one.text} for one in found]
             for name, found in (("problems", problems), ("warnings", warnings))
         }
-        return httpx.Response(200, json=views)
+        models = [{"where": used.where, "text": used.text} for used in used_models or []]
+        return httpx.Response(200, json=views | {"models": models})
 
     plain: Callable[..., httpx.Client] = httpx.Client
 

@@ -19,6 +19,7 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
 from pressroom.pipelines.registry import PUBLISH, pipeline_of
+from pressroom.store.database import Store
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.metricool import build_app
 from pressroom_dev.simulator.scheduler import SimulatedScheduler
@@ -32,7 +33,7 @@ from tests.support.wordpress import RunningWordPress
 
 with airflow_as_library():
     from pressroom.orchestration.tools.connections import Connections
-    from pressroom.orchestration.tools.probe import verified
+    from pressroom.orchestration.tools.probe import models_of, verified
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -130,6 +131,34 @@ def test_the_embedding_model_of_a_site_is_checked_where_it_has_one(
     assert (kind, "no model 'scripted-2'" in line) == ("problem", True)
     office.connections["pressroom_embeddings"] = text(model)
     assert office.verify(own) == []
+    assert model.script.journal == []
+
+
+def test_the_models_of_a_run_are_told_with_their_prices_and_what_was_learned(
+    office: Office, model: ScriptedOpenAI, store: Store
+) -> None:
+    prices = {"input_cents_per_million": 40, "output_cents_per_million": 160}
+    office.connections["pressroom_text"] = text(model, prices=prices)
+    office.connections["pressroom_images"] = text(model, "draws", prices={"cents_per_image": "4.2"})
+    office.connections["pressroom_embeddings"] = text(model, "text-embedding-3-small")
+    with store.transaction() as tx:
+        tx.run(
+            "learn_dialect", connection="pressroom_text", server=model.base_url, model="scripted-1",
+            learned={"temperature": False},
+        )  # fmt: skip
+    own = site(images={"provider": "openai"}, embeddings={"provider": "openai"})
+    run = Run(Account(slug="acme", name="Acme"), own, None, 3, 1, 2)
+    read = Connections(office.connections.__getitem__, office.variables.get, (KeyError,))
+    found = models_of(store, run, [pipeline_of(own, "")], read)
+    where = "connection 'pressroom_{}'"
+    assert [str(fact) for fact in found] == [
+        f"text: scripted-1, {where.format('text')}: cents a million tokens: 40 in, 160 out; no temperature",
+        f"images: draws, {where.format('images')}: 4.2 cents a picture; its first call learns what it takes",
+        "embeddings: text-embedding-3-small, connection 'pressroom_embeddings': cents a million tokens: 2 in",
+    ]
+    assert all(fact.fact and not fact.problem for fact in found)
+    office.connections.clear()
+    assert models_of(store, run, [pipeline_of(own, "")], read) == []
     assert model.script.journal == []
 
 

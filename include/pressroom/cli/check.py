@@ -48,6 +48,10 @@ def check(
         for dialect in dialects:
             words = described(dialect["learned"])
             typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {words}")
+    for used in answer["models"]:
+        typer.echo(f"{used['where']}: {used['text']}")
+    if answer["models"]:
+        typer.echo("cost of this check: 0 cents")
     for kind in ("problem", "warning"):
         for finding in answer[f"{kind}s"]:
             typer.echo(f"{kind}: {finding['where']}: {finding['text']}")

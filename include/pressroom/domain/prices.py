@@ -66,6 +66,15 @@ class TextPrice:
         )
         return (total / MILLION).quantize(FINEST, ROUND_HALF_UP)
 
+    def __str__(self) -> str:
+        rates = [(self.input, "in"), (self.output, "out")]
+        if self.cached_input != self.input:
+            rates.insert(1, (self.cached_input, "cached"))
+        if self.reasoning is not None:
+            rates.append((self.reasoning, "for thoughts"))
+        shown = ", ".join(f"{_shown(rate)} {name}" for rate, name in rates if rate)
+        return f"cents a million tokens: {shown}" if shown else "free"
+
     def times(self, factor: Decimal) -> TextPrice:
         """The price of a model that costs so many times as much."""
         reasoning, written = (
@@ -93,6 +102,15 @@ class ImagePrice:
         """The cost of an answer that reports its tokens."""
         total = input_tokens * self.input + output_tokens * self.output
         return (total / MILLION).quantize(FINEST, ROUND_HALF_UP)
+
+    def __str__(self) -> str:
+        named = ((self.input, "in"), (self.output, "out"))
+        rates = ", ".join(f"{_shown(rate)} {name}" for rate, name in named if rate)
+        each = sorted({cents for cents in self.each.values() if cents})
+        span = " to ".join(_shown(cents) for cents in dict.fromkeys([*each[:1], *each[-1:]]))
+        pictures = f"{span} cents a picture" if span else ""
+        tokens = f"cents a million tokens: {rates}" if rates else ""
+        return "; ".join(filter(None, (pictures, tokens))) or "free"
 
     def picture(self, quality: str, size: str) -> Decimal:
         """One picture's price: by quality and size, else the highest of its quality, else the highest."""
@@ -196,6 +214,10 @@ class PriceTable:
             if entry.valid_from <= on:
                 latest[entry.kind, entry.model] = entry
         return [entry for entry in self.entries if latest.get((entry.kind, entry.model)) is entry]
+
+
+def _shown(rate: Decimal) -> str:
+    return f"{rate.normalize():f}"
 
 
 @functools.cache

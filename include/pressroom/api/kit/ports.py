@@ -62,7 +62,7 @@ class ControlPlane(Airflow, Protocol):
 
     def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
         """Check the set-up of a workflow's runs with its connections. Blocks for up to half a minute, however
-        many parts there are. ``parts``: as ``pipeline_of`` takes them.
+        many parts there are. ``parts``: as ``pipeline_of`` takes them. The models that they call are facts.
         """
         ...
 

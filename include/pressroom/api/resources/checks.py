@@ -24,7 +24,7 @@ class FindingView(BaseModel):
     """One problem or warning."""
 
     where: str = Field(description="the stages, steps or targets that need it")
-    text: str = Field(description="what is wrong, and the remedy")
+    text: str = Field(description="what is wrong, and the remedy; of a model what is known")
 
     @classmethod
     def of(cls, finding: CheckResult) -> FindingView:
@@ -33,10 +33,13 @@ class FindingView(BaseModel):
 
 
 class CheckView(BaseModel):
-    """What a check of the set-up found. Both lists are empty when all is well."""
+    """What a check of the set-up found. ``problems`` and ``warnings`` are empty when all is well."""
 
     problems: list[FindingView] = Field(description="a run would fail on these, and is refused")
     warnings: list[FindingView] = Field(description="what a run goes on without, or cannot be verified now")
+    models: list[FindingView] = Field(
+        description="the models that the runs call: what each costs, and what was learned of its server"
+    )
 
 
 @router.post("/sites/{id}/check")
@@ -69,7 +72,9 @@ def _checked(scope: Scope) -> CheckView:
         findings = scope.plane.check(row, parts_of(row.workflow))
     finally:
         _free.release()
+    wanting = [finding for finding in findings if not finding.fact]
     return CheckView(
-        problems=[FindingView.of(finding) for finding in findings if finding.problem],
-        warnings=[FindingView.of(finding) for finding in findings if not finding.problem],
+        problems=[FindingView.of(finding) for finding in wanting if finding.problem],
+        warnings=[FindingView.of(finding) for finding in wanting if not finding.problem],
+        models=[FindingView.of(finding) for finding in findings if finding.fact],
     )

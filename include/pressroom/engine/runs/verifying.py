@@ -22,13 +22,15 @@ log = logging.getLogger(__name__)
 class CheckResult:
     """What one check found. ``where``: the stages or steps that need it.
 
-    ``problem``: a run would fail on it, as a whole, or (``partial``) for some of its items.
+    ``problem``: a run would fail on it, as a whole, or (``partial``) for some of its items. ``fact``: nothing
+    is wrong, and this is what is used.
     """
 
     where: str
     text: str
     problem: bool
     partial: bool = False
+    fact: bool = False
 
     @property
     def refuses(self) -> bool:

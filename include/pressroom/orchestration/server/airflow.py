@@ -31,7 +31,7 @@ from pressroom.engine.runs.verifying import CheckResult
 from pressroom.orchestration.server import login as api_login
 from pressroom.orchestration.server.connections import OF_SERVER
 from pressroom.orchestration.tools.connections import store_at
-from pressroom.orchestration.tools.probe import verified
+from pressroom.orchestration.tools.probe import models_of, verified
 from pressroom.pipelines.registry import pipeline_of
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
@@ -95,7 +95,8 @@ class InProcessAirflow:
     def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
         """Ask this server's connections. See ControlPlane."""
         pipelines = [pipeline_of(row.workflow, part) for part in parts]
-        return verified(self.store(), row.run(), pipelines, OF_SERVER)
+        found = verified(self.store(), row.run(), pipelines, OF_SERVER)
+        return [*found, *models_of(self.store(), row.run(), pipelines, OF_SERVER)]
 
     def alive(self, dag_id: str, dag_run_id: str) -> bool:
         with create_session() as session:

@@ -9,10 +9,15 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from pressroom.adapters.http.notify import NotifySettings
-from pressroom.adapters.models.settings import text_price
-from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.adapters.models.dialect import described
+from pressroom.adapters.models.openai_images import OpenAIImages
+from pressroom.adapters.models.openai_model import OpenAIModel
+from pressroom.adapters.models.settings import image_price, text_price
+from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 from pressroom.domain.fetching import FetchSettings, FilesFetch
+from pressroom.domain.prices import ImagePrice, TextPrice
 from pressroom.domain.run import Run
+from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.money.metering import no_cap_without_price, price_unknown
 from pressroom.engine.runs.batch import caps_of
 from pressroom.engine.runs.verifying import CheckResult, verify
@@ -39,6 +44,52 @@ def verified(
             return await asyncio.gather(*(verify(pipeline, run, RunProbe(box)) for pipeline in pipelines))
 
     return [result for results in asyncio.run(work()) for result in results]
+
+
+def models_of(
+    store: Store, run: Run, pipelines: Sequence[Pipeline], connections: Connections
+) -> list[CheckResult]:
+    """The models that a run calls: what each costs, and what was learned of it. None of them is asked."""
+    needed = {need.name for pipeline in pipelines for stage in pipeline.stages for need in stage.needs(run)}
+
+    async def work() -> list[CheckResult]:
+        async with Toolbox(store, run, connections) as box:
+            facts = []
+            for kind, models in (("text", _texts), ("images", _pictures), ("embeddings", _embedders)):
+                try:
+                    named = models(box) if kind in needed else []
+                except PressroomError:
+                    continue  # the check says what is wrong with the connection
+                for model, price in named:
+                    told = await _told(model, price, store)
+                    facts.append(CheckResult(kind, told, problem=False, fact=True))
+            return facts
+
+    return asyncio.run(work())
+
+
+Priced = tuple[OpenAIModel, TextPrice | ImagePrice | None]
+
+
+def _texts(box: Toolbox) -> list[Priced]:
+    return [(model, text_price(model.settings, model.model)) for model in box.text_models]
+
+
+def _pictures(box: Toolbox) -> list[Priced]:
+    drawing = [provider for provider in box.image_providers if isinstance(provider, OpenAIImages)]
+    return [(provider, image_price(provider.settings, provider.model)) for provider in drawing]
+
+
+def _embedders(box: Toolbox) -> list[Priced]:
+    return [(box.embedder, box.embedder.price)]
+
+
+async def _told(model: OpenAIModel, price: TextPrice | ImagePrice | None, store: Store) -> str:
+    known = await StoredDialects(store).recall(model.connection, model.settings.base_url, model.model)
+    learned = "its first call learns what it takes" if known is None else described(known)
+    cost = "its price is unknown" if price is None else str(price)
+    told = [cost] if model.kind == "embedding" else [cost, learned]
+    return f"{model.model}, connection {model.connection!r}: {'; '.join(told)}"
 
 
 class _Unawaited(ThreadPoolExecutor):
