@@ -34,7 +34,7 @@ test: setup ## Run all tests, two at a time
 	@exec $(BIN)/python -m pytest -q -n 2
 
 walk: setup ## Press every button of docs/any-button.md in a real Airflow (about ten minutes)
-	@exec env PRESSROOM_WALK=all $(BIN)/python -m pytest -q tests/acceptance/test_any_button.py -o log_cli=true --log-cli-level=INFO
+	@exec env PRESSROOM_WALK=$${PRESSROOM_WALK:-all} $(BIN)/python -m pytest -q tests/acceptance/test_any_button.py -o log_cli=true --log-cli-level=INFO
 
 lint: setup ## Check style, layering and types
 	@$(BIN)/ruff check .

@@ -10,8 +10,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-EXTENT = "PRESSROOM_WALK"
-"""The variable that says how much is walked: "all", or else the short routes."""
+ALL = "all"
+EXTENT = os.environ.get("PRESSROOM_WALK", "")
+"""How much is walked: ALL, the slugs of routes with commas between, or else the short routes."""
 
 SITE, MISSION, FLOW = "site", "mission", "flow"
 
@@ -245,9 +246,19 @@ ROUTES = (
 )  # fmt: skip
 
 
-def to_walk(*, everything: bool = os.environ.get(EXTENT) == "all") -> tuple[Route, ...]:
-    """The short routes, or all of them."""
-    return tuple(route for route in ROUTES if everything or route.short)
+def to_walk(extent: str = EXTENT) -> tuple[Route, ...]:
+    """The routes that are walked."""
+    wanted = extent.split(",")
+    return tuple(
+        route for route in ROUTES if extent == ALL or route.slug in wanted or (not extent and route.short)
+    )
+
+
+def plain_run_follows(route: Route, extent: str = EXTENT) -> bool:
+    """Whether another run is started after the route's last pair. Not where time counts and that one ended as
+    a plain run does: its end has freed the lock.
+    """
+    return bool(extent) or route.pairs[-1].end != "completed"
 
 
 def walked(routes: Iterable[Route] = ROUTES) -> Iterator[tuple[Route, int, Pair]]:
