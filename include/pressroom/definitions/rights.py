@@ -265,9 +265,8 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
     ),
     base.SpendingCaps: _free(run_cents=CAP, month_cents=CAP),
     base.Site: _free(
-        *_WORKFLOW, "url", "subject", "automation", "text", "embeddings", "article", "images", "caps", "publish",
-        "prompts",
-        brand=BRAND,
+        *_WORKFLOW, "url", "subject", "automation", "text", "embeddings", "article", "images", "caps",
+        "publish", "prompts", brand=BRAND,
     ),
     missions.Constraints: _free(
         "tone", "cadence", "posts_per_day", "posting_times", "timezone",
