@@ -70,6 +70,8 @@ class TextPrice:
         rates = [(self.input, "in"), (self.output, "out")]
         if self.cached_input != self.input:
             rates.insert(1, (self.cached_input, "cached"))
+        if self.cache_write is not None:
+            rates.append((self.cache_write, "into a cache"))
         if self.reasoning is not None:
             rates.append((self.reasoning, "for thoughts"))
         shown = ", ".join(f"{_shown(rate)} {name}" for rate, name in rates if rate)

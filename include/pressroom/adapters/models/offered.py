@@ -28,14 +28,14 @@ async def check_offered(client: openai.AsyncOpenAI, model: str, *, connection: s
     """
     where = f"connection {connection!r}"
     try:
-        listed, owners = await _listed(client)
+        listed, owners, deployable = await _listed(client)
         if _among(model, listed) or await _known(client, model):
             return ""
     except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise translate(error, connection=connection, secret=secret) from None
     if not listed:
         return f"{where}: the server does not list its models, so {model!r} is not verified"
-    if client.base_url.host.endswith(AZURE):
+    if deployable or client.base_url.host.endswith(AZURE):
         return f"{where}: Azure does not list its deployments, so {model!r} is not verified"
     if owners == ["llamacpp"]:
         return f"{where}: the server answers with {listed[0]!r}, and not with a model {model!r}"
@@ -53,21 +53,25 @@ def _among(model: str, listed: Sequence[str]) -> bool:
     patterns = (name for name in listed if "*" in name)
     return (
         model in listed
+        or f"models/{model}" in listed  # Gemini's names
         or model.rpartition(":")[0] in listed
         or any(fnmatchcase(model, pattern) for pattern in patterns)
     )
 
 
-async def _listed(client: openai.AsyncOpenAI) -> tuple[list[str], list[str]]:
-    """The names of the server's models, and who owns each; none when the server does not say."""
+async def _listed(client: openai.AsyncOpenAI) -> tuple[list[str], list[str], bool]:
+    """The names of the server's models, and who owns each; none when the server does not say. Whether they
+    are those that can be deployed, as Azure lists them, also behind a gateway of another name.
+    """
     try:
         page = await client.models.list()
     except openai.APIStatusError as error:
         if _refuses_the_question(error):
-            return [], []
+            return [], [], False
         raise
     models = sorted(page.data or [], key=lambda model: str(model.id))
-    return [str(model.id) for model in models], [str(model.owned_by) for model in models]
+    deployable = any("lifecycle_status" in (model.model_extra or {}) for model in models)
+    return [str(model.id) for model in models], [str(model.owned_by) for model in models], deployable
 
 
 async def _known(client: openai.AsyncOpenAI, model: str) -> bool:
