@@ -13,7 +13,7 @@ import pytest
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from tests.support.control_world import Control, control_world
-from tests.support.postgres import empty
+from tests.support.postgres import disconnect, empty
 from tests.support.wordpress import RunningWordPress, missing, wordpress
 from tests.support.world import make_world
 
@@ -42,6 +42,7 @@ def database_url(postgres_url: str) -> Iterator[str]:
     url = psycopg.conninfo.make_conninfo(postgres_url, dbname=name)
     migrate(url)
     yield url
+    disconnect(url)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

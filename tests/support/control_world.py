@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any
 
 import httpx
-import psycopg
 from fastapi import FastAPI
 from starlette.requests import Request
 
@@ -20,6 +19,7 @@ from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
+from tests.support.postgres import open_connection
 from tests.support.world import World, make_world
 
 MEMBERS = {"vera": "viewer", "ed": "editor", "ann": "approver", "olga": "owner"}
@@ -144,7 +144,7 @@ async def control_world(url: str, store: Store, *, rate: str = "100000/minute") 
     """Two accounts, and a client of the API. An error that nobody expected is raised in the test."""
     world = make_world(url, store)
     other = make_world(url, store, slug="elsewhere", owner="other")
-    with psycopg.connect(url, autocommit=True) as connection:
+    with open_connection(url) as connection:
         for name, role in MEMBERS.items():
             connection.execute("INSERT INTO members VALUES (%s, %s, %s)", [world.account_id, name, role])
         connection.execute("INSERT INTO members VALUES (%s, 'stella', 'owner')", [other.account_id])

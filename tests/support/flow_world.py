@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-import psycopg
-
 from pressroom.domain.definitions import Account, dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
@@ -30,6 +28,7 @@ from pressroom.testing import FakeImages, FakeText, MemoryMedia
 from pressroom.testing import tools as fake_tools
 from pressroom.testing_flows import FakeTarget
 from tests.support.ledger_outside import LedgerOutside
+from tests.support.postgres import open_connection
 
 FEED: dict[str, Any] = {"type": "rss", "url": "https://example.org/feed", "cap": 10}
 FETCH: dict[str, Any] = {"name": "read", "type": "fetch", "source": FEED}
@@ -88,7 +87,7 @@ class FlowWorld:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement outside the store, committed at once."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with open_connection(self.url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
@@ -201,7 +200,7 @@ def make_flow(
     account = Account(slug="demo", name="Demo")
     facts = {"account": "demo", "slug": slug, "name": slug.title(), "steps": list(steps), **changes}
     flow = Flow.model_validate(facts)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with open_connection(url) as connection:
         made = connection.execute(
             "INSERT INTO accounts (slug, name, definition) VALUES ('demo', 'Demo', %s)"
             " ON CONFLICT DO NOTHING RETURNING id",

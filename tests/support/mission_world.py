@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
-
 from pressroom.domain.definitions import Account, BrandContext, dump
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
@@ -26,6 +24,7 @@ from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow
 from pressroom.testing import FakeImages, FakeText, FakeTools, MemoryMedia, connected
 from pressroom.testing import tools as fake_tools
+from tests.support.postgres import open_connection
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """A Monday, midnight in UTC."""
@@ -45,7 +44,7 @@ class MissionWorld:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement outside the store, committed at once."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with open_connection(self.url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
@@ -203,7 +202,7 @@ def make_mission(
         **mission_fields,
     }
     mission = Mission(account="demo", slug=slug, **facts)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with open_connection(url) as connection:
         connection.execute(
             "INSERT INTO accounts (slug, name, definition) VALUES ('demo', 'Demo', %s)"
             " ON CONFLICT DO NOTHING",

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import psycopg
-
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import MediaStore
 from pressroom.domain.publishing import Target
@@ -20,6 +18,7 @@ from pressroom.pipelines.tools import Destination, Tools
 from pressroom.store.database import Store
 from pressroom.testing import tools
 from tests.support.ledger_outside import LedgerOutside
+from tests.support.postgres import open_connection
 from tests.support.world import World
 
 _ARTICLES = (
@@ -86,7 +85,7 @@ def add_articles(
         "number": number, "account": world.account_id, "site": world.site_id, "cluster": cluster,
         "status": status,
     }  # fmt: skip
-    with psycopg.connect(world.url, autocommit=True) as connection:
+    with open_connection(world.url) as connection:
         rows = connection.execute(_ARTICLES, facts).fetchall()
     ids = [row[0] for row in rows]
     for position, (url, alt) in enumerate(images):

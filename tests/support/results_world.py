@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-
 from pressroom.domain.definitions import Account, dump
 from pressroom.domain.missions import Mission
 from pressroom.domain.publishing import Placed
@@ -18,6 +16,7 @@ from pressroom.domain.social import Measured, Platform
 from pressroom.pipelines.tools import Social, Tools
 from pressroom.store.database import Store
 from pressroom.testing import tools as fake_tools
+from tests.support.postgres import open_connection
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """A Monday."""
@@ -84,7 +83,7 @@ class ResultsWorld:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement outside the store, committed at once."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with open_connection(self.url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
@@ -200,7 +199,7 @@ def make_results_world(url: str, store: Store, **mission: Any) -> ResultsWorld:
         **mission,
     }
     definition = Mission(account="demo", slug="launch", name="Launch", **facts)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with open_connection(url) as connection:
         [account_id] = connection.execute(
             "INSERT INTO accounts (slug, name, definition) VALUES ('demo', 'Demo', %s) RETURNING id",
             [json.dumps(dump(account))],

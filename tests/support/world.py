@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import psycopg
-
 from pressroom.domain.definitions import Account, Site, dump
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
+from tests.support.postgres import open_connection
 
 
 @dataclass
@@ -30,7 +29,7 @@ class World:
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement outside the store, committed at once."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with open_connection(self.url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
@@ -70,7 +69,7 @@ def make_world(
     """An account (``owner``; made once) with that many credits, and a site."""
     account = Account(slug=owner, name=owner.title())
     definition = Site(account=owner, slug=slug, name=slug.title(), **site)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with open_connection(url) as connection:
         connection.execute(
             "INSERT INTO accounts (slug, name, definition) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
             [owner, owner.title(), json.dumps(dump(account))],
