@@ -201,6 +201,8 @@ def services(model: ScriptedOpenAI, outside: Outside, simulators: dict[str, str]
     with throwaway_root() as root:
         # No definition changes after the start, so nothing but the tests needs the processor's time.
         env["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "120"
+        # A test is a chain of short tasks, and most of its time goes into the hops between them.
+        env["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] = "0.25"
         # The walk holds a task in many runs at once.
         services = LocalServices(root, extra_env=env, model=False, prepare=prepare, parallelism=16)
         with services:
