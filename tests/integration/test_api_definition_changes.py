@@ -61,8 +61,16 @@ async def test_a_patch_changes_what_it_names(control: Control) -> None:
     assert await control.get(f"/sites/{made['id']}") == changed
     [(details,)] = control.world.sql("SELECT details FROM audit_log WHERE action = 'site.update'")
     assert details == {
-        "changed": ["automation.cron", "automation.enabled", "brand", "caps.month_cents", "name"]
-    }
+        "changed": ["automation.cron", "automation.enabled", "brand", "caps.month_cents", "name"],
+        "before": {
+            "automation.cron": "0 6 * * *", "automation.enabled": False, "brand": "main",
+            "caps.month_cents": "500", "name": "Garden",
+        },
+        "after": {
+            "automation.cron": None, "automation.enabled": True, "brand": None, "caps.month_cents": None,
+            "name": "Gärten",
+        },
+    }  # fmt: skip
 
 
 async def test_a_patch_that_changes_nothing_is_not_on_record(control: Control) -> None:

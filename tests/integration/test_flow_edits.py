@@ -263,7 +263,7 @@ def test_a_gate_of_an_ended_run_is_closed_and_says_why(waiting: Edited, how: str
         with pytest.raises(RunConflict, match=why):
             gates.must_be_open(tx, gate.id)
         with pytest.raises(RunConflict, match=why):
-            gates.answer(tx, gate.id, "approve", "ann")
+            gates.answer(tx, gate.id, "approve", "ann", actor="user:ann")
 
 
 def test_an_answer_to_a_paused_run_is_kept(waiting: Edited) -> None:

@@ -53,7 +53,7 @@ class Desk:
         number, token = link.split("/")
         with self.world.store.transaction() as tx:
             account, gate, _ = gates.find_by_link(tx, int(number), token)
-            gates.answer(tx.for_account(account), gate.id, outcome, "a webhook", data)
+            gates.answer(tx.for_account(account), gate.id, outcome, "a webhook", data, actor="webhook")
 
     def past(self, item: int) -> None:
         """Let the gate's time be over."""
@@ -110,7 +110,7 @@ def test_it_is_too_late_when_its_time_is_over(desk: Desk) -> None:
     # Nor may somebody who needs no link, when nothing has looked at the clock yet.
     number = int(link.split("/")[0])
     with pytest.raises(RunConflict, match="this has expired"), desk.tx() as tx:
-        gates.answer(tx, number, "approve", "ann")
+        gates.answer(tx, number, "approve", "ann", actor="user:ann")
     assert desk.gate(item).outcome == "reject"
 
 
@@ -427,4 +427,4 @@ def test_open_gates_are_listed_and_another_accounts_are_not(desk: Desk) -> None:
     with desk.world.store.transaction(desk.world.account_id + 1) as tx:
         assert listed(tx, open_only=False) == []
         with pytest.raises(RunConflict):
-            gates.answer(tx, 1, "approve", "a stranger")
+            gates.answer(tx, 1, "approve", "a stranger", actor="user:eve")

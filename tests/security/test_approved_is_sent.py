@@ -214,7 +214,7 @@ def test_what_a_gate_let_through_is_what_a_run_sends_that_is_opened_again(
     with store.transaction(world.account_id) as tx:
         gates.open_gate(tx, run, item, gate, "Is it good?", TASK)
         opened = gates.gate_of(tx, item, "look")
-        gates.answer(tx, opened.id, "approve", "ann")
+        gates.answer(tx, opened.id, "approve", "ann", actor="user:ann")
         at = world.at(run, "look", item)
         assert at is not None
         gates.apply_outcome(tx, run, at, gate, gates.gate_of(tx, item, "look"))

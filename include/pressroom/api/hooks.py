@@ -26,7 +26,7 @@ from pressroom.domain.errors import ConfigurationError, PermanentError, Pressroo
 from pressroom.domain.flows import Flow
 from pressroom.domain.outside import bounded_fields
 from pressroom.domain.packets import TEXT_CHARS
-from pressroom.engine import gates
+from pressroom.engine import audit, gates
 from pressroom.store.database import SYSTEM, Tx
 from pressroom.store.workflows import workflow
 
@@ -93,7 +93,7 @@ def for_strangers(error: PressroomError) -> Problem:
 
 def _answer_gate(tx: Tx, gate_id: int, token: str, decision: str, body: dict[str, Any]) -> None:
     account, gate, _ = _open_gate(tx, gate_id, token, "webhook")
-    gates.answer(tx.for_account(account), gate.id, decision, "a webhook", body)
+    gates.answer(tx.for_account(account), gate.id, decision, "a webhook", body, actor="webhook")
 
 
 def _open_gate(tx: Tx, gate_id: int, token: str, by: str) -> tuple[int, gates.Gate, str]:
@@ -120,8 +120,9 @@ async def _ask(airflow: Airflow, gate_id: int, token: str, decision: str) -> str
 async def _decide(airflow: Airflow, gate_id: int, token: str, form: bytes) -> str:
     fields = parse_qs(form.decode("utf-8", "replace"), max_num_fields=10)
     decision = _decision(*fields.get("decision", [""])[:1])
-    _, gate, title = await airflow.store().run(SYSTEM, _open_gate, gate_id, token, "approval")
+    account, gate, title = await airflow.store().run(SYSTEM, _open_gate, gate_id, token, "approval")
     await airflow.answer(gate.task, OPTIONS[decision], {"text": ""})
+    await airflow.store().run(account, gates.handed_over, gate.id, "link", decision, edited=False)
     outcome = {"approve": "approved", "reject": "rejected"}[decision]
     return f"<p>{html.escape(title or gate.subject)} is {outcome}. You can close this page.</p>"
 
@@ -163,6 +164,7 @@ async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response
         # No run started, so the same call must not be refused as a repetition.
         await store.run(account, Tx.run, "webhook_call_forget", flow_message=flow_message)
         raise
+    await store.run(account, audit.note, "webhook", "job.start", f"flow/{slug}", dag_run_id=run)
     return JSONResponse({"flow": slug, "run": run}, 202)
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pressroom.cli.common import open_store, show
+from pressroom.cli.common import open_store, operator, show
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.text import did_you_mean
+from pressroom.engine import audit
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import reports
 from pressroom.store.database import Tx
@@ -64,6 +65,7 @@ def grant(
         with store.transaction(row.account_id) as tx:
             ledger.grant(tx, granted, entry_key=f"grant:{uuid.uuid4()}", note=note or "granted by command")
             after = reports.balance(tx)
+            audit.note(tx, operator(), "credits.grant", f"account:{account}", credits=str(granted), note=note)
     typer.echo(f"{granted} credits granted to {account}: the balance is {after.balance}")
 
 

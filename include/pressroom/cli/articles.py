@@ -8,9 +8,19 @@ from typing import Annotated
 
 import typer
 
-from pressroom.cli.common import open_airflow, open_tx, open_workflow, read_file, show, start
+from pressroom.cli.common import (
+    changing,
+    open_airflow,
+    open_tx,
+    open_workflow,
+    operator,
+    read_file,
+    show,
+    start,
+)
 from pressroom.domain.errors import PermanentError, PressroomError
 from pressroom.domain.text import counted
+from pressroom.engine import audit
 from pressroom.store.workflows import WorkflowRow
 
 Site = Annotated[str, typer.Argument(help="the site's slug", metavar="SITE")]
@@ -65,6 +75,10 @@ def approve_article(
             for number in chosen:
                 article_row = waiting.get(number) or approval.article(tx, row.workflow_id, number)
                 approval.approve(tx, row.workflow_id, number, article_row.content_hash, getpass.getuser())
+                audit.note(
+                    tx, operator(), "article.approve", f"article:{number}", before=article_row.status,
+                    after="approved", content_hash=article_row.content_hash,
+                )  # fmt: skip
         typer.echo(f"{counted(len(chosen), 'article')} approved")
         if chosen and row.run().site.publish.targets:
             _announce(row)
@@ -78,7 +92,10 @@ def reject_article(
     """Reject an article that is not published yet."""
     from pressroom.pipelines.site import approval
 
-    with open_tx(site, "site") as (tx, row):
+    with changing(site, "article.reject", "site", f"article:{article}", after="rejected", reason=reason) as (
+        tx,
+        row,
+    ):
         approval.reject(tx, row.workflow_id, article, reason, getpass.getuser())
     typer.echo(f"article {article} rejected")
 
@@ -95,7 +112,11 @@ def edit_article(
     if title is None and html is None:
         raise typer.BadParameter("say what is to change: --title, --html or both")
     text = None if html is None else read_file(html)
-    with open_tx(site, "site") as (tx, row):
+    fields = [name for name, value in (("title", title), ("html", html)) if value is not None]
+    with changing(site, "article.edit", "site", f"article:{article}", after="review", fields=fields) as (
+        tx,
+        row,
+    ):
         approval.edit(tx, row.workflow_id, article, by=getpass.getuser(), title=title, html=text)
     typer.echo(f"article {article} edited: it waits for review")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ from typer.core import TyperGroup
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.domain.errors import DefinitionError, PermanentError, PressroomError
+from pressroom.domain.public_ids import JOB, public_id
 from pressroom.domain.run import PAUSED_DAG
+from pressroom.engine import audit
 from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow, workflow
 
@@ -69,6 +72,24 @@ def open_tx(name: str, kind: str = "") -> Iterator[tuple[Tx, WorkflowRow]]:
         yield tx, row
 
 
+def operator() -> str:
+    """How the audit log names who uses the command line."""
+    return f"cli:{getpass.getuser()}"
+
+
+@contextmanager
+def changing(
+    name: str, action: str, kind: str = "", target: str = "", **details: Any
+) -> Iterator[tuple[Tx, WorkflowRow]]:
+    """``open_tx`` for a command that changes something: it is on record in the audit log when it succeeds.
+
+    ``target``: what is changed, such as article:12; the workflow if it is empty.
+    """
+    with open_tx(name, kind) as (tx, row):
+        yield tx, row
+        audit.note(tx, operator(), action, target or row.name, **details)
+
+
 @contextmanager
 def open_airflow() -> Iterator[tuple[AirflowApi, str]]:
     """Airflow's REST API, and the user who calls it. Raises ConfigurationError when no address is set."""
@@ -92,6 +113,9 @@ def start(
     with store.transaction(row.account_id) as tx:
         run = starting.begin(
             tx, row, dag_run_id=dag_run_id, owner=user, params=params, part=part, alive=api.alive
+        )
+        audit.note(
+            tx, operator(), "job.start", public_id(JOB, run.id), workflow=row.name, params=dict(params)
         )
     try:
         await_dag(api, dag_id)

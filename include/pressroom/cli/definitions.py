@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from pressroom import settings
-from pressroom.cli.common import open_airflow, open_store, open_tx, show
+from pressroom.cli.common import changing, open_airflow, open_store, operator, show
 from pressroom.definitions import applying, loading
 from pressroom.definitions.importing import import_keywords
 from pressroom.domain.definitions import Site, dump
@@ -105,7 +105,7 @@ def apply(
     """Bring the database to the state of the files, all of it or nothing, and show the difference."""
     located = loading.load(path)
     with open_store() as store:
-        changes = applying.apply(store, located, dry_run=dry_run, prune=prune)
+        changes = applying.apply(store, located, dry_run=dry_run, prune=prune, actor=operator())
     for change in changes:
         if change.action is not applying.Action.UNCHANGED:
             typer.echo(
@@ -194,7 +194,7 @@ def keywords(
         data = file.read_bytes()
     except OSError as error:
         raise DefinitionError([f"{file}: cannot be read: {error.strerror}"]) from None
-    with open_tx(site, "site") as (tx, row):
+    with changing(site, "keyword.import", "site", bytes=len(data), file=file.name) as (tx, row):
         report = import_keywords(tx, row.workflow_id, data, str(file))
     typer.echo(f"{report.added} added, {report.duplicates} duplicates skipped, {len(report.bad)} bad rows")
     if report.ignored_columns:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pressroom.cli.common import open_airflow, open_tx, show
+from pressroom.cli.common import open_airflow, open_tx, operator, show
 from pressroom.domain.errors import PermanentError
 from pressroom.engine import gates as engine_gates
 
@@ -100,9 +100,11 @@ def answer(
         engine_gates.must_be_open(tx, gate)
         if every[gate].by != "approval":
             data = {"text": text} if text else {}
-            engine_gates.answer(tx, gate, decision.value, getpass.getuser(), data)
+            engine_gates.answer(tx, gate, decision.value, getpass.getuser(), data, actor=operator())
             typer.echo(f"gate {gate}: {decision}")
             return
     with open_airflow() as (api, _):
         api.answer(dict(every[gate].task), decision.value.capitalize(), {"text": text})
+    with open_tx(flow, "flow") as (tx, _):
+        engine_gates.handed_over(tx, gate, operator(), decision.value, edited=bool(text))
     typer.echo(f"gate {gate}: {decision}")

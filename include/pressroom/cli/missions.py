@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pressroom.cli.common import open_airflow, open_tx, read_file, show
+from pressroom.cli.common import changing, open_airflow, open_tx, operator, read_file, show
 from pressroom.domain.errors import PermanentError, RunConflict, TransientError
 from pressroom.domain.public_ids import PUBLICATION, public_id
 from pressroom.domain.text import to_json
+from pressroom.engine import audit
 from pressroom.engine.runs import reports
 from pressroom.store import frozen
 
@@ -93,7 +94,7 @@ def revert(
     """Take a change of the strategy back: the next cycle is planned without it."""
     from pressroom.pipelines.mission.learning import changes as parameters
 
-    with open_tx(mission, "mission") as (tx, row):
+    with changing(mission, "insight.revert", "mission", change=change) as (tx, row):
         undone = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
     typer.echo(
         f"reverted: {undone.factor} on {undone.platform} is as it was before cycle {undone.cycle}'s results"
@@ -134,6 +135,10 @@ def approve(
                 raise PermanentError(f"post {number} does not wait for review")
             try:
                 review.approve(tx, row.workflow_id, number, waiting[number].content_hash, getpass.getuser())
+                audit.note(
+                    tx, operator(), "post.approve", f"post:{number}", before="pending_review",
+                    after="approved", content_hash=waiting[number].content_hash,
+                )  # fmt: skip
             except RunConflict as conflict:
                 if not everything:
                     raise
@@ -151,7 +156,10 @@ def reject(
     """Reject a post that waits for review."""
     from pressroom.pipelines.mission import review
 
-    with open_tx(mission, "mission") as (tx, row):
+    with changing(mission, "post.reject", "mission", f"post:{post}", after="rejected", reason=reason) as (
+        tx,
+        row,
+    ):
         review.reject(tx, row.workflow_id, post, reason, getpass.getuser())
     typer.echo(f"post {post} rejected")
 
@@ -165,7 +173,7 @@ def edit_post(
     from pressroom.pipelines.mission import review
 
     parts = re.split(r"^---$", read_file(text), flags=re.MULTILINE)
-    with open_tx(mission, "mission") as (tx, row):
+    with changing(mission, "post.edit", "mission", f"post:{post}", fields=["parts"]) as (tx, row):
         changed = review.edit(tx, row.workflow_id, post, parts, getpass.getuser())
     typer.echo(f"post {post} edited: it is {changed.status}")
 
@@ -176,7 +184,7 @@ def choose_post(
     """Put a post's second version in the first one's place: it waits for review then."""
     from pressroom.pipelines.mission import review
 
-    with open_tx(mission, "mission") as (tx, row):
+    with changing(mission, "post.choose", "mission", f"post:{post}", after="pending_review") as (tx, row):
         review.choose(tx, row.workflow_id, post, getpass.getuser())
     typer.echo(f"post {post} chosen: it waits for review")
 
@@ -217,7 +225,8 @@ def settle(
     """Say what became of a publication that is unknown, after having looked at the target."""
     from pressroom.engine.publishing import ledger as publishing
 
-    with open_tx(name) as (tx, row):
+    sent, target = outcome is Settlement.SENT, f"publication:{publication}"
+    with changing(name, "publication.settle", target=target, sent=sent, external_id=external_id) as (tx, row):
         publishing.settle(
             tx, row.workflow_id, publication, sent=outcome is Settlement.SENT, external_id=external_id
         )

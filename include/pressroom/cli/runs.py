@@ -12,7 +12,16 @@ import typer
 
 from pressroom import settings
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.cli.common import clock, open_airflow, open_tx, open_workflow, show, start, warn_if_paused
+from pressroom.cli.common import (
+    changing,
+    clock,
+    open_airflow,
+    open_tx,
+    open_workflow,
+    show,
+    start,
+    warn_if_paused,
+)
 from pressroom.domain.errors import PermanentError, PressroomError, RunConflict
 from pressroom.engine.runs import reports
 from pressroom.engine.runs.control import Level
@@ -55,7 +64,7 @@ def pause(name: Name) -> None:
     """Stop the live run after its current items; no worker is held meanwhile."""
     from pressroom.engine.runs import control
 
-    with open_tx(name) as (tx, row):
+    with changing(name, "job.pause") as (tx, row):
         control.pause(tx, row.workflow_id)
     typer.echo(f"{name}: paused after the current items")
 
@@ -64,7 +73,7 @@ def resume(name: Name) -> None:
     """Let a paused run go on."""
     from pressroom.engine.runs import control
 
-    with open_tx(name) as (tx, row):
+    with changing(name, "job.resume") as (tx, row):
         control.resume(tx, row.workflow_id)
     typer.echo(f"{name}: resumed")
 
@@ -79,7 +88,7 @@ def cancel(
     from pressroom.engine import gates
     from pressroom.engine.runs import control
 
-    with open_tx(name) as (tx, row):
+    with changing(name, "job.cancel_now" if now else "job.cancel") as (tx, row):
         control.cancel(tx, row.workflow_id, now=now)
         waits = gates.cancelled_waits(tx, row.workflow_id)
     typer.echo(f"{name}: cancelled {'at once' if now else 'after the current items'}")
@@ -218,7 +227,7 @@ def retry_failed(
     """Let failed items wait again, for the next run."""
     from pressroom.domain.text import did_you_mean
 
-    with open_tx(name) as (tx, row):
+    with changing(name, "failures.forgive", stage=stage) as (tx, row):
         names = [each.name for pipeline in _pipelines(row) for each in pipeline.stages]
         if stage is not None and stage not in names:
             raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, names)}")

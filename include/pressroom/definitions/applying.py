@@ -12,6 +12,7 @@ from pressroom.domain.definitions import Account, BrandContext, Definition, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
 from pressroom.domain.text import did_you_mean, to_json
+from pressroom.engine import audit
 from pressroom.engine.money import ledger
 from pressroom.pipelines.site import approval
 from pressroom.store.database import Store, Tx
@@ -70,21 +71,26 @@ class Current:
 
 
 def apply(
-    store: Store, definitions: Sequence[Located], *, dry_run: bool = False, prune: bool = False
+    store: Store,
+    definitions: Sequence[Located],
+    *,
+    dry_run: bool = False,
+    prune: bool = False,
+    actor: str = "cli",
 ) -> list[Change]:
     """Bring the database to the state of the files. Returns the changes, also those of a dry run.
 
     ``prune`` also changes what the files leave out of the accounts that they name: a site is disabled and a
     mission paused (what they made and their ledger stay), a brand context is deleted unless a workflow uses
-    it. Accounts stay. Raises DefinitionError when a reference leads nowhere or another account has a
-    workflow's slug.
+    it. Accounts stay. Each change is on record in the audit log under ``actor``. Raises DefinitionError when
+    a reference leads nowhere or another account has a workflow's slug.
     """
     with store.transaction() as tx:
         tx.value("lock_definitions")  # a concurrent apply would plan with rows that this one changes
         current = read_current(tx)
         changes = plan(definitions, current, prune=prune)
         if not dry_run:
-            _write(tx, changes, dict(current.account_ids))
+            _write(tx, changes, dict(current.account_ids), actor)
     return changes
 
 
@@ -238,14 +244,16 @@ def _diff(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> None:
+def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor: str) -> None:
     for change in changes:
         if change.action in (Action.UNCHANGED, Action.KEEP):
             continue
         if isinstance(change.definition, Account):
             account_ids[change.slug] = _write_account(tx, change.definition)
+            _note(tx.for_account(account_ids[change.slug]), actor, change)
             continue
         own = tx.for_account(account_ids[change.account])
+        _note(own, actor, change)
         if change.definition is not None:
             write(own, change.definition)
         elif change.action is Action.DELETE:
@@ -253,6 +261,15 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int]) -> No
         else:
             own.run(KINDS[change.kind].retire, slug=change.slug)
             own.run("set_schedule", kind=KINDS[change.kind].word, slug=change.slug, schedule=None)
+
+
+def _note(own: Tx, actor: str, change: Change) -> None:
+    word = KINDS[change.kind].word
+    audit.note(
+        own, actor, f"{word}.{change.action}", f"{word}:{change.slug}",
+        before=[line[2:] for line in change.diff if line.startswith("-")],
+        after=[line[2:] for line in change.diff if line.startswith("+")],
+    )  # fmt: skip
 
 
 def _write_account(tx: Tx, account: Account) -> int:

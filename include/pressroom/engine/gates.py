@@ -17,8 +17,9 @@ from typing import Any
 from pressroom.domain.errors import AlreadyDone, PermanentError, PressroomError, RunConflict
 from pressroom.domain.flows import GateStep
 from pressroom.domain.outside import bounded_fields
+from pressroom.domain.public_ids import GATE, public_id
 from pressroom.domain.run import Run
-from pressroom.engine import places
+from pressroom.engine import audit, places
 from pressroom.engine.runs import control
 from pressroom.pipelines.flow import items
 from pressroom.pipelines.flow.items import Ending, FlowItem, Outcome
@@ -74,8 +75,11 @@ def open_gate(
 
 def gate_of(tx: Tx, item_id: int, step: str) -> Gate:
     """The item's gate at a step, with its outcome if its time is over. Raises NoSuchGate."""
-    tx.run("gates_timed_out", item=item_id, step=step)
-    return _read(tx, item_id, step)
+    timed_out = tx.run("gates_timed_out", item=item_id, step=step)
+    gate = _read(tx, item_id, step)
+    if timed_out:
+        _note(tx, gate.id, "time", str(gate.outcome))
+    return gate
 
 
 def _read(tx: Tx, item_id: int, step: str) -> Gate:
@@ -132,15 +136,36 @@ def answer(
     data: Mapping[str, Any] | None = None,
     *,
     at: datetime | None = None,
+    actor: str,
 ) -> None:
-    """Record the answer, once. Raises RunConflict, with the reason, when the gate cannot be answered.
+    """Record the answer, once, and in the audit log under ``actor``.
 
-    ``at``: when the answer was given, if it was stored elsewhere; None for now.
+    Raises RunConflict, with the reason, when the gate cannot be answered. ``at``: when the answer was given,
+    if it was stored elsewhere; None for now.
     """
     kept = bounded_fields(data or {}, ANSWER_CHARS)
     if not tx.run("gate_answer", gate=gate_id, outcome=outcome, answer=kept, by=by, at=at):
         must_be_open(tx, gate_id)
         raise RunConflict("this has expired: its time was over when the answer came")
+    _note(tx, gate_id, actor, outcome, by=by, edited=bool(kept.get(EDIT)))
+
+
+def handed_over(tx: Tx, gate_id: int, actor: str, outcome: str, *, edited: bool) -> None:
+    """Put on record who answered a gate through Airflow, which knows only Pressroom's own user."""
+    _note(tx, gate_id, actor, outcome, edited=edited)
+
+
+def _note(tx: Tx, gate_id: int, actor: str, outcome: str, **details: Any) -> None:
+    audit.note(
+        tx,
+        actor,
+        "gate.answer",
+        public_id(GATE, gate_id),
+        before="open",
+        after=outcome,
+        decision=outcome,
+        **details,
+    )
 
 
 @dataclass(frozen=True)
@@ -161,9 +186,13 @@ def page_answer(tx: Tx, item_id: int, step: str, given: PageAnswer) -> None:
     if gate.outcome is not None or given.at >= gate.due_at:
         return
     if given.by is None:
-        answer(tx, gate.id, gate.on_timeout, "the time", at=given.at)
+        answer(tx, gate.id, gate.on_timeout, "the time", at=given.at, actor="time")
     else:
-        answer(tx, gate.id, given.outcome, given.by, given.data, at=given.at)
+        # Who answered through Pressroom is on record; Airflow knows only Pressroom's own user.
+        through = tx.value("gate_answered_through", gate=gate.id, name=public_id(GATE, gate.id))
+        by = through or given.by
+        actor = f"airflow:{given.by}"
+        answer(tx, gate.id, given.outcome, by, given.data, at=given.at, actor=actor)
 
 
 def forgotten_answer(tx: Tx, task: Mapping[str, Any], given: PageAnswer) -> bool:

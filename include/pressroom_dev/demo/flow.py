@@ -111,7 +111,7 @@ def _answer_gates(store: Store, row: WorkflowRow, console: Console) -> None:
         for gate in every:
             if gate.outcome is None:
                 decision = gates.REJECT if gate.id == min(other.id for other in every) else gates.APPROVE
-                gates.answer(tx, gate.id, decision, "the command line")
+                gates.answer(tx, gate.id, decision, "the command line", actor="cli:demo")
                 console.print(f"answered: {gate.subject} → {decision}")
 
 

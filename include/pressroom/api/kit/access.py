@@ -22,6 +22,7 @@ from pressroom.api.kit.queries import only_known
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import row_id, row_number
+from pressroom.engine import audit
 from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.store.workflows import WorkflowRow, workflow_by_id
 
@@ -104,7 +105,7 @@ class Scope:
 
     def note(self, tx: Tx, action: str, target: str, **details: Any) -> None:
         """Add a line to the audit log: who did what, to what."""
-        tx.run("audit_insert", actor=self.caller.label, action=action, target=target, details=details)
+        audit.note(tx, self.caller.label, action, target, **details)
 
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""

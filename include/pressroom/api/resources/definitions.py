@@ -25,13 +25,14 @@ from pressroom.definitions.checking import DefinitionProblem
 from pressroom.definitions.nodes import DEEPEST
 from pressroom.definitions.saving import Stored
 from pressroom.definitions.trial import check_bounded
-from pressroom.domain.definitions import BrandContext, Site
+from pressroom.domain.definitions import BrandContext, Site, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Kind
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import public_id
+from pressroom.engine import audit
 from pressroom.store.database import Tx
 from pressroom.store.workflows import parse
 
@@ -131,7 +132,7 @@ class Resource(Generic[D, V]):
         try:
             with scope.transaction() as tx:
                 created = saving.create(tx, definition, scope.role)
-                self._note(scope, tx, "create", created.id, slug=created.slug)
+                self._note(scope, tx, "create", created.id, slug=created.slug, after=dump(definition))
         except SlugTaken as conflict:
             detail = str(conflict)
             raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
@@ -188,7 +189,7 @@ class Resource(Generic[D, V]):
                 with scope.transaction() as tx:
                     after, keys = saving.update(tx, definition, before.data, scope.role)
                     if keys:
-                        self._note(scope, tx, action, scope.id, changed=list(keys))
+                        self._note(scope, tx, action, scope.id, **audit.change(before.data, dump(definition)))
                     if also is None:
                         return after
                     also(tx, before)

@@ -206,14 +206,13 @@ def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:
         if row["by"] == "approval":
             return dict(row["task"])
         edit = {gates.EDIT: body.text} if body.text else {}
-        gates.answer(tx, scope.id, body.decision, scope.caller.name, edit)
-        scope.note(tx, "gate.answer", public_id(public_ids.GATE, scope.id), decision=body.decision)
+        gates.answer(tx, scope.id, body.decision, scope.caller.name, edit, actor=scope.caller.label)
         return None
 
 
 def _note(scope: Scope, body: AnswerBody) -> None:
     with scope.transaction() as tx:
-        scope.note(tx, "gate.answer", public_id(public_ids.GATE, scope.id), decision=body.decision)
+        gates.handed_over(tx, scope.id, scope.caller.label, body.decision, edited=bool(body.text))
 
 
 def _row(tx: Tx, gate: int) -> dict[str, Any]:

@@ -238,6 +238,15 @@ UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout 
         SELECT steps FROM gate_steps WHERE gate_steps.account_id = %(account)s AND gate_steps.gate_id = gates.id)
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND outcome IS NULL AND due_at <= now()
 
+-- name: gate_answered_through
+-- Returns who answered an open gate through Pressroom, null when nobody did.
+SELECT (
+    SELECT audit_log.actor FROM audit_log
+    WHERE audit_log.account_id = %(account)s AND audit_log.action = 'gate.answer' AND audit_log.target = %(name)s
+        AND audit_log.at >= gates.asked_at
+    ORDER BY audit_log.id DESC LIMIT 1)
+FROM gates WHERE gates.account_id = %(account)s AND gates.id = %(gate)s
+
 -- name: gates_of_flow
 -- Returns a flow's gates. `open_only`: only those that can be answered.
 SELECT gates.id, gates.item_id, gates.step, gates.by, gates.subject, gates.due_at, gates.on_timeout, gates.outcome,

@@ -1,0 +1,64 @@
+"""The audit log: who decided or changed what, by which door, from what to what.
+
+An actor is ``user:NAME`` or ``key:ID`` (the control API), ``cli:NAME`` (the command line), ``airflow:NAME``
+(Airflow's page), ``link`` (a signed link), ``webhook`` or ``time``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pressroom.domain.markup.cutting import shorten
+from pressroom.domain.text import differences, storable, to_json
+from pressroom.store.database import Tx
+
+LONGEST_TEXT = 300
+MOST_ENTRIES = 40
+DEEPEST = 4
+MOST_CHARS = 12_000
+"""Of all details together, as JSON."""
+
+
+def note(tx: Tx, /, actor: str, action: str, target: str, **details: Any) -> None:
+    """Add a line, in the account's transaction that makes the change. Details are cut to a bounded size."""
+    tx.run(
+        "audit_insert", actor=shorten(storable(actor), LONGEST_TEXT), action=action,
+        target=shorten(storable(target), LONGEST_TEXT), details=_whole(details),
+    )  # fmt: skip
+
+
+def change(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The details of a change of JSON values: the dotted keys, and their values before and after."""
+    changed = list(differences(was, now))
+    return {
+        "changed": changed,
+        "before": {key: _at(was, key) for key in changed},
+        "after": {key: _at(now, key) for key in changed},
+    }
+
+
+def bounded(value: Any, depth: int = 0) -> Any:
+    """The value with long texts, long lists and deep parts cut off."""
+    if isinstance(value, str):
+        return shorten(storable(value), LONGEST_TEXT)
+    if isinstance(value, Mapping):
+        if depth >= DEEPEST:
+            return "…"
+        kept = list(value.items())[:MOST_ENTRIES]
+        return {shorten(storable(str(key)), LONGEST_TEXT): bounded(each, depth + 1) for key, each in kept}
+    if isinstance(value, list | tuple):
+        return "…" if depth >= DEEPEST else [bounded(each, depth + 1) for each in value[:MOST_ENTRIES]]
+    return value
+
+
+def _whole(details: Mapping[str, Any]) -> Any:
+    kept = bounded(details)
+    text = to_json(kept)
+    return kept if len(text) <= MOST_CHARS else {"cut": shorten(text, MOST_CHARS)}
+
+
+def _at(value: Any, path: str) -> Any:
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
