@@ -120,7 +120,7 @@ class FlowWalker(Walker):
             )  # fmt: skip
             with self.store.transaction(self.row.account_id) as tx:
                 for (gate,) in open_gates:
-                    gates.answer(tx, gate, gates.APPROVE, "the walk")
+                    gates.answer(tx, gate, gates.APPROVE, "the walk", actor="cli:walk")
 
     def check_published(self, run: str, pair: Pair) -> None:
         sent = [piece.get("title", "") for piece in list(self.outside.web.pieces)]
