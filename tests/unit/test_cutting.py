@@ -92,6 +92,8 @@ def test_a_sentence_ends_as_its_language_ends_it() -> None:
         ("Nothing here is a sentence, and it goes on an", 45, ""),
         ("supercalifragilisticexpialidocious", 34, ""),
         ("", 0, ""),
+        ("Brew it cold. " + "x" * 320, 337, "Brew it cold."),  # the next word did not fit
+        ("Brew it cold. " + "x" * 300, 337, "Brew it cold. " + "x" * 300),
     ],
 )
 def test_what_a_bound_cut_off_leaves_whole_sentences_or_nothing(text: str, most: int, left: str) -> None:

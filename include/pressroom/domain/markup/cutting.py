@@ -26,6 +26,8 @@ _SPACE = re.compile(r"\s+")
 _PHRASE_END = re.compile(r"\s*[:;,(|\u2013\u2014]|\s-(?=\s)|[\u3001\uff0c\uff1a]")
 _LEADS_ON = " \t\n,;:-\u2013\u2014"
 _ELLIPSIS = "\u2026"
+PROSE, NEAR = 160, 12
+"""A bound of so many characters is one of prose. It ends so near to its bound where no word fits any more."""
 SHORTEST = 12
 """Characters that what is left of a text has at least: "Dr." and "1." end as sentences do."""
 # Whatever a network counts, this many times its limit in characters is too long; only links count for less.
@@ -81,7 +83,9 @@ def reaches(text: str, most: int) -> bool:
 
     One that is longer was not, when it ends as a sentence does: its server enforces no bound.
     """
-    return len(text) == most or (len(text) > most and not SENTENCE_END.search(f"{text.rstrip()[-3:]} "))
+    near = NEAR if most >= PROSE else 0
+    whole = SENTENCE_END.search(f"{text.rstrip()[-3:]} ")
+    return len(text) == most or (not whole and len(text) >= most - near)
 
 
 def uncut(text: str, most: int, *, phrases: bool = False) -> str:
