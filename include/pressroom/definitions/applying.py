@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from pressroom.definitions.loading import Located
+from pressroom.definitions.trial import LONGEST_SECONDS, SHARED, Trial
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
@@ -16,7 +17,7 @@ from pressroom.engine import audit
 from pressroom.engine.money import ledger
 from pressroom.pipelines.site import approval
 from pressroom.store.database import Store, Tx
-from pressroom.store.workflows import all_accounts, all_brands, all_workflows
+from pressroom.store.workflows import all_accounts, all_brands, all_workflows, log_unreadable
 
 OPENING = "opening"
 
@@ -77,25 +78,60 @@ def apply(
     dry_run: bool = False,
     prune: bool = False,
     actor: str = "cli",
+    trial: Trial = SHARED,
 ) -> list[Change]:
     """Bring the database to the state of the files. Returns the changes, also those of a dry run.
 
     ``prune`` also changes what the files leave out of the accounts that they name: a site is disabled and a
     mission paused (what they made and their ledger stay), a brand context is deleted unless a workflow uses
     it. Accounts stay. Each change is on record in the audit log under ``actor``. Raises DefinitionError when
-    a reference leads nowhere or another account has a workflow's slug.
+    a reference leads nowhere, another account has a workflow's slug, or ``trial`` finds that Airflow could
+    not hold a workflow that would change.
     """
+    with store.transaction() as tx:
+        changes = plan(definitions, read_current(tx), prune=prune)
+    tried = _try(changes, definitions, trial)
     with store.transaction() as tx:
         tx.value("lock_definitions")  # a concurrent apply would plan with rows that this one changes
         current = read_current(tx)
         changes = plan(definitions, current, prune=prune)
+        _try(changes, definitions, trial, tried)
         if not dry_run:
             _write(tx, changes, dict(current.account_ids), actor)
     return changes
 
 
+def _try(
+    changes: Sequence[Change],
+    definitions: Sequence[Located],
+    trial: Trial,
+    tried: frozenset[tuple[str, str]] = frozenset(),
+) -> frozenset[tuple[str, str]]:
+    """Try the workflows that change, except those tried before. Returns the tried ones. Raises
+    DefinitionError.
+    """
+    changing = {
+        _key(change.definition)
+        for change in changes
+        if change.action is not Action.UNCHANGED and isinstance(change.definition, Workflow)
+    } - tried
+    problems = [
+        located.problem(".".join(map(str, each.path)) or "definition", each.message)
+        for located in definitions
+        if isinstance(located.definition, Workflow) and _key(located.definition) in changing
+        for each in trial.problems(located.definition, wait=LONGEST_SECONDS)
+    ]
+    if problems:
+        raise DefinitionError(problems)
+    return tried | changing
+
+
 def read_current(tx: Tx) -> Current:
-    """All definitions in the database. A SYSTEM transaction."""
+    """All definitions in the database. A SYSTEM transaction.
+
+    A workflow that cannot be read is left out: applying a good one in its place mends it, and it stops nobody
+    from applying another.
+    """
     accounts = all_accounts(tx)
     return Current(
         accounts={row.account.slug: row.account for row in accounts},
@@ -104,7 +140,7 @@ def read_current(tx: Tx) -> Current:
         workflows={
             (kind, row.workflow.slug): row.workflow
             for kind in WORKFLOW_KINDS
-            for row in all_workflows(tx, kind)
+            for row in all_workflows(tx, kind, report=log_unreadable)
         },
         live=frozenset((row["kind"], row["slug"]) for row in tx.rows("live_workflows")),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,16 +13,21 @@ from pydantic_core import ErrorDetails
 
 from pressroom.adapters.conditions import evaluate as expressions
 from pressroom.adapters.targets.registry import HANDLERS, limits_of, refused_settings
+from pressroom.definitions.bounds import too_large
 from pressroom.domain.definitions import Account, BrandContext, Definition, Site
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Workflow
+from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.text import did_you_mean
 from pressroom.pipelines import prompts
 from pressroom.pipelines.flow import checking as flow_checking
 
 D = TypeVar("D", bound=Definition)
 Path = tuple[int | str, ...]
+
+LONGEST_TEXT = 1000
+"""Characters of a problem's text, which may quote what is wrong."""
 
 _UNIONS = (typing.Union, types.UnionType)
 
@@ -62,17 +67,31 @@ def check(
 
     ``templates``: whether to check templates, which runs them.
     """
+    large = [DefinitionProblem(place, reason) for place, reason in too_large(data)]
+    if large:
+        # The rest is checked as ever; nothing reads what is too large.
+        keys = {each.path[0] if each.path else "" for each in large}
+        rest = {key: value for key, value in data.items() if key not in keys}
+        others = [] if "" in keys else check(model, rest, most=most, templates=False)[1]
+        return None, [*large, *(each for each in others if each.path[:1] not in {(key,) for key in keys})][
+            :most
+        ]
     try:
         definition = model.model_validate(data)
     except ValidationError as error:
         return None, [
-            DefinitionProblem(_place(data, detail["loc"]), _explain(model, detail))
+            DefinitionProblem(_place(data, detail["loc"]), _short(_explain(model, detail)))
             for detail in error.errors(include_url=False)[:most]
         ]
     wrong = [*_targets(definition)]
     if templates:
         wrong = [*_prompts(definition), *wrong, *_steps(definition)]
+    wrong = [replace(each, text=_short(each.text)) for each in wrong]
     return (None, wrong[:most]) if wrong else (definition, [])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else shorten(text, LONGEST_TEXT)
 
 
 def shown(path: Sequence[int | str]) -> str:

@@ -33,7 +33,8 @@ class Located:
 
     def problem(self, key: str, text: str) -> str:
         """A located message about one of its keys."""
-        return f"{self.file}:{self.lines.get(key, self.line)}: {label(self.definition)}: {key}: {text}"
+        line = self.lines.get(key.partition(".")[0], self.line)
+        return f"{self.file}:{line}: {label(self.definition)}: {key}: {text}"
 
 
 def label(definition: AnyDefinition) -> str:

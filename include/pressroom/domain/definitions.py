@@ -39,7 +39,7 @@ def _known_timezone(name: str) -> str:
     return name
 
 
-Timezone = Annotated[str, AfterValidator(_known_timezone)]
+Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_timezone)]
 
 
 class Definition(BaseModel):

@@ -30,6 +30,10 @@ from pressroom.domain.social import Platform
 MissionStatus = Literal["draft", "active", "paused", "completed"]
 Metric = Literal["impressions", "engagements", "engagement_rate", "link_clicks", "new_followers"]
 HALF_A_DAY = dt.timedelta(hours=12)
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+"""What a mission's times may be: arithmetic with time zones fails at the ends of what a date can hold."""
+LONGEST_DAYS = 1830
+"""From a mission's start to its end. Each of its cycles is an event of its DAG's schedule."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 
 
@@ -150,8 +154,12 @@ class Mission(WorkflowDefinition):
             at: dt.datetime | None = getattr(self, name)
             if at is not None and at.tzinfo is None:
                 raise ValueError(f"{name}: needs an offset, such as 2026-12-01T09:00:00+01:00")
+            if at is not None and not FIRST_YEAR <= at.year <= LAST_YEAR:
+                raise ValueError(f"{name}: the year must be from {FIRST_YEAR} to {LAST_YEAR}, not {at.year}")
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValueError("ends_at: must come after starts_at")
+        if self.starts_at and self.ends_at and (self.ends_at - self.starts_at).days > LONGEST_DAYS:
+            raise ValueError(f"ends_at: must come at most {LONGEST_DAYS} days after starts_at")
         if self.ends_at and not self.starts_at:
             raise ValueError("ends_at: needs a starts_at; without one, use duration_days")
         return self

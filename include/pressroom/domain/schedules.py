@@ -10,8 +10,12 @@ from typing import Annotated
 import pendulum
 from croniter import CroniterError, croniter  # what Airflow reads the same expression with
 from pendulum import DateTime
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
+LONGEST_CRON = 200
+"""Characters of a cron expression: every second minute by name fits. Airflow stores its description, which is
+several times as long.
+"""
 GAP = timedelta(hours=23)
 """The least time between the slots of scheduled runs, when the schedule comes at most once a day."""
 
@@ -38,7 +42,7 @@ def _readable(cron: str) -> str:
     return cron
 
 
-Cron = Annotated[str, AfterValidator(_readable)]
+Cron = Annotated[str, StringConstraints(max_length=LONGEST_CRON), AfterValidator(_readable)]
 """A cron expression of five fields that has slots."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -62,6 +62,21 @@ class WorkflowRow:
 
 
 @dataclass(frozen=True)
+class UnreadableRow:
+    """A workflow as stored that this version does not understand. ``kind``: its word; ``why``: one line."""
+
+    kind: str
+    account: str
+    slug: str
+    why: str
+
+
+def log_unreadable(row: UnreadableRow) -> None:
+    """What becomes of an unreadable row where nothing else is done about it."""
+    logger.error("%s %s is left out: %s", row.kind, row.slug, row.why)
+
+
+@dataclass(frozen=True)
 class AccountRow:
     """An account as stored; its members are those of the members table."""
 
@@ -77,13 +92,17 @@ def split_dag_id(dag_id: str) -> tuple[str, str] | None:
 
 
 def active_workflows(
-    tx: Tx, kind: str, dag_id: str | None = None, shard: Shard | None = None
+    tx: Tx,
+    kind: str,
+    dag_id: str | None = None,
+    shard: Shard | None = None,
+    report: Callable[[UnreadableRow], None] = log_unreadable,
 ) -> list[WorkflowRow]:
     """Workflows of a kind that have a DAG, in one query, sorted by slug. A SYSTEM transaction.
 
     With ``shard`` those that the dag file of that number builds. With ``dag_id`` the one behind that DAG,
     whatever its status: a worker asks for what Airflow has started already, and its first task refuses a run
-    of a workflow that takes none. A row that this version cannot read is left out with an error in the log:
+    of a workflow that takes none. A row that this version cannot read is left out and given to ``report``:
     one bad row must not take every other DAG down with it.
     """
     slug = None
@@ -94,19 +113,22 @@ def active_workflows(
         slug = named[1]
     number, of = shard or (None, None)
     every = dag_id is not None
-    return _workflows(tx, kind, strict=False, slug=slug, active_only=not every, shard=number, shards=of)
+    return _workflows(tx, kind, report, slug=slug, active_only=not every, shard=number, shards=of)
 
 
-def all_workflows(tx: Tx, kind: str, slug: str | None = None) -> list[WorkflowRow]:
-    """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction. Raises
-    DefinitionError.
+def all_workflows(
+    tx: Tx, kind: str, slug: str | None = None, report: Callable[[UnreadableRow], None] | None = None
+) -> list[WorkflowRow]:
+    """Every workflow of a kind, whatever its status, sorted by slug. A SYSTEM transaction.
+
+    ``report``: gets the rows that cannot be read. Without it, such a row is a DefinitionError.
     """
-    return _workflows(tx, kind, strict=True, slug=slug)
+    return _workflows(tx, kind, report, slug=slug)
 
 
 def workflow_by_id(tx: Tx, kind: str, id: int) -> WorkflowRow:
     """One workflow of a kind. The caller has checked whose it is. Raises PermanentError, DefinitionError."""
-    rows = _workflows(tx, kind, strict=True, id=id)
+    rows = _workflows(tx, kind, id=id)
     if not rows:
         raise PermanentError(f"there is no {kind} {id}")
     return rows[0]
@@ -153,7 +175,9 @@ def all_brands(tx: Tx) -> list[BrandContext]:
     return [parse(BrandContext, row["definition"], row["slug"]) for row in tx.rows("read_brands")]
 
 
-def _workflows(tx: Tx, word: str, *, strict: bool, **which: Any) -> list[WorkflowRow]:
+def _workflows(
+    tx: Tx, word: str, report: Callable[[UnreadableRow], None] | None = None, **which: Any
+) -> list[WorkflowRow]:
     # Parsed once each: a thousand sites of one account would otherwise parse it a thousand times.
     accounts: dict[int, Account] = {}
     brands: dict[int, BrandContext] = {}
@@ -179,9 +203,9 @@ def _workflows(tx: Tx, word: str, *, strict: bool, **which: Any) -> list[Workflo
                 )
             )
         except DefinitionError as error:
-            if strict:
+            if report is None:
                 raise
-            logger.error("%s %s is left out: %s", word, row["slug"], error)  # noqa: TRY400  # it says it all
+            report(UnreadableRow(word, row["account_slug"], row["slug"], "; ".join(error.problems)))
     return workflows
 
 

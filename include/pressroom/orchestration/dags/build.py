@@ -81,6 +81,7 @@ def build_dag(
         description=describe(workflow, part),
         doc_md=explain(pipeline, workflow, part),
         allowed_run_types=RUN_TYPES,
+        auto_register=False,  # Airflow would take it in although building it fails halfway
         is_paused_upon_creation=False,
         tags=[DAG_TAG, f"account:{workflow.account}", f"{pipeline.name}:{workflow.slug}"],
         default_args={**TASK_DEFAULTS, "owner": workflow.account},

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from pressroom.domain.definitions import Account, BrandContext
 from pressroom.domain.errors import TransientError
 from pressroom.domain.kinds import KINDS
 from pressroom.store.database import Store
-from pressroom.store.workflows import Shard, WorkflowRow, active_workflows, split_dag_id
+from pressroom.store.workflows import (
+    Shard,
+    UnreadableRow,
+    WorkflowRow,
+    active_workflows,
+    log_unreadable,
+    split_dag_id,
+)
 
 logger = logging.getLogger(__name__)
 VERSION = 3
@@ -29,17 +36,19 @@ def read_or_snapshot(
     dag_id: str | None = None,
     shard: Shard | None = None,
     timeout: float = 3.0,
+    report: Callable[[UnreadableRow], None] = log_unreadable,
 ) -> tuple[list[WorkflowRow], bool]:
     """(workflows of the kind that have a DAG, whether they come from the snapshot at ``path``).
 
-    ``timeout``: seconds the query may take. A read of all (of the shard) renews the snapshot, one of
-    a single DAG does not. Raises TransientError when the database is away and there is no usable snapshot,
-    ConfigurationError when it answers but is not migrated: a stale answer would hide that.
+    ``timeout``: seconds the query may take; ``report``: as in ``active_workflows``. A read of all (of the
+    shard) renews the snapshot, one of a single DAG does not. Raises TransientError when the database is away
+    and there is no usable snapshot, ConfigurationError when it answers but is not migrated: a stale answer
+    would hide that.
     """
     try:
         with store.transaction() as tx:
             tx.value("statement_timeout", milliseconds=str(max(1, int(timeout * 1000))))
-            rows = active_workflows(tx, kind, dag_id, shard)
+            rows = active_workflows(tx, kind, dag_id, shard, report)
     except TransientError as error:
         snapshot = read(path)
         if snapshot is None:
