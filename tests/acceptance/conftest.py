@@ -7,7 +7,7 @@ of its own, all applied before Airflow starts, so that no test waits for a DAG t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tests.acceptance.walk.watched import apply_shape
 from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 from tests.support.served import served
+from tests.support.whole_runs import PRICES
 
 KEYWORDS = [
     "pour over coffee", "pour over ratio", "pour over kettle", "cold brew coffee", "cold brew ratio",
@@ -67,6 +68,10 @@ SITES: dict[str, dict[str, Any]] = {
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
+PROVIDERS = ("anthropic", "gemini", "vllm")
+"""Whose dialects a site and a mission meet, each at a server of its own."""
+SITES |= {name: {"connection": f"pressroom_{name}", "articles_per_run": 2} for name in PROVIDERS}
+
 MISSIONS: dict[str, dict[str, Any]] = {
     "learning": {"constraints": {"posts_per_day": 6}},
     "struck": {"constraints": {"posts_per_day": 4}, "work": {"concurrency": 2}},
@@ -78,6 +83,16 @@ MISSIONS: dict[str, dict[str, Any]] = {
     "short-lived": {"duration_days": 3},
     "unconnected": {"connection": "pressroom_nowhere"},
     "too-dear": {"constraints": {"budget_cents": 0.01}},
+    **{
+        f"{name}-mission": {
+            "text": {"connection": f"pressroom_{name}"},
+            "platforms": ["twitter"],
+            "cycle_days": 2,
+            "duration_days": 2,
+            "constraints": {"posts_per_day": 1},
+        }
+        for name in PROVIDERS
+    },
 }
 
 PAGE = {"name": "page", "type": "publish", "to": "static_site", "mode": "auto"}
@@ -148,6 +163,16 @@ def model() -> Iterator[ScriptedOpenAI]:
 
 
 @pytest.fixture(scope="session")
+def providers() -> Iterator[Mapping[str, ScriptedOpenAI]]:
+    """A server in the dialect of each provider."""
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(ScriptedOpenAI()) for name in PROVIDERS}
+        for name, server in servers.items():
+            server.script.update({"dialect": name})
+        yield servers
+
+
+@pytest.fixture(scope="session")
 def outside() -> Iterator[Outside]:
     """What flows fetch from, publish to and tell things."""
     with running_outside() as found:
@@ -166,7 +191,12 @@ def simulators() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def services(model: ScriptedOpenAI, outside: Outside, simulators: dict[str, str]) -> Iterator[LocalServices]:
+def services(
+    model: ScriptedOpenAI,
+    providers: Mapping[str, ScriptedOpenAI],
+    outside: Outside,
+    simulators: dict[str, str],
+) -> Iterator[LocalServices]:
     """The running services, with every site, mission and flow of this folder applied."""
     connection: dict[str, Any] = {
         "conn_type": "generic", "host": model.base_url, "password": "not-a-secret",
@@ -196,8 +226,15 @@ def services(model: ScriptedOpenAI, outside: Outside, simulators: dict[str, str]
             f"AIRFLOW_CONN_{connection_of(slug).upper()}": json.dumps(simulator_connection(simulator))
             for slug, simulator in simulators.items()
         },
+        **{
+            f"AIRFLOW_CONN_PRESSROOM_{name.upper()}": json.dumps(
+                {**connection, "host": server.base_url,
+                 "extra": {"model": "scripted-1", "timeout_seconds": 30, "prices": PRICES}}
+            )
+            for name, server in providers.items()
+        },
         **outside.env,
-    }
+    }  # fmt: skip
     with throwaway_root() as root:
         # No definition changes after the start, so nothing but the tests needs the processor's time.
         env["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "120"
