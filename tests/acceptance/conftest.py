@@ -33,6 +33,7 @@ from tests.acceptance.walk.watched import apply_shape
 from tests.support.roots import throwaway_root
 from tests.support.scripted_openai import ScriptedOpenAI
 from tests.support.served import served
+from tests.support.strict_batches import StrictBatches
 from tests.support.whole_runs import PRICES
 
 KEYWORDS = [
@@ -65,6 +66,7 @@ SITES: dict[str, dict[str, Any]] = {
     "marked": {"concurrency": 4},
     "halfway": {"concurrency": 2},
     "strict": {"cron": "0 0 29 2 *"},
+    "batched": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
@@ -191,11 +193,20 @@ def simulators() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
+def batches() -> Iterator[tuple[StrictBatches, str]]:
+    """A provider with a batch endpoint, and its base URL."""
+    server = StrictBatches()
+    with served(server.app) as url:
+        yield server, f"{url}/v1"
+
+
+@pytest.fixture(scope="session")
 def services(
     model: ScriptedOpenAI,
     providers: Mapping[str, ScriptedOpenAI],
     outside: Outside,
     simulators: dict[str, str],
+    batches: tuple[StrictBatches, str],
 ) -> Iterator[LocalServices]:
     """The running services, with every site, mission and flow of this folder applied."""
     connection: dict[str, Any] = {
@@ -218,7 +229,13 @@ def services(
 
     patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 600}}
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
+    halved = {"input_cents_per_million": 1000, "output_cents_per_million": 1000, "batch_share": 0.5}
+    provider = {
+        **connection, "host": batches[1],
+        "extra": {"model": "m", "timeout_seconds": 3, "prices": halved},
+    }  # fmt: skip
     env = {
+        "AIRFLOW_CONN_PRESSROOM_BATCHES": json.dumps(provider),
         "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
         "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
         f"AIRFLOW_CONN_{PATIENT.upper()}": json.dumps(patient),

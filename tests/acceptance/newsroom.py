@@ -39,7 +39,10 @@ def apply_site(url: str, slug: str, **settings: Any) -> None:
             "within_stage_delay": settings.get("within_stage_delay", 0),
             "batch_sizes": {"content": settings.get("batch", 4)},
         },
-        "text": {"connection": settings.get("connection", "pressroom_text")},
+        "text": {
+            "connection": settings.get("connection", "pressroom_text"),
+            "batch": settings.get("batch_requests", False),
+        },
         "article": {"ideas_per_cluster": 1, "target_words": 200},
         "images": {"per_article": 2, "width": 320, "height": 256},
         "caps": {"run_cents": settings.get("run_cents")},

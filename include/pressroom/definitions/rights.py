@@ -253,6 +253,7 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
         *_PACE, "enabled", "frequency", "time", "timezone", "cron", "batch_sizes", "articles_per_run"
     ),
     base.TextSettings: _free("model", "temperature", connection=CONNECTION),
+    base.SiteTextSettings: _free("model", "temperature", "batch", connection=CONNECTION),
     base.ArticleSettings: _free("ideas_per_cluster", "target_words", "words_per_call"),
     base.ImageSettings: _free(
         "model", "per_article", "width", "height", provider=CONNECTION, connection=CONNECTION

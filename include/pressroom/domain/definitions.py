@@ -202,6 +202,15 @@ class TextSettings(Definition):
     )
 
 
+class SiteTextSettings(TextSettings):
+    """Which model writes for a site, and how."""
+
+    batch: bool = Field(
+        default=False,
+        description="articles and image prompts are asked for in batches, at half the price, within a day",
+    )
+
+
 class ArticleSettings(Definition):
     """What an article looks like."""
 
@@ -315,7 +324,7 @@ class Site(WorkflowDefinition):
     status: Literal["active", "disabled"] = "active"
     brand: Slug | None = Field(default=None, description="slug of a BrandContext of the account")
     automation: Automation = Automation()
-    text: TextSettings = TextSettings()
+    text: SiteTextSettings = SiteTextSettings()
     article: ArticleSettings = ArticleSettings()
     images: ImageSettings = ImageSettings()
     embeddings: EmbeddingSettings = EmbeddingSettings()

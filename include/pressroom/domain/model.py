@@ -168,6 +168,16 @@ class TextModel(Protocol):
         ...
 
 
+class BatchedModel(TextModel, Protocol):
+    """A chat model whose provider may answer in batches."""
+
+    async def knows(self) -> bool: ...
+
+    async def takes_batches(self) -> bool: ...
+
+    async def has_no_batches(self) -> None: ...
+
+
 class Dialects(Protocol):
     """Keeps what is learned of servers, by connection, address and model."""
 
@@ -177,6 +187,67 @@ class Dialects(Protocol):
 
     async def learn(self, connection: str, server: str, model: str, learned: Mapping[str, Any]) -> None:
         """Keep what is new, besides what is known."""
+        ...
+
+
+ENDED = frozenset({"completed", "expired", "cancelled", "failed"})
+"""The states in which a provider changes nothing of a batch any more."""
+
+
+@dataclass(frozen=True)
+class ProviderBatch:
+    """A batch at its provider. ``files``: the ids of its results, so far as there are any; ``reason``: why it
+    failed, in the provider's words.
+    """
+
+    id: str
+    status: str
+    files: Sequence[str] = ()
+    reason: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it changes any more."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of one request: the reply, or the provider's words; both empty when it was not begun."""
+
+    reply: ModelReply | None
+    error: str = ""
+
+
+class BatchEndpoint(Protocol):
+    """A provider's batches, behind one connection and for one model.
+
+    Every method raises TransientError, ConfigurationError or PermanentError; ``submit`` raises
+    NoBatchEndpoint where there is none, and UnknownOutcome when the batch may have been made.
+    """
+
+    async def upload(self, mark: str, requests: Mapping[str, ModelRequest]) -> str:
+        """Bring the requests there, by their keys. Returns the id of the file. Nothing is spent."""
+        ...
+
+    async def submit(self, mark: str, file: str) -> ProviderBatch:
+        """Make a batch of the file. ``mark`` is left with it."""
+        ...
+
+    async def find(self, mark: str) -> ProviderBatch | None:
+        """The batch with this mark; None when the provider has none."""
+        ...
+
+    async def look(self, batch: str) -> ProviderBatch:
+        """The batch as it is now."""
+        ...
+
+    async def cancel(self, batch: str) -> ProviderBatch:
+        """Ask the provider to do no more of it. One that has ended stays as it is."""
+        ...
+
+    async def results(self, batch: ProviderBatch) -> Mapping[str, BatchResult]:
+        """What became of the requests, by their keys, in whatever order the provider tells it."""
         ...
 
 

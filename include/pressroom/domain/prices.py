@@ -77,6 +77,11 @@ class TextPrice:
         shown = ", ".join(f"{_shown(rate)} {name}" for rate, name in rates if rate)
         return f"cents a million tokens: {shown}" if shown else "free"
 
+    @property
+    def in_batches(self) -> TextPrice:
+        """The price at the provider's batch endpoint; the whole price where no share is known."""
+        return self if self.batch is None else self.times(self.batch)
+
     def times(self, factor: Decimal) -> TextPrice:
         """The price of a model that costs so many times as much."""
         reasoning, written = (

@@ -117,6 +117,7 @@ class Stage(Generic[Item, Output]):
     ``result_fields``: the stage's public result, field name → column of ``stage_results``.
     ``batch_items``: the number of items in one mapped task.
     ``pool``: the Airflow pool that bounds its batches over all sites; None for local work.
+    ``by_batch``: what it asks of the text model may be asked in a batch of the provider's.
     ``serial``: each item must see what the items before it saved. Only one is in work at a time, and each is
     loaded just before its turn.
     ``needs``: what the stage needs of the outside in such a run, verified before the run begins.
@@ -150,6 +151,7 @@ class Stage(Generic[Item, Output]):
     setup_of: Callable[[Item], str] = lambda item: ""
     batch_items: Callable[[Any], int] = lambda workflow: 1
     pool: str | None = None
+    by_batch: bool = False
     serial: bool = False
     bears_setup: bool = False
     waits: bool = False

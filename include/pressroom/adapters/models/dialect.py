@@ -43,7 +43,7 @@ class Dialect:
 
     ``shows_schema``: the server ignores ``response_format``, so the schema is shown in words, too.
     ``most_tokens``: of an answer; ``most_total``: of prompt and answer. ``head_room``: tokens that the model
-    thinks with before it answers.
+    thinks with before it answers. ``batches``: there is a batch endpoint.
     """
 
     structured: Structured = "json_schema"
@@ -56,6 +56,7 @@ class Dialect:
     most_tokens: int | None = None
     most_total: int | None = None
     head_room: int = 0
+    batches: bool = True
 
     @property
     def by_schema(self) -> bool:
@@ -187,6 +188,7 @@ def described(learned: Mapping[str, Any]) -> str:
         "most_tokens": lambda value: f"at most {value} tokens an answer",
         "most_total": lambda value: f"at most {value} tokens with the prompt",
         "head_room": lambda value: f"{value} tokens more for thoughts" if value else "",
+        "batches": lambda value: "" if value else "no batch endpoint",
         "response_format": lambda value: "" if value else "no response_format for pictures",
         "quality": lambda value: "" if value else "no quality of pictures",
         "size": lambda value: "" if value else "no size of pictures",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import openai
 
+from pressroom.adapters.http.errors import scrub
 from pressroom.adapters.models.dialect import ProcessDialects
 from pressroom.adapters.models.offered import check_offered
 from pressroom.adapters.models.openai_client import open_client
@@ -52,6 +53,20 @@ class OpenAIModel:
             self._openai(), self.model, connection=self.connection, secret=self._secret
         )
         return "; ".join(filter(None, (ending(self.settings, self.kind, self.model), note)))
+
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        """The SDK's client."""
+        return self._openai()
+
+    @property
+    def secret(self) -> str:
+        """The key, which no text may show."""
+        return self._secret
+
+    def hidden(self, text: str) -> str:
+        """A text of the server, fit to be shown."""
+        return scrub(text, self._secret)
 
     def _openai(self) -> openai.AsyncOpenAI:
         if self._client is None:

@@ -95,6 +95,27 @@ class OpenAIText(OpenAIModel):
         await self._start()
         return self._allowed(request)
 
+    async def body(self, request: ModelRequest) -> Mapping[str, Any]:
+        """The request as a line of a batch has it, in the dialect that is known."""
+        await self._start()
+        allowed = request.held_tokens or self._allowed(request)
+        return {**request_body(self.model, request, self._dialect, allowed), **self.settings.options}
+
+    async def knows(self) -> bool:
+        """Whether a call has got through before, so that the server's dialect is known."""
+        await self._start()
+        return self._known
+
+    async def takes_batches(self) -> bool:
+        """Whether the server may have a batch endpoint."""
+        await self._start()
+        return self._dialect.batches
+
+    async def has_no_batches(self) -> None:
+        """Keep that the server has no batch endpoint."""
+        self._dialect = replace(self._dialect, batches=False)
+        await self._learn({"batches": False})
+
     @property
     def facts(self) -> Mapping[str, Any]:
         """What determines the answers besides model and request."""

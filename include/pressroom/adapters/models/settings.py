@@ -42,6 +42,9 @@ class PriceOverride(BaseModel):
     )
     output_cents_per_million: CentsRate = Decimal(0)
     reasoning_cents_per_million: CentsRate | None = Field(default=None, description="of thoughts; as output")
+    batch_share: Decimal | None = Field(
+        default=None, ge=0, le=1, description="of these prices, what the batch endpoint takes"
+    )
     cents_per_image: CentsRate | None = None
 
 
@@ -166,6 +169,7 @@ def text_price(settings: ConnectionSettings, model: str) -> TextPrice | None:
             input_rate if cached is None else cached,
             own.output_cents_per_million,
             own.reasoning_cents_per_million,
+            own.batch_share,
             cache_write=own.cache_write_cents_per_million,
         )
     table, today = price_table(), datetime.now(UTC).date()

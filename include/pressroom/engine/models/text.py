@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Generic
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.errors import AnswerError, PressroomError, TruncatedAnswer
+from pressroom.domain.errors import AnswerError, PressroomError, TransientError, TruncatedAnswer
 from pressroom.domain.model import (
     BYTES_PER_TOKEN,
     Answer,
@@ -29,8 +29,9 @@ from pressroom.domain.model import (
     Usage,
 )
 from pressroom.domain.prices import FREE, TextPrice
-from pressroom.domain.text import to_json
+from pressroom.domain.text import storable, to_json
 from pressroom.engine.models.answers import choice_type, choices, judge, repaired
+from pressroom.engine.models.batch_replies import batch_reply
 from pressroom.engine.models.fallbacks import Fallbacks
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.money.metering import Call, Meter, outcome_unknown
@@ -48,8 +49,10 @@ class TextEngine:
         self.model = model
         self.connection = model.connection
         self._store = store
-        self._price = price or FREE
-        self._meter = Meter(
+        self.price = price or FREE
+        self.in_batches = False
+        """Whether answers may have come in batches."""
+        self.meter = Meter(
             store, RateLimiter(store, model.connection, limits),
             connection=model.connection, model=model.model, kind="text", priced=price is not None,
         )  # fmt: skip
@@ -60,33 +63,43 @@ class TextEngine:
 
     def estimate(self, usage: Usage) -> Decimal:
         """The cost of a usage, in cents."""
-        return self._price.cents(usage)
+        return self.price.cents(usage)
 
     async def answer(self, scope: CostScope, request: ModelRequest, output_type: type[Answer]) -> Answer:
         """A validated answer, from the cache or from the model, with at most one repair round.
 
         Raises as ``Text.generate``. Every call is recorded, also failed ones.
         """
-        key = cache_key(self.model.model, request, self.model.facts)
-        spoilt = False
+        key = self.key(request)
+        batched = await self._batched(scope, key, request, output_type)
+        if batched.answer is not None:
+            return batched.answer
+        return await self._ask(
+            scope, key, batched.request, output_type, spoilt=batched.request is not request
+        )
+
+    async def _ask(
+        self, scope: CostScope, key: str, request: ModelRequest, output_type: type[Answer], *, spoilt: bool
+    ) -> Answer:
+        """``spoilt``: the request says what was wrong with an answer, and there is no other try."""
         thinking = 0
-        look_up = True
+        look_up = not spoilt
         attempt = request
         while True:
             expected = _expected(attempt, await self.model.most_tokens(attempt))
-            prepared = await self._meter.prepare(
-                scope, self._price.cents(expected), key=key if look_up else None
+            prepared = await self.meter.prepare(
+                scope, self.price.cents(expected), key=key if look_up else None
             )
             look_up = False  # a second try must not find the same cached answer
             if prepared.answer is not None:
                 cached = _revalidated(prepared.answer, output_type)
                 if cached is not None:
-                    await asyncio.to_thread(self._meter.book, scope, Call("cached"))
+                    await asyncio.to_thread(self.meter.book, scope, Call("cached"))
                     return cached
                 continue  # cached under other validators than today's: ask the model
             held = replace(attempt, held_tokens=expected.completion_tokens)
             try:
-                reply, milliseconds = await self._meter.call(
+                reply, milliseconds = await self.meter.call(
                     scope,
                     prepared.held,
                     partial(self.model.complete, held),
@@ -95,12 +108,12 @@ class TextEngine:
                 )
             except MoreRoomNeeded:
                 continue  # hold more, by what was learned meanwhile
-            usage = _used(reply, expected)
+            usage = used(reply, expected)
             judged = _judged(reply, output_type)
             outcome = type(judged).__name__ if isinstance(judged, Exception) else "ok"
-            call = Call(outcome, usage, self._price.cents(usage), milliseconds)
+            call = Call(outcome, usage, self.price.cents(usage), milliseconds)
             await asyncio.to_thread(
-                self._meter.book,
+                self.meter.book,
                 scope,
                 call,
                 held=prepared.held,
@@ -122,9 +135,40 @@ class TextEngine:
                 raise judged
             attempt, spoilt = again, True
 
+    async def expected(self, request: ModelRequest) -> Usage:
+        """The most that a call is likely to use."""
+        return _expected(request, await self.model.most_tokens(request))
+
+    def key(self, request: ModelRequest) -> str:
+        """What determines the answer, as the cache and batches know it."""
+        return cache_key(self.model.model, request, self.model.facts)
+
+    async def _batched(
+        self, scope: CostScope, key: str, request: ModelRequest, output_type: type[Answer]
+    ) -> Batched[Answer]:
+        """What a batch brought: the answer, or how to ask again after one that cannot be used. Raises its
+        error when asking again cannot help.
+        """
+        reply = await batch_reply(self._store, scope, key) if self.in_batches else None
+        if reply is None:
+            return Batched(None, request)
+        judged = _judged(reply, output_type)
+        if not isinstance(judged, Exception):
+            await self._store.run(
+                scope.account_id, Tx.run, "cache_answer", key=key, answer=storable(judged[1]),
+                model=self.model.model,
+            )  # fmt: skip
+            return Batched(judged[0], request)
+        if isinstance(judged, TransientError):
+            return Batched(None, request)
+        again = repaired(request, reply, judged) if isinstance(judged, AnswerError) else None
+        if again is None:
+            raise judged
+        return Batched(None, again)
+
     async def kept(self, scope: CostScope, request: ModelRequest, output_type: type[Answer]) -> Answer | None:
         """The answer that the cache holds; None when it holds none."""
-        key = cache_key(self.model.model, request, self.model.facts)
+        key = self.key(request)
         answer: str | None = await self._store.run(scope.account_id, Tx.value, "cached_answer", key=key)
         return None if answer is None else _revalidated(answer, output_type)
 
@@ -133,7 +177,15 @@ class TextEngine:
         usage = (error.usage if isinstance(error, PressroomError) else None) or Usage()
         if outcome_unknown(error):
             usage = usage + expected
-        return usage, self._price.cents(usage)
+        return usage, self.price.cents(usage)
+
+
+@dataclass(frozen=True)
+class Batched(Generic[Answer]):
+    """What a batch brought for a request. ``request``: the one to send when there is no answer."""
+
+    answer: Answer | None
+    request: ModelRequest
 
 
 class TextChain:
@@ -188,6 +240,10 @@ class BoundText:
     async def _answer(self, request: ModelRequest, form: type[Answer]) -> Answer:
         answer, self.model = await self._chain.answer(self._scope, request, form)
         return answer
+
+    def request(self, prompt: Prompt, form: type[BaseModel]) -> ModelRequest:
+        """The request for an answer of this type."""
+        return self._request(prompt, form)
 
     def _request(self, prompt: Prompt, form: type[BaseModel], tools: Sequence[ToolSpec] = ()) -> ModelRequest:
         never = self._temperature is None  # the workflow's null means that it is never sent
@@ -253,7 +309,7 @@ def _judged(reply: ModelReply, output_type: type[Answer]) -> tuple[Answer, str] 
         return error
 
 
-def _used(reply: ModelReply, expected: Usage) -> Usage:
+def used(reply: ModelReply, expected: Usage) -> Usage:
     """What the call used. What the server does not say is expected: unknown is not free."""
     used = reply.usage
     prompt, completion = used.prompt_tokens, used.completion_tokens

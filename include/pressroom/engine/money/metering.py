@@ -205,6 +205,22 @@ class Meter:
             log.warning("an answer of %s is not cached: %s", self._facts["model"], error)
             self._write(scope, call, held, expected_tokens, None)
 
+    def enter(self, tx: Tx, scope: CostScope, call: Call, *, held: Decimal = Decimal(0)) -> None:
+        """Record the call and its cost in a transaction of the caller's."""
+        # The call before its cost: all transactions lock the sums of calls first, then the account.
+        number = tx.value(
+            "insert_ai_call",
+            outcome=call.outcome,
+            prompt_tokens=call.usage.prompt_tokens,
+            completion_tokens=call.usage.completion_tokens,
+            cents=call.cents,
+            milliseconds=call.milliseconds,
+            **self._facts,
+            **scope.key,
+        )
+        note = f"{self._facts['model']} by {self._facts['connection']}"
+        ledger.book_cost(tx, scope, call.cents, held=held, entry_key=f"call:{number}", note=note)
+
     def _write(
         self,
         scope: CostScope,
@@ -214,23 +230,10 @@ class Meter:
         cached: tuple[str, str] | None,
     ) -> None:
         with self._store.transaction(scope.account_id) as tx:
-            # The call before its cost: all transactions lock the sums of calls first, then the account.
-            number = tx.value(
-                "insert_ai_call",
-                outcome=call.outcome,
-                prompt_tokens=call.usage.prompt_tokens,
-                completion_tokens=call.usage.completion_tokens,
-                cents=call.cents,
-                milliseconds=call.milliseconds,
-                **self._facts,
-                **scope.key,
-            )
-            connection, model = self._facts["connection"], self._facts["model"]
-            note = f"{model} by {connection}"
-            ledger.book_cost(tx, scope, call.cents, held=held, entry_key=f"call:{number}", note=note)
+            self.enter(tx, scope, call, held=held)
             if cached is not None:
                 key, answer = cached
-                tx.run("cache_answer", key=key, answer=storable(answer), model=model)
+                tx.run("cache_answer", key=key, answer=storable(answer), model=self._facts["model"])
             if expected_tokens is not None:
                 used = call.usage.prompt_tokens + call.usage.completion_tokens
                 # Last, so that the row that all workers share is locked for the shortest time.

@@ -214,6 +214,8 @@ class CloseRun(RunOperator):
         run, states = opened.run, _task_states(self, context)
         if opened.state.live:
             self._outside(lambda: asyncio.run(_settle_publications(opened)))
+            if opened.state.cancel_requested:
+                self._outside(lambda: asyncio.run(_stop_batches(opened)))
         with opened.store.transaction(run.account_id) as tx:
             failed = _failure(tx, run.id, _broken(states))
             left = ending.left_undone(tx, run, opened.pipeline) if failed is None else None
@@ -252,6 +254,11 @@ class CloseRun(RunOperator):
 async def _settle_publications(opened: Opened) -> None:
     async with Toolbox(opened.store, opened.run) as box:
         await box.settle_publications()
+
+
+async def _stop_batches(opened: Opened) -> None:
+    async with Toolbox(opened.store, opened.run) as box:
+        await box.stop_batches()
 
 
 def _task_states(task: RunOperator, context: Context) -> Mapping[str, str]:

@@ -12,14 +12,15 @@ from airflow.configuration import conf
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
+from pressroom.domain.definitions import Site
 from pressroom.domain.errors import PressroomError, TransientError
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.text import counted
 from pressroom.engine.runs import control
-from pressroom.engine.runs.batch import Report, Stop, ready, run_batch
+from pressroom.engine.runs.batch import Report, Stop, ready, run_batch, workable
 from pressroom.engine.runs.stopping import Stopper
 from pressroom.orchestration.tasks.run_operator import Opened, RunOperator
-from pressroom.orchestration.tasks.triggers import PollTrigger, RunTrigger, raise_failure
+from pressroom.orchestration.tasks.triggers import BatchTrigger, PollTrigger, RunTrigger, raise_failure
 from pressroom.orchestration.tools import connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.registry import pipeline_of
@@ -150,6 +151,8 @@ class WorkBatch(RunOperator):
         opened = self._opened(context)
         stage, ti = opened.stage(self.stage), context["ti"]
         self._until_it_may(opened, self._due(opened, max(0, ti.map_index or 0)))
+        if stage.by_batch and isinstance(run := opened.run.workflow, Site) and run.text.batch:
+            self._ask_in_batches(opened, stage)
         last_try = is_last_try(context)
         report = asyncio.run(work_through(opened, stage, self.batch, self.stopper, last_try=last_try))
         self.must_go_on(report)
@@ -160,6 +163,19 @@ class WorkBatch(RunOperator):
         if report.waiting and report.stop is not Stop.CANCELLED and not anything_done:
             raise what_waits(report, last_try=last_try)
         return {"processed": report.processed, "created": report.created, "failed": report.failed}
+
+    def _ask_in_batches(self, opened: Opened, stage: Stage[Any, Any]) -> None:
+        """Defer while the provider is at work on the batches of the stage. Returns when none is under way."""
+
+        async def prepare() -> datetime | None:
+            async with Toolbox(opened.store, opened.run) as box:
+                return await prepare_batches(box, stage, self.batch, self.stopper)
+
+        if asyncio.run(prepare()) is not None:
+            run = opened.run
+            self.defer(
+                trigger=BatchTrigger(run.account_id, run.id, self.workflow, stage.name), method_name="resume"
+            )
 
     def _anything_done(self, opened: Opened) -> bool:
         """Whether the run has finished items of this stage, at this try or before: then the others are
@@ -297,6 +313,24 @@ async def work_through(
             concurrency=in_flight(run.workflow.pace.concurrency, stage.batch_items(run.workflow)),
             last_try=last_try, stopper=stopper,
         )  # fmt: skip
+
+
+async def prepare_batches(
+    box: Toolbox, stage: Stage[Any, Any], keys: Sequence[Key], stopper: Stopper
+) -> datetime | None:
+    """Bring the batches of these items forward. Returns when to look again; None when none is under way.
+
+    What a server accepts is learned by an ordinary call: a refused batch would teach it a day later.
+    """
+    run, model = box.run, box.text_models[0]
+    if not await model.takes_batches():
+        return None
+    if not await model.knows():
+        await run_batch(
+            stage, run, keys[:1], store=box.store, tools_for=box.bound, concurrency=1, stopper=stopper
+        )
+    items = await box.store.run(run.account_id, workable, stage, run, keys)
+    return await box.batches.prepare(stage, items, box.bound)
 
 
 def what_waits(report: Report, *, last_try: bool) -> TransientError:

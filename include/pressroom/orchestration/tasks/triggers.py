@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from pressroom.domain.definitions import Site
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
@@ -25,6 +26,8 @@ from pressroom.store import frozen
 from pressroom.store.database import SYSTEM, Store
 from pressroom.store.workflows import workflow
 
+CANCEL_SECONDS = 60.0
+"""How long a run that stops waits for the provider to have cancelled its batches."""
 PATIENCE_SECONDS = 300.0
 """How long polls may fail in a row before the trigger fires; the task then retries like any other."""
 
@@ -197,6 +200,49 @@ class PollTrigger(_Waiting):
         return None
 
 
+class BatchTrigger(_Waiting):
+    """Fires when one of the stage's batches at the provider has ended, or is to be looked for.
+
+    When the run is paused or cancelled it has the provider cancel them first, and waits a moment for that.
+    """
+
+    def __init__(self, account_id: int, run_id: int, workflow: str, stage: str) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.run_id = run_id
+        self.workflow = workflow
+        self.stage = stage
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        values = {
+            "account_id": self.account_id, "run_id": self.run_id, "workflow": self.workflow,
+            "stage": self.stage,
+        }  # fmt: skip
+        return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+    async def _event(self, store: Store) -> dict[str, Any]:
+        """Look at the run often, and at the batches when it is due."""
+        run, _ = await _subject(store, self.workflow, self.run_id, self.stage)
+        async with await _toolbox(store, run) as box:
+            due: datetime | None = datetime.now(UTC)
+            while due is not None:
+                try:
+                    state = (await ask(store, Question(self.run_id))).run
+                    if ended(state) or state.paused:
+                        return await self._stopped(store, box, state)
+                    if datetime.now(UTC) >= due:
+                        due = await box.batches.working(self.stage)
+                except TransientError as error:
+                    self.log.warning("%s; looking again", error)
+        return {"status": "over"}
+
+    async def _stopped(self, store: Store, box: Toolbox, state: control.RunState) -> dict[str, Any]:
+        until = asyncio.get_running_loop().time() + CANCEL_SECONDS
+        while not await box.stop_batches() and asyncio.get_running_loop().time() < until:
+            await ask(store, Question(self.run_id))  # some seconds later
+        return {"status": state.status}
+
+
 class GateTrigger(_Waiting):
     """Fires when an item's gate has its outcome, or when the run is not to go on."""
 
@@ -235,7 +281,10 @@ def ended(state: control.RunState) -> bool:
 
 async def _toolbox(store: Store, run: Run) -> Toolbox:
     """The run's tools, as far as watching needs them: a mission's scheduler and its clock."""
-    needed = [run.workflow.connection] if isinstance(run.workflow, Mission) else []
+    workflow = run.workflow
+    needed = [workflow.connection] if isinstance(workflow, Mission) else []
+    if isinstance(workflow, Site) and workflow.text.batch:
+        needed = await connections.with_fallbacks(workflow.text.connection)
     return Toolbox(store, run, await connections.of_triggerer(needed))
 
 

@@ -153,6 +153,19 @@ async def of_triggerer(connection_ids: Iterable[str]) -> Connections:
     return Connections(fields.__getitem__, lambda name: None, (KeyError,))
 
 
+async def with_fallbacks(connection_id: str) -> list[str]:
+    """The connection's name and those of its fallbacks, so far as they exist."""
+    names: list[str] = []
+    following = connection_id
+    while following and following not in names:
+        names.append(following)
+        try:
+            following = str((await BaseHook.aget_connection(following)).extra_dejson.get("fallback") or "")
+        except _ABSENT:
+            break
+    return names
+
+
 _newest: dict[str, str] = {}
 """The newest URL of each database, by the URL without its password, which may be short-lived."""
 

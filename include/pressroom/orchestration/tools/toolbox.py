@@ -15,6 +15,7 @@ from pressroom.adapters.conditions.evaluate import compile as read_condition
 from pressroom.adapters.http.notify import NotifySettings, notify
 from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.models.card_images import CardImages
+from pressroom.adapters.models.openai_batches import OpenAIBatches
 from pressroom.adapters.models.openai_embeddings import OpenAIEmbeddings
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.openai_text import OpenAIText
@@ -34,6 +35,7 @@ from pressroom.domain.packets import FindClaimed, SourceItem
 from pressroom.domain.publishing import Publication, Submission, Target
 from pressroom.domain.run import Run
 from pressroom.domain.social import Clock
+from pressroom.engine.models.batches import Batches
 from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.models.embeddings import EmbeddingEngine
 from pressroom.engine.models.fallbacks import Fallbacks
@@ -78,10 +80,12 @@ class Toolbox:
     @cached_property
     def text(self) -> TextChain:
         """The text model and its fallbacks. Raises ConfigurationError, as do all the others."""
+        batched = isinstance(self.run.workflow, Site) and self.run.workflow.text.batch
         engines = [
             TextEngine(model, self.store, text_price(model.settings, model.model), model.settings.limits)
             for model in self.text_models
         ]
+        engines[0].in_batches = batched
         return TextChain(engines, self._fallbacks)
 
     @cached_property
@@ -92,6 +96,13 @@ class Toolbox:
             self._opened(OpenAIText(settings, model, dialects))
             for settings, model in self._models(chosen.connection, chosen.model)
         ]
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The batches of the text model. A fallback takes none: it stands in for a while only."""
+        model, engine = self.text_models[0], self.text.engines[0]
+        patience = model.settings.timeout_seconds + 1
+        return Batches(self.store, self.run, engine, model, OpenAIBatches(model), patience)
 
     @cached_property
     def images(self) -> ImageChain:
@@ -180,6 +191,11 @@ class Toolbox:
         if isinstance(self.run.workflow, Mission):
             place = self.run.workflow.place(self.run.workflow.platforms[0])
             await settle_open(self.store, self.run, self.target(place))
+
+    async def stop_batches(self) -> bool:
+        """For a run that is to stop: cancel its batches at the provider. Returns whether all have ended."""
+        workflow = self.run.workflow
+        return not isinstance(workflow, Site) or not workflow.text.batch or await self.batches.stop()
 
     def _opened(self, tool: Opened) -> Opened:
         self._stack.push_async_exit(tool)

@@ -216,5 +216,6 @@ STAGE: Stage[Task, WrittenArticle] = Stage(
     charge=lambda run, task: run.account.charges.article,
     batch_items=lambda site: site.automation.batch_sizes.content,
     pool="pressroom_text",
+    by_batch=True,
     needs=lambda run: (TEXT,),
 )

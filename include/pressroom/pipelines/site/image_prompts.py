@@ -150,5 +150,6 @@ STAGE: Stage[DraftToIllustrate, Sequence[ImagePlan]] = Stage(
     charge=lambda run, draft: run.account.charges.prompt_set,
     batch_items=lambda site: site.automation.batch_sizes.image_prompts,
     pool="pressroom_text",
+    by_batch=True,
     needs=lambda run: (TEXT,),
 )
