@@ -13,8 +13,12 @@ from pressroom_dev.local.guard import GUARD, WITH_PARENT
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 ACCEPTANCE = "tests/acceptance/"
-ALONE = ("tests/acceptance/test_control_api_access.py", "tests/acceptance/test_local_runner.py")
-"""They start services of their own. The other acceptance tests share one Airflow."""
+FIRST = ("any_button", "control_api", "mission_pipeline")
+ALONE = ("control_api_access", "local_runner")
+"""Acceptance tests that start services of their own. The others are two groups, those named ``FIRST`` and the
+rest, and each shares an Airflow. The groups take equally long, some eight minutes, so that two processes wait
+for tasks at the same time, and neither is left alone with them at the end.
+"""
 # The matrices here are small: several threads wait for each other more than they calculate.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
@@ -52,17 +56,36 @@ def _failed(report: Report) -> Report:
     return report
 
 
+def group_of(nodeid: str) -> int | None:
+    """The number of a test's group, if it shares an Airflow."""
+    file, _, _ = nodeid.partition("::")
+    name = file.removeprefix(f"{ACCEPTANCE}test_").removesuffix(".py")
+    if not file.startswith(ACCEPTANCE) or name in ALONE:
+        return None
+    return 0 if name in FIRST else 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares an Airflow comes first: it takes longest. The rest stays in the order of its files."""
+
+    def rank(item: pytest.Item) -> int:
+        group = group_of(item.nodeid)
+        return 2 if group is None else group
+
+    items.sort(key=rank)
+
+
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
-    """A process gets one file after the other. All that share the Airflow are one group."""
+    """A process gets one file after the other. All that share an Airflow are one group."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file, _, _ = nodeid.partition("::")
-        return ACCEPTANCE if file.startswith(ACCEPTANCE) and file not in ALONE else file
+        group = group_of(nodeid)
+        return nodeid.partition("::")[0] if group is None else f"{ACCEPTANCE}{group}"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
     """Divide the tests into groups."""
-    # In the order of collection: what goes through Airflow takes longest, and comes first.
+    # In the order of collection, see above.
     config.option.loadscopereorder = False
     return Groups(config, log)

@@ -1,4 +1,4 @@
-"""One real Airflow for the whole session: scheduler, dag processor, triggerer, API server, Postgres.
+"""One real Airflow for all tests of a group: scheduler, dag processor, triggerer, API server, Postgres.
 
 The model is the scripted OpenAI-compatible server. Every test has a site, a mission or a flow and an account
 of its own, all applied before Airflow starts, so that no test waits for a DAG to appear.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ KEYWORDS = [
     "french press time", "french press grind", "french press sediment",
 ]  # fmt: skip
 
+
+def every_minute_for_a_while() -> str:
+    """A cron expression of the next eight minutes: its runs are over when most of the tests run."""
+    now = datetime.now(UTC).minute
+    return f"{','.join(str((now + each) % 60) for each in range(1, 9))} * * * *"
+
+
 SITES: dict[str, dict[str, Any]] = {
     "whole": {"articles_per_run": 3},
     "killed": {"batch": 12},
@@ -59,7 +67,7 @@ SITES: dict[str, dict[str, Any]] = {
     "explained": {},
     "delayed": {"within_stage_delay": 4},
     "unreachable": {"connection": "pressroom_unreachable"},
-    "hourly": {"cron": "* * * * *"},
+    "scheduled": {"cron": every_minute_for_a_while()},
     "decided": {"publish": {"targets": [{"to": "static_site"}, {"to": "wordpress"}]}},
     "remote": {},
     "streamed": {},
@@ -157,14 +165,14 @@ FLOWS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model() -> Iterator[ScriptedOpenAI]:
     """The scripted model server."""
     with ScriptedOpenAI() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def providers() -> Iterator[Mapping[str, ScriptedOpenAI]]:
     """A server in the dialect of each provider."""
     with ExitStack() as stack:
@@ -174,14 +182,14 @@ def providers() -> Iterator[Mapping[str, ScriptedOpenAI]]:
         yield servers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outside() -> Iterator[Outside]:
     """What flows fetch from, publish to and tell things."""
     with running_outside() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def simulators() -> Iterator[dict[str, str]]:
     """A simulator for each mission of the walk, which moves its clock: slug → URL."""
     with ExitStack() as stack:
@@ -192,7 +200,7 @@ def simulators() -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def batches() -> Iterator[tuple[StrictBatches, str]]:
     """A provider with a batch endpoint, and its base URL."""
     server = StrictBatches()
@@ -200,7 +208,7 @@ def batches() -> Iterator[tuple[StrictBatches, str]]:
         yield server, f"{url}/v1"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def services(
     model: ScriptedOpenAI,
     providers: Mapping[str, ScriptedOpenAI],
@@ -307,7 +315,7 @@ def call(services: LocalServices) -> Iterator[Caller]:
         yield caller
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def keywords_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small keyword list."""
     file = tmp_path_factory.mktemp("lists") / "keywords.csv"

@@ -369,7 +369,7 @@ def test_a_model_that_cannot_be_reached_is_tried_again_with_a_clear_message(news
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.site("hourly")
+@pytest.mark.site("scheduled")
 def test_a_schedule_starts_at_its_next_slot_and_keeps_several_a_day(newsroom: Newsroom) -> None:
     def ended() -> int:
         counted = (
