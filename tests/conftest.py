@@ -66,11 +66,13 @@ def group_of(nodeid: str) -> int | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares an Airflow comes first: it takes longest. The rest stays in the order of its files."""
+    """What shares an Airflow comes first: it takes longest. What starts one of its own comes last, when no
+    other is running. The rest stays in the order of its files.
+    """
 
     def rank(item: pytest.Item) -> int:
         group = group_of(item.nodeid)
-        return 2 if group is None else group
+        return group if group is not None else 3 if item.nodeid.startswith(ACCEPTANCE) else 2
 
     items.sort(key=rank)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pressroom.definitions import rights
-from pressroom.definitions.rights import Guard
+from pressroom.definitions.rights import GuardedBy
 from pressroom.domain.definitions import Definition, Role
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import KINDS
@@ -74,7 +74,9 @@ def test_a_field_that_nobody_classed_needs_an_owner(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_guard_says_more_than_an_editor() -> None:
-    guards = [rule for names in rights.RIGHTS.values() for rule in names.values() if isinstance(rule, Guard)]
+    guards = [
+        rule for names in rights.RIGHTS.values() for rule in names.values() if isinstance(rule, GuardedBy)
+    ]
     assert len(guards) > 30
     assert all(guard.why and not Role.EDITOR.covers(guard.role) for guard in guards)
 

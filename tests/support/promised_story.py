@@ -318,7 +318,7 @@ FLOWS: Mapping[str, list[dict[str, Any]]] = {
 async def _flows(control: Control, answers: Answers) -> None:
     for number, (name, steps) in enumerate(FLOWS.items()):
         body = {"slug": f"flow-{number}", "name": "F", "steps": steps}
-        answer = await control("POST", "/flows", json=body)
+        answer = await control("POST", "/flows", json=body, user="ann")  # posts without a gate
         answers[f"a flow of {name}"] = {**answer.json(), "code": answer.status_code}
     for status in ("agent_skipped", "finished"):
         found = await control("GET", f"/flow-items?status={status}", user="vera")

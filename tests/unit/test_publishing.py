@@ -60,7 +60,7 @@ def ready(**changes: Any) -> Ready:
     facts: dict[str, Any] = {
         "id": 5, "slot_id": 6, "platform": "twitter", "parts": ["One", "Two"], "options": {},
         "media_url": None, "media_alt": "", "content_hash": "h", "at": NINE, "ends_at": END, "taken": [],
-        "attempted": False,
+        "attempted": False, "approved_hash": "h", "approved_terms": None, "approved_by": "ann",
     }  # fmt: skip
     return Ready(**{**facts, **changes})
 

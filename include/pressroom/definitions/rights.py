@@ -30,8 +30,8 @@ DEFAULT: Any = object()
 
 
 @dataclass(frozen=True)
-class Guard:
-    """A field that needs more than an editor. ``loosens``: whether (before, after) is a change that does.
+class GuardedBy:
+    """Who guards a field that needs more than an editor. ``loosens``: whether (before, after) does.
 
     ``new``: what a new definition is compared with; else the field's default.
     """
@@ -79,11 +79,11 @@ def _walk(old: Any, new: Definition, path: tuple[str | int, ...]) -> Iterator[Ri
         rule, now, here = rules.get(name, UNCLASSED), getattr(new, name), (*path, name)
         if old is not None:
             was = getattr(old, name)
-        elif isinstance(rule, Guard) and rule.new is not DEFAULT:
+        elif isinstance(rule, GuardedBy) and rule.new is not DEFAULT:
             was = rule.new
         else:
             was = None if field.is_required() else field.get_default(call_default_factory=True)
-        if isinstance(rule, Guard) and rule.loosens(was, now):
+        if isinstance(rule, GuardedBy) and rule.loosens(was, now):
             yield RightNeeded(here, rule.role, rule.why)
         for key, before, after in _parts(was if old is not None else None, now):
             yield from _walk(before, after, (*here, *key))
@@ -214,21 +214,21 @@ def _ways(step: AnyStep, *, open: bool) -> Iterator[str]:
 # The table ----------------------------------------------------------------------------------------------
 
 _EDIT = Role.EDITOR
-UNCLASSED = Guard(Role.OWNER, "nobody has said which role may change it", _changed)
-CONNECTION = Guard(Role.APPROVER, "another connection is used", _changed)
-TARGET = Guard(Role.APPROVER, "it decides what is published where", _changed)
-CAP = Guard(Role.OWNER, "more may be spent", _raised)
-GATE = Guard(Role.APPROVER, "a gate lets other items through", _changed, new=None)
-RULES = Guard(Role.APPROVER, "a rule that holds posts back is taken away", _fewer)
-BRAND = Guard(Role.APPROVER, "the rules of another brand hold posts back", _left, new=None)
-OWNERS = Guard(Role.OWNER, "it is the account's", _changed)
+UNCLASSED = GuardedBy(Role.OWNER, "nobody has said which role may change it", _changed)
+CONNECTION = GuardedBy(Role.APPROVER, "another connection is used", _changed)
+TARGET = GuardedBy(Role.APPROVER, "it decides what is published where", _changed)
+CAP = GuardedBy(Role.OWNER, "more may be spent", _raised)
+GATE = GuardedBy(Role.APPROVER, "a gate lets other items through", _changed, new=None)
+RULES = GuardedBy(Role.APPROVER, "a rule that holds posts back is taken away", _fewer)
+BRAND = GuardedBy(Role.APPROVER, "the rules of another brand hold posts back", _left, new=None)
+OWNERS = GuardedBy(Role.OWNER, "it is the account's", _changed)
 
 
-def _free(*names: str, **guarded: Guard) -> Mapping[str, Role | Guard]:
+def _free(*names: str, **guarded: GuardedBy) -> Mapping[str, Role | GuardedBy]:
     return {**dict.fromkeys(names, _EDIT), **guarded}
 
 
-def _owned(model: type[Definition]) -> Mapping[str, Role | Guard]:
+def _owned(model: type[Definition]) -> Mapping[str, Role | GuardedBy]:
     return dict.fromkeys(model.model_fields, OWNERS)
 
 
@@ -237,7 +237,7 @@ _PROMPTS = tuple(base.Prompts.model_fields)
 _PACE = ("within_stage_delay", "between_stage_delay", "concurrency")
 _STEP = ("name", "type", "when", "on_failure")
 
-RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
+RIGHTS: Mapping[type[Definition], Mapping[str, Role | GuardedBy]] = {
     base.Account: _owned(base.Account),
     base.Charges: _owned(base.Charges),
     base.AccountCaps: _owned(base.AccountCaps),
@@ -262,7 +262,7 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
     base.SiteTarget: _free(to=TARGET, connection=TARGET, settings=TARGET),
     base.SitePublish: _free(
         targets=TARGET,
-        auto_publish=Guard(Role.APPROVER, "articles are published that nobody has approved", _turned_on),
+        auto_publish=GuardedBy(Role.APPROVER, "articles are published that nobody has approved", _turned_on),
     ),
     base.SpendingCaps: _free(run_cents=CAP, month_cents=CAP),
     base.Site: _free(
@@ -271,7 +271,7 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
     ),
     missions.Constraints: _free(
         "tone", "cadence", "posts_per_day", "posting_times", "timezone",
-        require_approval=Guard(
+        require_approval=GuardedBy(
             Role.APPROVER, "posts are published that nobody has approved", _turned_off, new=True
         ),
         budget_cents=CAP, excluded_topics=RULES,
@@ -287,7 +287,7 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
         *_WORKFLOW, "description", "objectives", "constraints", "kpis", "pillars", "sources", "starts_at",
         "ends_at", "duration_days", "cycle_days", "ab_variants", "rollback", "measuring", "learning", "text",
         "images", "work", "batch_size", "caps", "prompts", brand=BRAND, connection=TARGET,
-        platforms=Guard(Role.APPROVER, "posts are published on another platform", _more, new=None),
+        platforms=GuardedBy(Role.APPROVER, "posts are published on another platform", _more, new=None),
     ),
     flows.FetchStep: _free(*_STEP, "source"),
     flows.AiStep: _free(*_STEP, "prompt", "system", "tools", "output", "max_tokens", "temperature"),
@@ -296,24 +296,24 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | Guard]] = {
     ),
     flows.PingStep: _free(*_STEP, "message", connection=CONNECTION),
     flows.GateStep: _free(
-        "name", "type", "subject", when=GATE, by=Guard(Role.APPROVER, GATE.why, _left, new=None),
-        on_failure=Guard(Role.APPROVER, GATE.why, _changed),
-        timeout_hours=Guard(Role.APPROVER, "there is less time to answer", _shorter, new=None),
-        on_timeout=Guard(Role.APPROVER, "items pass that nobody has approved", _to_approve),
-        notify=Guard(Role.APPROVER, "another receiver gets the links that decide", _changed),
+        "name", "type", "subject", when=GATE, by=GuardedBy(Role.APPROVER, GATE.why, _left, new=None),
+        on_failure=GuardedBy(Role.APPROVER, GATE.why, _changed),
+        timeout_hours=GuardedBy(Role.APPROVER, "there is less time to answer", _shorter, new=None),
+        on_timeout=GuardedBy(Role.APPROVER, "items pass that nobody has approved", _to_approve),
+        notify=GuardedBy(Role.APPROVER, "another receiver gets the links that decide", _changed),
     ),
     flows.RouteRule: _free("when", "to"),
     flows.RouteStep: _free(*_STEP, "rules", "otherwise"),
     flows.MediaStep: _free(*_STEP, "prompt", "alt"),
     flows.Trigger: _free(
-        "cron", "timezone", "asset", webhook=Guard(Role.APPROVER, "others can start it", _changed)
+        "cron", "timezone", "asset", webhook=GuardedBy(Role.APPROVER, "others can start it", _changed)
     ),
     flows.Flow: _free(
         *_WORKFLOW, "description", "trigger", "text", "images", "work", "caps", "prompts", brand=BRAND,
-        steps=Guard(
+        steps=GuardedBy(
             Role.APPROVER, "something is published past a gate, or made behind the last one", _less_guarded
         ),
-        allow_hosts=Guard(Role.APPROVER, "private addresses can be read", _more, new=()),
+        allow_hosts=GuardedBy(Role.APPROVER, "private addresses can be read", _more, new=()),
     ),
     fetching.RssFetch: _free("cap", "type", "url"),
     fetching.WordpressFetch: _free("cap", "type", "url", "categories", "tags", "search"),

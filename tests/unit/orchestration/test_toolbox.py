@@ -94,7 +94,7 @@ def test_a_tool_is_opened_once_for_all_items_and_closed_with_the_toolbox() -> No
             async def aclose() -> None:
                 closed.append("text")
 
-            opened.text.model.aclose = aclose  # type: ignore[attr-defined]
+            opened.text.engines[0].model.aclose = aclose  # type: ignore[attr-defined]
 
     asyncio.run(work())
     assert (looked.asked, closed) == (["pressroom_text"], ["text"])
