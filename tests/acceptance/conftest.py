@@ -22,6 +22,7 @@ from pressroom_dev.local.simulator_server import connection as simulator_connect
 from pressroom_dev.simulator.audience import Audience
 from pressroom_dev.simulator.metricool import build_app
 from pressroom_dev.simulator.scheduler import SimulatedScheduler
+from tests.acceptance.bad_definitions import write_by_hand
 from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign, apply_mission
 from tests.acceptance.desk import Desk, apply_flow, pattern
@@ -159,6 +160,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "abandoned": {"steps": [READ, LOOK, PAGE]},
     **{slug: {"steps": [READ, SAY, LOOK, PAGE]} for slug in EDITED},
+    "beside-bad": {"steps": [PAGE]},
     "awaited": {"steps": [READ, LOOK, PAGE]},
     "crowded": {"steps": [{"name": "look", "by": "webhook", **GATE}]},
     "inbound": {"trigger": {"webhook": "pressroom_inbound"}, "steps": [PAGE]},
@@ -215,6 +217,7 @@ def services(
     outside: Outside,
     simulators: dict[str, str],
     batches: tuple[StrictBatches, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalServices]:
     """The running services, with every site, mission and flow of this folder applied."""
     connection: dict[str, Any] = {
@@ -234,6 +237,7 @@ def services(
         with Store(url) as store:
             walked = (each for route in to_walk() for each in (account(route.slug), definition(route)))
             apply_shape(store, *walked)
+        write_by_hand(url, tmp_path_factory.mktemp("hostile"))
 
     patient = {**connection, "extra": {**connection["extra"], "timeout_seconds": 600}}
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
