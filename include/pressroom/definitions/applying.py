@@ -115,11 +115,16 @@ def _try(
         for change in changes
         if change.action is not Action.UNCHANGED and isinstance(change.definition, Workflow)
     } - tried
-    problems = [
-        located.problem(".".join(map(str, each.path)) or "definition", each.message)
+    those = [
+        located
         for located in definitions
         if isinstance(located.definition, Workflow) and _key(located.definition) in changing
-        for each in trial.problems(located.definition, wait=LONGEST_SECONDS)
+    ]
+    wrong = trial.problems([located.definition for located in those], wait=LONGEST_SECONDS)
+    problems = [
+        located.problem(".".join(map(str, each.path)) or "definition", each.message)
+        for located, some in zip(those, wrong, strict=True)
+        for each in some
     ]
     if problems:
         raise DefinitionError(problems)

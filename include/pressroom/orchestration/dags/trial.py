@@ -2,9 +2,9 @@
 serialized and scheduled as by Airflow.
 
 ``python -m pressroom.orchestration.dags.trial`` reads questions of ``definitions.trial`` from its input and
-writes an answer to each, as lines of JSON. Each is worked on by a fork of its own, with limits on time and
-memory: what a definition does to it harms nothing else, and Airflow's import is paid once. The process ends
-with its parent, and when it was not asked for a while.
+writes an answer to each, as lines of JSON: what is wrong with each of its definitions. A question is worked
+on by a fork of its own, with limits on time and memory: what a definition does to it harms nothing else, and
+Airflow's import is paid once. The process ends with its parent, and when it was not asked for a while.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 _STATM = Path("/proc/self/statm")
 
 
-def problems(kind: str, data: Mapping[str, Any], most: int | None = None) -> list[DefinitionProblem]:
-    """What is wrong with a definition, by its model, its templates and Airflow."""
-    definition, wrong = check(KINDS[kind].model, data, most=most)
+def problems(data: Mapping[str, Any], most: int | None = None) -> list[DefinitionProblem]:
+    """What is wrong with a definition, by its model, its templates and Airflow. ``data`` has its kind."""
+    definition, wrong = check(KINDS[data["kind"]].model, data, most=most)
     if isinstance(definition, Workflow):
         wrong = list(dag_problems(definition))[:most]
     return wrong
@@ -76,8 +76,10 @@ def warm_up() -> None:
     """Have Airflow load what it loads late: each fork would load it again, at its own cost."""
     page = {"name": "page", "type": "publish", "to": "static_site", "mode": "auto", "when": "true"}
     ping = {"name": "tell", "type": "ping", "connection": "a", "message": "{{ item.title }}"}
-    flow = {"account": "a", "slug": "a", "name": "A", "trigger": {"cron": "0 2 * * *"}, "steps": [page, ping]}
-    problems("Flow", flow)
+    trigger = {"cron": "0 2 * * *"}
+    problems(
+        {"kind": "Flow", "account": "a", "slug": "a", "name": "A", "trigger": trigger, "steps": [page, ping]}
+    )
 
 
 def main() -> None:
@@ -103,8 +105,8 @@ def _answer(question: str) -> str:
             os.close(reading)
             _limit()
             asked = json.loads(question)
-            wrong = problems(asked["kind"], asked["definition"], asked["most"])
-            text = json.dumps([[list(each.path), each.text, each.line] for each in wrong])
+            wrong = [problems(data, asked["most"]) for data in asked["definitions"]]
+            text = json.dumps([[[list(each.path), each.text, each.line] for each in some] for some in wrong])
             with os.fdopen(writing, "w", encoding="utf-8") as pipe:
                 pipe.write(text)
         finally:
