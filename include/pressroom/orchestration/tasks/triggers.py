@@ -138,13 +138,8 @@ class RunTrigger(_Waiting):
         return self._watched
 
 
-class PollTrigger(_Waiting):
-    """Looks at the outside whenever the stage says it is due, and fires when it says that it is over.
-
-    It fires too when the run is paused, cancelled or no longer live (the task then decides), and when the
-    outside cannot be looked at. When a look is due is read from the stage itself, so nothing is lost with a
-    triggerer.
-    """
+class _AtStage(_Waiting):
+    """Waits at a stage of a run. ``workflow``: ``kind/slug``."""
 
     def __init__(self, account_id: int, run_id: int, workflow: str, stage: str) -> None:
         super().__init__()
@@ -159,6 +154,15 @@ class PollTrigger(_Waiting):
             "stage": self.stage,
         }  # fmt: skip
         return f"{type(self).__module__}.{type(self).__qualname__}", values
+
+
+class PollTrigger(_AtStage):
+    """Looks at the outside whenever the stage says it is due, and fires when it says that it is over.
+
+    It fires too when the run is paused, cancelled or no longer live (the task then decides), and when the
+    outside cannot be looked at. When a look is due is read from the stage itself, so nothing is lost with a
+    triggerer.
+    """
 
     async def _event(self, store: Store) -> dict[str, Any]:
         """Poll until the stage says that it is over."""
@@ -200,25 +204,11 @@ class PollTrigger(_Waiting):
         return None
 
 
-class BatchTrigger(_Waiting):
+class BatchTrigger(_AtStage):
     """Fires when one of the stage's batches at the provider has ended, or is to be looked for.
 
     When the run is paused or cancelled it has the provider cancel them first, and waits a moment for that.
     """
-
-    def __init__(self, account_id: int, run_id: int, workflow: str, stage: str) -> None:
-        super().__init__()
-        self.account_id = account_id
-        self.run_id = run_id
-        self.workflow = workflow
-        self.stage = stage
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        values = {
-            "account_id": self.account_id, "run_id": self.run_id, "workflow": self.workflow,
-            "stage": self.stage,
-        }  # fmt: skip
-        return f"{type(self).__module__}.{type(self).__qualname__}", values
 
     async def _event(self, store: Store) -> dict[str, Any]:
         """Look at the run often, and at the batches when it is due."""
