@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -27,10 +27,7 @@ from pressroom.domain.errors import (
 from pressroom.domain.model import Similarity
 from pressroom.engine.models.embeddings import UNRELATED, EmbeddingEngine
 from pressroom.engine.money.ledger import Caps, CostScope
-from pressroom.store.database import Store
 from tests.support.model_desk import ModelDesk
-from tests.support.scripted_openai import ScriptedOpenAI
-from tests.support.world import make_world
 
 pytestmark = pytest.mark.integration
 
@@ -38,18 +35,6 @@ PRICES = {"input_cents_per_million": 1_000_000}
 """A cent a token."""
 TEXTS = ["burr coffee grinder", "manual coffee grinder", "cold brew ratio", "latte art"]
 LOCAL = WordLlamaSimilarity()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ScriptedOpenAI]:
-    with ScriptedOpenAI() as running:
-        yield running
-
-
-@pytest.fixture
-def desk(database_url: str, store: Store, server: ScriptedOpenAI) -> ModelDesk:
-    server.script.clear()
-    return ModelDesk(make_world(database_url, store), server)
 
 
 Ask = Callable[..., list[Similarity]]

@@ -186,18 +186,26 @@ class Killed(BaseException):
     """The process ends here, between the request and the record of its answer."""
 
 
-def test_killed_between_submit_and_record_one_batch_is_billed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+def killed_in(
+    owner: type, method: str, desk: Desk, keys: Sequence[Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = desk.items(4)
+    """Prepare a batch of the items, by a process that is killed where it calls this method."""
 
     async def dies(*_: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as killed:
-        killed.setattr(Batches, "_submitted", dies)
+        killed.setattr(owner, method, dies)
         with pytest.raises(Killed):
             desk.prepare(keys)
+
+
+def test_killed_between_submit_and_record_one_batch_is_billed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = desk.items(4)
+
+    killed_in(Batches, "_submitted", desk, keys, monkeypatch)
     assert len(desk.server.batches) == 1
     assert desk.prepare(keys) is not None  # it is found by its mark
     desk.server.work()
@@ -210,13 +218,7 @@ def test_killed_between_submit_and_record_one_batch_is_billed(
 def test_killed_before_it_was_sent_another_one_is_made(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = desk.items(2)
 
-    async def dies(*_: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as killed:
-        killed.setattr(OpenAIBatches, "submit", dies)
-        with pytest.raises(Killed):
-            desk.prepare(keys)
+    killed_in(OpenAIBatches, "submit", desk, keys, monkeypatch)
     assert desk.server.batches == []
     assert desk.prepare(keys) is not None
     desk.server.work()
@@ -254,13 +256,7 @@ def test_killed_while_its_results_are_read_they_are_booked_once(
     desk.prepare(keys)
     desk.server.work()
 
-    async def dies(*_: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as killed:
-        killed.setattr(Batches, "_end", dies)
-        with pytest.raises(Killed):
-            desk.prepare(keys)
+    killed_in(Batches, "_end", desk, keys, monkeypatch)
     assert desk.spent == 0
     assert desk.prepare(keys) is None
     assert desk.prepare(keys) is None
