@@ -156,16 +156,10 @@ def handed_over(tx: Tx, gate_id: int, actor: str, outcome: str, *, edited: bool)
 
 
 def _note(tx: Tx, gate_id: int, actor: str, outcome: str, **details: Any) -> None:
+    target = public_id(GATE, gate_id)
     audit.note(
-        tx,
-        actor,
-        "gate.answer",
-        public_id(GATE, gate_id),
-        before="open",
-        after=outcome,
-        decision=outcome,
-        **details,
-    )
+        tx, actor, "gate.answer", target, before="open", after=outcome, decision=outcome, **details
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -290,14 +290,11 @@ class Batches:
             tx.run("lock_run", run=self._run.id)
             control.get(tx, self._run.id).must_be_live()
             asked = self._asked(tx, list(wanted))  # another task of the run may have asked meanwhile
-            number = tx.value(
-                "insert_batch", workflow=self._run.workflow_id, run=self._run.id, stage=stage.name,
+            [row] = tx.all(
+                "insert_batch", Batch, workflow=self._run.workflow_id, run=self._run.id, stage=stage.name,
                 connection=self._engine.connection, model=self._model.model, mark=mark,
             )  # fmt: skip
-            [row] = [
-                row for row in tx.all("open_batches_of_run", Batch, run=self._run.id) if row.id == number
-            ]
-            holding = self._scope(row, f"batch {number}")
+            holding = self._scope(row, f"batch {row.id}")
             paid: set[str] = set()
             put = 0
             for key, each in wanted.items():
@@ -313,12 +310,12 @@ class Batches:
                     break  # the ordinary way meets it again, and says so
                 usage = expected[key]
                 tx.run(
-                    "insert_batch_request", batch=number, key=key, item=each.item,
+                    "insert_batch_request", batch=row.id, key=key, item=each.item,
                     expected=[usage.prompt_tokens, usage.completion_tokens],
                 )  # fmt: skip
                 put += 1
             if not put:
-                tx.run("end_batch", batch=number, status="refused")
+                tx.run("end_batch", batch=row.id, status="refused")
                 ledger.release(tx, holding)
                 return None
             return row

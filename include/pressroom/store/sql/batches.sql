@@ -14,10 +14,10 @@ WHERE account_id = %(account)s AND run_id = %(run)s AND status NOT IN ('ended', 
 ORDER BY id
 
 -- name: insert_batch
--- Inserts a batch that is to be submitted. Returns its id.
+-- Inserts a batch that is to be submitted. Returns it.
 INSERT INTO model_batches (account_id, workflow_id, run_id, stage, connection, model, mark)
 VALUES (%(account)s, %(workflow)s, %(run)s, %(stage)s, %(connection)s, %(model)s, %(mark)s)
-RETURNING id
+RETURNING id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
 
 -- name: insert_batch_request
 -- Inserts one request of a batch. `expected`: the most tokens that it may use, of the prompt and of the answer.
