@@ -160,6 +160,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "abandoned": {"steps": [READ, LOOK, PAGE]},
     **{slug: {"steps": [READ, SAY, LOOK, PAGE]} for slug in EDITED},
+    "edited-before": {"steps": [READ, PAGE]},
     "beside-bad": {"steps": [PAGE]},
     "awaited": {"steps": [READ, LOOK, PAGE]},
     "crowded": {"steps": [{"name": "look", "by": "webhook", **GATE}]},

@@ -102,6 +102,19 @@ def has_steps(desk: Desk, names: set[str]) -> None:
     desk.until(there, "the edited DAG")
 
 
+@pytest.mark.site("edited-before")
+def test_a_run_that_is_started_right_after_an_edit_goes_by_the_edited_steps(
+    desk: Desk, outside: Outside
+) -> None:
+    outside.web.feeds[desk.slug] = [Entry(title(desk))]
+    apply_flow(desk.url, outside.web, desk.slug, steps=[READ, SAY, PAGE])
+    run = desk.trigger()
+    desk.finish(run)
+    assert desk.items() == {title(desk): "done"}
+    assert desk.states(run, "item.say") == {0: "success"}
+    assert desk.run_status(run) == "completed"
+
+
 @pytest.mark.site("awaited")
 def test_cancel_ends_an_approval_and_its_gate_is_closed_in_both_systems(desk: Desk) -> None:
     news = title(desk)

@@ -96,8 +96,22 @@ class Watched(Newsroom):
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end:
-                raise WrongEnd(f"waited {seconds:g} s for {what}")
+                raise WrongEnd(f"waited {seconds:g} s for {what}; {self.standing()}")
             time.sleep(0.1)
+
+    def standing(self) -> str:
+        """Where the newest run is, in both systems."""
+        runs = {
+            seen.id: run for (dag_id, run), seen in self.watch.picture.runs.items() if dag_id == self.dag_id
+        }
+        if not runs:
+            return "no run was opened"
+        run = runs[max(runs)]
+        seen = self.seen(run)
+        tasks = ", ".join(f"{task}[{index}] {state}" for (task, index), state in self.tasks(run).items())
+        return (
+            f"the run is {self.status(run)} ({seen and seen.error}), Airflow's {self.dag_run(run)}: {tasks}"
+        )
 
     def state_is(self, run: str, task: str, *states: str) -> bool:
         return any(state in states for (name, _), state in self.tasks(run).items() if name == task)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,7 +14,13 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.definitions import Site
-from pressroom.domain.errors import ConfigurationError, PressroomError, RunConflict, RunFailed
+from pressroom.domain.errors import (
+    ConfigurationError,
+    PressroomError,
+    RunConflict,
+    RunFailed,
+    TransientError,
+)
 from pressroom.domain.kinds import Workflow, word_of
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run, check_params
@@ -36,6 +44,10 @@ from pressroom.pipelines.stage import Pipeline, must_be_active
 from pressroom.store.database import Store, Tx
 from pressroom.store.workflows import WorkflowRow
 
+MAP_INDEX = re.compile(r"_\d+$")
+PARSE_SECONDS = 30.0
+"""How long ``open_run`` waits in its process for Airflow to have read the definition."""
+
 
 class OpenRun(RunOperator):
     """Setup: take the workflow's lock, see that the credits suffice, and verify the set-up."""
@@ -44,6 +56,7 @@ class OpenRun(RunOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the run's id and its estimate."""
+        self._until_planned(context)
         store = connections.store()
         row = self._row(store)
         pipeline = pipeline_of(row.workflow, self.part)
@@ -91,6 +104,26 @@ class OpenRun(RunOperator):
                 for finding in findings:
                     control.event(tx, state.id, "setup_warning", str(finding), level="warning")
         return {"run": state.id, "estimated_credits": float(estimate)}
+
+    def _until_planned(self, context: Context) -> None:
+        """Wait until the DAG run has a task for everything that is defined now. Raises TransientError.
+
+        A run may start a moment after its definition was applied. This process reads the new definition, and
+        the scheduler still plans the run by the old one: an item could come to a step when the tasks behind
+        that step are over.
+        """
+        dag = self.get_dag()
+        if dag is None:
+            return
+        end = time.monotonic() + PARSE_SECONDS
+        while missing := set(dag.task_ids) - _planned(_task_states(self, context)):
+            if time.monotonic() > end or self.stopper.stopped:
+                raise TransientError(
+                    f"Airflow has not read the newest definition of {self.workflow} yet:"
+                    f" this DAG run has no task {', '.join(sorted(missing))}",
+                    retry_after=5,
+                )
+            time.sleep(0.5)
 
     def _end_orphan(self, context: Context, store: Store, row: WorkflowRow) -> None:
         """Close the run that holds the lock, if Airflow has ended or forgotten its DAG run. The scheduler
@@ -266,6 +299,14 @@ def _task_states(task: RunOperator, context: Context) -> Mapping[str, str]:
     name = dag_run_id(context)
     states: Mapping[str, str] = context["ti"].get_task_states(dag_id=task.dag_id, run_ids=[name])[name]
     return states
+
+
+def _planned(states: Mapping[str, str]) -> set[str]:
+    """The tasks that a DAG run has. Airflow adds the map index to the name of a task that is expanded, and
+    such an index is removed when there is less to do.
+    """
+    whole = {name for name, state in states.items() if state != "removed"}
+    return whole | {name[: index.start()] for name in states if (index := MAP_INDEX.search(name))}
 
 
 def _broken(states: Mapping[str, str]) -> list[str]:
