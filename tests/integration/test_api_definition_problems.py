@@ -131,16 +131,22 @@ async def test_what_is_said_of_a_body_is_bounded(control: Control) -> None:
 
 
 @pytest.mark.parametrize(
-    "template",
+    ("template", "what"),
     [
-        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-        "{% set n = namespace(t='aaaa') %}{% for i in range(60) %}{% set n.t = n.t ~ n.t %}{% endfor %}",
-        "{{ 'a'.ljust(10000000000) }}",
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "processor time"),
+            "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+            "processor time",
+        ),
+        (
+            "{% set n = namespace(t='aaaa') %}{% for i in range(60) %}{% set n.t = n.t ~ n.t %}{% endfor %}",
+            "MB of memory",
+        ),
+        ("{{ 'a'.ljust(10000000000) }}", "MB of memory"),
     ],
     ids=["time", "doubled", "padded"],
 )
 async def test_a_template_that_never_ends_or_fills_the_memory_is_refused(
-    control: Control, template: str
+    control: Control, template: str, what: str
 ) -> None:
     step = {"name": "tell", "type": "ping", "connection": "hook", "message": template}
     for path, body in (
@@ -148,4 +154,4 @@ async def test_a_template_that_never_ends_or_fills_the_memory_is_refused(
         ("/sites", {"slug": "endless", "name": "Endless", "prompts": {"ideas": {"user": template}}}),
     ):
         answer = await control("POST", path, json=body, expect=422)
-        assert "memory" in answer.json()["detail"].lower()
+        assert f"{what}: shorten the loops" in answer.json()["detail"]

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pressroom.domain.definitions import Account, BrandContext, PromptOverride, Prompts, Site
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.model import Prompt
-from pressroom.pipelines.prompts import DATA_RULE, VARIABLES, data, problems, render
+from pressroom.pipelines.prompts import DATA_RULE, VARIABLES, problems, render
+from pressroom.pipelines.templates import data
 
 
 def rendered(
     name: str, account: Account | None = None, site: Site | None = None, **changed: object
 ) -> Prompt:
-    return render(
-        name,
-        account=account or Account(slug="acme", name="Acme"),
-        workflow=site or Site(account="acme", slug="blog", name="Blog", subject="tea"),
-        brand=BrandContext(account="acme", slug="b", name="Brand", voice="dry", donts=["puns"]),
-        max_tokens=100,
-        **{**VARIABLES[name], **changed},
+    return asyncio.run(
+        render(
+            name,
+            account=account or Account(slug="acme", name="Acme"),
+            workflow=site or Site(account="acme", slug="blog", name="Blog", subject="tea"),
+            brand=BrandContext(account="acme", slug="b", name="Brand", voice="dry", donts=["puns"]),
+            max_tokens=100,
+            **{**VARIABLES[name], **changed},
+        )
     )
 
 

@@ -13,6 +13,7 @@
         │   ├── InvalidMission    a mission cannot run as it is defined; names the field
         │   └── OutOfMoney        a provider takes no call before it is paid
         │       └── UnpaidNotSent a call was left out, because another found that there is no money
+        ├── TooMuch               what others wrote takes more time or memory than it may
         ├── NoBatchEndpoint       a provider has no batches: its ordinary endpoint is asked
         ├── RequestRefused        a service refuses this item's request, or every item's: the batch finds out
         ├── ApprovalVoid          what would be sent is not what was approved: it waits for review again
@@ -89,6 +90,10 @@ class NotSent(ConfigurationError):
 
 class UnpaidNotSent(NotSent, OutOfMoney):
     """Nothing was sent, because an earlier call found that the provider has to be paid first."""
+
+
+class TooMuch(PermanentError):
+    """What others wrote takes more time or memory than it may. The message calls it "it"."""
 
 
 class NoBatchEndpoint(PermanentError):

@@ -11,22 +11,15 @@ nor a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
-
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import SandboxedEnvironment
 
 from pressroom.domain.definitions import Account, BrandContext, Prompts, Site
 from pressroom.domain.errors import ConfigurationError, PermanentError
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.model import Prompt
-from pressroom.domain.text import did_you_mean
+from pressroom.pipelines import templates
 
 Part = Literal["system", "user"]
 PARTS: tuple[Part, ...] = ("system", "user")
@@ -124,18 +117,8 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
 value.
 """
 
-_FOLDERS = [Path(__file__).parent / kind / "prompts" for kind in ("site", "mission")]
-# A template is a program: it can also fail by nesting or recursing too deeply, or in a filter.
-_FAILURES = (
-    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError,
-    AssertionError, SyntaxError, MemoryError,
-)  # fmt: skip
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-# Also look-alikes, which a model may read as the real characters.
-_ANGLES = str.maketrans({**dict.fromkeys("<\uff1c\ufe64", "&lt;"), **dict.fromkeys(">\uff1e\ufe65", "&gt;")})
 
-
-def render(
+async def render(
     name: str,
     *,
     account: Account,
@@ -151,21 +134,16 @@ def render(
 
     ``temperature``: None for the workflow's. ``revision``: the version of the text. From the second on, every
     prompt says so and adds the reviewer's ``guidance``. Variables are text, numbers and lists of text. Raises
-    ConfigurationError when a replaced template fails on them.
+    ConfigurationError when a replaced template fails on them, or takes too much.
     """
-    values = _neutral({
+    values = {
         "site_name": workflow.name,
         "subject": _subject(workflow),
         "language": workflow.language,
         "brand": describe(brand),
         **variables,
-    })  # fmt: skip
-    texts: dict[Part, str] = {}
-    for part in PARTS:
-        try:
-            texts[part] = _template(name, part, account, workflow).render(values).strip()
-        except _FAILURES as error:
-            raise ConfigurationError(f"the {part} prompt of {name!r} fails: {error}") from error
+    }
+    texts = {part: await _text(name, part, account, workflow, values) for part in PARTS}
     user = texts["user"] + _regeneration_note(revision, guidance)
     return Prompt(name, f"{texts['system']}\n{DATA_RULE}", user, max_tokens, temperature)
 
@@ -190,18 +168,18 @@ def problems(prompts: Prompts) -> list[PromptProblem]:
         for name in VARIABLES
         for part in PARTS
         if (source := _override(prompts, name, part)) is not None
-        for line, what in source_problems(source, {**_COMMON, **VARIABLES[name]})
+        for line, what in templates.source_problems(source, {**_COMMON, **VARIABLES[name]})
     ]
 
 
-def render_source(source: str, variables: Mapping[str, Any], *, where: str) -> str:
-    """A user's template over any JSON, in the same sandbox. Raises PermanentError, because a template that
-    fails on this item may work on the next.
+async def render_source(source: str, variables: Mapping[str, Any], *, where: str) -> str:
+    """A user's template over any JSON, within limits. Raises PermanentError, because a template that fails on
+    this item, or takes too much, may work on the next.
     """
     try:
-        return str(_environment().from_string(source).render(_neutral(dict(variables)))).strip()
-    except _FAILURES as error:
-        raise PermanentError(f"{where} fails: {error}") from error
+        return await templates.filled(source, variables)
+    except PermanentError as error:
+        raise type(error)(f"{where} fails: {error}") from error
 
 
 def describe(brand: BrandContext | None) -> str:
@@ -221,42 +199,12 @@ def describe(brand: BrandContext | None) -> str:
     return "\n".join(f"{name}: {' '.join(text.split())}" for name, text in lines.items() if text.strip())
 
 
-def data(value: str | Iterable[str]) -> str:
-    """Outside text in delimiters that it cannot close. A list becomes one numbered line for each entry."""
-    if not isinstance(value, str):
-        value = "\n".join(
-            f"{number}. {' '.join(str(entry).split())}" for number, entry in enumerate(value, start=1)
-        )
-    text = _escape(value).strip()
-    return f"<data>\n{text}\n</data>" if "\n" in text else f"<data>{text}</data>"
-
-
-class _Sandbox(SandboxedEnvironment):
-    """Refuses attribute tricks, and arithmetic that could fill the memory."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or not all(isinstance(side, (int, float)) for side in (left, right)):
-            raise SecurityError(f"{operator!r} is for numbers only here, and ** is not allowed")
-        return super().call_binop(context, operator, left, right)
-
-
-@cache
-def _environment() -> _Sandbox:
-    environment = _Sandbox(
-        loader=FileSystemLoader(_FOLDERS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["data"] = data
-    return environment
-
-
 def _regeneration_note(revision: int, guidance: str) -> str:
     """The extra text of a prompt for a regenerated text; '' for the first version."""
     if revision == 1:
         return ""
     # A reviewer may give instructions, so the guidance is outside the data blocks, on one line.
-    wanted = " ".join(_escape(guidance).split())
+    wanted = " ".join(templates.escaped(guidance).split())
     wish = f" What the reviewer wants of it: {wanted}" if wanted else ""
     return f"\n\nThis is version {revision}: the one before was turned down. Write it differently.{wish}"
 
@@ -266,50 +214,19 @@ def _subject(workflow: Workflow) -> str:
     return subject or workflow.name
 
 
-def _template(name: str, part: Part, account: Account, workflow: Workflow) -> Any:
+async def _text(
+    name: str, part: Part, account: Account, workflow: Workflow, values: Mapping[str, Any]
+) -> str:
     for owner in (workflow, account):
         source = _override(owner.prompts, name, part)
         if source is not None:
-            return _environment().from_string(source)
-    return _environment().get_template(f"{name}.{part}.j2")
+            try:
+                return await templates.filled(source, values)
+            except PermanentError as error:
+                raise ConfigurationError(f"the {part} prompt of {name!r} fails: {error}") from error
+    return templates.filled_own(f"{name}.{part}.j2", values)
 
 
 def _override(prompts: Prompts, name: str, part: Part) -> str | None:
     source: str | None = getattr(getattr(prompts, name), part)
     return source
-
-
-def source_problems(source: str, known: Mapping[str, Any]) -> Iterator[tuple[int | None, str]]:
-    """The errors of a template with the variables ``known``, rendered with their samples: (line from 1,
-    error).
-    """
-    environment = _environment()
-    known = dict(known)
-    try:
-        tree = environment.parse(source)
-        unknown = meta.find_undeclared_variables(tree) - known.keys() - environment.globals.keys()
-        for node in tree.find_all(nodes.Name):
-            if node.name in unknown:
-                unknown.discard(node.name)
-                yield node.lineno, f"unknown variable {node.name!r}{did_you_mean(node.name, known)}"
-                known[node.name] = ""  # reported once; the rendering below finds other errors
-        environment.from_string(source).render(_neutral(known))
-    except TemplateSyntaxError as error:
-        yield error.lineno, str(error.message)
-    except _FAILURES as error:
-        yield None, str(error) or type(error).__name__
-
-
-def _escape(text: str) -> str:
-    return _CONTROL.sub("", text).translate(_ANGLES)
-
-
-def _neutral(value: Any) -> Any:
-    """The values, without anything in a text that could be taken for a delimiter."""
-    if isinstance(value, str):
-        return _escape(value)
-    if isinstance(value, Mapping):
-        return {key: _neutral(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_neutral(entry) for entry in value]
-    return value

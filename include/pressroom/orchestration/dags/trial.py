@@ -1,38 +1,32 @@
-"""The process in which definitions are tried: their templates are rendered, and their DAGs are built,
-serialized and scheduled as by Airflow.
+"""Tries definitions: their templates are rendered, and their DAGs are built, serialized and scheduled as by
+Airflow.
 
-``python -m pressroom.orchestration.dags.trial`` reads questions of ``definitions.trial`` from its input and
-writes an answer to each, as lines of JSON: what is wrong with each of its definitions. A question is worked
-on by a fork of its own, with limits on time and memory: what a definition does to it harms nothing else, and
-Airflow's import is paid once. The process ends with its parent, and when it was not asked for a while.
+``definitions.trial`` has this done in a process with limits, of which it is the only caller.
 """
 
 from __future__ import annotations
 
-import gc
-import json
-import os
-import resource
-import select
-import signal
-import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pressroom.definitions.checking import DefinitionProblem, check
-from pressroom.definitions.trial import CPU_SECONDS, LONGEST_SECONDS, MEMORY_BYTES
 from pressroom.domain.kinds import KINDS, Workflow
 from pressroom.orchestration.dags.build import build_dag
 from pressroom.orchestration.dags.fitting import WorkflowCannotBeBuilt, serialized, unfit
 from pressroom.pipelines.registry import parts_of, pipeline_of
 
-IDLE_SECONDS = 600.0
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 """As if its schedule had been set then: a time at which a schedule has missed slots."""
-_STATM = Path("/proc/self/statm")
+
+
+def problems_of(
+    definitions: Sequence[Mapping[str, Any]], most: int | None
+) -> list[list[tuple[list[int | str], str, int | None]]]:
+    """What is wrong with each definition: path, text and line of each problem, at most ``most``."""
+    return [
+        [(list(each.path), each.text, each.line) for each in problems(data, most)] for data in definitions
+    ]
 
 
 def problems(data: Mapping[str, Any], most: int | None = None) -> list[DefinitionProblem]:
@@ -80,67 +74,3 @@ def warm_up() -> None:
     problems(
         {"kind": "Flow", "account": "a", "slug": "a", "name": "A", "trigger": trigger, "steps": [page, ping]}
     )
-
-
-def main() -> None:
-    """Answer until the input ends. What anything here prints goes nowhere."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    warm_up()
-    gc.freeze()
-    questions = sys.stdin
-    while select.select([questions], [], [], IDLE_SECONDS)[0] and (line := questions.readline()):
-        answers.write(_answer(line) + "\n")
-        answers.flush()
-
-
-def _answer(question: str) -> str:
-    """The answer of a fork; null when it took too much."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.close(reading)
-            _limit()
-            asked = json.loads(question)
-            wrong = [problems(data, asked["most"]) for data in asked["definitions"]]
-            text = json.dumps([[[list(each.path), each.text, each.line] for each in some] for some in wrong])
-            with os.fdopen(writing, "w", encoding="utf-8") as pipe:
-                pipe.write(text)
-        finally:
-            os._exit(0)  # without a word, whatever it was: an answer that is missing says it all
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        text = _read(pipe.fileno())
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return text or "null"
-
-
-def _read(handle: int) -> str:
-    until = time.monotonic() + LONGEST_SECONDS
-    parts: list[bytes] = []
-    while select.select([handle], [], [], max(0.0, until - time.monotonic()))[0]:
-        part = os.read(handle, 1 << 16)
-        if not part:
-            return b"".join(parts).decode()
-        parts.append(part)
-    return ""
-
-
-def _limit() -> None:
-    """Limit this process: what it has by now is its parent's, and not counted."""
-    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    seconds = int(used) + 1 + CPU_SECONDS
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if _STATM.exists():  # elsewhere than on Linux, memory is not limited
-        pages = int(_STATM.read_text().split()[0])
-        most = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
-if __name__ == "__main__":
-    main()

@@ -41,7 +41,7 @@ class _AtGate(OfItem):
         variables = item.variables(opened.run.id, opened.run.flow)
         try:
             passed_over = step.when is not None and not read_condition(step.when).holds(variables)
-            subject = render_source(step.subject, variables, where=f"the subject of {step.name}")
+            subject = asyncio.run(render_source(step.subject, variables, where=f"the subject of {step.name}"))
         except PermanentError as error:
             # The item's own fault, unless its step leaves a wrong set-up to the task.
             if isinstance(error, ConfigurationError) and step.on_failure == "stop":

@@ -23,7 +23,7 @@ from pressroom.domain.packets import source_item
 from pressroom.domain.publishing import TargetLimits
 from pressroom.domain.text import did_you_mean
 from pressroom.pipelines.flow.items import RESERVED
-from pressroom.pipelines.prompts import source_problems
+from pressroom.pipelines.templates import source_problems
 
 LimitsOf = Callable[[str, Mapping[str, Any]], TargetLimits]
 """A handler's limits for a piece with these arguments."""

@@ -40,8 +40,8 @@ async def fetch(step: FetchStep, item: FlowItem, tools: Tools) -> Outcome:
 async def media(step: MediaStep, item: FlowItem, tools: Tools) -> Outcome:
     """Draw and store a picture. Files are named by content hash, so a repeat stores one file."""
     variables = item.variables(tools.run_id, tools.flow)
-    prompt = clip(render_source(step.prompt, variables, where=f"the prompt of {step.name}"), 1000)
-    alt = clip(render_source(step.alt, variables, where=f"alt of {step.name}"), 300)
+    prompt = clip(await render_source(step.prompt, variables, where=f"the prompt of {step.name}"), 1000)
+    alt = clip(await render_source(step.alt, variables, where=f"alt of {step.name}"), 300)
     settings = tools.flow.images
     result = await tools.images.draw(
         ImageRequest(
@@ -73,7 +73,7 @@ async def ping(step: PingStep, item: FlowItem, tools: Tools) -> Outcome:
     }
     try:
         variables = item.variables(tools.run_id, tools.flow)
-        message = render_source(step.message, variables, where=f"the message of {step.name}")
+        message = await render_source(step.message, variables, where=f"the message of {step.name}")
         await tools.outside.notify(step.connection, "ping", {**payload, "message": message})
     except PressroomError as error:
         return Outcome([("note", {"not_delivered": str(error)})], label=f"not delivered: {error}")
@@ -110,7 +110,7 @@ class TextAnswer(Answer):
 
 async def ask(step: AiStep, position: int, item: FlowItem, tools: Tools) -> Outcome:
     """One or two calls. Raises what ``generate`` and ``choose`` raise."""
-    prompt = _prompt(step, item.variables(tools.run_id, tools.flow), tools)
+    prompt = await _prompt(step, item.variables(tools.run_id, tools.flow), tools)
     packets: list[tuple[str, Mapping[str, Any]]] = []
     label = ""
     if step.output:
@@ -144,9 +144,9 @@ async def ask(step: AiStep, position: int, item: FlowItem, tools: Tools) -> Outc
     return Outcome(packets, label=label)
 
 
-def _prompt(step: AiStep, variables: Mapping[str, Any], tools: Tools) -> Prompt:
-    user = render_source(step.prompt, variables, where=f"the prompt of the step {step.name}")
-    system = render_source(step.system, variables, where=f"the system prompt of {step.name}") or SYSTEM
+async def _prompt(step: AiStep, variables: Mapping[str, Any], tools: Tools) -> Prompt:
+    user = await render_source(step.prompt, variables, where=f"the prompt of the step {step.name}")
+    system = await render_source(step.system, variables, where=f"the system prompt of {step.name}") or SYSTEM
     return Prompt(f"flow:{step.name}", f"{system}\n{DATA_RULE}", user, step.max_tokens, step.temperature)
 
 

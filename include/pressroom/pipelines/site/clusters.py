@@ -143,7 +143,7 @@ async def process(group: Group, tools: Tools) -> Sequence[ClusterToSave]:
     count = len(group.keywords)
     similarity = await tools.embeddings.similarity(compared(group.keywords, group.known))
     chars = most(count) * (NAME_CHARS + ABOUT_CHARS + 120) + count * 8
-    prompt = render(
+    prompt = await render(
         NAME,
         account=tools.account,
         workflow=tools.site,

@@ -88,7 +88,7 @@ async def process(task: Task, tools: Tools) -> WrittenArticle:
 
 
 async def _in_one(task: Task, outline: list[str], shape: ArticleShape, tools: Tools) -> WrittenArticle:
-    prompt = _prompt(
+    prompt = await _prompt(
         NAME,
         task,
         tools,
@@ -111,7 +111,7 @@ async def _in_sections(
     fewest = -(-shape.words // per_call)
     if shape.sections < fewest:
         shape = shape_of(shape.words, fewest)
-    plan_prompt = _prompt(
+    plan_prompt = await _prompt(
         "content_plan",
         task,
         tools,
@@ -129,7 +129,7 @@ async def _in_sections(
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def write(heading: str) -> SectionText:
-        prompt = _prompt(
+        prompt = await _prompt(
             "content_section",
             task,
             tools,
@@ -152,8 +152,8 @@ async def _in_sections(
     return _article(task, plan, plan.introduction, sections, tools)
 
 
-def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variables: Any) -> Prompt:
-    return render(
+async def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variables: Any) -> Prompt:
+    return await render(
         name,
         account=tools.account,
         workflow=tools.site,

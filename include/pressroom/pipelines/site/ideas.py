@@ -97,7 +97,7 @@ async def process(cluster: Cluster, tools: Tools) -> Sequence[Idea]:
     """Ask for ideas. Returns at least one."""
     wanted = tools.site.article.ideas_per_cluster
     chars = wanted * (TITLE_CHARS + ANGLE_CHARS + 6 * HEADING_CHARS + 150)
-    prompt = render(
+    prompt = await render(
         NAME,
         account=tools.account,
         workflow=tools.site,

@@ -81,7 +81,7 @@ async def process(draft: DraftToIllustrate, tools: Tools) -> Sequence[ImagePlan]
     """Ask for prompts. Returns as many as the site has images per article, the featured one first."""
     number = tools.site.images.per_article
     headings = headings_of(draft.html)
-    prompt = render(
+    prompt = await render(
         NAME,
         account=tools.account,
         workflow=tools.site,

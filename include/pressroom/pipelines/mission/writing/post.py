@@ -89,12 +89,12 @@ async def write(slot: SlotToWrite, tools: Tools) -> WrittenPost:
     shape = shape_of(slot, mentions=bool(handles), alternative=mission.ab_variants)
     facts = _facts(slot, shape, handles, tools)
     form = answer_type(shape)
-    answer = await tools.text.generate(_prompt("post", slot, tools, shape.tokens, **facts), form)
+    answer = await tools.text.generate(await _prompt("post", slot, tools, shape.tokens, **facts), form)
     version = _version(slot, answer, handles, tools)
     doubts = "" if version.wrong else await _tone(slot, version.composed, tools)
     if version.wrong or doubts:
         reasons = {"problems": version.wrong or [doubts], "before": list(version.composed.parts)}
-        repair = _prompt("post_repair", slot, tools, shape.tokens, **facts, **reasons)
+        repair = await _prompt("post_repair", slot, tools, shape.tokens, **facts, **reasons)
         second = _version(slot, await tools.text.generate(repair, form), handles, tools)
         if second.wrong and version.wrong:
             second = _without_the_forbidden(slot, second, tools)
@@ -158,8 +158,8 @@ def _facts(slot: SlotToWrite, shape: PostShape, handles: Sequence[str], tools: T
     }
 
 
-def _prompt(name: str, slot: SlotToWrite, tools: Tools, tokens: int, **variables: Any) -> Prompt:
-    return render(
+async def _prompt(name: str, slot: SlotToWrite, tools: Tools, tokens: int, **variables: Any) -> Prompt:
+    return await render(
         name, account=tools.account, workflow=tools.mission, brand=slot.brand, max_tokens=tokens, **variables
     )
 
@@ -232,7 +232,9 @@ async def _tone(slot: SlotToWrite, composed: Composed, tools: Tools) -> str:
     if not rubric:
         return ""
     text = "\n\n".join(composed.parts)
-    prompt = _prompt("tone_check", slot, tools, tokens_for(40 * len(rubric)), questions=rubric, text=text)
+    prompt = await _prompt(
+        "tone_check", slot, tools, tokens_for(40 * len(rubric)), questions=rubric, text=text
+    )
     answer = await tools.text.generate(replace(prompt, temperature=0.0), tone_type(len(rubric)))
     said = [*answer.answers, *[False] * len(rubric)]  # a question without an answer counts as no
     failed = [question for question, yes in zip(rubric, said, strict=False) if not yes]

@@ -108,7 +108,7 @@ async def pillars_and_tone(brief: StrategyBrief, tools: Tools) -> tuple[list[Pil
 async def _proposed(brief: StrategyBrief, tools: Tools) -> tuple[list[Pillar], str]:
     """Pillars and tone as the model proposes them; the mission's own words where the answer is unusable."""
     mission = tools.mission
-    prompt = render(
+    prompt = await render(
         "strategy",
         account=tools.account,
         workflow=mission,
@@ -166,7 +166,7 @@ async def topics_for(
     """
     mission = tools.mission
     each = min(TOPICS_PER_PILLAR, max(needed.values()), max(1, TOPICS_IN_ALL // len(pillars)))
-    prompt = render(
+    prompt = await render(
         "topics",
         account=tools.account,
         workflow=mission,
