@@ -290,7 +290,7 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor
         if change.action in (Action.UNCHANGED, Action.KEEP):
             continue
         if isinstance(change.definition, Account):
-            account_ids[change.slug] = _write_account(tx, change.definition)
+            account_ids[change.slug] = _write_account(tx, change.definition, actor)
             _note(tx.for_account(account_ids[change.slug]), actor, change)
             continue
         own = tx.for_account(account_ids[change.account])
@@ -313,7 +313,7 @@ def _note(own: Tx, actor: str, change: Change) -> None:
     )  # fmt: skip
 
 
-def _write_account(tx: Tx, account: Account) -> int:
+def _write_account(tx: Tx, account: Account, actor: str) -> int:
     account_id: int = tx.value(
         "save_account", slug=account.slug, title=account.name, definition=to_json(dump(account))
     )
@@ -323,6 +323,7 @@ def _write_account(tx: Tx, account: Account) -> int:
         own.many(
             "add_member", [{"username": name, "role": role.value} for name, role in account.members.items()]
         )
+    own.run("api_keys_of_removed", by=actor)
     if account.opening_credits:
         ledger.grant(own, account.opening_credits, entry_key=OPENING, note="opening credits")
     return account_id

@@ -107,6 +107,13 @@ class Scope:
         """Add a line to the audit log: who did what, to what."""
         audit.note(tx, self.caller.label, action, target, **details)
 
+    def reads_still(self, tx: Tx) -> bool:
+        """Whether the caller may still read the account, some time after the request was let in."""
+        caller = self.caller
+        return caller.admin or bool(
+            tx.value("caller_reads_still", key=caller.key_id, username=caller.username)
+        )
+
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""
         if self.workflow_id is None or self.workflow_kind is None:

@@ -22,18 +22,31 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Caller:
-    """A user or an API key. ``account_id`` and ``role``: of an API key; a user's depend on the account."""
+    """A user or an API key. ``account_id`` and ``role``: of an API key; a user's depend on the account.
+
+    ``maker``: of an API key the member with whom it ends; None for one that an administrator made.
+    """
 
     name: str
     admin: bool = False
     key_id: int | None = None
     account_id: int | None = None
     role: Role | None = None
+    maker: str | None = None
 
     @property
     def label(self) -> str:
         """How logs, the audit and limits name them."""
         return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
+
+    @property
+    def signature(self) -> str:
+        """How rows name who did something: a user by the plain name, an API key as ``key:3``.
+
+        A user with a name that reads like another kind's is ``user:NAME``: nobody passes for a key.
+        """
+        plain = self.key_id is None and ":" not in self.name
+        return self.name if plain else self.label
 
     @property
     def username(self) -> str | None:
@@ -58,7 +71,7 @@ def plane_of(request: Request) -> ControlPlane:
 async def caller_of(request: Request) -> Caller:
     """The caller of a request. Raises Problem 401, 403 (a cross-site write by cookie) or 429."""
     plane = plane_of(request)
-    token = _bearer(request)
+    token = bearer_of(request)
     if token.startswith(KEY_PREFIX):
         caller = await run_in_threadpool(_by_key, plane, token)
     else:
@@ -74,7 +87,8 @@ async def caller_of(request: Request) -> Caller:
     return caller
 
 
-def _bearer(request: Request) -> str:
+def bearer_of(request: Request) -> str:
+    """The bearer token of a request; "" without one."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
 
@@ -95,7 +109,10 @@ def _by_key(plane: ControlPlane, token: str) -> Caller:
         [row] = rows
         if row["worth_noting"]:
             tx.run("api_key_used", key=row["id"])
-    return Caller(row["name"], key_id=row["id"], account_id=row["account_id"], role=Role(row["role"]))
+    role, makers = Role(row["role"]), row["makers_role"]
+    if makers is not None and not Role(makers).covers(role):
+        role = Role(makers)  # its maker has lost the role since
+    return Caller(row["name"], key_id=row["id"], account_id=row["account_id"], role=role, maker=row["member"])
 
 
 def _refuse_cross_site(request: Request, login: Login) -> None:

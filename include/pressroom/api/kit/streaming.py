@@ -20,7 +20,7 @@ LINES = 500
 LOOK_SECONDS = 0.5
 SILENCE_SECONDS = 15.0
 LONGEST_SECONDS = 600.0
-"""After this long the client has to connect again, so that its permission is checked again."""
+"""After this long the client has to connect again, so that its login is checked again."""
 
 EVENT = {
     "type": "object",
@@ -37,11 +37,17 @@ EVENT = {
 async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> AsyncIterator[bytes]:
     """The chosen lines after that number as they come, until the run is over: then an event ``end``.
 
+    They end early, and without that event, when the caller's key is revoked or the caller is no member any
+    more.
+
     A run numbers its events in order, so a reader who has one event has missed none before it.
     """
     began = spoke = time.monotonic()
     while time.monotonic() - began < LONGEST_SECONDS:
-        live, lines = await run_in_threadpool(_read, scope, run_id, after, chosen)
+        seen = await run_in_threadpool(_read, scope, run_id, after, chosen)
+        if seen is None:
+            return  # who connects again is told why
+        live, lines = seen
         for line in lines:
             after = line.id
             yield format_sse_event(
@@ -62,8 +68,11 @@ async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> As
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _read(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> tuple[bool, list[LogLine]]:
+def _read(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> tuple[bool, list[LogLine]] | None:
+    """(whether the run goes on, the next lines); None when the caller may not read any more."""
     with scope.transaction() as tx:
+        if not scope.reads_still(tx):
+            return None
         # The state is read before the lines, so that nothing written before the end is missed.
         live = bool(tx.value("log_state", run=run_id))
         return live, reports.log_tail(tx, run_id, LINES, after, chosen)

@@ -19,6 +19,7 @@ from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import KEY as KEY_ID
 from pressroom.domain.public_ids import public_id
 from pressroom.engine.runs import reports
+from pressroom.store.database import Tx
 
 router = APIRouter(tags=["accounts"])
 
@@ -116,8 +117,9 @@ def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) ->
     facts = {"role": body.role.value, "prefix": key[:12], "key_hash": hash_of_key(key)}
     with scope.transaction() as tx:
         number = tx.value(
-            "api_key_insert", label=body.name, by=scope.caller.label, expires_at=body.expires_at, **facts
-        )
+            "api_key_insert", label=body.name, by=scope.caller.label, member=_member(tx, scope.caller),
+            expires_at=body.expires_at, **facts,
+        )  # fmt: skip
         scope.note(tx, "api_key.create", f"key:{number}", name=body.name, role=body.role.value)
         [row] = tx.rows("api_keys", key=number, before=None, limit=1)
     return NewApiKey(key=key, **_key(row).model_dump())
@@ -146,6 +148,13 @@ def list_audit(
             "audit_list", before=paging.before, limit=paging.fetch, actor=actor, action=action, target=target
         )
     return paging.page(rows, lambda row: AuditView(**row), lambda row: [row["id"]])
+
+
+def _member(tx: Tx, caller: Caller) -> str | None:
+    """The member with whom a key of this caller's ends. None: an administrator who is no member made it."""
+    if caller.key_id is not None:
+        return caller.maker
+    return caller.username if tx.value("is_member", username=caller.username) else None
 
 
 def _key(row: dict[str, Any]) -> ApiKeyView:

@@ -53,14 +53,21 @@ SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_
 FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id WHERE api_keys.id = %(key)s
 
 -- name: api_key_by_hash
--- Returns the valid API key with this hash: not revoked, not expired. `worth_noting`: its last use is older than a
--- minute.
-SELECT api_keys.id, api_keys.account_id, accounts.slug AS account, api_keys.name, api_keys.role,
-    api_keys.last_used_at IS NULL OR api_keys.last_used_at < now() - interval '1 minute' AS worth_noting
-FROM api_keys JOIN accounts ON accounts.id = api_keys.account_id
-WHERE api_keys.key_hash = %(key_hash)s AND api_keys.revoked_at IS NULL
-    AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now())
+-- Returns the valid API key with this hash. `makers_role`: today's role of the member with whom it ends. `worth_noting`:
+-- its last use is older than a minute.
+SELECT keys.id, keys.account_id, accounts.slug AS account, keys.name, keys.role, keys.member, members.role AS makers_role,
+    keys.last_used_at IS NULL OR keys.last_used_at < now() - interval '1 minute' AS worth_noting
+FROM valid_api_keys AS keys
+JOIN accounts ON accounts.id = keys.account_id
+LEFT JOIN members ON members.account_id = keys.account_id AND members.username = keys.member
+WHERE keys.key_hash = %(key_hash)s
 
 -- name: api_key_used
 -- Sets the time of an API key's last use.
 UPDATE api_keys SET last_used_at = now() WHERE id = %(key)s
+
+-- name: caller_reads_still
+-- Returns whether a caller who was let in may still read the account: an API key that is valid, or a member.
+SELECT CASE WHEN %(key)s::bigint IS NOT NULL
+    THEN EXISTS (SELECT FROM valid_api_keys WHERE account_id = %(account)s AND id = %(key)s)
+    ELSE EXISTS (SELECT FROM members WHERE account_id = %(account)s AND username = %(username)s) END

@@ -2,8 +2,8 @@
 
 -- name: api_key_insert
 -- Inserts an API key. Returns its id.
-INSERT INTO api_keys (account_id, name, role, prefix, key_hash, created_by, expires_at)
-VALUES (%(account)s, %(label)s, %(role)s, %(prefix)s, %(key_hash)s, %(by)s, %(expires_at)s)
+INSERT INTO api_keys (account_id, name, role, prefix, key_hash, created_by, member, expires_at)
+VALUES (%(account)s, %(label)s, %(role)s, %(prefix)s, %(key_hash)s, %(by)s, %(member)s, %(expires_at)s)
 RETURNING id
 
 -- name: api_keys
@@ -19,6 +19,16 @@ LIMIT %(limit)s
 -- Revokes an API key. No row when it is revoked already.
 UPDATE api_keys SET revoked_at = now(), revoked_by = %(by)s
 WHERE account_id = %(account)s AND id = %(key)s AND revoked_at IS NULL
+
+-- name: is_member
+-- Returns whether a user is a member of the account.
+SELECT EXISTS (SELECT FROM members WHERE account_id = %(account)s AND username = %(username)s)
+
+-- name: api_keys_of_removed
+-- Revokes the API keys whose maker is no member any more.
+UPDATE api_keys SET revoked_at = now(), revoked_by = %(by)s
+WHERE account_id = %(account)s AND revoked_at IS NULL AND member IS NOT NULL AND NOT EXISTS (
+    SELECT FROM members WHERE members.account_id = %(account)s AND members.username = api_keys.member)
 
 -- name: audit_insert
 -- Inserts an entry of the audit log.

@@ -228,7 +228,7 @@ def _request_rollback(tx: Tx, scope: Scope) -> control.RunState:
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     if all(stage.undo is None for stage in pipeline.stages):
         raise RunConflict(f"runs of a {scope.workflow_kind} cannot be rolled back: missions' can")
-    starting.begin_rollback(tx, row, run, scope.caller.name, scope.plane.alive)
+    starting.begin_rollback(tx, row, run, scope.caller.signature, scope.plane.alive)
     scope.note(tx, "job.rollback", public_id(public_ids.JOB, run.id))
     return run
 

@@ -40,7 +40,7 @@ async def start(
             tx,
             row,
             dag_run_id=dag_run_id,
-            owner=scope.caller.name,
+            owner=scope.caller.signature,
             params=params,
             part=part,
             alive=scope.plane.alive,
@@ -77,7 +77,7 @@ async def start_again(scope: Scope, row: WorkflowRow, run: RunState, from_stage:
     """
 
     def record(tx: Tx) -> list[str]:
-        stages = starting.begin_again(tx, row, run, from_stage, scope.caller.name, scope.plane.alive)
+        stages = starting.begin_again(tx, row, run, from_stage, scope.caller.signature, scope.plane.alive)
         scope.note(tx, "job.retry", public_id(JOB, run.id), from_stage=stages[0])
         return stages
 
