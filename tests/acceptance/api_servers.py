@@ -29,7 +29,10 @@ SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAut
 PASSWORD = "not-a-secret"
 SERVICE_USER = "machine"
 
-ROLES = {"ann": "Viewer", "ed": "Viewer", "stella": "Op", "root": "Admin", SERVICE_USER: "User"}
+ROLES = {
+    "ann": "Viewer", "ed": "Viewer", "stella": "Op", "root": "Admin", SERVICE_USER: "User",
+    "rita": "pressroom:press", "rudi": "pressroom:press:runs",
+}  # fmt: skip
 """What they are to Airflow."""
 
 DEFINITIONS = """
@@ -57,7 +60,15 @@ COMMANDS = """
 import json, sys
 from airflow.__main__ import main
 
-for command in json.loads(sys.argv[1]):
+commands, database = json.loads(sys.argv[1]), sys.argv[2]
+for command in commands:
+    if command == ["roles"]:  # what the scheduler does when it looks
+        from pressroom.orchestration.server.account_roles import AccountRoles
+        from pressroom.store.database import Store
+
+        with Store(database) as store:
+            AccountRoles(store).look()
+        continue
     sys.argv = ["airflow", *command]
     main()
 """
@@ -138,7 +149,7 @@ def _simple_users(root: Path) -> dict[str, str]:
         "AIRFLOW__CORE__AUTH_MANAGER": SIMPLE,
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(file),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
-            f"{name}:{role.lower()}" for name, role in ROLES.items()
+            f"{name}:{role.lower()}" for name, role in ROLES.items() if ":" not in role
         ),
     }
 
@@ -163,6 +174,7 @@ def _set_up_fab(services: LocalServices) -> None:
         for name, role in ROLES.items()
     ]  # fmt: skip
     subprocess.run(
-        [sys.executable, "-c", COMMANDS, json.dumps([*users, ["dags", "reserialize"]])],
+        [sys.executable, "-c", COMMANDS, json.dumps([["roles"], *users, ["dags", "reserialize"]]),
+         services.info.database_url],
         env=services.environment, cwd=services.root, check=True, capture_output=True, timeout=200,
     )  # fmt: skip

@@ -25,7 +25,7 @@ from pressroom_dev.simulator.scheduler import SimulatedScheduler
 from tests.acceptance.bad_definitions import write_by_hand
 from tests.acceptance.caller import Caller
 from tests.acceptance.campaign import Campaign, apply_mission
-from tests.acceptance.desk import Desk, apply_flow, pattern
+from tests.acceptance.desk import STRANGER, Desk, apply_flow, pattern
 from tests.acceptance.newsroom import Newsroom, apply_site
 from tests.acceptance.outside import Outside
 from tests.acceptance.outside import outside as running_outside
@@ -264,6 +264,8 @@ def services(
             for name, server in providers.items()
         },
         **outside.env,
+        # To Airflow an operator, and in no account a member.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,{STRANGER}:op",
     }  # fmt: skip
     with throwaway_root() as root:
         # No definition changes after the start, so nothing but the tests needs the processor's time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
+from pressroom.adapters.airflow_api import AirflowApi
 from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import load
 from pressroom.domain.errors import TransientError
@@ -20,6 +22,9 @@ from pressroom_dev.local.services import LocalServices
 from tests.acceptance.newsroom import LONGEST_WAIT, Newsroom
 from tests.acceptance.outside import Outside, Web
 from tests.support.scripted_openai import ScriptedOpenAI
+
+STRANGER = "meddler"
+"""A user of Airflow who belongs to no account."""
 
 PATTERNS = Path(__file__).parents[2] / "examples" / "patterns"
 
@@ -121,9 +126,10 @@ class Desk(Newsroom):
         ]
 
     def link(self, title: str, name: str) -> str:
-        """A link out of what the desk was told of an item: answer, approve or reject."""
+        """A link out of what the desk was told of an item: answer, approve or reject; its token behind #."""
         self.until(lambda: self.told("gate", title), f"word of the gate of {title}")
-        return str(self.told("gate", title)[-1][name])
+        told = self.told("gate", title)[-1]
+        return f"{told[name]}#{told['token']}" if name == "answer" else str(told[name])
 
     def states(self, dag_run_id: str, task_id: str) -> dict[int, str]:
         """Map index → state of a task's instances."""
@@ -163,19 +169,32 @@ class Desk(Newsroom):
         return "\n".join(text for text in (page.read_text("utf-8") for page in pages) if words in text)
 
 
+def as_stranger(desk: Desk) -> AirflowApi:
+    """Airflow, as it lets somebody in who may operate it, and is no member of any account."""
+    passwords = json.loads((desk.services.root / "airflow" / "passwords.json").read_text("utf-8"))
+    return AirflowApi(desk.services.info.airflow_url, STRANGER, passwords[STRANGER])
+
+
 def other_link(link: str, gate_id: int) -> str:
     """The link's token at another gate."""
     parts = urlsplit(link)
-    *before, _, token = parts.path.split("/")
-    return parts._replace(path="/".join([*before, str(gate_id), token])).geturl()
+    path, _, _ = parts.path.rpartition("/")
+    return parts._replace(path=f"{path}/{gate_id}").geturl()
 
 
 def forged(link: str) -> str:
     """The link with another token."""
-    path, _, query = link.partition("?")
-    return f"{path[:-1]}{'A' if path[-1] != 'A' else 'B'}?{query}"
+    return f"{link[:-1]}{'A' if link[-1] != 'A' else 'B'}"
+
+
+def press(link: str, **fields: str) -> httpx.Response:
+    """Send the form of an approval's page, as a browser does that opened the link."""
+    page, _, token = link.partition("#")
+    return httpx.post(page, data={"token": token, **fields}, timeout=30)
 
 
 def answer(link: str, decision: str, **more: Any) -> httpx.Response:
     """Answer a webhook gate, as a service would."""
-    return httpx.post(link, json={"decision": decision, **more}, timeout=30)
+    address, _, token = link.partition("#")
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.post(address, json={"decision": decision, **more}, headers=headers, timeout=30)

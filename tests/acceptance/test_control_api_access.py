@@ -161,3 +161,64 @@ def test_the_hooks_beside_it_are_the_ones_without_a_login(server: ApiServer) -> 
     answer = httpx.post(f"{server.url}/pressroom/hooks/flows/nothing", json={}, timeout=60)
     assert answer.status_code == 404
     assert answer.json()["detail"] == "there is no webhook here"
+
+
+# Airflow's own pages ------------------------------------------------------------------------------------
+
+LISTS = [
+    "dags", "dagTags", "dagWarnings", "dags/~/dagRuns", "dags/~/dagRuns/~/taskInstances",
+    "dags/~/dagRuns/~/taskInstances/~/xcomEntries", "dags/~/dagRuns/~/hitlDetails", "dags/~/dagVersions",
+    "eventLogs", "importErrors", "assets", "assets/events", "connections", "variables", "pools", "jobs",
+    "backfills?dag_id=site__orchard", "dagStats", "config",
+]  # fmt: skip
+PAGES = ["dags", "dashboard/historical_metrics_data?start_date=2020-01-01T00:00:00Z", "dashboard/dag_stats",
+         "dependencies", "teams"]  # fmt: skip
+
+
+def airflow(server: ApiServer, method: str, path: str, name: str, **more: object) -> httpx.Response:
+    """Call Airflow's own API as somebody."""
+    url = f"{server.url}/{path if path.startswith('ui/') else f'api/v2/{path}'}"
+    return httpx.request(method, url, headers=server.bearer(name), timeout=60, **more)  # type: ignore[arg-type]
+
+
+def test_under_fab_the_role_of_an_account_shows_its_dags_and_no_others(
+    servers: dict[str, ApiServer],
+) -> None:
+    server = servers["fab"]
+    body = {"logical_date": None, "conf": {"articles": 3}}
+    assert airflow(server, "POST", "dags/site__orchard/dagRuns", "root", json=body).status_code == 200
+
+    def seen(name: str) -> set[str]:
+        return {dag["dag_id"] for dag in airflow(server, "GET", "dags", name).json()["dags"]}
+
+    assert seen("root") == {"site__simple", "site__fab", "site__orchard"}
+    assert seen("rita") == seen("rudi") == {"site__simple", "site__fab"}
+    for path in ("", "/details", "/dagRuns", "/tasks", "/dagVersions"):
+        for name in ("rita", "rudi"):
+            assert airflow(server, "GET", f"dags/site__fab{path}", name).status_code == 200, path
+            assert airflow(server, "GET", f"dags/site__orchard{path}", name).status_code == 403, path
+    for path in (*LISTS, *(f"ui/{page}" for page in PAGES)):
+        for name in ("rita", "rudi"):
+            answer = airflow(server, "GET", path, name)
+            assert answer.status_code < 500, path
+            assert answer.status_code in (401, 403, 404) or "orchard" not in answer.text, path
+
+
+def test_under_fab_only_the_role_that_runs_may_run_and_only_in_its_account(
+    servers: dict[str, ApiServer],
+) -> None:
+    server = servers["fab"]
+    body: dict[str, object] = {"logical_date": None, "conf": {}}
+    pause = {"is_paused": False}
+    wanted = {
+        ("rita", "simple"): 403,
+        ("rudi", "simple"): 200,
+        ("rita", "orchard"): 403,
+        ("rudi", "orchard"): 403,
+    }
+    for (name, site), status in wanted.items():
+        runs = airflow(server, "POST", f"dags/site__{site}/dagRuns", name, json=body)
+        assert runs.status_code == status, (name, site, runs.text)
+        patched = airflow(server, "PATCH", f"dags/site__{site}", name, json=pause)
+        assert patched.status_code == status, (name, site, patched.text)
+    assert airflow(server, "DELETE", "dags/site__simple", "rudi").status_code == 403

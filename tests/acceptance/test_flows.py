@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from pressroom.adapters.http.signing import sign
 from pressroom.cli import app
+from pressroom.domain.errors import PressroomError
 from pressroom_dev.local.services import LocalServices
-from tests.acceptance.desk import Desk, answer, forged, other_link
+from tests.acceptance.desk import Desk, answer, as_stranger, forged, other_link, press
 from tests.acceptance.outside import INBOUND_SECRET, Entry, Outside
 from tests.support.scripted_openai import ScriptedOpenAI
 
@@ -110,7 +111,7 @@ def test_a_pin_waits_for_its_review_and_every_wrong_answer_is_refused(desk: Desk
     assert answer(forged(links[good]), "approve").status_code == 404
     assert answer(other_link(links[good], other["id"]), "approve").status_code == 404
     person = links[good].replace("/gates/", "/approvals/")
-    assert httpx.post(person, data={"decision": "approve"}, timeout=30).status_code == 404
+    assert press(person, decision="approve").status_code == 404
     assert answer(links[good], "perhaps").status_code == 400
     assert [gate["outcome"] for title in links if (gate := desk.gate(title))] == [None, None]
 
@@ -192,22 +193,25 @@ def test_a_person_edits_approves_and_rejects(desk: Desk) -> None:
     )
     gate = desk.gate("Edited note")
     assert gate
+    with as_stranger(desk) as stranger, pytest.raises(PressroomError, match="is not a respondent"):
+        stranger.answer(gate["task"], "Approve", {"text": "What a stranger wrote instead."})
     desk.api.answer(gate["task"], "Approve", {"text": "What a person wrote instead."})
 
     # Programs that look at links decide nothing.
-    shown = httpx.get(approve, timeout=30)
+    assert httpx.get(approve, timeout=30).status_code == 200
+    shown = press(approve)
     assert shown.status_code == 200
     assert "Is Linked note good?" in shown.text
-    assert httpx.get(forged(approve), timeout=30).status_code == 404
-    assert httpx.post(forged(approve), data={"decision": "approve"}, timeout=30).status_code == 404
+    assert press(forged(approve)).status_code == 404
+    assert press(forged(approve), decision="approve").status_code == 404
     linked = desk.gate("Linked note")
     assert linked
     assert linked["outcome"] is None
     assert desk.items()["Linked note"] == "active"
 
-    assert httpx.post(approve, data={"decision": "approve"}, timeout=30).status_code == 200
-    assert httpx.post(approve, data={"decision": "reject"}, timeout=30).status_code == 409
-    assert httpx.post(reject, data={"decision": "reject"}, timeout=30).status_code == 200
+    assert press(approve, decision="approve").status_code == 200
+    assert press(approve, decision="reject").status_code == 409
+    assert press(reject, decision="reject").status_code == 200
     assert desk.finish(run) == "success", desk.events()[-8:]
     assert desk.items() == {"Edited note": "done", "Linked note": "done", "Refused note": "rejected"}
     edited = desk.page("What a person wrote instead.")
@@ -215,7 +219,10 @@ def test_a_person_edits_approves_and_rejects(desk: Desk) -> None:
     assert "The draft of Edited note." not in edited
     assert desk.page("The draft of Linked note.")
     assert not desk.page("Refused note")
-    assert httpx.post(approve, data={"decision": "reject"}, timeout=30).status_code == 409
+    assert press(approve, decision="reject").status_code == 409
+    logs = [path.read_text("utf-8", "replace") for path in (desk.services.root / "logs").glob("*.log")]
+    assert any("/pressroom/hooks/approvals/" in log for log in logs)
+    assert not any(link.partition("#")[2] in log for link in (approve, reject) for log in logs)
     answered = desk.gate("Edited note")
     assert answered
     assert answered["by"] == desk.services.info.airflow_user
@@ -255,7 +262,7 @@ def test_gates_outlive_every_component_of_airflow(desk: Desk) -> None:
     assert desk.items() == {"For a service": "active", "For a person": "active"}
     assert answer(by_service, "approve").status_code == 200
     assert answer(by_service, "approve").status_code == 409
-    assert httpx.post(by_person, data={"decision": "approve"}, timeout=30).status_code == 200
+    assert press(by_person, decision="approve").status_code == 200
     assert desk.finish(run) == "success", desk.events()[-8:]
     assert desk.items() == {"For a service": "done", "For a person": "done"}
     assert desk.run_status(run) == "completed"

@@ -97,6 +97,8 @@ def test_up_is_ready_on_free_ports_and_leaves_nothing_running(root: Path, taken_
         info = wait_for(root / "local.json", runner)
         assert f":{taken_port}" not in info["airflow_url"]
         assert (root / "local.json").stat().st_mode & 0o077 == 0
+        assert (root / "logs").stat().st_mode & 0o077 == 0
+        assert {log.stat().st_mode & 0o077 for log in (root / "logs").glob("*.log")} == {0}
 
         examples = Path(__file__).resolve().parents[2] / "examples"
         own = env | {"PRESSROOM_DATABASE_URL": info["database_url"]}

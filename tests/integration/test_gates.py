@@ -327,6 +327,7 @@ def test_what_airflows_page_kept(
     desk.open(item)
     if due:
         desk.past(item)
+    desk.world.member("ann", "approver")
     page(desk, item, "approve", by, seconds)
     found = desk.gate(item)
     assert (found.outcome, found.answered_by) == (outcome, answered_by)

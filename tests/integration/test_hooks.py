@@ -57,6 +57,9 @@ class StandIn:
         self.triggered.append((dag_id, conf))
         return f"run-{len(self.triggered)}"
 
+    def answers_as(self) -> str:
+        return "pressroom"
+
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
         assert fields == {"text": ""}
         if task["task_id"] in self.answered:

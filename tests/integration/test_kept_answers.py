@@ -89,7 +89,9 @@ NOT_ANSWERED = (None, None, None)
 @pytest.fixture
 def asked(database_url: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     with airflow_tables(monkeypatch, answers) as engine:
-        yield Asked(make_flow(database_url, store, FETCH, LOOK), engine)
+        world = make_flow(database_url, store, FETCH, LOOK)
+        world.member("ann", "approver")
+        yield Asked(world, engine)
 
 
 @pytest.mark.parametrize(("option", "outcome"), [("Approve", "approve"), ("Reject", "reject")])

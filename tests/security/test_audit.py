@@ -16,7 +16,7 @@ from typer.main import get_group
 from pressroom import cli
 from pressroom.domain.flows import GateStep
 from pressroom.engine import audit, gates
-from pressroom.engine.gates import PageAnswer
+from pressroom.engine.gates import Handed, PageAnswer
 from pressroom.store.database import Store
 from tests.integration.test_site_publish import Press
 from tests.support.control_world import Control
@@ -102,6 +102,7 @@ def page(by: str | None) -> PageAnswer:
 
 def test_an_answer_on_airflows_page_is_on_record(database_url: str, store: Store) -> None:
     world, gate = at_gate(database_url, store)
+    world.member("bob", "approver")
     [(item,)] = world.sql("SELECT item_id FROM gates")
     with store.transaction(world.account_id) as tx:
         gates.page_answer(tx, item, "look", page("bob"))
@@ -115,18 +116,31 @@ def test_an_answer_on_airflows_page_is_on_record(database_url: str, store: Store
     )
 
 
-@pytest.mark.parametrize("actor", ["link", "user:ann", "cli:root"])
-def test_who_answered_through_pressroom_is_not_airflows_user(
-    database_url: str, store: Store, actor: str
+def _taken(tx: Any, number: int, item: int) -> None:
+    assert gates.page_answer(tx, item, "look", page("pressroom"))
+
+
+def _told(tx: Any, number: int, item: int) -> None:
+    gates.handed_over(tx, number)
+
+
+@pytest.mark.parametrize(("faster", "slower"), [(_taken, _told), (_told, _taken)], ids=["task", "door"])
+@pytest.mark.parametrize("actor", ["link", "user:ann", "key:3", "cli:root"])
+def test_who_answered_through_pressroom_is_on_record_once_and_is_not_airflows_user(
+    database_url: str, store: Store, actor: str, faster: Any, slower: Any
 ) -> None:
     world, gate = at_gate(database_url, store)
     [(item,)] = world.sql("SELECT item_id FROM gates")
     with store.transaction(world.account_id) as tx:
-        gates.handed_over(tx, gate, actor, "approve", edited=False)
-    with store.transaction(world.account_id) as tx:
-        gates.page_answer(tx, item, "look", page("pressroom"))
+        number = gates.hand_over(tx, Handed(gate, actor, "approve", "better"), "pressroom")
+    for step in (faster, slower):
+        with store.transaction(world.account_id) as tx:
+            step(tx, number, item)
     assert world.sql("SELECT answered_by FROM gates") == [(actor,)]
-    assert [row[0] for row in rows(world)] == [actor, "airflow:pressroom"]
+    [(by, action, target, details)] = rows(world)
+    assert (by, action, target, details["before"], details["after"]) == (
+        actor, "gate.answer", f"gat_{gate}", "open", "approve",
+    )  # fmt: skip
 
 
 def test_the_times_own_answer_is_on_record(database_url: str, store: Store) -> None:

@@ -96,6 +96,9 @@ class StandInPlane:
         self._fail()
         self.assets.append(uri)
 
+    def answers_as(self) -> str:
+        return "pressroom"
+
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
         self._fail()
         self.answered.append((task, option, fields))

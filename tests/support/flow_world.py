@@ -91,6 +91,10 @@ class FlowWorld:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
+    def member(self, name: str, role: str) -> None:
+        """Make somebody a member of the account."""
+        self.sql("INSERT INTO members VALUES (%s, %s, %s)", self.account_id, name, role)
+
     def run(self, name: str = "manual__1", **params: Any) -> Run:
         """Open a run, or open it again under the same name."""
         with self.store.transaction(self.account_id) as tx:

@@ -21,6 +21,7 @@ from pressroom.api.kit import problems
 from pressroom.api.kit.access import rule_of, signed_in
 from pressroom.api.kit.bodies import BoundedBodies, EitherSpelling
 from pressroom.api.kit.callers import Caller
+from pressroom.api.kit.headers import SafeHeaders
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import MEDIA_TYPE, TITLES, Problem, ProblemDetails
 from pressroom.api.resources import ROUTERS
@@ -82,6 +83,7 @@ def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAP
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(EitherSpelling)
+    app.add_middleware(SafeHeaders)
     return app
 
 

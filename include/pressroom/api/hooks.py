@@ -1,25 +1,27 @@
 """The only routes without a login: gate links, and webhooks that start a flow.
 
-A link is its own permission: random, for one gate, good once, and only until the gate's time is over. A
-webhook is signed with the secret of the flow's connection, over the time and the body.
+A link is its own permission: random, for one gate, good once, and only until the gate's time is over. Its
+secret is in no path: it comes in a header or a form. A webhook is signed with the secret of the flow's
+connection, over the time and the body.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NoReturn
-from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from pressroom.adapters.http.signing import verify
+from pressroom.api.approval_pages import ApprovalForm, outcome, question, secret_wanted, shown
 from pressroom.api.kit import problems
+from pressroom.api.kit.answering import answer_through_airflow
 from pressroom.api.kit.bodies import BoundedBodies
+from pressroom.api.kit.callers import bearer_of
+from pressroom.api.kit.headers import SafeHeaders
 from pressroom.api.kit.ports import Airflow
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
@@ -36,15 +38,8 @@ MOST_BYTES = 1_000_000
 REMEMBERED_SECONDS = 24 * 3600.0
 """How long a message counts as received: a signature is good for minutes, a sender may repeat for hours."""
 
-OPTIONS = {"approve": "Approve", "reject": "Reject"}
+Decision = Literal["approve", "reject"]
 UNAVAILABLE = "this is not possible now: the server's log has the reason, for its operator"
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots"
-content="noindex"><title>{title}</title>
-<style>:root{{color-scheme:light dark}}button{{font:inherit;padding:.5em 1.4em;margin-right:.6em}}
-body{{font:17px/1.6 system-ui,sans-serif;max-width:36em;margin:3em auto;padding:0
-1.2em}}.note{{opacity:.75}}</style> <h1>{title}</h1>{body}</html>"""
 
 
 def build_app(airflow: Airflow) -> FastAPI:
@@ -52,25 +47,42 @@ def build_app(airflow: Airflow) -> FastAPI:
     app = FastAPI(title="Pressroom hooks", docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app, for_strangers)
     app.add_middleware(BoundedBodies, most=MOST_BYTES)
+    app.add_middleware(SafeHeaders)
 
-    @app.post("/gates/{gate_id}/{token}")
-    async def answer_gate(gate_id: int, token: str, request: Request) -> Response:
-        """Open a gate: ``{"decision": "approve" | "reject", ...}``; what else is in the body goes with it."""
-        body = _object(await request.body())
-        decision = _decision(body.pop("decision", None))
-        await airflow.store().run(SYSTEM, _answer_gate, gate_id, token, decision, body)
-        return JSONResponse({"gate": gate_id, "outcome": decision})
+    @app.post("/gates/{gate_id}")
+    async def answer_gate(gate_id: int, request: Request) -> Response:
+        """Open a gate: ``{"decision": "approve" | "reject", ...}``; what else is in the body goes with it.
 
-    @app.get("/approvals/{gate_id}/{token}")
-    async def ask(gate_id: int, token: str, decision: Literal["approve", "reject"] = "approve") -> Response:
-        """The page behind an approval's link. It does not decide, because programs also fetch links."""
-        return await _shown(lambda: _ask(airflow, gate_id, token, decision))
+        The gate's secret is sent as ``Authorization: Bearer``.
+        """
+        return await _answered(airflow, gate_id, bearer_of(request), request)
 
-    @app.post("/approvals/{gate_id}/{token}")
-    async def decide(gate_id: int, token: str, request: Request) -> Response:
-        """Approve or reject."""
-        form = await request.body()
-        return await _shown(lambda: _decide(airflow, gate_id, token, form))
+    @app.post("/gates/{gate_id}/{token}", deprecated=True)
+    async def answer_gate_by_path(gate_id: int, token: str, request: Request) -> Response:
+        """The same, for links from before secrets left the paths. They end with their gates."""
+        return await _answered(airflow, gate_id, token, request)
+
+    @app.get("/approvals/{gate_id}")
+    async def open_link(gate_id: int, decision: Decision = "approve") -> Response:
+        """The page that an approval's link opens: it has the browser send what is behind the ``#``."""
+        return await shown(lambda: _secret_wanted(decision), for_strangers)
+
+    @app.post("/approvals/{gate_id}")
+    async def decide(gate_id: int, request: Request) -> Response:
+        """Show what is asked; with a ``decision``: approve or reject."""
+        body = await request.body()
+        return await shown(lambda: _ask_or_decide(airflow, gate_id, body), for_strangers)
+
+    @app.get("/approvals/{gate_id}/{token}", deprecated=True)
+    async def ask_by_path(gate_id: int, token: str, decision: Decision = "approve") -> Response:
+        """The page behind a link from before. It does not decide, because programs also fetch links."""
+        return await shown(lambda: _ask(airflow, gate_id, token, decision), for_strangers)
+
+    @app.post("/approvals/{gate_id}/{token}", deprecated=True)
+    async def decide_by_path(gate_id: int, token: str, request: Request) -> Response:
+        """Approve or reject by a link from before."""
+        body = await request.body()
+        return await shown(lambda: _decide(airflow, gate_id, token, ApprovalForm(body)), for_strangers)
 
     @app.post("/flows/{slug}")
     async def start_flow(slug: str, request: Request) -> Response:
@@ -91,6 +103,13 @@ def for_strangers(error: PressroomError) -> Problem:
 # Gates ------------------------------------------------------------------------------------------------
 
 
+async def _answered(airflow: Airflow, gate_id: int, token: str, request: Request) -> Response:
+    body = _object(await request.body())
+    decision = _decision(body.pop("decision", None))
+    await airflow.store().run(SYSTEM, _answer_gate, gate_id, token, decision, body)
+    return JSONResponse({"gate": gate_id, "outcome": decision})
+
+
 def _answer_gate(tx: Tx, gate_id: int, token: str, decision: str, body: dict[str, Any]) -> None:
     account, gate, _ = _open_gate(tx, gate_id, token, "webhook")
     gates.answer(tx.for_account(account), gate.id, decision, "a webhook", body, actor="webhook")
@@ -104,44 +123,34 @@ def _open_gate(tx: Tx, gate_id: int, token: str, by: str) -> tuple[int, gates.Ga
     return account, gate, title
 
 
-async def _ask(airflow: Airflow, gate_id: int, token: str, decision: str) -> str:
+async def _secret_wanted(prefer: str) -> str:
+    return secret_wanted(prefer)
+
+
+async def _ask_or_decide(airflow: Airflow, gate_id: int, body: bytes) -> str:
+    form = ApprovalForm(body)
+    if form.decision:
+        return await _decide(airflow, gate_id, form.token, form)
+    return await _ask(airflow, gate_id, form.token, form.prefer, sent=True)
+
+
+async def _ask(airflow: Airflow, gate_id: int, token: str, prefer: str, *, sent: bool = False) -> str:
+    """``sent``: the secret is not in the path, so that the form has to send it again."""
     _, gate, title = await airflow.store().run(SYSTEM, _open_gate, gate_id, token, "approval")
-    buttons = "".join(
-        f'<button name="decision" value="{value}"{" autofocus" if value == decision else ""}>{label}</button>'
-        for value, label in OPTIONS.items()
-    )
-    return (
-        f"<p><strong>{html.escape(gate.subject)}</strong></p><p>{html.escape(title)}</p>"
-        f'<form method="post">{buttons}</form>'
-        f'<p class="note">This link works once, until {gate.due_at:%Y-%m-%d %H:%M} UTC.</p>'
-    )
+    return question(gate, title, prefer, token if sent else "")
 
 
-async def _decide(airflow: Airflow, gate_id: int, token: str, form: bytes) -> str:
-    fields = parse_qs(form.decode("utf-8", "replace"), max_num_fields=10)
-    decision = _decision(*fields.get("decision", [""])[:1])
+async def _decide(airflow: Airflow, gate_id: int, token: str, form: ApprovalForm) -> str:
+    decision = _decision(form.decision)
     account, gate, title = await airflow.store().run(SYSTEM, _open_gate, gate_id, token, "approval")
-    await airflow.answer(gate.task, OPTIONS[decision], {"text": ""})
-    await airflow.store().run(account, gates.handed_over, gate.id, "link", decision, edited=False)
-    outcome = {"approve": "approved", "reject": "rejected"}[decision]
-    return f"<p>{html.escape(title or gate.subject)} is {outcome}. You can close this page.</p>"
+    await answer_through_airflow(airflow, account, gate.task, gates.Handed(gate.id, "link", decision, ""))
+    return outcome(title or gate.subject, decision)
 
 
 def _decision(value: object) -> str:
     if not isinstance(value, str) or value not in gates.DECISIONS:
         raise PermanentError(f"decision: must be {' or '.join(gates.DECISIONS)}")
     return value
-
-
-async def _shown(work: Callable[[], Awaitable[str]]) -> Response:
-    """The page that ``work`` returns, or a page with its error."""
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
-    try:
-        status, body = 200, await work()
-    except PressroomError as error:
-        problem = for_strangers(error)
-        status, body = problem.status, f"<p>{html.escape(problem.detail)}</p>"
-    return HTMLResponse(_PAGE.format(title="Review", body=body), status, headers=headers)
 
 
 # Webhooks that start a flow ---------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from enum import StrEnum
 from typing import Annotated
 
@@ -100,11 +99,14 @@ def answer(
         engine_gates.must_be_open(tx, gate)
         if every[gate].by != "approval":
             data = {"text": text} if text else {}
-            engine_gates.answer(tx, gate, decision.value, getpass.getuser(), data, actor=operator())
+            engine_gates.answer(tx, gate, decision.value, operator(), data, actor=operator())
             typer.echo(f"gate {gate}: {decision}")
             return
-    with open_airflow() as (api, _):
+    with open_airflow() as (api, user):
+        with open_tx(flow, "flow") as (tx, _):
+            handed = engine_gates.Handed(gate, operator(), decision.value, text)
+            number = engine_gates.hand_over(tx, handed, user)
         api.answer(dict(every[gate].task), decision.value.capitalize(), {"text": text})
-    with open_tx(flow, "flow") as (tx, _):
-        engine_gates.handed_over(tx, gate, operator(), decision.value, edited=bool(text))
+        with open_tx(flow, "flow") as (tx, _):
+            engine_gates.handed_over(tx, number)
     typer.echo(f"gate {gate}: {decision}")

@@ -19,6 +19,7 @@ from pressroom.domain.flows import GateStep
 from pressroom.domain.outside import bounded_fields
 from pressroom.domain.public_ids import GATE, public_id
 from pressroom.domain.run import Run
+from pressroom.domain.text import storable
 from pressroom.engine import audit, places
 from pressroom.engine.runs import control
 from pressroom.pipelines.flow import items
@@ -143,16 +144,48 @@ def answer(
     Raises RunConflict, with the reason, when the gate cannot be answered. ``at``: when the answer was given,
     if it was stored elsewhere; None for now.
     """
-    kept = bounded_fields(data or {}, ANSWER_CHARS)
-    if not tx.run("gate_answer", gate=gate_id, outcome=outcome, answer=kept, by=by, at=at):
-        must_be_open(tx, gate_id)
-        raise RunConflict("this has expired: its time was over when the answer came")
+    kept = _record(tx, gate_id, outcome, by, data or {}, at)
     _note(tx, gate_id, actor, outcome, by=by, edited=bool(kept.get(EDIT)))
 
 
-def handed_over(tx: Tx, gate_id: int, actor: str, outcome: str, *, edited: bool) -> None:
-    """Put on record who answered a gate through Airflow, which knows only Pressroom's own user."""
-    _note(tx, gate_id, actor, outcome, edited=edited)
+def _record(
+    tx: Tx, gate_id: int, outcome: str, by: str, data: Mapping[str, Any], at: datetime | None
+) -> dict[str, Any]:
+    """Record the answer, once. Returns what is kept of its data. Raises RunConflict."""
+    kept = bounded_fields(data, ANSWER_CHARS)
+    if not tx.run("gate_answer", gate=gate_id, outcome=outcome, answer=kept, by=by, at=at):
+        must_be_open(tx, gate_id)
+        raise RunConflict("this has expired: its time was over when the answer came")
+    return kept
+
+
+@dataclass(frozen=True)
+class Handed:
+    """An answer that somebody gives through Pressroom to a gate on Airflow's page.
+
+    ``actor``: as in the audit log; ``text``: another text in place of the model's, or "".
+    """
+
+    gate_id: int
+    actor: str
+    outcome: str
+    text: str
+
+
+def hand_over(tx: Tx, handed: Handed, airflow_user: str) -> int:
+    """Keep who answers a gate, before Airflow is given the answer by ``airflow_user``. Returns its number."""
+    must_be_open(tx, handed.gate_id)
+    number: int = tx.value(
+        "handed_answer_insert", gate=handed.gate_id, actor=handed.actor, outcome=handed.outcome,
+        text=storable(handed.text), airflow_user=airflow_user,
+    )  # fmt: skip
+    return number
+
+
+def handed_over(tx: Tx, number: int) -> None:
+    """Put an answer on record that Airflow has taken, unless the waiting task was faster."""
+    for row in tx.rows("handed_answer_noted", number=number):
+        _note(tx, row["gate_id"], row["actor"], row["outcome"], edited=row["edited"])
 
 
 def _note(tx: Tx, gate_id: int, actor: str, outcome: str, **details: Any) -> None:
@@ -172,32 +205,48 @@ class PageAnswer:
     at: datetime
 
 
-def page_answer(tx: Tx, item_id: int, step: str, given: PageAnswer) -> None:
+def page_answer(tx: Tx, item_id: int, step: str, given: PageAnswer) -> bool:
     """Record an answer of Airflow's page. It counts if it was in time, even when it is read late. A recorded
     answer stays.
+
+    False when the answer counts for nothing: only the account's approvers, Airflow's administrators and who
+    answers through Pressroom may answer, whatever Airflow lets others do. The refusal is on record.
     """
     gate = _read(tx, item_id, step)
     if gate.outcome is not None or given.at >= gate.due_at:
-        return
+        return True
     if given.by is None:
         answer(tx, gate.id, gate.on_timeout, "the time", at=given.at, actor="time")
-    else:
-        # Who answered through Pressroom is on record; Airflow knows only Pressroom's own user.
-        through = tx.value("gate_answered_through", gate=gate.id, name=public_id(GATE, gate.id))
-        by = through or given.by
-        actor = f"airflow:{given.by}"
-        answer(tx, gate.id, given.outcome, by, given.data, at=given.at, actor=actor)
+        return True
+    edit = storable(str(given.data.get(EDIT) or ""))
+    handed = tx.rows(
+        "handed_answer", gate=gate.id, outcome=given.outcome, text=edit, airflow_user=given.by
+    )  # fmt: skip
+    if handed:
+        actor = handed[0]["actor"]
+        _record(tx, gate.id, given.outcome, actor, given.data, given.at)
+        handed_over(tx, handed[0]["id"])
+        return True
+    actor = f"airflow:{given.by}"
+    if not tx.value("may_answer", username=given.by):
+        audit.note(
+            tx, actor, "gate.answer_refused", public_id(GATE, gate.id), before="open", after="open",
+            decision=given.outcome, why="is no approver of this account",
+        )  # fmt: skip
+        return False
+    answer(tx, gate.id, given.outcome, given.by, given.data, at=given.at, actor=actor)
+    return True
 
 
 def forgotten_answer(tx: Tx, task: Mapping[str, Any], given: PageAnswer) -> bool:
     """Record an answer that Airflow stored for a waiting task, and would forget.
 
-    False when the gate is not open, or was opened after the answer: then it asks for another one.
+    False when the gate is not open or was opened after the answer, and for one that counts for nothing: then
+    the gate asks for another one.
     """
     rows = tx.rows("gate_of_task", task=dict(task), at=given.at)
-    for row in rows:
-        page_answer(tx, row["item_id"], row["step"], given)
-    return bool(rows)
+    taken = [page_answer(tx, row["item_id"], row["step"], given) for row in rows]
+    return any(taken)
 
 
 def apply_outcome(tx: Tx, run: Run, item: FlowItem, step: GateStep, gate: Gate) -> None:

@@ -120,6 +120,7 @@ def spawn(
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_name(log.name + ".1"))
+    log.touch(mode=0o600)  # what happens here is for who runs it
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*_GATE, *command],

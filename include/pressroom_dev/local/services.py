@@ -184,6 +184,10 @@ class LocalServices:
                 f"Pressroom already runs in {self.root}: see local.json there, or end it first."
             ) from None
         self._lock = lock
+        # Airflow makes files of its own below it, which everybody could read.
+        logs = self.root / "logs"
+        logs.mkdir(exist_ok=True)
+        logs.chmod(0o700)
 
     def _start(self) -> None:
         began = time.monotonic()

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
 from pressroom.orchestration.server import airflow as in_process
 from pressroom.orchestration.server import login as api_login
+from pressroom.orchestration.server import respondents
 from pressroom.orchestration.server.airflow import InProcessAirflow
 
 TASK = {"dag_id": "flow__news", "run_id": "manual__2026-11-22T00:00:00+00:00", "task_id": "item.look",
@@ -32,6 +33,7 @@ class Server:
         self.answers = list(answers)
         self.calls: list[tuple[str, str, Any]] = []
         self.tokens: set[str] = set()
+        self.respondents: list[Mapping[str, Any]] = []
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST", "PATCH"])])
 
     async def _answer(self, request: Request) -> Response:
@@ -56,6 +58,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Server]:
         server = Server(*answers)
         monkeypatch.setattr(in_process, "cached_app", lambda apps: {"all": server.app}[apps])
         monkeypatch.setattr(api_login, "service_token", lambda: "t")
+        monkeypatch.setattr(respondents, "let_pressroom_answer", server.respondents.append)
         monkeypatch.setattr(in_process, "PAUSES", (0.0, 0.0))
         return server
 
@@ -81,6 +84,7 @@ def test_answer(serve: Callable[..., Server]) -> None:
     assert server.calls == [
         ("PATCH", path, {"chosen_options": ["Approve"], "params_input": {"text": "better"}})
     ]
+    assert server.respondents == [TASK]
 
 
 def test_clear(serve: Callable[..., Server]) -> None:

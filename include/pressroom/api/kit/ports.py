@@ -48,6 +48,10 @@ class Airflow(Protocol):
         """
         ...
 
+    def answers_as(self) -> str:
+        """The Airflow user in whose name ``answer`` answers. Raises ConfigurationError."""
+        ...
+
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
         """Answer a waiting human-in-the-loop task. Raises RunConflict when it was answered already."""
         ...

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from pressroom.api.kit.headers import EVERY_ANSWER
 from pressroom.domain.errors import (
     ConfigurationError,
     DefinitionError,
@@ -87,7 +88,9 @@ class Problem(Exception):
     def response(self) -> JSONResponse:
         """The answer, with its body and headers."""
         body = self.details().model_dump(exclude_none=True)
-        return JSONResponse(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
+        # Of an error that nobody expected, the answer is made outside of all middleware.
+        headers = {**EVERY_ANSWER, **self.headers}
+        return JSONResponse(body, self.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def not_found(name: str) -> Problem:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from pressroom.adapters.storage.media import is_local
 from pressroom.api.kit.access import ACCOUNT, GATE, ITEM, Scope, allowed
+from pressroom.api.kit.answering import answer_through_airflow
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.items import FlowFilter, JobFilter, number_of
@@ -172,9 +173,8 @@ async def answer_gate(
     async def work() -> Answered:
         task = await run_in_threadpool(_answer, scope, body)
         if task is not None:
-            # Airflow keeps the answer until the task takes it over.
-            await scope.plane.answer(task, body.decision.capitalize(), {gates.EDIT: body.text})
-            await run_in_threadpool(_note, scope, body)
+            handed = gates.Handed(scope.id, scope.caller.label, body.decision, body.text)
+            await answer_through_airflow(scope.plane, scope.account_id, task, handed)
         return Answered(id=public_id(public_ids.GATE, scope.id), decision=body.decision)
 
     return await idempotency.once(scope, 200, work)
@@ -206,13 +206,8 @@ def _answer(scope: Scope, body: AnswerBody) -> dict[str, Any] | None:
         if row["by"] == "approval":
             return dict(row["task"])
         edit = {gates.EDIT: body.text} if body.text else {}
-        gates.answer(tx, scope.id, body.decision, scope.caller.name, edit, actor=scope.caller.label)
+        gates.answer(tx, scope.id, body.decision, scope.caller.signature, edit, actor=scope.caller.label)
         return None
-
-
-def _note(scope: Scope, body: AnswerBody) -> None:
-    with scope.transaction() as tx:
-        gates.handed_over(tx, scope.id, scope.caller.label, body.decision, edited=bool(body.text))
 
 
 def _row(tx: Tx, gate: int) -> dict[str, Any]:

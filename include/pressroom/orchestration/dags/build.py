@@ -26,6 +26,7 @@ from pressroom.domain.missions import Mission
 from pressroom.domain.run import ARTICLES, CAP, ITEM, known_params
 from pressroom.domain.schedules import CronSchedule
 from pressroom.engine.runs.starting import CLOSE_TASK, OPEN_TASK, ROLLBACK_TASK
+from pressroom.orchestration.dags.access import AccessControl
 from pressroom.orchestration.dags.docs import describe, explain
 from pressroom.orchestration.tasks.flow import ItemsOfRun, ItemStep
 from pressroom.orchestration.tasks.gates import ApproveAtGate, WaitAtGate
@@ -64,10 +65,16 @@ each of its runs would spend as much again.
 
 
 def build_dag(
-    pipeline: Pipeline, workflow: Workflow, part: str = "", *, since: datetime | None = None
+    pipeline: Pipeline,
+    workflow: Workflow,
+    part: str = "",
+    *,
+    since: datetime | None = None,
+    access: AccessControl | None = None,
 ) -> DAG:
     """The DAG of one workflow: open_run → each stage's plan → work[…] → close_run; a mission's has rollback
-    before close_run. ``part``: as in ``pipeline_of``; ``since``: when its schedule was last set.
+    before close_run. ``part``: as in ``pipeline_of``; ``since``: when its schedule was last set;
+    ``access``: who sees it on Airflow's pages, None: as its auth manager has it.
 
     Only close_run decides the DAG run's state: all tasks are before it, and it may fail the DAG run.
 
@@ -83,6 +90,7 @@ def build_dag(
         allowed_run_types=RUN_TYPES,
         auto_register=False,  # Airflow would take it in although building it fails halfway
         is_paused_upon_creation=False,
+        access_control=access,
         tags=[DAG_TAG, f"account:{workflow.account}", f"{pipeline.name}:{workflow.slug}"],
         default_args={**TASK_DEFAULTS, "owner": workflow.account},
         **_schedule(workflow, part, since),

@@ -9,10 +9,12 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from pressroom.domain.kinds import WORKFLOW_KINDS, word_of
+from pressroom.orchestration.dags.access import AccessControl, access_control, fab_in_use
 from pressroom.orchestration.dags.build import build_dag
 from pressroom.orchestration.dags.snapshot import read_or_snapshot
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.registry import dag_id_of, parts_of, pipeline_of
+from pressroom.store.database import Store
 from pressroom.store.workflows import UnreadableRow, WorkflowRow, split_dag_id
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,9 @@ def workflow_dags(kind: str, shard: int) -> dict[str, DAG]:
         return {}
     home = Path(os.environ.get("AIRFLOW_HOME", "."))
     unreadable: list[UnreadableRow] = []
-    rows, _ = read_or_snapshot(
-        connections.store_at(connections.OF_TASK.database_url(), patience=READ_SECONDS),
+    store = connections.store_at(connections.OF_TASK.database_url(), patience=READ_SECONDS)
+    rows, stale = read_or_snapshot(
+        store,
         kind,
         home / "pressroom-snapshots" / f"{kind}s-{shard}.json",
         dag_id=only,
@@ -48,14 +51,23 @@ def workflow_dags(kind: str, shard: int) -> dict[str, DAG]:
             if (dag_id := dag_id_of(row.workflow, part)) == only
         }
     dags: dict[str, DAG] = {}
+    # While the database is away, whoever saw a DAG goes on seeing it.
+    having = None if stale or not fab_in_use() else _accounts_with_roles(store)
     for row in rows:
-        dags |= _dags_of(row)
+        slug = row.workflow.account
+        access = None if having is None else access_control(slug, has_roles=slug in having)
+        dags |= _dags_of(row, access)
     for bad in unreadable:
         dags |= _stand_in(f"{bad.kind}__{bad.slug}", bad.account, bad.slug, bad.kind, bad.why)
     return dags
 
 
-def _dags_of(row: WorkflowRow) -> dict[str, DAG]:
+def _accounts_with_roles(store: Store) -> set[str]:
+    with store.transaction() as tx:
+        return {row["slug"] for row in tx.rows("accounts_and_roles") if row["airflow_roles"]}
+
+
+def _dags_of(row: WorkflowRow, access: AccessControl | None) -> dict[str, DAG]:
     """All DAGs of a workflow, or its stand-in when one of them cannot be."""
     # Airflow's models: a worker, which does not come here, does without them.
     from pressroom.orchestration.dags.fitting import refuse_unfit
@@ -64,7 +76,8 @@ def _dags_of(row: WorkflowRow) -> dict[str, DAG]:
     workflow = row.workflow
     try:
         for part in parts_of(workflow):
-            dag = build_dag(pipeline_of(workflow, part), workflow, part, since=row.scheduled_since)
+            pipeline = pipeline_of(workflow, part)
+            dag = build_dag(pipeline, workflow, part, since=row.scheduled_since, access=access)
             refuse_unfit(dag)
             dags[dag.dag_id] = dag
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a definition, it is that definition alone

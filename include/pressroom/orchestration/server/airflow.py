@@ -29,6 +29,7 @@ from pressroom.domain.errors import ConfigurationError, PermanentError, RunConfl
 from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.orchestration.server import login as api_login
+from pressroom.orchestration.server import respondents
 from pressroom.orchestration.server.connections import OF_SERVER
 from pressroom.orchestration.tools.connections import store_at
 from pressroom.orchestration.tools.probe import models_of, verified
@@ -88,7 +89,11 @@ class InProcessAirflow:
         answer = await _call("POST", f"dags/{part(dag_id)}/dagRuns", body, conflict=conflict)
         return str(answer["dag_run_id"])
 
+    def answers_as(self) -> str:
+        return api_login.service_name()
+
     async def answer(self, task: Mapping[str, Any], option: str, fields: Mapping[str, Any]) -> None:
+        await run_in_threadpool(respondents.let_pressroom_answer, task)
         body = {"chosen_options": [option], "params_input": dict(fields)}
         await _call("PATCH", answer_path(task), body, conflict="this was answered already")
 

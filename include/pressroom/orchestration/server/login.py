@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, TransientError
+from pressroom.orchestration.tools.approvals import SERVICE_ID
 
 TOKEN_SECONDS = 60
 SERVICE_USER = "PRESSROOM_SERVICE_USER"
@@ -45,19 +46,28 @@ async def login(request: Request) -> Login | None:
 
 def service_token() -> str:
     """A short-lived token with which Pressroom calls Airflow as its own user. Raises ConfigurationError."""
+    token = get_auth_manager().generate_jwt(service_user(), expiration_time_in_seconds=TOKEN_SECONDS)
+    return str(token)
+
+
+def service_name() -> str:
+    """The name of Pressroom's own user in Airflow. Raises ConfigurationError."""
+    return str(service_user().get_name())
+
+
+def service_user() -> Any:
+    """Pressroom's own user in Airflow. Raises ConfigurationError."""
     manager = get_auth_manager()
-    if _is(manager, SIMPLE):
+    if is_auth_manager(manager, SIMPLE):
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-        user: Any = SimpleAuthManagerUser(username="pressroom", role="admin")
-    elif _is(manager, FAB):
-        user = _stored_user()
-    else:
-        raise ConfigurationError(
-            f"Pressroom cannot call Airflow under the auth manager {type(manager).__name__}:"
-            f" use {SIMPLE} or {FAB}"
-        )
-    return str(manager.generate_jwt(user, expiration_time_in_seconds=TOKEN_SECONDS))
+        return SimpleAuthManagerUser(username=SERVICE_ID, role="admin")
+    if is_auth_manager(manager, FAB):
+        return _stored_user()
+    raise ConfigurationError(
+        f"Pressroom cannot call Airflow under the auth manager {type(manager).__name__}:"
+        f" use {SIMPLE} or {FAB}"
+    )
 
 
 async def _administers(user: BaseUser) -> bool:
@@ -65,9 +75,9 @@ async def _administers(user: BaseUser) -> bool:
     connections, pools and variables counts as an administrator.
     """
     manager: Any = get_auth_manager()
-    if _is(manager, SIMPLE):
+    if is_auth_manager(manager, SIMPLE):
         return str(getattr(user, "role", "")).upper() == "ADMIN"
-    if _is(manager, FAB):
+    if is_auth_manager(manager, FAB):
         return any(role.name == "Admin" for role in getattr(user, "roles", ()))
 
     def may_create_all() -> bool:
@@ -86,13 +96,14 @@ def _logs_everybody_in(request: Request) -> bool:
     also to one that a browser sends for another site, and after a token that the caller sent.
     """
     return (
-        _is(get_auth_manager(), SIMPLE)
+        is_auth_manager(get_auth_manager(), SIMPLE)
         and conf.getboolean("core", "simple_auth_manager_all_admins")
         and len(request.headers.getlist("Authorization")) == 1
     )
 
 
-def _is(manager: object, name: str) -> bool:
+def is_auth_manager(manager: object, name: str) -> bool:
+    """Whether Airflow's auth manager is this one, or made from it."""
     # By name: the class may belong to a provider that is not installed, and the manager to a subclass.
     return name in (kind.__name__ for kind in type(manager).__mro__)
 

@@ -32,8 +32,10 @@ from pressroom.engine.runs import control, ending
 from pressroom.engine.runs.control import RunEnd
 from pressroom.engine.runs.ending import DagRunSeen, LiveRun
 from pressroom.orchestration.server import answers, cancelling
+from pressroom.orchestration.server.account_roles import AccountRoles
 from pressroom.orchestration.server.connections import OF_SERVER
 from pressroom.orchestration.server.parsing import ChangedDefinitions
+from pressroom.orchestration.server.respondents import Respondents
 from pressroom.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -67,23 +69,30 @@ class Sweep:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._definitions = ChangedDefinitions(store)
+        self._respondents = Respondents(store)
+        self._roles = AccountRoles(store)
 
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()
 
     def look(self) -> None:
-        """Close what is over, show what has ended, and have changed definitions parsed."""
+        """Close what is over, show what has ended, make the roles of new accounts, and have changed
+        definitions parsed.
+        """
         self._look_at_runs()
+        self._roles.look()
         self._definitions.look()
 
     def _look_at_runs(self) -> None:
         with self._store.transaction() as tx:
             runs = tx.all("runs_to_reconcile", SweptRun)
+        flows = [run for run in runs if run.live and run.kind == "flow"]
+        accounts = {(run.dag_id, run.dag_run_id): run.account_id for run in flows}
+        self._respondents.look(accounts)
         if not runs:
             return
-        flows = [run for run in runs if run.live and run.kind == "flow"]
-        answers.keep(self._store, {(run.dag_id, run.dag_run_id): run.account_id for run in flows})
+        answers.keep(self._store, accounts)
         seen = dag_runs(runs)
         going_on = {
             run.id for run in runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.configuration import conf
@@ -21,13 +21,17 @@ from pressroom.engine.runs import control
 from pressroom.orchestration.tasks.flow import OfItem
 from pressroom.orchestration.tasks.run_operator import Opened
 from pressroom.orchestration.tasks.triggers import GateTrigger, ended, raise_failure
-from pressroom.orchestration.tools.approvals import APPROVE, REJECT, page_answer
+from pressroom.orchestration.tools.approvals import APPROVE, REJECT, page_answer, respondents
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.prompts import render_source
 
 RETRY_DELAY = timedelta(seconds=20)
 """Longer than the scheduler's sweep takes to come round, which keeps an answer that a new try would void."""
+
+
+SOONEST = timedelta(seconds=1)
+"""A wait that is asked for again lasts at least so long."""
 
 
 class _AtGate(OfItem):
@@ -66,14 +70,10 @@ class _AtGate(OfItem):
         return step, link
 
     def _tell(self, opened: Opened, item: FlowItem, step: GateStep, subject: str, link: str) -> None:
-        base = conf.get("api", "base_url", fallback="").rstrip("/")
-        kind = "approvals" if step.by == "approval" else "gates"
-        url = f"{base}/pressroom/hooks/{kind}/{link}"
-        links = {"approve": f"{url}?decision=approve", "reject": f"{url}?decision=reject"}
         payload = {
             "flow": opened.run.flow.slug, "step": step.name, "subject": subject,
             "item": {"id": item.id, "title": item.source.get("title"), "url": item.source.get("url")},
-            **(links if step.by == "approval" else {"answer": url}),
+            **links_of(conf.get("api", "base_url", fallback=""), link, step),
         }  # fmt: skip
 
         async def tell() -> None:
@@ -103,6 +103,19 @@ class _AtGate(OfItem):
         with opened.store.transaction(opened.run.account_id) as tx:
             gates.apply_outcome(tx, opened.run, item, step, gate)
         return {"outcome": gate.outcome}
+
+
+def links_of(base_url: str, link: str, step: GateStep) -> dict[str, str]:
+    """What a receiver needs to answer a gate. ``base_url``: Airflow's; ``link``: as ``open_gate`` returns it.
+
+    A path is in the logs of every server on the way, so the secret is behind a ``#``, or apart.
+    """
+    number, _, secret = link.partition("/")
+    hooks = f"{base_url.rstrip('/')}/pressroom/hooks"
+    if step.by == "approval":
+        page = f"{hooks}/approvals/{number}"
+        return {decision: f"{page}?decision={decision}#{secret}" for decision in gates.DECISIONS}
+    return {"answer": f"{hooks}/gates/{number}", "token": secret}
 
 
 class WaitAtGate(_AtGate):
@@ -169,11 +182,16 @@ class ApproveAtGate(_AtGate, HITLOperator):
         opened = self._opened(context)
         self._until_it_may(opened)
         item = self._arrived(context, opened)
-        step, link = self._open(context, opened, item)
+        _, link = self._open(context, opened, item)
         if link is None:  # answered before it was cleared
             return self._by_gate(opened, item)
+        return self._ask(context, opened, item)
+
+    def _ask(self, context: Context, opened: Opened, item: FlowItem) -> Any:
+        """Wait for one of the account's approvers, on Airflow's page or by the gate's link."""
         with opened.store.transaction(opened.run.account_id) as tx:
-            self.subject = gates.gate_of(tx, item.id, step.name).subject
+            self.subject = gates.gate_of(tx, item.id, self.stage).subject
+            self.assigned_users = respondents(tx)
         newest = item.last("text", "output")
         shown = "\n\n".join(str(value) for value in newest.data.values()) if newest else ""
         self.body = "\n\n".join(part for part in (str(item.source.get("url") or ""), shown[:5000]) if part)
@@ -182,7 +200,7 @@ class ApproveAtGate(_AtGate, HITLOperator):
         return HITLOperator.execute(self, context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """The answer of Airflow's page becomes the gate's; the first one counts.
+        """The answer of Airflow's page becomes the gate's; the first one counts, and only an approver's.
 
         When the run was cancelled, it ends the wait and nothing else.
         """
@@ -192,7 +210,13 @@ class ApproveAtGate(_AtGate, HITLOperator):
         item = self._arrived(context, opened, with_answer=True)
         chosen = HITLOperator.execute_complete(self, context, event)
         with opened.store.transaction(opened.run.account_id) as tx:
-            gates.page_answer(tx, item.id, self.stage, page_answer(chosen))
+            counts = gates.page_answer(tx, item.id, self.stage, page_answer(chosen))
+            left = gates.gate_of(tx, item.id, self.stage).due_at - datetime.now(UTC)
+        if not counts:
+            self.log.warning("%s is no approver of the account: the gate goes on waiting", chosen)
+            # The gate's own clock decides; Airflow's must not be ahead of it.
+            self.response_timeout = max(left, timedelta(0)) + SOONEST
+            return self._ask(context, opened, item)
         self._until_it_may(opened)  # after the answer is on record: a paused run goes on with it
         return self._by_gate(opened, item)
 

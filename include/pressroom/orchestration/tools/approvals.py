@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.sdk.execution_time.hitl import HITLUser
+
 from pressroom.engine import gates
 from pressroom.engine.gates import PageAnswer
+from pressroom.store.database import Tx
+
+SERVICE_ID = "pressroom"
+"""Pressroom's own user under SimpleAuthManager. It also keeps a list of respondents from being empty: then
+Airflow lets everybody answer.
+"""
 
 APPROVE, REJECT = "Approve", "Reject"
 """The options of the page."""
@@ -21,3 +29,9 @@ def page_answer(event: Mapping[str, Any]) -> PageAnswer:
         data=dict(event["params_input"] or {}),
         at=event["responded_at"],
     )
+
+
+def respondents(tx: Tx) -> list[HITLUser]:
+    """The users whom Airflow may let answer the account's gates. Never empty."""
+    people = [HITLUser(id=row["id"], name=row["name"]) for row in tx.rows("gate_respondents")]
+    return [*people, HITLUser(id=SERVICE_ID, name=SERVICE_ID)]

@@ -238,14 +238,42 @@ UPDATE gates SET outcome = CASE WHEN by = 'time' THEN 'approve' ELSE on_timeout 
         SELECT steps FROM gate_steps WHERE gate_steps.account_id = %(account)s AND gate_steps.gate_id = gates.id)
 WHERE account_id = %(account)s AND item_id = %(item)s AND step = %(step)s AND outcome IS NULL AND due_at <= now()
 
--- name: gate_answered_through
--- Returns who answered an open gate through Pressroom, null when nobody did.
-SELECT (
-    SELECT audit_log.actor FROM audit_log
-    WHERE audit_log.account_id = %(account)s AND audit_log.action = 'gate.answer' AND audit_log.target = %(name)s
-        AND audit_log.at >= gates.asked_at
-    ORDER BY audit_log.id DESC LIMIT 1)
-FROM gates WHERE gates.account_id = %(account)s AND gates.id = %(gate)s
+-- name: handed_answer_insert
+-- Keeps an answer that is about to be given to Airflow. Returns its id.
+INSERT INTO handed_answers (account_id, gate_id, actor, outcome, text, airflow_user)
+VALUES (%(account)s, %(gate)s, %(actor)s, %(outcome)s, %(text)s, %(airflow_user)s)
+RETURNING id
+
+-- name: handed_answer
+-- Returns who gave this answer to a gate through Pressroom since it was opened last, the first one first.
+SELECT handed.id, handed.actor FROM handed_answers AS handed
+JOIN gates ON gates.account_id = handed.account_id AND gates.id = handed.gate_id
+WHERE handed.account_id = %(account)s AND handed.gate_id = %(gate)s AND handed.outcome = %(outcome)s
+    AND handed.text = %(text)s AND handed.airflow_user = %(airflow_user)s AND handed.at >= gates.asked_at
+ORDER BY handed.id
+
+-- name: handed_answer_noted
+-- Marks a handed answer as being on record. No row when it was already.
+UPDATE handed_answers SET noted = true WHERE account_id = %(account)s AND id = %(number)s AND NOT noted
+RETURNING gate_id, actor, outcome, text <> '' AS edited
+
+-- name: may_answer
+-- Returns whether a user of Airflow may answer the account's gates: one of its approvers, or an administrator.
+SELECT EXISTS (
+        SELECT FROM members WHERE account_id = %(account)s AND username = %(username)s AND role IN ('approver', 'owner'))
+    OR EXISTS (SELECT FROM airflow_users WHERE name = %(username)s AND administers)
+
+-- name: gate_respondents
+-- Returns id and name of the users of Airflow who may answer the account's gates on its page. A member whom
+-- `airflow_users` lacks has the name for an id, unless that reads like a number, which is somebody's id under FAB.
+SELECT coalesce(users.airflow_id, may.name) AS id, may.name
+FROM (
+    SELECT username AS name FROM members WHERE account_id = %(account)s AND role IN ('approver', 'owner')
+    UNION SELECT name FROM airflow_users WHERE administers
+) AS may
+LEFT JOIN airflow_users AS users ON users.name = may.name
+WHERE users.name IS NOT NULL OR may.name !~ '^[0-9]+$'
+ORDER BY may.name COLLATE "C"
 
 -- name: gates_of_flow
 -- Returns a flow's gates. `open_only`: only those that can be answered.

@@ -163,3 +163,20 @@ WHERE gates.item_id = watched.item AND gates.step = watched.step AND gates.outco
 SELECT gates.item_id, gates.step, gates.outcome
 FROM gates JOIN unnest(%(items)s::bigint[], %(steps)s::text[]) AS watched (item, step)
     ON gates.item_id = watched.item AND gates.step = watched.step
+
+-- name: airflow_users_forget
+-- Deletes the users of Airflow other than these.
+DELETE FROM airflow_users WHERE name <> ALL(%(names)s::text[])
+
+-- name: airflow_user_save
+-- Saves a user of Airflow.
+INSERT INTO airflow_users (name, airflow_id, administers) VALUES (%(name)s, %(id)s, %(admin)s)
+ON CONFLICT (name) DO UPDATE SET airflow_id = excluded.airflow_id, administers = excluded.administers
+
+-- name: accounts_and_roles
+-- Returns all accounts, and whether Airflow's auth manager is known to have their roles.
+SELECT slug, airflow_roles FROM accounts ORDER BY slug COLLATE "C"
+
+-- name: accounts_have_roles
+-- Marks accounts as having their roles in Airflow's auth manager.
+UPDATE accounts SET airflow_roles = true WHERE slug = ANY(%(slugs)s::text[])
