@@ -1,6 +1,6 @@
 # What a checkout needs. Every target first sets up .venv if it is missing or out of date.
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-mission run-flow up test walk lint format clean reset
+.PHONY: help setup run run-mission run-flow up test walk lint audit format clean reset
 
 # Choose the interpreter of a fresh .venv with PYTHON=/path/to/python (3.11, 3.12 or 3.13).
 export PYTHON
@@ -40,6 +40,9 @@ lint: setup ## Check style, layering and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: setup ## Look up known vulnerabilities of all locked packages (3: the database cannot be reached)
+	@scripts/audit
 
 format: setup ## Format the code and fix what can be fixed safely
 	@$(BIN)/ruff check --fix-only .

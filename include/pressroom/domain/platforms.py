@@ -11,9 +11,9 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import regex
-from twitter_text import parse_tweet
 
 from pressroom.domain.markup.cutting import SIGN
+from pressroom.domain.markup.weighted import parse_tweet
 from pressroom.domain.social import Platform
 
 HASHTAG = regex.compile(r"(?<![\w&/#])#(?=\w*\p{L})\w+")
