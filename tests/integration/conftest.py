@@ -18,8 +18,10 @@ from tests.support.wordpress import RunningWordPress, missing, wordpress
 from tests.support.world import make_world
 
 if TYPE_CHECKING:
+    from tests.support.batch_desk import BatchDesk
     from tests.support.model_desk import ModelDesk
     from tests.support.scripted_openai import ScriptedOpenAI
+    from tests.support.strict_batches import StrictBatches
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +97,24 @@ def desk(database_url: str, store: Store, scripted_openai: ScriptedOpenAI) -> Mo
 
     scripted_openai.script.clear()
     return ModelDesk(make_world(database_url, store, credits=5000), scripted_openai)
+
+
+@pytest.fixture(scope="module")
+def batch_server() -> Iterator[tuple[StrictBatches, str]]:
+    """A server with a batch endpoint, and its base URL."""
+    from tests.support.served import served
+    from tests.support.strict_batches import StrictBatches
+
+    server = StrictBatches()
+    with served(server.app) as url:
+        yield server, f"{url}/v1"
+
+
+@pytest.fixture
+def batch_desk(database_url: str, store: Store, batch_server: tuple[StrictBatches, str]) -> BatchDesk:
+    """A stage that asks that server."""
+    from tests.support.batch_desk import BatchDesk
+
+    server, url = batch_server
+    server.clear()
+    return BatchDesk(make_world(database_url, store), server, url)

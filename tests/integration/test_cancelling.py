@@ -307,7 +307,7 @@ def test_runs_that_go_on_are_looked_at_together(
     Sweep(world.store).look()
     assert asked == [
         "runs_to_reconcile", "airflow_users_forget", "airflow_user_save", "renew_due_leases",
-        "definition_marks",
+        "claim_stray_batches", "definition_marks",
     ]  # fmt: skip
     assert world.sql("SELECT count(*) FROM runs WHERE lease_until > now()") == [(number,)]
 

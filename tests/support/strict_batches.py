@@ -63,6 +63,8 @@ class StrictBatches:
         self.batches: list[Made] = []
         self.chats: list[dict[str, Any]] = []
         self.missing = False
+        self.down = False
+        """Whether chat completions, uploads and looks are answered with 503."""
         self.cancels_slowly = False
         self.at_create: Callable[[], Response | None] = lambda: None
         """Called when a batch has been made and not answered yet."""
@@ -144,10 +146,14 @@ class StrictBatches:
 
     async def _chat(self, request: Request) -> Response:
         body = await request.json()
+        if self.down:
+            return _refusal(503, "overloaded")
         self.chats.append(body)
         return JSONResponse(completion(body))
 
     async def _upload(self, request: Request) -> Response:
+        if self.down:
+            return _refusal(503, "overloaded")
         if self.missing:
             return JSONResponse({"detail": "Not Found"}, 404)
         async with request.form() as form:
@@ -223,6 +229,8 @@ class StrictBatches:
 
     async def _retrieve(self, request: Request) -> Response:
         batch = self._found(request)
+        if self.down:
+            return _refusal(503, "overloaded")
         return _refusal(404, "No such batch") if batch is None else JSONResponse(batch.shown)
 
     async def _cancel(self, request: Request) -> Response:

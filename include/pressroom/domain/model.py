@@ -238,16 +238,18 @@ class BatchEndpoint(Protocol):
         """The batch with this mark; None when the provider has none."""
         ...
 
-    async def look(self, batch: str) -> ProviderBatch:
-        """The batch as it is now."""
+    async def look(self, batch: str) -> ProviderBatch | None:
+        """The batch as it is now; None when the provider has none of this id."""
         ...
 
-    async def cancel(self, batch: str) -> ProviderBatch:
-        """Ask the provider to do no more of it. One that has ended stays as it is."""
+    async def cancel(self, batch: str) -> ProviderBatch | None:
+        """Ask the provider to do no more of it, and look. One that has ended stays as it is."""
         ...
 
-    async def results(self, batch: ProviderBatch) -> Mapping[str, BatchResult]:
-        """What became of the requests, by their keys, in whatever order the provider tells it."""
+    async def results(self, batch: ProviderBatch) -> Mapping[str, BatchResult] | None:
+        """What became of the requests, by their keys, in whatever order the provider tells it; None when the
+        provider has deleted it.
+        """
         ...
 
 

@@ -86,25 +86,29 @@ class OpenAIBatches:
             raise self._ours(error) from None
         return None
 
-    async def look(self, batch: str) -> ProviderBatch:
+    async def look(self, batch: str) -> ProviderBatch | None:
         try:
             return _batch(await self._text.client.batches.retrieve(batch))
+        except openai.NotFoundError:
+            return None
         except openai.OpenAIError as error:
             raise self._ours(error) from None
 
-    async def cancel(self, batch: str) -> ProviderBatch:
+    async def cancel(self, batch: str) -> ProviderBatch | None:
         try:
             return _batch(await self._text.client.batches.cancel(batch))
-        except (openai.ConflictError, openai.BadRequestError):  # it has ended meanwhile
+        except (openai.ConflictError, openai.BadRequestError, openai.NotFoundError):  # it has ended meanwhile
             return await self.look(batch)
         except openai.OpenAIError as error:
             raise self._ours(error) from None
 
-    async def results(self, batch: ProviderBatch) -> Mapping[str, BatchResult]:
+    async def results(self, batch: ProviderBatch) -> Mapping[str, BatchResult] | None:
         results: dict[str, BatchResult] = {}
         for file in batch.files:
             try:
                 content = await self._text.client.files.content(file)
+            except openai.NotFoundError:
+                return None
             except openai.OpenAIError as error:
                 raise self._ours(error) from None
             for line in content.content.splitlines():

@@ -37,8 +37,7 @@ async def batch_reply(store: Store, scope: CostScope, key: str) -> ModelReply | 
     """The reply that a batch brought; None when none did, or when the answer is in the cache already."""
 
     def look(tx: Tx) -> ModelReply | None:
-        if tx.value("cached_answer", key=key) is not None:
-            return None
-        return replies(tx, [key]).get(key)
+        row: Mapping[str, Any] | None = tx.value("batch_reply", key=key)
+        return None if row is None else of_row(row)
 
     return await store.run(scope.account_id, look)

@@ -1,5 +1,6 @@
 """The scheduler's sweep: it closes the runs that Airflow has ended or forgotten, lets cancelled ones wait for
-nothing, shows how runs ended, and has DAG files parsed whose definitions changed.
+nothing, shows how runs ended, has the provider's batches looked after that ended runs left, and has DAG files
+parsed whose definitions changed.
 
 A thread of the scheduler looks every few seconds, and at once when a DAG run ends. The scheduler is where it
 belongs: without one no run goes on, and it may read and write Airflow's database. It does nothing that cannot
@@ -36,6 +37,7 @@ from pressroom.orchestration.server.account_roles import AccountRoles
 from pressroom.orchestration.server.connections import OF_SERVER
 from pressroom.orchestration.server.parsing import ChangedDefinitions
 from pressroom.orchestration.server.respondents import Respondents
+from pressroom.orchestration.server.stray_batches import StrayBatches
 from pressroom.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -71,16 +73,18 @@ class Sweep:
         self._definitions = ChangedDefinitions(store)
         self._respondents = Respondents(store)
         self._roles = AccountRoles(store)
+        self._batches = StrayBatches(store)
 
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()
 
     def look(self) -> None:
-        """Close what is over, show what has ended, make the roles of new accounts, and have changed
-        definitions parsed.
+        """Close what is over, show what has ended, have what it left looked after, make the roles of new
+        accounts, and have changed definitions parsed.
         """
         self._look_at_runs()
+        self._batches.look()
         self._roles.look()
         self._definitions.look()
 

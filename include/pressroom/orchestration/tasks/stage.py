@@ -13,7 +13,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pressroom.domain.definitions import Site
-from pressroom.domain.errors import PressroomError, TransientError
+from pressroom.domain.errors import OutOfMoney, PressroomError, ServiceDown, TransientError
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.text import counted
 from pressroom.engine.runs import control
@@ -330,7 +330,13 @@ async def prepare_batches(
             stage, run, keys[:1], store=box.store, tools_for=box.bound, concurrency=1, stopper=stopper
         )
     items = await box.store.run(run.account_id, workable, stage, run, keys)
-    return await box.batches.prepare(stage, items, box.bound)
+    try:
+        return await box.batches.prepare(stage, items, box.bound)
+    except (ServiceDown, OutOfMoney):
+        # A fallback answers ordinary calls. What a batch is at work on would be paid for twice.
+        if len(box.text_models) == 1 or await box.batches.under_way(stage.name):
+            raise
+        return None
 
 
 def what_waits(report: Report, *, last_try: bool) -> TransientError:

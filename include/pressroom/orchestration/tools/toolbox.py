@@ -80,12 +80,12 @@ class Toolbox:
     @cached_property
     def text(self) -> TextChain:
         """The text model and its fallbacks. Raises ConfigurationError, as do all the others."""
-        batched = isinstance(self.run.workflow, Site) and self.run.workflow.text.batch
         engines = [
             TextEngine(model, self.store, text_price(model.settings, model.model), model.settings.limits)
             for model in self.text_models
         ]
-        engines[0].in_batches = batched
+        # Also when the site takes no batches any more: what an earlier run left may have ended since.
+        engines[0].in_batches = isinstance(self.run.workflow, Site)
         return TextChain(engines, self._fallbacks)
 
     @cached_property

@@ -1,6 +1,6 @@
 -- name: open_batches
 -- Returns the batches of a workflow's stage that are not over, whichever run submitted them.
-SELECT id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
+SELECT id, workflow_id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
 FROM model_batches
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND stage = %(stage)s
   AND status NOT IN ('ended', 'refused')
@@ -8,16 +8,24 @@ ORDER BY id
 
 -- name: open_batches_of_run
 -- Returns the batches of a run that are not over.
-SELECT id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
+SELECT id, workflow_id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
 FROM model_batches
 WHERE account_id = %(account)s AND run_id = %(run)s AND status NOT IN ('ended', 'refused')
 ORDER BY id
+
+-- name: stray_batch
+-- Returns a batch that is not over, while its run is, and how the run ended.
+SELECT batches.id, batches.workflow_id, run_id, stage, connection, model, mark, batches.status, attempted_at,
+       external_id, created_at, runs.status AS run_status
+FROM model_batches AS batches JOIN runs ON runs.account_id = batches.account_id AND runs.id = batches.run_id
+WHERE batches.account_id = %(account)s AND batches.id = %(batch)s
+  AND batches.status NOT IN ('ended', 'refused') AND runs.status NOT IN ('running', 'paused')
 
 -- name: insert_batch
 -- Inserts a batch that is to be submitted. Returns it.
 INSERT INTO model_batches (account_id, workflow_id, run_id, stage, connection, model, mark)
 VALUES (%(account)s, %(workflow)s, %(run)s, %(stage)s, %(connection)s, %(model)s, %(mark)s)
-RETURNING id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
+RETURNING id, workflow_id, run_id, stage, connection, model, mark, status, attempted_at, external_id, created_at
 
 -- name: insert_batch_request
 -- Inserts one request of a batch. `expected`: the most tokens that it may use, of the prompt and of the answer.
@@ -59,6 +67,13 @@ WHERE account_id = %(account)s AND batch_id = %(batch)s AND key = %(key)s AND st
 SELECT DISTINCT ON (key) key, reply FROM model_batch_requests
 WHERE account_id = %(account)s AND key = ANY(%(keys)s::text[]) AND status = 'answered'
 ORDER BY key, batch_id DESC
+
+-- name: batch_reply
+-- Returns the reply that a batch brought to a request; no row when the answer is in the cache already.
+SELECT reply FROM model_batch_requests
+WHERE account_id = %(account)s AND key = %(key)s AND status = 'answered'
+  AND NOT EXISTS (SELECT FROM ai_cache WHERE account_id = %(account)s AND key = %(key)s)
+ORDER BY batch_id DESC LIMIT 1
 
 -- name: batch_requests_known
 -- Returns which of these requests are in a batch already, or were in one of this run that brought no answer.

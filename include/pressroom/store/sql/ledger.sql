@@ -40,8 +40,12 @@ DELETE FROM reservations
 WHERE account_id = %(account)s AND run_id = %(run)s AND stage = %(stage)s AND item = %(item)s
 
 -- name: release_run_reservations
--- Deletes all reservations of a run.
-DELETE FROM reservations WHERE account_id = %(account)s AND run_id = %(run)s
+-- Deletes all reservations of a run, but those of the provider's batches that are not over: what they cost comes later.
+DELETE FROM reservations
+WHERE account_id = %(account)s AND run_id = %(run)s AND NOT EXISTS (
+    SELECT FROM model_batches
+    WHERE model_batches.run_id = reservations.run_id AND reservations.item = 'batch ' || model_batches.id
+      AND model_batches.status NOT IN ('ended', 'refused'))
 
 -- name: hold_cents
 -- Adds to the cents held for an item; a negative amount gives back.

@@ -180,3 +180,15 @@ SELECT slug, airflow_roles FROM accounts ORDER BY slug COLLATE "C"
 -- name: accounts_have_roles
 -- Marks accounts as having their roles in Airflow's auth manager.
 UPDATE accounts SET airflow_roles = true WHERE slug = ANY(%(slugs)s::text[])
+
+-- name: claim_stray_batches
+-- Returns batches that are not over, and whose run is, when a look at them is due: a tenth of their age after the last
+-- one, at least one minute and at most ten. That they are looked at is noted.
+UPDATE model_batches AS batches SET looked_at = now()
+FROM runs
+WHERE runs.account_id = batches.account_id AND runs.id = batches.run_id
+  AND batches.status NOT IN ('ended', 'refused') AND runs.status NOT IN ('running', 'paused')
+  AND (batches.looked_at IS NULL
+       OR batches.looked_at < now() - least(greatest((now() - batches.created_at) / 10, interval '1 minute'),
+                                            interval '10 minutes'))
+RETURNING batches.id, batches.account_id
