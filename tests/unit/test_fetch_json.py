@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pressroom.adapters.sources import json_api as fetch_json
-from pressroom.adapters.sources.json_api import dig, parse
+from pressroom.adapters.sources.reading.entries import dig, parse
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FieldPaths, JsonFetch
 from tests.support.sources import HOST, knowing, reaching

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pressroom.adapters.sources import rss as fetch_rss
-from pressroom.adapters.sources.rss import read_feed
+from pressroom.adapters.sources.reading.feed import read_feed
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import RssFetch
 from pressroom.domain.packets import TITLE_CHARS

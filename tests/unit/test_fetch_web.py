@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from pressroom.adapters.http.stranger_answer import Fetched
 from pressroom.adapters.sources import web as fetch_web
-from pressroom.adapters.sources.web import read_page, read_sitemap
+from pressroom.adapters.sources.reading import page as page_reading
+from pressroom.adapters.sources.reading.sitemap import read_sitemap
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WebFetch
 from pressroom.domain.packets import FindClaimed, SourceItem
@@ -19,6 +21,11 @@ from tests.support.web_server import Reply, Web, serve
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 XML = {"Content-Type": "application/xml"}
+
+
+def read_page(page: Fetched, source_id: str) -> SourceItem:
+    [item] = page_reading.read_page(page, source_id)
+    return item
 
 
 def page(title: str = "Ice", words: str = "The basin is frozen over") -> Reply:

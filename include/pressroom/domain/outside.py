@@ -147,3 +147,9 @@ def bounded_json(value: Any, chars: int, *, depth: int = 6) -> Any:
     else:
         return clean_text(str(value), chars)
     return whole if len(json.dumps(whole, ensure_ascii=False)) <= chars else None
+
+
+def same_site(url: str, other: str) -> bool:
+    """Whether two addresses are of one site, with or without ``www``."""
+    hosts = [(urlsplit(address).hostname or "").removeprefix("www.") for address in (url, other)]
+    return hosts[0] == hosts[1]

@@ -81,6 +81,19 @@ class SourceItem:
         """Whether it has a title, a text or a URL."""
         return bool(self.title or self.text or self.url)
 
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> SourceItem:
+        """The item of what ``to_data`` gives."""
+        at = data["published_at"]
+        return cls(
+            **{
+                **data,
+                "published_at": datetime.fromisoformat(at) if at else None,
+                "tags": tuple(data["tags"]),
+                "images": tuple(data["images"]),
+            }
+        )
+
     def to_data(self) -> dict[str, Any]:
         """The item as JSON for rows, packets and conditions, with its time as ISO 8601."""
         data = {member.name: getattr(self, member.name) for member in fields(self)}

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 
-from pressroom.adapters.http.bodies import decode
-from pressroom.adapters.sources import json_api as fetch_json
+from pressroom.adapters.sources.bounded_reading import items_of
+from pressroom.adapters.sources.reading.file import KINDS, kind_of
 from pressroom.domain.errors import PermanentError
-from pressroom.domain.fetching import FieldPaths, FileEntry, FilesFetch, FileSource
-from pressroom.domain.markup.html import from_text, images_of, line_of, sanitize, text_of
+from pressroom.domain.fetching import FileEntry, FilesFetch, FileSource
 from pressroom.domain.packets import (
-    TITLE_CHARS,
     FindClaimed,
     SourceItem,
     newest_unclaimed,
@@ -30,14 +26,6 @@ from pressroom.domain.packets import (
 
 MOST_BYTES = 1_000_000
 _MOST_FILES = 10_000
-_MARKDOWN = {".md", ".markdown"}
-_HTML = {".html", ".htm"}
-_KINDS = {".txt", ".json"} | _MARKDOWN | _HTML
-_JSON = FieldPaths(id=None, html="html", author="author", tags="tags", image="image", language="language")
-_FRONT = re.compile(r"\A---[ \t]*\n(.{0,5000}?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_LINE = re.compile(r"^(title|date|author|language|tags):[ \t]*(.+)$", re.MULTILINE)
-_HEADING = re.compile(r"\A#[ \t]+([^\n]+)")
-_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,1000})", re.IGNORECASE)
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +51,7 @@ async def fetch(
         if len(items) == source.cap:
             break
         try:
-            items.append(await asyncio.to_thread(_read, listed[name.source_id], files, name.source_id))
+            items.append(await _read(listed[name.source_id], files, name.source_id))
         except PermanentError as error:
             log.warning("%s", error)
             failed.append(error)
@@ -72,72 +60,20 @@ async def fetch(
     return items
 
 
-def _read(entry: FileEntry, files: FileSource, source_id: str) -> SourceItem:
+async def _read(entry: FileEntry, files: FileSource, source_id: str) -> SourceItem:
     if entry.size > MOST_BYTES:
         raise PermanentError(f"the file {entry.name[:200]!r} is larger than {MOST_BYTES:,} bytes")
-    body = files.read(entry.name, MOST_BYTES + 1)
+    body = await asyncio.to_thread(files.read, entry.name, MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise PermanentError(f"the file {entry.name[:200]!r} is larger than {MOST_BYTES:,} bytes")
-    text = decode(body)
-    kind = _kind(entry)
-    if kind == ".json":
-        item = _from_json(text, entry, source_id)
-    elif kind in _HTML:
-        item = _from_html(text, entry, source_id)
-    else:
-        item = _from_text(text, entry, source_id, marked=kind in _MARKDOWN)
-    if not item.text:
-        raise PermanentError(f"the file {entry.name[:200]!r} holds no text")
+    [item] = await items_of("file:read_file", f"the file {entry.name[:200]!r}", entry, body, source_id)
     return item
-
-
-def _from_json(text: str, entry: FileEntry, source_id: str) -> SourceItem:
-    document = fetch_json.parse(text, f"the file {entry.name[:200]!r}")
-    if not isinstance(document, dict):
-        raise PermanentError(f"the file {entry.name[:200]!r} should hold one JSON object with title and text")
-    item = fetch_json.item_of(document, _JSON)
-    facts = {"source_id": source_id, "published_at": item.published_at or entry.modified}
-    return SourceItem(**{**vars(item), **facts, "title": item.title or _stem(entry)})
-
-
-def _from_html(text: str, entry: FileEntry, source_id: str) -> SourceItem:
-    title = _TITLE.search(text)
-    html = sanitize(text)
-    return source_item(
-        source_id,
-        title=line_of(title.group(1), TITLE_CHARS) if title else _stem(entry),
-        text=text_of(html),
-        html=html,
-        images=images_of(text),
-        published_at=entry.modified,
-    )
-
-
-def _from_text(text: str, entry: FileEntry, source_id: str, *, marked: bool) -> SourceItem:
-    text = text.replace("\r\n", "\n")
-    front: dict[str, str] = {}
-    if marked:
-        matter = _FRONT.match(text)
-        if matter:
-            front = {name: value.strip(" \t\"'") for name, value in _FRONT_LINE.findall(matter.group(1))}
-            text = text[matter.end() :]
-    heading = _HEADING.match(text.lstrip()) if marked else None
-    return source_item(
-        source_id,
-        title=front.get("title") or (heading.group(1) if heading else "") or _stem(entry),
-        text=text,
-        html=sanitize(from_text(text)),
-        published_at=front.get("date") or entry.modified,
-        author=front.get("author", ""),
-        tags=[tag.strip(" \"'") for tag in front.get("tags", "").strip("[]").split(",")],
-        language=front.get("language", ""),
-    )
 
 
 def _fits(entry: FileEntry, source: FilesFetch) -> bool:
     hidden = any(part.startswith(".") for part in entry.name.split("/"))
     return (
-        entry.is_below and not hidden and _kind(entry) in _KINDS and fnmatchcase(entry.name, source.pattern)
+        entry.is_below and not hidden and kind_of(entry) in KINDS and fnmatchcase(entry.name, source.pattern)
     )
 
 
@@ -145,11 +81,3 @@ def _id(entry: FileEntry, *, changes: bool) -> str:
     """The source id of a file: its name, with ``changes`` also the time at which it was modified."""
     at = f"@{entry.modified.isoformat()}" if changes and entry.modified else ""
     return stable_id(f"{entry.name}{at}")
-
-
-def _kind(entry: FileEntry) -> str:
-    return PurePosixPath(entry.name).suffix.lower()
-
-
-def _stem(entry: FileEntry) -> str:
-    return PurePosixPath(entry.name).stem.replace("-", " ").replace("_", " ")

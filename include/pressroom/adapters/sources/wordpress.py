@@ -6,28 +6,22 @@ or without a category or tag that the source names, is a PermanentError.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
 from pressroom.adapters.http.stranger import SafeHttp
 from pressroom.adapters.http.stranger_answer import shown
-from pressroom.adapters.sources import json_api as fetch_json
-from pressroom.adapters.sources.json_api import dig
+from pressroom.adapters.sources.bounded_reading import items_of
+from pressroom.adapters.sources.reading.entries import dig, parse
 from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WordpressFetch
-from pressroom.domain.markup.html import images_of, line_of, sanitize, text_of
-from pressroom.domain.outside import web_url
 from pressroom.domain.packets import (
-    TITLE_CHARS,
     FindClaimed,
     SourceItem,
     newest_first,
     newest_unclaimed,
     nothing_claimed,
-    source_item,
 )
 
 _PER_PAGE = 20
@@ -46,7 +40,7 @@ async def fetch(
     unclaimed: dict[str, SourceItem] = {}
     for page in range(1, _MOST_PAGES + 1):
         posts = await _posts(api, {**query, "page": str(page)})
-        items = await asyncio.to_thread(_items, posts, source.url)
+        items = await items_of("posts:read_posts", api.where, posts, source.url)
         for item in await newest_unclaimed(items, len(items), find_claimed):
             unclaimed.setdefault(item.source_id, item)
         if len(unclaimed) >= source.cap or len(posts) < _PER_PAGE:
@@ -76,7 +70,7 @@ class _Api:
             raise PermanentError(f"{self.where}: there is no WordPress REST API at this address")
         if fetched.status in also:
             return None
-        return fetch_json.parse(fetched.text, self.where)
+        return parse(fetched.text, self.where)
 
 
 async def _terms(api: _Api, kind: str, slugs: Sequence[str]) -> list[str]:
@@ -103,31 +97,3 @@ async def _posts(api: _Api, query: Mapping[str, str]) -> list[dict[str, Any]]:
     if not isinstance(answer, list):
         raise TransientError(f"{api.where}: the answer is not a list of posts")
     return [post for post in answer if isinstance(post, dict)]
-
-
-def _items(posts: Sequence[Mapping[str, Any]], site: str) -> list[SourceItem]:
-    return [_item(post, site) for post in posts]
-
-
-def _item(post: Mapping[str, Any], site: str) -> SourceItem:
-    url = web_url(dig(post, "link"), site)
-    markup = str(dig(post, "content.rendered") or dig(post, "excerpt.rendered") or "")
-    html = sanitize(markup, base=url or site)
-    terms = dig(post, "_embedded.wp:term")
-    groups = [group for group in terms if isinstance(group, list)] if isinstance(terms, list) else []
-    return source_item(
-        # The same id as in the site's feed, so that both ways of fetching give the same item.
-        unescape(str(dig(post, "guid.rendered") or "")) or url or f"{site}#{dig(post, 'id')}",
-        url=url,
-        title=line_of(str(dig(post, "title.rendered") or ""), TITLE_CHARS),
-        text=text_of(html),
-        html=html,
-        published_at=dig(post, "date_gmt") or dig(post, "date"),
-        author=line_of(str(dig(post, "_embedded.author.0.name") or ""), 200),
-        tags=[line_of(str(dig(term, "name") or ""), 60) for group in groups for term in group],
-        images=[
-            web_url(dig(post, "_embedded.wp:featuredmedia.0.source_url"), site),
-            *images_of(markup, base=url or site),
-        ],
-        extra={"post_id": dig(post, "id"), "slug": dig(post, "slug")},
-    )
