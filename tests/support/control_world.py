@@ -12,7 +12,8 @@ import httpx
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from pressroom.api.app import CallerLimits, build_control_app
+from pressroom.api.app import build_control_app
+from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
 from pressroom.domain.publishing import Place, Target
@@ -153,7 +154,7 @@ async def control_world(url: str, store: Store, *, rate: str = "100000/minute") 
         connection.execute("INSERT INTO members VALUES (%s, 'stella', 'owner')", [other.account_id])
     plane = StandInPlane(store)
     app = _app()
-    app.state.plane, app.state.limits = plane, CallerLimits(rate, "rate")
+    app.state.plane, app.state.admission = plane, Admission(rate)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://pressroom") as client:
         yield Control(client, plane, world, other)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
-import time
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -13,47 +10,21 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
-from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from pressroom.api.kit import problems
 from pressroom.api.kit.access import rule_of, signed_in
+from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.bodies import BoundedBodies, EitherSpelling
 from pressroom.api.kit.callers import Caller
+from pressroom.api.kit.doors import Doors
 from pressroom.api.kit.headers import SafeHeaders
 from pressroom.api.kit.ports import ControlPlane
-from pressroom.api.kit.problems import MEDIA_TYPE, TITLES, Problem, ProblemDetails
+from pressroom.api.kit.problems import MEDIA_TYPE, TITLES, ProblemDetails
 from pressroom.api.resources import ROUTERS
-from pressroom.domain.errors import ConfigurationError
 
-RATE_VARIABLE = "PRESSROOM_API_RATE"
-USUAL_RATE = "600/minute"
 READ = (400, 401, 403, 404, 422, 429, 500, 503)
 WRITE = (*READ, 402, 409, 413)
 DocsFile = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
-
-
-class CallerLimits:
-    """``rate``: as in ``600/minute``; ``named``: the setting, for the error. Raises ConfigurationError."""
-
-    def __init__(self, rate: str, named: str) -> None:
-        try:
-            self._rate = parse(rate)
-        except ValueError:
-            raise ConfigurationError(f"{named}: {rate!r} is not a rate such as 600/minute") from None
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    def check(self, caller: str) -> None:
-        """Count a call. Raises Problem 429, which says when the next one may come."""
-        if self._limiter.hit(self._rate, caller):
-            return
-        reset = self._limiter.get_window_stats(self._rate, caller).reset_time
-        seconds = max(1, math.ceil(reset - time.time()))
-        raise Problem(
-            429, f"more than {self._rate.amount} calls in {self._rate.get_expiry()} seconds",
-            remedy=f"wait {seconds} seconds", headers={"Retry-After": str(seconds)},
-        )  # fmt: skip
 
 
 def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAPI:
@@ -70,7 +41,7 @@ def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAP
         ),
     )  # fmt: skip
     app.state.plane = plane
-    app.state.limits = CallerLimits(rate or os.environ.get(RATE_VARIABLE) or USUAL_RATE, RATE_VARIABLE)
+    app.state.admission = Admission(rate)
     for router in ROUTERS:
         app.include_router(router)
     _describe_itself(app)
@@ -82,6 +53,7 @@ def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAP
                 route.responses.setdefault(status, _documented(status))
     problems.install(app)
     app.add_middleware(BoundedBodies)
+    app.add_middleware(Doors)
     app.add_middleware(EitherSpelling)
     app.add_middleware(SafeHeaders)
     return app

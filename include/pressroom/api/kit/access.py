@@ -7,15 +7,17 @@ account does not exist for the caller (404); what the caller's role does not per
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
-from pressroom.api.kit.callers import Caller, caller_of, plane_of
+from pressroom.api.kit.admission import Admission
+from pressroom.api.kit.callers import Caller, admission_of, caller_of, plane_of, purse_of
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.queries import only_known
@@ -72,6 +74,7 @@ class Scope:
     """
 
     plane: ControlPlane
+    admission: Admission
     caller: Caller
     account_id: int
     account: str
@@ -80,6 +83,11 @@ class Scope:
     workflow_id: int | None = None
     workflow_kind: str | None = None
     kind: SubjectKind = "account"
+
+    @property
+    def owner(self) -> str:
+        """Whose share of the server the request uses: the account's, or the caller's without an account."""
+        return self.caller.purse if self.account_id == SYSTEM else purse_of(self.account_id)
 
     @property
     def store(self) -> Store:
@@ -183,37 +191,45 @@ SUBJECT_OF |= {CONTENT: "article", ACCOUNT: "account"}
 def allowed(role: Role, locate: Callable[..., Subject], kind: SubjectKind | None = None) -> Any:
     """The rule of a route, as the dependency that gives it its Scope.
 
-    ``locate``: the dependency that reads from the request what it is about.
+    ``locate``: the dependency that reads from the request what it is about. The request holds one of the
+    account's places until its answer is made.
     """
     rule = Rule(role, kind or SUBJECT_OF[locate])
 
-    def scope(
+    async def scope(
         request: Request, caller: Caller = Depends(caller_of), subject: Subject = Depends(locate)
-    ) -> Scope:
+    ) -> AsyncIterator[Scope]:
         only_known(request)
-        return enter(plane_of(request), caller, subject, role)
+        admission = admission_of(request)
+        async with admission.lookups.place(caller.purse):
+            entered = await run_in_threadpool(enter, plane_of(request), admission, caller, subject, role)
+        async with admission.work.place(entered.owner):
+            yield entered
 
     scope.rule = rule  # type: ignore[attr-defined]
-    return Depends(scope)
+    return Depends(scope, scope="function")
 
 
 def signed_in() -> Any:
     """The rule of a route that demands only a login, as the dependency that gives it the Caller."""
 
-    async def login(request: Request) -> Caller:
-        return await caller_of(request)
+    async def login(request: Request, caller: Caller = Depends(caller_of)) -> AsyncIterator[Caller]:
+        async with admission_of(request).work.place(caller.purse):
+            yield caller
 
     login.rule = Rule(None, "login")  # type: ignore[attr-defined]
-    return Depends(login)
+    return Depends(login, scope="function")
 
 
-def enter(plane: ControlPlane, caller: Caller, subject: Subject, role: Role) -> Scope:
+def enter(plane: ControlPlane, admission: Admission, caller: Caller, subject: Subject, role: Role) -> Scope:
     """The scope of a request. Raises Problem 404, or 403 when the role does not suffice."""
     name = "content" if subject.kind in ("article", "post") else subject.kind
     with plane.store().transaction() as tx:
         owned = _account_of(tx, caller, subject) if subject.kind == "account" else _owned(tx, caller, subject)
     if owned is None and subject.kind == "account" and subject.slug is None and role is Role.VIEWER:
-        return Scope(plane, caller, SYSTEM, "", Role.VIEWER, 0)  # a caller without an account has empty lists
+        return Scope(
+            plane, admission, caller, SYSTEM, "", Role.VIEWER, 0
+        )  # a caller without an account has empty lists
     if owned is None:
         raise not_found(name)
     own_role = caller.role_in(owned.account_id, owned.role)
@@ -225,7 +241,7 @@ def enter(plane: ControlPlane, caller: Caller, subject: Subject, role: Role) -> 
             remedy="ask an owner of the account",
         )  # fmt: skip
     return Scope(
-        plane, caller, owned.account_id, owned.account, own_role, subject.id or 0,
+        plane, admission, caller, owned.account_id, owned.account, own_role, subject.id or 0,
         owned.workflow_id, owned.workflow_kind, subject.kind,
     )  # fmt: skip
 

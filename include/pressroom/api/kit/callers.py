@@ -11,12 +11,16 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.types import Scope as RawScope
 
+from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.ports import ControlPlane, Login
 from pressroom.api.kit.problems import Problem
+from pressroom.api.kit.rates import address_of
 from pressroom.domain.definitions import Role
 
 KEY_PREFIX = "prk_"
+_CALLER = "pressroom.caller"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -36,7 +40,7 @@ class Caller:
 
     @property
     def label(self) -> str:
-        """How logs, the audit and limits name them."""
+        """How logs and the audit name them."""
         return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
 
     @property
@@ -47,6 +51,11 @@ class Caller:
         """
         plain = self.key_id is None and ":" not in self.name
         return self.name if plain else self.label
+
+    @property
+    def purse(self) -> str:
+        """Whose limits count: a user's own, or those of an account for all of its API keys together."""
+        return f"user:{self.name}" if self.account_id is None else purse_of(self.account_id)
 
     @property
     def username(self) -> str | None:
@@ -62,18 +71,45 @@ class Caller:
         return None if member is None else Role(member)
 
 
+def purse_of(account_id: int) -> str:
+    """Whose limits count for what an account does."""
+    return f"account:{account_id}"
+
+
 def plane_of(request: Request) -> ControlPlane:
     """The app's way to Airflow and the database."""
     plane: ControlPlane = request.app.state.plane
     return plane
 
 
+def admission_of(request: Request) -> Admission:
+    """The limits of the app."""
+    admission: Admission = request.app.state.admission
+    return admission
+
+
 async def caller_of(request: Request) -> Caller:
-    """The caller of a request. Raises Problem 401, 403 (a cross-site write by cookie) or 429."""
-    plane = plane_of(request)
+    """The caller of a request, whom ``Doors`` has let in."""
+    caller: Caller = request.scope[_CALLER]
+    return caller
+
+
+def remember_caller(scope: RawScope, caller: Caller) -> None:
+    """Note who sends the request, for ``caller_of``."""
+    scope[_CALLER] = caller
+
+
+async def identify(request: Request) -> Caller:
+    """The caller of a request, and count the call with the size that its body is said to have.
+
+    Raises Problem 401, 403 (a cross-site write by cookie) or 429.
+    """
+    admission, plane = admission_of(request), plane_of(request)
+    announced = request.headers.get("content-length", "")
+    size = int(announced) if announced.isascii() and announced.isdigit() else 0
     token = bearer_of(request)
     if token.startswith(KEY_PREFIX):
-        caller = await run_in_threadpool(_by_key, plane, token)
+        caller = await _by_key(admission, plane, token, address_of(request))
     else:
         login = await plane.login(request)
         if login is None:
@@ -83,7 +119,7 @@ async def caller_of(request: Request) -> Caller:
             )  # fmt: skip
         _refuse_cross_site(request, login)
         caller = Caller(login.name, admin=login.admin)
-    request.app.state.limits.check(caller.label)
+    admission.rates.count(caller.purse, size)
     return caller
 
 
@@ -98,14 +134,31 @@ def hash_of_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-def _by_key(plane: ControlPlane, token: str) -> Caller:
+async def _by_key(admission: Admission, plane: ControlPlane, token: str, address: str) -> Caller:
+    """The caller with an API key. Wrong ones are counted by address, and soon not looked for any more; one
+    that was valid is not among them, so that nobody at the same address can shut it out.
+    """
+    key_hash = hash_of_key(token)
+    account = admission.account_of(key_hash)
+    if account is None:
+        admission.failures.check(address)
+    async with admission.lookups.place(address if account is None else purse_of(account)):
+        caller = await run_in_threadpool(_found, plane, key_hash)
+    admission.remember(key_hash, None if caller is None else caller.account_id)
+    if caller is None:
+        admission.failures.add(address, 1)
+        raise Problem(
+            401, "this API key is not known, has expired, or was revoked",
+            headers={"WWW-Authenticate": "Bearer"},
+        )  # fmt: skip
+    return caller
+
+
+def _found(plane: ControlPlane, key_hash: str) -> Caller | None:
     with plane.store().transaction() as tx:
-        rows = tx.rows("api_key_by_hash", key_hash=hash_of_key(token))
+        rows = tx.rows("api_key_by_hash", key_hash=key_hash)
         if not rows:
-            raise Problem(
-                401, "this API key is not known, has expired, or was revoked",
-                headers={"WWW-Authenticate": "Bearer"},
-            )  # fmt: skip
+            return None
         [row] = rows
         if row["worth_noting"]:
             tx.run("api_key_used", key=row["id"])

@@ -49,11 +49,11 @@ def list_brand_contexts(paging: Paged, scope: Scope = allowed(Role.VIEWER, ACCOU
 
 
 @router.post("", status_code=201)
-def create_brand_context(
+async def create_brand_context(
     body: NewBrand, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> BrandView:
     """Create a brand context."""
-    return BRANDS.create(scope, request, response, body)
+    return await BRANDS.create(scope, request, response, body)
 
 
 @router.get("/{id}")
@@ -63,9 +63,9 @@ def get_brand_context(scope: Scope = allowed(Role.VIEWER, BRAND)) -> BrandView:
 
 
 @router.patch("/{id}")
-def update_brand_context(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, BRAND)) -> BrandView:
+async def update_brand_context(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, BRAND)) -> BrandView:
     """Change a brand context. A mission's cycle uses the version from the cycle's beginning."""
-    return BRANDS.patch(scope, patch)
+    return await BRANDS.patch(scope, patch)
 
 
 @router.delete("/{id}", status_code=204)

@@ -6,12 +6,14 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Body, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -24,7 +26,6 @@ from pressroom.definitions.applying import SlugTaken
 from pressroom.definitions.checking import DefinitionProblem
 from pressroom.definitions.nodes import DEEPEST
 from pressroom.definitions.saving import Stored
-from pressroom.definitions.trial import check_bounded
 from pressroom.domain.definitions import BrandContext, Site, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
@@ -125,33 +126,33 @@ class Resource(Generic[D, V]):
             raise not_found(self.kind.word)
         return stored
 
-    def create(self, scope: Scope, request: Request, response: Response, body: Mapping[str, Any]) -> V:
+    async def create(self, scope: Scope, request: Request, response: Response, body: Mapping[str, Any]) -> V:
         """Store a new definition, and answer with its address."""
         named = {"kind": self.kind.model.model_fields["kind"].default, "account": scope.account}
-        definition = self.checked(scope, {**named, **body})
-        try:
-            with scope.transaction() as tx:
-                created = saving.create(tx, definition, scope.role)
-                self._note(scope, tx, "create", created.id, slug=created.slug, after=dump(definition))
-        except SlugTaken as conflict:
-            detail = str(conflict)
-            raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
-        except checking.WrongDefinition as error:
-            raise problem(error.wrong) from None
-        except rights.NotPermitted as error:
-            raise _not_permitted(error) from None
+        definition = await self.checked(scope, {**named, **body})
+        created = await run_in_threadpool(self._create, scope, definition)
         root = request.scope.get("root_path", "")
         response.headers["Location"] = f"{root}{self.path}/{self.public(created)}"
-        return self.view(created)
+        return await run_in_threadpool(self.view, created)
 
-    def patch(self, scope: Scope, patch: Mapping[str, Any]) -> V:
+    def _create(self, scope: Scope, definition: D) -> Stored:
+        with _refusals(), scope.transaction() as tx:
+            created = saving.create(tx, definition, scope.role)
+            self._note(scope, tx, "create", created.id, slug=created.slug, after=dump(definition))
+            return created
+
+    async def patch(self, scope: Scope, patch: Mapping[str, Any]) -> V:
         """Change the definition that the request is about by a merge patch."""
-        wrong = list(islice(_unusable(patch), MOST_PROBLEMS))
-        if wrong:
-            raise problem(wrong)
-        return self.view(self.edit(scope, "update", lambda stored: merged(stored.data, patch)))
 
-    def turn(
+        def change(stored: Stored) -> Any:
+            wrong = list(islice(_unusable(patch), MOST_PROBLEMS))
+            if wrong:
+                raise problem(wrong)
+            return merged(stored.data, patch)
+
+        return await run_in_threadpool(self.view, await self.edit(scope, "update", change))
+
+    async def turn(
         self,
         scope: Scope,
         action: str,
@@ -166,10 +167,11 @@ class Resource(Generic[D, V]):
             may(stored)
             return {**stored.data, "status": status}
 
-        turned = self.edit(scope, action, change, also)
-        return self.view(turned, GOES_ON if turned.row["live"] and status != "active" else None)
+        turned = await self.edit(scope, action, change, also)
+        note = GOES_ON if turned.row["live"] and status != "active" else None
+        return await run_in_threadpool(self.view, turned, note)
 
-    def edit(
+    async def edit(
         self,
         scope: Scope,
         action: str,
@@ -180,30 +182,52 @@ class Resource(Generic[D, V]):
 
         The result is checked before the transaction, because the check can take long. When another change is
         saved meanwhile, this one is made again. ``also``: more work in the same transaction, with the row
-        before.
+        before. ``change`` runs in a thread.
         """
+
+        def changed() -> tuple[Stored, Mapping[str, Any]]:
+            stored = self.stored(scope)
+            return stored, change(stored)
+
         for _ in range(TRIES):
-            before = self.stored(scope)
-            definition = self.checked(scope, change(before), before)
+            before, data = await run_in_threadpool(changed)
+            definition = await self.checked(scope, data, before)
             try:
-                with scope.transaction() as tx:
-                    after, keys = saving.update(tx, definition, before.data, scope.role)
-                    if keys:
-                        self._note(scope, tx, action, scope.id, **audit.change(before.data, dump(definition)))
-                    if also is None:
-                        return after
-                    also(tx, before)
-                return self.stored(scope)
+                return await run_in_threadpool(self._update, scope, action, definition, before, also)
             except saving.ChangedMeanwhile:
                 continue
-            except checking.WrongDefinition as error:
-                raise problem(error.wrong) from None
-            except rights.NotPermitted as error:
-                raise _not_permitted(error) from None
         raise Problem(409, "other calls keep changing this definition", remedy="send it again")
 
-    def checked(self, scope: Scope, data: Mapping[str, Any], before: Stored | None = None) -> D:
+    def _update(
+        self,
+        scope: Scope,
+        action: str,
+        definition: D,
+        before: Stored,
+        also: Callable[[Tx, Stored], None] | None,
+    ) -> Stored:
+        with _refusals(), scope.transaction() as tx:
+            after, keys = saving.update(tx, definition, before.data, scope.role)
+            if keys:
+                self._note(scope, tx, action, scope.id, **audit.change(before.data, dump(definition)))
+            if also is None:
+                return after
+            also(tx, before)
+        return self.stored(scope)
+
+    async def checked(self, scope: Scope, data: Mapping[str, Any], before: Stored | None = None) -> D:
         """The data as a definition. ``before``: the row that it replaces. Raises Problem 422."""
+        wrong = await run_in_threadpool(self._unfit, scope, data, before)
+        definition = None
+        if not wrong:
+            definition, wrong = await scope.admission.trials.check(
+                scope.owner, self.kind.model, data, MOST_PROBLEMS
+            )
+        if definition is None:
+            raise problem(wrong)
+        return definition
+
+    def _unfit(self, scope: Scope, data: Mapping[str, Any], before: Stored | None) -> list[DefinitionProblem]:
         wrong = list(islice(_unusable(data), MOST_PROBLEMS))
         if before is not None:
             wrong += [
@@ -217,12 +241,7 @@ class Resource(Generic[D, V]):
                     ("account",), f"must be {scope.account!r}: the account that the call is for"
                 )
             )
-        definition = None
-        if not wrong:
-            definition, wrong = check_bounded(self.kind.model, data, most=MOST_PROBLEMS)
-        if definition is None:
-            raise problem(wrong)
-        return definition
+        return wrong
 
     def _note(self, scope: Scope, tx: Tx, action: str, number: int, **details: Any) -> None:
         scope.note(tx, f"{self.kind.word}.{action}", f"{self.kind.word}:{number}", **details)
@@ -233,6 +252,20 @@ class Resource(Generic[D, V]):
         except DefinitionError as error:
             logger.error("%s %s is left out: %s", self.kind.word, stored.slug, error)  # noqa: TRY400  # it says it all
             return None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what saving refuses into its Problem."""
+    try:
+        yield
+    except SlugTaken as conflict:
+        detail = str(conflict)
+        raise Problem(409, detail, errors=[FieldProblem(field="body.slug", detail=detail)]) from None
+    except checking.WrongDefinition as error:
+        raise problem(error.wrong) from None
+    except rights.NotPermitted as error:
+        raise _not_permitted(error) from None
 
 
 def merged(target: Any, patch: Any) -> Any:

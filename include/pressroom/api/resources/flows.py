@@ -59,11 +59,11 @@ def list_flows(
 
 
 @router.post("", status_code=201)
-def create_flow(
+async def create_flow(
     body: NewFlow, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> FlowView:
     """Create a flow. Its slug names its DAG, so it must differ from the slugs of all accounts' flows."""
-    return FLOWS.create(scope, request, response, body)
+    return await FLOWS.create(scope, request, response, body)
 
 
 @router.get("/{id}")
@@ -73,18 +73,18 @@ def get_flow(scope: Scope = allowed(Role.VIEWER, FLOW)) -> FlowView:
 
 
 @router.patch("/{id}")
-def update_flow(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+async def update_flow(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
     """Change a flow."""
-    return FLOWS.patch(scope, patch)
+    return await FLOWS.patch(scope, patch)
 
 
 @router.post("/{id}/disable")
-def disable_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+async def disable_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
     """Disable a flow: it takes no new runs."""
-    return FLOWS.turn(scope, "disable", "disabled")
+    return await FLOWS.turn(scope, "disable", "disabled")
 
 
 @router.post("/{id}/enable")
-def enable_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+async def enable_flow(scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
     """Enable a flow again."""
-    return FLOWS.turn(scope, "enable", "active")
+    return await FLOWS.turn(scope, "enable", "active")

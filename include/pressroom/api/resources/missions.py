@@ -66,13 +66,13 @@ def list_missions(
 
 
 @router.post("", status_code=201)
-def create_mission(
+async def create_mission(
     body: NewMission, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> MissionView:
     """Create a mission, as a draft unless its status says otherwise. Its slug names its DAG, so it must
     differ from the slugs of all accounts' missions.
     """
-    return MISSIONS.create(scope, request, response, body)
+    return await MISSIONS.create(scope, request, response, body)
 
 
 @router.get("/{id}")
@@ -82,30 +82,30 @@ def get_mission(scope: Scope = allowed(Role.VIEWER, MISSION)) -> MissionView:
 
 
 @router.patch("/{id}")
-def update_mission(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+async def update_mission(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
     """Change a mission. A mission that was over goes on when the change removes the reason."""
-    return MISSIONS.patch(scope, patch)
+    return await MISSIONS.patch(scope, patch)
 
 
 @router.post("/{id}/activate")
-def activate_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+async def activate_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
     """Let a draft, or a paused mission, take runs."""
-    return _turn(scope, "activate", "active", ("draft", "paused"))
+    return await _turn(scope, "activate", "active", ("draft", "paused"))
 
 
 @router.post("/{id}/pause")
-def pause_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+async def pause_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
     """Pause an active mission: it takes no new runs until it is activated again."""
-    return _turn(scope, "pause", "paused", ("active",))
+    return await _turn(scope, "pause", "paused", ("active",))
 
 
 @router.post("/{id}/complete")
-def complete_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+async def complete_mission(scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
     """End an active or paused mission: it takes no new runs."""
-    return _turn(scope, "complete", "completed", ("active", "paused"))
+    return await _turn(scope, "complete", "completed", ("active", "paused"))
 
 
-def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequence[str]) -> MissionView:
+async def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequence[str]) -> MissionView:
     def may(stored: Stored) -> None:
         if stored.data["status"] not in allowed_from:
             raise _refused(stored, action, allowed_from)
@@ -118,7 +118,7 @@ def _turn(scope: Scope, action: str, status: MissionStatus, allowed_from: Sequen
         )  # fmt: skip
 
     also = completed if status == "completed" else None
-    return MISSIONS.turn(scope, action, status, may=may, also=also)
+    return await MISSIONS.turn(scope, action, status, may=may, also=also)
 
 
 def _refused(stored: Stored, action: str, allowed_from: Sequence[str]) -> Problem:

@@ -45,11 +45,11 @@ def list_sites(
 
 
 @router.post("", status_code=201)
-def create_site(
+async def create_site(
     body: NewSite, request: Request, response: Response, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
 ) -> SiteView:
     """Create a site. Its slug names its DAG, so it must differ from the slugs of all accounts' sites."""
-    return SITES.create(scope, request, response, body)
+    return await SITES.create(scope, request, response, body)
 
 
 @router.get("/{id}")
@@ -59,18 +59,18 @@ def get_site(scope: Scope = allowed(Role.VIEWER, SITE)) -> SiteView:
 
 
 @router.patch("/{id}")
-def update_site(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+async def update_site(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
     """Change a site. A live run goes on with what it began with, batch by batch."""
-    return SITES.patch(scope, patch)
+    return await SITES.patch(scope, patch)
 
 
 @router.post("/{id}/disable")
-def disable_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+async def disable_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
     """Disable a site: it takes no new runs. What it made stays."""
-    return SITES.turn(scope, "disable", "disabled")
+    return await SITES.turn(scope, "disable", "disabled")
 
 
 @router.post("/{id}/enable")
-def enable_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+async def enable_site(scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
     """Enable a site again."""
-    return SITES.turn(scope, "enable", "active")
+    return await SITES.turn(scope, "enable", "active")

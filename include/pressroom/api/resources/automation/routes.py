@@ -80,7 +80,7 @@ def config(scope: Scope = allowed(Role.VIEWER, _site, "site")) -> ConfigView:
 
 
 @router.put("/update_config")
-def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "site")) -> ConfigView:
+async def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "site")) -> ConfigView:
     """Change the site's automation, in place. Its DAG follows within half a minute."""
 
     def change(stored: Stored) -> dict[str, Any]:
@@ -91,9 +91,9 @@ def update_config(body: ConfigBody, scope: Scope = allowed(Role.EDITOR, _site, "
             raise _invalid_config(error) from None
         return {**stored.data, "automation": dump(after)}
 
-    stored = SITES.edit(scope, "configure", change)
-    with scope.transaction() as tx:
-        return _config(tx, scope, parse(Automation, stored.data["automation"], stored.slug))
+    stored = await SITES.edit(scope, "configure", change)
+    automation = parse(Automation, stored.data["automation"], stored.slug)
+    return await scope.run(_config, scope, automation)
 
 
 @router.post("/run_now", status_code=202, response_model=Started)

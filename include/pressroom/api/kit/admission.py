@@ -1,0 +1,45 @@
+"""What the API keeps in the memory of its process: who may call how often, and who is at work."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+
+from pressroom.api.kit.rates import RATE_OF_FAILURES, RATE_VARIABLE, USUAL_RATE, Rates
+from pressroom.api.kit.shares import Shares
+from pressroom.api.kit.trials import Trials
+
+WORK, LOOKUPS, HOOKS, LOGS = 6, 2, 2, 1
+"""Calls at work, lookups of who calls, hooks, and the reader of logs."""
+CONNECTIONS = WORK + LOOKUPS + HOOKS + LOGS
+"""Connections to the database that an API server needs: none of these waits for one."""
+KNOWN_KEYS = 10_000
+
+
+class Admission:
+    """The limits of one API server process.
+
+    ``rates``: calls of a user, or of all API keys of an account; ``failures``: wrong keys of an address;
+    ``work``, ``lookups``: who is at work, or being found; ``trials``: where definitions are tried.
+    ``rate``: how often one caller may call; None: the variable PRESSROOM_API_RATE, or 600/minute.
+    """
+
+    def __init__(self, rate: str | None = None) -> None:
+        self.rates = Rates(rate or os.environ.get(RATE_VARIABLE) or USUAL_RATE, RATE_VARIABLE)
+        self.failures = Rates(RATE_OF_FAILURES, "RATE_OF_FAILURES")
+        self.work = Shares(WORK, "at work")
+        self.lookups = Shares(LOOKUPS, "looked up")
+        self.trials = Trials()
+        self._account_of_key: OrderedDict[str, int] = OrderedDict()
+
+    def account_of(self, key_hash: str) -> int | None:
+        """The account of an API key that was valid when it was last seen."""
+        return self._account_of_key.get(key_hash)
+
+    def remember(self, key_hash: str, account: int | None) -> None:
+        """Note whose API key it is; None: nobody's, or not any more."""
+        self._account_of_key.pop(key_hash, None)
+        if account is not None:
+            self._account_of_key[key_hash] = account
+            if len(self._account_of_key) > KNOWN_KEYS:
+                self._account_of_key.popitem(last=False)

@@ -1,0 +1,46 @@
+"""The check of definitions, for routes. A call that has to wait for it does so in the event loop, and behind
+calls of its own account only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from pressroom.api.kit.shares import Shares
+from pressroom.definitions.checking import DefinitionProblem
+from pressroom.definitions.trial import Trial, check_bounded
+from pressroom.domain.definitions import Definition
+
+D = TypeVar("D", bound=Definition)
+
+AT_ONCE = 2
+"""Processes: one account has one of them at most. The second is started when two accounts need one."""
+PATIENCE_SECONDS = 30.0
+
+_processes = [Trial() for _ in range(AT_ONCE)]
+"""Those that nobody uses now. They are the server's, whatever app asks, because each holds an Airflow."""
+
+
+class Trials:
+    """The processes of one server in which definitions are tried."""
+
+    def __init__(self) -> None:
+        self._shares = Shares(AT_ONCE, "checking definitions", patience=PATIENCE_SECONDS)
+
+    async def check(
+        self, owner: str, model: type[D], data: Mapping[str, Any], most: int
+    ) -> tuple[D | None, list[DefinitionProblem]]:
+        """As ``check_bounded``. Raises Problem 429 when the owner has too much to be checked."""
+        async with self._shares.place(owner):
+            trial = _processes.pop()  # the one that was used last, because it is warm
+            try:
+                # A limiter of its own: these threads are none of those that all routes of the server share.
+                return await to_thread.run_sync(
+                    partial(check_bounded, model, data, most=most, trial=trial), limiter=CapacityLimiter(1)
+                )
+            finally:
+                _processes.append(trial)
