@@ -34,6 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 SYSTEM = -1
 CONNECT_SECONDS = 5
+POOL_SIZE = 8
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
@@ -119,7 +120,7 @@ class Store:
         self,
         url: str | Callable[[], str],
         *,
-        max_size: int = 8,
+        max_size: int = POOL_SIZE,
         patience: float = 2 * CONNECT_SECONDS,
     ) -> None:
         self._where = address(url() if callable(url) else url)

@@ -170,21 +170,23 @@ _newest: dict[str, str] = {}
 """The newest URL of each database, by the URL without its password, which may be short-lived."""
 
 
-def store_at(url: str, *, patience: float | None = None) -> Store:
+def store_at(url: str, *, patience: float | None = None, max_size: int = POOL_SIZE) -> Store:
     """One store a process and database: its pool is what the process's tasks and triggers share. It opens
-    its next connections with the password that was seen last.
+    its next connections with the password that was seen last. ``max_size``: connections at most.
     """
     place = without_password(url)
     _newest[place] = url
-    return _store_of(place, patience)
+    return _store_of(place, patience, max_size)
 
 
 @functools.cache
-def _store_of(place: str, patience: float | None) -> Store:
+def _store_of(place: str, patience: float | None, max_size: int) -> Store:
     def newest() -> str:
         return _newest[place]
 
-    return Store(newest) if patience is None else Store(newest, patience=patience)
+    if patience is None:
+        return Store(newest, max_size=max_size)
+    return Store(newest, max_size=max_size, patience=patience)
 
 
 def store() -> Store:
