@@ -19,7 +19,7 @@ from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.domain.errors import ConfigurationError
 from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
-from pressroom.store.database import Store, without_password
+from pressroom.store.database import POOL_SIZE, Store, without_password
 
 MEDIA_ROOT = "pressroom_media_root"
 MEDIA_PUBLIC_URL = "pressroom_media_public_url"
