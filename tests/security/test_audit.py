@@ -174,6 +174,8 @@ def test_a_row_is_bounded_whatever_is_sent(database_url: str, store: Store, tmp_
             "user:" + "u" * 9999,
             "job.start",
             "t" * 9999,
+            before=huge,
+            after=huge,
             params=huge,
             flat={str(n): "v" * 999 for n in range(9999)},
         )

@@ -173,8 +173,12 @@ async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response
         # No run started, so the same call must not be refused as a repetition.
         await store.run(account, Tx.run, "webhook_call_forget", flow_message=flow_message)
         raise
-    await store.run(account, audit.note, "webhook", "job.start", f"flow/{slug}", dag_run_id=run)
+    await store.run(account, _started, slug, run)
     return JSONResponse({"flow": slug, "run": run}, 202)
+
+
+def _started(tx: Tx, slug: str, run: str) -> None:
+    audit.note(tx, "webhook", "job.start", f"flow/{slug}", before=None, after="queued", dag_run_id=run)
 
 
 def _first_time(tx: Tx, flow_message: str) -> bool:

@@ -63,9 +63,13 @@ def grant(
         with store.transaction() as tx:
             row = account_by_slug(tx, account)
         with store.transaction(row.account_id) as tx:
+            before = reports.balance(tx)
             ledger.grant(tx, granted, entry_key=f"grant:{uuid.uuid4()}", note=note or "granted by command")
             after = reports.balance(tx)
-            audit.note(tx, operator(), "credits.grant", f"account:{account}", credits=str(granted), note=note)
+            audit.note(
+                tx, operator(), "credits.grant", f"account:{account}", credits=str(granted), note=note,
+                before={"balance": str(before.balance)}, after={"balance": str(after.balance)},
+            )  # fmt: skip
     typer.echo(f"{granted} credits granted to {account}: the balance is {after.balance}")
 
 

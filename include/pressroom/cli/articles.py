@@ -92,7 +92,7 @@ def reject_article(
     """Reject an article that is not published yet."""
     from pressroom.pipelines.site import approval
 
-    with changing(site, "article.reject", "site", f"article:{article}", after="rejected", reason=reason) as (
+    with changing(site, "article.reject", "site", f"article:{article}", reason=reason) as (
         tx,
         row,
     ):
@@ -113,7 +113,7 @@ def edit_article(
         raise typer.BadParameter("say what is to change: --title, --html or both")
     text = None if html is None else read_file(html)
     fields = [name for name, value in (("title", title), ("html", html)) if value is not None]
-    with changing(site, "article.edit", "site", f"article:{article}", after="review", fields=fields) as (
+    with changing(site, "article.edit", "site", f"article:{article}", fields=fields) as (
         tx,
         row,
     ):

@@ -83,11 +83,13 @@ def changing(
 ) -> Iterator[tuple[Tx, WorkflowRow]]:
     """``open_tx`` for a command that changes something: it is on record in the audit log when it succeeds.
 
-    ``target``: what is changed, such as article:12; the workflow if it is empty.
+    ``target``: the row that is changed, such as article:12; what runs and waits of the workflow if it is
+    empty.
     """
     with open_tx(name, kind) as (tx, row):
-        yield tx, row
-        audit.note(tx, operator(), action, target or row.name, **details)
+        changed = target or f"workflow:{row.workflow_id}"
+        with audit.changing(tx, operator(), action, changed, workflow=row.name, **details):
+            yield tx, row
 
 
 @contextmanager
@@ -114,9 +116,11 @@ def start(
         run = starting.begin(
             tx, row, dag_run_id=dag_run_id, owner=user, params=params, part=part, alive=api.alive
         )
+        job = public_id(JOB, run.id)
         audit.note(
-            tx, operator(), "job.start", public_id(JOB, run.id), workflow=row.name, params=dict(params)
-        )
+            tx, operator(), "job.start", job, before=None, after=audit.state(tx, job), workflow=row.name,
+            params=dict(params),
+        )  # fmt: skip
     try:
         await_dag(api, dag_id)
         api.trigger(dag_id, params, dag_run_id=dag_run_id)

@@ -94,7 +94,7 @@ def revert(
     """Take a change of the strategy back: the next cycle is planned without it."""
     from pressroom.pipelines.mission.learning import changes as parameters
 
-    with changing(mission, "insight.revert", "mission", change=change) as (tx, row):
+    with changing(mission, "insight.revert", "mission", f"change:{change}") as (tx, row):
         undone = parameters.revert(tx, row.workflow_id, change, getpass.getuser())
     typer.echo(
         f"reverted: {undone.factor} on {undone.platform} is as it was before cycle {undone.cycle}'s results"
@@ -156,7 +156,7 @@ def reject(
     """Reject a post that waits for review."""
     from pressroom.pipelines.mission import review
 
-    with changing(mission, "post.reject", "mission", f"post:{post}", after="rejected", reason=reason) as (
+    with changing(mission, "post.reject", "mission", f"post:{post}", reason=reason) as (
         tx,
         row,
     ):
@@ -184,7 +184,7 @@ def choose_post(
     """Put a post's second version in the first one's place: it waits for review then."""
     from pressroom.pipelines.mission import review
 
-    with changing(mission, "post.choose", "mission", f"post:{post}", after="pending_review") as (tx, row):
+    with changing(mission, "post.choose", "mission", f"post:{post}") as (tx, row):
         review.choose(tx, row.workflow_id, post, getpass.getuser())
     typer.echo(f"post {post} chosen: it waits for review")
 
@@ -225,8 +225,8 @@ def settle(
     """Say what became of a publication that is unknown, after having looked at the target."""
     from pressroom.engine.publishing import ledger as publishing
 
-    sent, target = outcome is Settlement.SENT, f"publication:{publication}"
-    with changing(name, "publication.settle", target=target, sent=sent, external_id=external_id) as (tx, row):
+    target = f"publication:{publication}"
+    with changing(name, "publication.settle", target=target) as (tx, row):
         publishing.settle(
             tx, row.workflow_id, publication, sent=outcome is Settlement.SENT, external_id=external_id
         )

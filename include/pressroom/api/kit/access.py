@@ -106,14 +106,24 @@ class Scope:
 
     @contextmanager
     def changing(self, action: str, target: str, **details: Any) -> Iterator[Tx]:
-        """A transaction that is on record in the audit log when it succeeds, and only then."""
-        with self.transaction() as tx:
-            yield tx
-            self.note(tx, action, target, **details)
+        """A transaction that is on record in the audit log when it succeeds, and only then.
 
-    def note(self, tx: Tx, action: str, target: str, **details: Any) -> None:
-        """Add a line to the audit log: who did what, to what."""
-        audit.note(tx, self.caller.label, action, target, **details)
+        ``target``: the row that it changes, as ``audit.state`` knows it.
+        """
+        with (
+            self.transaction() as tx,
+            audit.changing(tx, self.caller.label, action, target, **self._key(), **details),
+        ):
+            yield tx
+
+    def note(self, tx: Tx, action: str, target: str, *, before: Any, after: Any, **details: Any) -> None:
+        """Add a line to the audit log: who did what, to what, and what it was before and after."""
+        label = self.caller.label
+        audit.note(tx, label, action, target, before=before, after=after, **self._key(), **details)
+
+    def _key(self) -> dict[str, str]:
+        """What an API key was called when it did something."""
+        return {} if self.caller.key_id is None else {"key": self.caller.name}
 
     def reads_still(self, tx: Tx) -> bool:
         """Whether the caller may still read the account, some time after the request was let in."""

@@ -19,6 +19,7 @@ from pressroom.domain.definitions import Role
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.public_ids import LARGEST, row_id
 from pressroom.domain.text import normalize, quoted
+from pressroom.engine import audit
 from pressroom.store.database import Tx
 
 SiteFilter = Annotated[int | None, Query(ge=1, le=LARGEST, description="the site's number")]
@@ -145,7 +146,8 @@ class ItemResource(Generic[V]):
                 if otherwise is None or self._id_of(tx, site, name) is not None:
                     raise self._conflict(name)
                 raise otherwise()
-            scope.note(tx, f"{self.word}.create", f"{self.word}:{number}", **{self.name: name})
+            target = f"{self.word}:{number}"
+            scope.note(tx, f"{self.word}.create", target, before=None, after=audit.state(tx, target))
             return self.show(self._row(tx, number))
 
     def set(self, scope: Scope, action: str, changes: Mapping[str, Any]) -> V:
@@ -155,7 +157,7 @@ class ItemResource(Generic[V]):
         subject = f"{self.word}:{scope.id}"
         with (
             self._name_conflict(scope, changes),
-            scope.changing(f"{self.word}.{action}", subject, **changes) as tx,
+            scope.changing(f"{self.word}.{action}", subject) as tx,
         ):
             rows = tx.rows(self.change, id=scope.id, changes=self._with_normalized(changes))
             if not rows:

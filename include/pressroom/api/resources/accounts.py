@@ -18,6 +18,7 @@ from pressroom.api.kit.views import Amount
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import KEY as KEY_ID
 from pressroom.domain.public_ids import public_id
+from pressroom.engine import audit
 from pressroom.engine.runs import reports
 from pressroom.store.database import Tx
 
@@ -120,7 +121,8 @@ def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) ->
             "api_key_insert", label=body.name, by=scope.caller.label, member=_member(tx, scope.caller),
             expires_at=body.expires_at, **facts,
         )  # fmt: skip
-        scope.note(tx, "api_key.create", f"key:{number}", name=body.name, role=body.role.value)
+        target = f"key:{number}"
+        scope.note(tx, "api_key.create", target, before=None, after=audit.state(tx, target))
         [row] = tx.rows("api_keys", key=number, before=None, limit=1)
     return NewApiKey(key=key, **_key(row).model_dump())
 

@@ -138,7 +138,9 @@ class Resource(Generic[D, V]):
     def _create(self, scope: Scope, definition: D) -> Stored:
         with _refusals(), scope.transaction() as tx:
             created = saving.create(tx, definition, scope.role)
-            self._note(scope, tx, "create", created.id, slug=created.slug, after=dump(definition))
+            self._note(
+                scope, tx, "create", created.id, slug=created.slug, before=None, after=dump(definition)
+            )
             return created
 
     async def patch(self, scope: Scope, patch: Mapping[str, Any]) -> V:

@@ -95,8 +95,10 @@ def _forgive(scope: Scope, body: ForgiveBody | None) -> Forgiven:
         names = [each.name for pipeline in parts for each in pipeline.stages]
         if stage is not None and stage not in names:
             raise invalid("body.stage", f"there is no stage {stage!r}{did_you_mean(stage, names)}")
-        scope.note(tx, "failures.forgive", row.name, stage=stage)
-        return Forgiven(items=reports.forget_failures(tx, row.workflow_id, stage))
+        forgiven = reports.forget_failures(tx, row.workflow_id, stage)
+        failed = {"before": {"failed_items": forgiven}, "after": {"failed_items": 0}}
+        scope.note(tx, "failures.forgive", row.name, stage=stage, **failed)
+        return Forgiven(items=forgiven)
 
 
 def _view(row: dict[str, Any]) -> FailureView:

@@ -83,13 +83,12 @@ def get_insight(scope: Scope = allowed(Role.VIEWER, INSIGHT)) -> InsightView:
 @router.post("/{id}/revert")
 def revert_insight(scope: Scope = allowed(Role.APPROVER, INSIGHT)) -> InsightView:
     """Revert for good what an insight changed: the next cycle is planned without it."""
-    with scope.transaction() as tx:
+    with scope.changing("insight.revert", f"insight:{scope.id}") as tx:
         row = _row(tx, scope.id)
         change = row["change_id"]
         if change is None:
             raise Problem(409, "nothing was changed because of this insight, so there is nothing to revert")
         parameters.revert(tx, row["mission_id"], change, scope.caller.label)
-        scope.note(tx, "insight.revert", f"insight:{scope.id}", change=change)
         return _view(_row(tx, scope.id))
 
 

@@ -131,7 +131,7 @@ def add_keywords(body: NewKeywords, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
         normalized = normalize(keyword.text)
         rows.setdefault(normalized, {**keyword.model_dump(), "normalized": normalized})
     target = f"site:{body.site_id}"
-    with scope.changing("keyword.add", target, keywords=len(rows)) as tx:
+    with scope.changing("keyword.add", target, sent=len(rows)) as tx:
         check_site(tx, body.site_id)
         # In order, so that two requests for the same keywords do not wait for each other.
         added = tx.many("import_keyword", [{**rows[key], "site": body.site_id} for key in sorted(rows)])

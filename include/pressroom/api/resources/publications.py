@@ -24,6 +24,7 @@ from pressroom.domain.definitions import Role
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, PUBLICATION, public_id, row_id
 from pressroom.domain.publishing import PublicationStatus
+from pressroom.engine import audit
 from pressroom.engine.publishing import ledger as publishing
 from pressroom.engine.publishing import retrying
 from pressroom.engine.publishing import unpublish as withdrawing
@@ -164,7 +165,7 @@ def settle_publication(
     body: SettleBody, scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)
 ) -> PublicationView:
     """Settle an unknown publication, after having looked at the target."""
-    with scope.changing("publication.settle", f"publication:{scope.id}", sent=body.sent) as tx:
+    with scope.changing("publication.settle", f"publication:{scope.id}") as tx:
         publishing.settle(tx, scope.workflow_id or 0, scope.id, sent=body.sent, external_id=body.external_id)
     return _view(scope)
 
@@ -176,15 +177,21 @@ async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATIO
     When the target can no longer take it back, the answer is 409 and the publication stays as it is.
     """
 
-    def begin() -> Withdrawal:
-        with scope.changing("publication.unpublish", f"publication:{scope.id}") as tx:
-            return withdrawing.begin(tx, scope.id)
+    target = f"publication:{scope.id}"
 
-    withdrawal = await run_in_threadpool(begin)
+    def begin(tx: Tx) -> tuple[dict[str, Any] | None, Withdrawal]:
+        return audit.state(tx, target), withdrawing.begin(tx, scope.id)
+
+    def ended(tx: Tx) -> None:
+        scope.note(tx, "publication.unpublish", target, before=before, after=audit.state(tx, target))
+
+    before, withdrawal = await scope.run(begin)
     try:
         await withdrawing.unpublish(scope.store, scope.account_id, withdrawal, scope.plane.target)
     except ConfigurationError as error:
         raise Problem(409, f"it was not taken back: {error}") from error
+    finally:
+        await scope.run(ended)  # also of a target that did not: somebody wanted it
     return await run_in_threadpool(_view, scope)
 
 

@@ -71,3 +71,52 @@ DELETE FROM idempotency_keys WHERE account_id = %(account)s AND caller = %(calle
 -- name: idempotency_forget
 -- Deletes the account's idempotency keys older than `kept`.
 DELETE FROM idempotency_keys WHERE account_id = %(account)s AND at < now() - %(kept)s::interval
+
+-- name: audit_state
+-- Returns what people decide on one row, as JSON; no row when it does not exist. `kind` selects one branch of the union.
+-- Of a workflow: its live run, and what waits.
+SELECT state FROM (
+    SELECT jsonb_build_object('status', status, 'cancel_requested', cancel_requested, 'cancel_now', cancel_now,
+        'rollback_requested_by', rollback_requested_by) AS state
+    FROM runs WHERE %(kind)s = 'job' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('job', runs.id, 'status', runs.status, 'cancel_requested', runs.cancel_requested,
+        'cancel_now', runs.cancel_now,
+        'failed_items', (SELECT count(*) FROM item_failures AS failures
+            WHERE failures.account_id = %(account)s AND failures.workflow_id = workflows.id),
+        'keywords', (SELECT count(*) FROM keywords
+            WHERE keywords.account_id = %(account)s AND keywords.site_id = workflows.id))
+    FROM workflows
+    LEFT JOIN LATERAL (
+        SELECT * FROM runs
+        WHERE runs.account_id = %(account)s AND runs.workflow_id = workflows.id AND runs.status IN ('running', 'paused')
+        ORDER BY runs.id DESC LIMIT 1) AS runs ON true
+    WHERE %(kind)s = 'workflow' AND workflows.account_id = %(account)s AND workflows.id = %(id)s
+    UNION ALL SELECT jsonb_build_object('keywords', (
+        SELECT count(*) FROM keywords WHERE keywords.account_id = %(account)s AND keywords.site_id = sites.id))
+    FROM sites WHERE %(kind)s = 'site' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('status', status, 'external_id', external_id, 'scheduled_for', scheduled_for)
+    FROM publications WHERE %(kind)s = 'publication' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT to_jsonb(keywords) - ARRAY['account_id', 'normalized', 'created_at']
+    FROM keywords WHERE %(kind)s = 'keyword' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT to_jsonb(clusters) - ARRAY['account_id', 'normalized', 'created_at']
+    FROM clusters WHERE %(kind)s = 'cluster' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT to_jsonb(ideas) - ARRAY['account_id', 'normalized', 'created_at']
+    FROM ideas WHERE %(kind)s = 'idea' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('name', name, 'role', role, 'expires_at', expires_at,
+        'revoked', revoked_at IS NOT NULL)
+    FROM api_keys WHERE %(kind)s = 'key' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT definition
+    FROM brand_contexts WHERE %(kind)s = 'brand' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('reverted_by', changes.reverted_by)
+    FROM insights
+    LEFT JOIN strategy_changes AS changes ON changes.account_id = insights.account_id
+        AND changes.cycle_id = insights.cycle_id AND changes.platform = insights.platform
+        AND changes.factor = insights.factor
+    WHERE %(kind)s = 'insight' AND insights.account_id = %(account)s AND insights.id = %(id)s
+    UNION ALL SELECT jsonb_build_object('reverted_by', reverted_by)
+    FROM strategy_changes WHERE %(kind)s = 'change' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('status', status, 'title', title, 'content_hash', content_hash)
+    FROM contents WHERE %(kind)s = 'article' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('status', status, 'content_hash', content_hash)
+    FROM posts WHERE %(kind)s = 'post' AND account_id = %(account)s AND id = %(id)s
+) AS kept

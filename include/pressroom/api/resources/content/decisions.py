@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, BaseModel, Field
@@ -140,18 +139,9 @@ def piece_of(scope: Scope) -> ReviewedPiece:
     return ReviewedPiece(cast(ContentKind, scope.kind), scope.id, scope.workflow_id or 0)
 
 
-@contextmanager
-def _deciding(scope: Scope, piece: ReviewedPiece, action: str, **details: Any) -> Iterator[Tx]:
-    """A transaction that is on record with the piece's status before and after."""
-    with scope.transaction() as tx:
-        before = _status(tx, piece)
-        yield tx
-        scope.note(tx, action, piece.target, before=before, after=_status(tx, piece), **details)
-
-
 def approve(scope: Scope, piece: ReviewedPiece, seen: str) -> None:
     """Approve the version with the hash ``seen``. Raises RunConflict when the piece has another one now."""
-    with _deciding(scope, piece, f"{piece.kind}.approve", content_hash=seen) as tx:
+    with scope.changing(f"{piece.kind}.approve", piece.target, content_hash=seen) as tx:
         _must_be_open(tx, piece)
         decide = approval.approve if piece.kind == "article" else review.approve
         decide(tx, piece.workflow_id, piece.id, seen, scope.caller.label)
@@ -159,7 +149,7 @@ def approve(scope: Scope, piece: ReviewedPiece, seen: str) -> None:
 
 def reject(scope: Scope, piece: ReviewedPiece, reason: str) -> None:
     """Reject it, whatever it is now. Raises RunConflict."""
-    with _deciding(scope, piece, f"{piece.kind}.reject", reason=reason) as tx:
+    with scope.changing(f"{piece.kind}.reject", piece.target, reason=reason) as tx:
         _must_be_open(tx, piece)
         decide = approval.reject if piece.kind == "article" else review.reject
         decide(tx, piece.workflow_id, piece.id, reason, scope.caller.label)
@@ -169,7 +159,7 @@ def choose(scope: Scope, piece: ReviewedPiece) -> ContentStatus:
     """Put a post's second version in the first one's place. Returns its status. Raises RunConflict."""
     if piece.kind == "article":
         raise RunConflict(f"{piece.name} has no other version")
-    with _deciding(scope, piece, "post.choose") as tx:
+    with scope.changing("post.choose", piece.target) as tx:
         chosen = review.choose(tx, piece.workflow_id, piece.id, scope.caller.label)
     return cast(ContentStatus, chosen.status)
 
@@ -183,7 +173,7 @@ def edit(scope: Scope, piece: ReviewedPiece, body: EditBody) -> None:
             raise invalid(f"body.{name}", f"{piece.name} has none", remedy=f"send {' or '.join(own)}")
     if not changed:
         raise invalid("body", "nothing to change was sent", remedy=f"send {' or '.join(own)}")
-    with _deciding(scope, piece, f"{piece.kind}.edit", fields=changed) as tx:
+    with scope.changing(f"{piece.kind}.edit", piece.target, fields=changed) as tx:
         _must_be_open(tx, piece)
         by, seen = scope.caller.label, body.content_hash
         try:
@@ -201,7 +191,7 @@ def edit(scope: Scope, piece: ReviewedPiece, body: EditBody) -> None:
 
 def regenerate(scope: Scope, piece: ReviewedPiece, instructions: str) -> Regenerated:
     """Archive it and have its next version written. Raises RunConflict."""
-    with _deciding(scope, piece, f"{piece.kind}.regenerate", instructions=instructions) as tx:
+    with scope.changing(f"{piece.kind}.regenerate", piece.target, instructions=instructions) as tx:
         if piece.kind == "article":
             revision = approval.regenerate(tx, piece.workflow_id, piece.id, instructions)
             job, detail = None, f"the site's next run writes version {revision}"

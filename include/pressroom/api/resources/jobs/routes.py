@@ -41,6 +41,7 @@ from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import RunConflict
 from pressroom.domain.public_ids import LARGEST, public_id, row_id
+from pressroom.engine import audit
 from pressroom.engine.runs import control, reports, starting
 from pressroom.engine.runs.reports import JobFilter, JobState, LogFilter
 from pressroom.engine.runs.starting import NoSuchStage
@@ -228,8 +229,10 @@ def _request_rollback(tx: Tx, scope: Scope) -> control.RunState:
     pipeline = pipeline_of_dag(row.workflow, run.dag_id)
     if all(stage.undo is None for stage in pipeline.stages):
         raise RunConflict(f"runs of a {scope.workflow_kind} cannot be rolled back: missions' can")
+    job = public_id(public_ids.JOB, run.id)
+    before = audit.state(tx, job)
     starting.begin_rollback(tx, row, run, scope.caller.signature, scope.plane.alive)
-    scope.note(tx, "job.rollback", public_id(public_ids.JOB, run.id))
+    scope.note(tx, "job.rollback", job, before=before, after=audit.state(tx, job))
     return run
 
 

@@ -13,7 +13,7 @@ from pressroom.api.resources.jobs.models import CancelBody
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
 from pressroom.domain.public_ids import JOB, public_id
 from pressroom.domain.run import PAUSED_DAG
-from pressroom.engine import gates
+from pressroom.engine import audit, gates
 from pressroom.engine.runs import control, starting
 from pressroom.engine.runs.control import RunState
 from pressroom.pipelines.registry import dag_id_of
@@ -45,7 +45,9 @@ async def start(
             part=part,
             alive=scope.plane.alive,
         )
-        scope.note(tx, "job.start", public_id(JOB, state.id), workflow=row.name, params=dict(params))
+        job = public_id(JOB, state.id)
+        started = {"before": None, "after": audit.state(tx, job)}
+        scope.note(tx, "job.start", job, workflow=row.name, params=dict(params), **started)
         return state
 
     state, dag_id = await scope.run(record), dag_id_of(row.workflow, part)
@@ -77,8 +79,11 @@ async def start_again(scope: Scope, row: WorkflowRow, run: RunState, from_stage:
     """
 
     def record(tx: Tx) -> list[str]:
+        job = public_id(JOB, run.id)
+        before = audit.state(tx, job)
         stages = starting.begin_again(tx, row, run, from_stage, scope.caller.signature, scope.plane.alive)
-        scope.note(tx, "job.retry", public_id(JOB, run.id), from_stage=stages[0])
+        after = audit.state(tx, job)
+        scope.note(tx, "job.retry", job, from_stage=stages[0], before=before, after=after)
         return stages
 
     stages = await scope.run(record)
