@@ -114,3 +114,18 @@ def test_what_a_bound_cut_off_leaves_whole_sentences_or_nothing(text: str, most:
 )  # fmt: skip
 def test_of_a_title_that_was_cut_off_its_first_part_is_left(title: str, left: str) -> None:
     assert uncut(title, min(len(title), 42), phrases=True) == left
+
+
+@pytest.mark.parametrize(
+    ("title", "left"),
+    [
+        (
+            "How Hot the Water for Green Tea Should Really Be",
+            "How Hot the Water for Green Tea Should Really Be",
+        ),
+        ("Grinders of Any Kind and Size: Which of Them Lasts Longest", "Grinders of Any Kind and Size"),
+        ("How hot " * 12, ""),  # more than twice its bound: the model rambles
+    ],
+)
+def test_a_title_beyond_its_bound_is_long_and_not_cut_off(title: str, left: str) -> None:
+    assert uncut(title, 42, phrases=True) == left

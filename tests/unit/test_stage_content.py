@@ -214,6 +214,13 @@ def test_a_paragraph_that_goes_on_in_the_next_one_is_one_paragraph() -> None:
     # What begins a new sentence is no continuation, and what follows a whole one is none either.
     read = section_type(shape).model_validate({"paragraphs": [begun, "Blades.", "and more"]})
     assert read.paragraphs == [SENTENCE, "Blades.", "and more"]
+    # A sentence is parted between two words, too; points of a list are not one sentence.
+    read = section_type(shape).model_validate(
+        {"paragraphs": ["It depends on the", "level of extraction.", "End."]}
+    )
+    assert read.paragraphs == ["It depends on the level of extraction.", "End."]
+    points = ["grind finely", "heat the water", "Pour:", "slowly"]
+    assert section_type(shape).model_validate({"paragraphs": points}).paragraphs == points
     # A continuation can be cut off, too.
     again = ("ly. They last" + " long" * 99)[: shape.chars]
     read = section_type(shape).model_validate({"paragraphs": [begun, again]})

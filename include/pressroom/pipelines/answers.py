@@ -84,22 +84,28 @@ class Between:
 
 
 def rejoined(texts: Sequence[Any], most: int) -> list[Any]:
-    """The texts, with what a bound of ``most`` characters parted put together again.
+    """The texts, with what was parted in the middle of a sentence put together again.
 
-    A model that is cut off often goes on in the next text, in the middle of the word.
+    A model that a bound of ``most`` characters cuts off often goes on in the next text, in the middle of the
+    word. Some part a sentence between two words, far from any bound.
     """
     whole: list[Any] = []
     parted = False
     for text in texts:
-        goes_on = parted and isinstance(text, str) and text[:1].islower()
-        parted = isinstance(text, str) and reaches(text, most)
-        if goes_on:
-            whole[-1] += text
+        goes_on = bool(whole) and isinstance(text, str) and text[:1].islower()
+        if goes_on and (parted or _breaks_off(whole[-1])):
+            whole[-1] += text if parted else f" {text}"
             # One character more than the bound: it is read as a text that was cut off, if it was.
             whole[-1] += " " if len(whole[-1]) == most else ""
         else:
             whole.append(text)
+        parted = isinstance(text, str) and reaches(text, most)
     return whole
+
+
+def _breaks_off(text: Any) -> bool:
+    """Whether a text of sentences ends at a word. A point of a list in small letters is none."""
+    return isinstance(text, str) and text[:1].isupper() and text[-1:].isalpha()
 
 
 def some_text(texts: Sequence[str]) -> Sequence[str]:

@@ -103,7 +103,10 @@ def uncut(text: str, most: int, *, phrases: bool = False) -> str:
         return text.strip()
     if phrases and not (ends and ends[-1] >= least):
         ends = [match.start() for match in _PHRASE_END.finditer(text)]
-    return text[: ends[-1]].strip() if ends and ends[-1] >= least else ""
+    if ends and ends[-1] >= least:
+        return text[: ends[-1]].strip()
+    # No server ends a text beyond the bound that it enforces: a title that is somewhat long is whole.
+    return text.strip() if phrases and most < len(text) <= 2 * most else ""
 
 
 def in_sentences(text: str, most: int) -> str:
