@@ -209,6 +209,9 @@ def test_an_answer_that_any_of_them_gave_is_not_paid_again(pair: Pair) -> None:
     pair.world.sql("INSERT INTO connections_away VALUES ('one', now() + interval '1 hour')")
     assert pair.write(same=True) == "model-one"
     assert pair.calls == (1, 0)
+    assert pair.sql("SELECT outcome, model FROM ai_calls ORDER BY id") == [
+        ("ok", "model-one"), ("cached", "model-one"),
+    ]  # fmt: skip
 
 
 def test_the_cap_is_held_by_the_price_of_the_one_that_is_asked(pair: Pair) -> None:

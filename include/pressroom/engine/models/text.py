@@ -65,8 +65,11 @@ class TextEngine:
         """The cost of a usage, in cents."""
         return self.price.cents(usage)
 
-    async def answer(self, scope: CostScope, request: ModelRequest, output_type: type[Answer]) -> Answer:
-        """A validated answer, from the cache or from the model, with at most one repair round.
+    async def answer(
+        self, scope: CostScope, request: ModelRequest, output_type: type[Answer], *, looked_up: bool = False
+    ) -> Answer:
+        """A validated answer, from the cache or from the model, with at most one repair round. ``looked_up``:
+        it is known that the cache has none.
 
         Raises as ``Text.generate``. Every call is recorded, also failed ones.
         """
@@ -75,15 +78,23 @@ class TextEngine:
         if batched.answer is not None:
             return batched.answer
         return await self._ask(
-            scope, key, batched.request, output_type, spoilt=batched.request is not request
-        )
+            scope, key, batched.request, output_type, spoilt=batched.request is not request,
+            looked_up=looked_up,
+        )  # fmt: skip
 
     async def _ask(
-        self, scope: CostScope, key: str, request: ModelRequest, output_type: type[Answer], *, spoilt: bool
+        self,
+        scope: CostScope,
+        key: str,
+        request: ModelRequest,
+        output_type: type[Answer],
+        *,
+        spoilt: bool,
+        looked_up: bool,
     ) -> Answer:
         """``spoilt``: the request says what was wrong with an answer, and there is no other try."""
         thinking = 0
-        look_up = not spoilt
+        look_up = not (spoilt or looked_up)
         attempt = request
         while True:
             expected = _expected(attempt, await self.model.most_tokens(attempt))
@@ -166,11 +177,9 @@ class TextEngine:
             raise judged
         return Batched(None, again)
 
-    async def kept(self, scope: CostScope, request: ModelRequest, output_type: type[Answer]) -> Answer | None:
-        """The answer that the cache holds; None when it holds none."""
-        key = self.key(request)
-        answer: str | None = await self._store.run(scope.account_id, Tx.value, "cached_answer", key=key)
-        return None if answer is None else _revalidated(answer, output_type)
+    async def cached(self, scope: CostScope, keys: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """The cached answers to these requests, each with its key."""
+        return await self._store.run(scope.account_id, Tx.rows, "cached_answers", keys=list(keys))
 
     def _loss(self, expected: Usage, error: BaseException) -> tuple[Usage, Decimal]:
         """What is known to be used; with an unknown outcome the bound, too: it may all have been done."""
@@ -203,15 +212,31 @@ class TextChain:
         self, scope: CostScope, request: ModelRequest, output_type: type[Answer]
     ) -> tuple[Answer, str]:
         """A validated answer, and the model that wrote it. Raises as ``TextEngine.answer``."""
-        if len(self.engines) > 1:  # what any of them has answered is not paid for again
-            for engine in self.engines:
-                kept = await engine.kept(scope, request, output_type)
-                if kept is not None:
-                    return kept, engine.model.model
+        kept = await self._kept(scope, request, output_type)
+        if kept is not None:
+            return kept
         answer, engine = await self._fallbacks.ask(
-            scope, self.engines, lambda engine: engine.answer(scope, request, output_type)
+            scope,
+            self.engines,
+            lambda engine: engine.answer(scope, request, output_type, looked_up=len(self.engines) > 1),
         )
         return answer, engine.model.model
+
+    async def _kept(
+        self, scope: CostScope, request: ModelRequest, output_type: type[Answer]
+    ) -> tuple[Answer, str] | None:
+        """What any of several models has answered: it is not paid for again. A single one looks itself."""
+        if len(self.engines) == 1:
+            return None
+        keys = {engine.key(request): engine for engine in self.engines}
+        rows = await self.engines[0].cached(scope, list(keys))
+        answers = {row["key"]: row["answer"] for row in rows}
+        for key, engine in keys.items():
+            answer = _revalidated(answers[key], output_type) if key in answers else None
+            if answer is not None:
+                await asyncio.to_thread(engine.meter.book, scope, Call("cached"))
+                return answer, engine.model.model
+        return None
 
 
 class BoundText:
