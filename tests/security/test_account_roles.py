@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from pressroom.store.database import Store
 from tests.support.airflow_library import airflow_as_library
+from tests.support.airflow_tables import airflow_tables
 from tests.support.world import World, make_world
 
 with airflow_as_library():
@@ -16,7 +19,7 @@ with airflow_as_library():
 
     from pressroom.orchestration.dags import workflows
     from pressroom.orchestration.dags.access import LONGEST, access_control, reading_role, running_role
-    from pressroom.orchestration.server import account_roles
+    from pressroom.orchestration.server import account_roles, respondents
     from pressroom.orchestration.tools import connections
 
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -74,3 +77,34 @@ def test_access_is_a_new_value_each_time() -> None:
     first, second = (access_control("acme", has_roles=True) for _ in range(2))
     first["pressroom:acme"]["DAGs"].add("can_edit")
     assert second["pressroom:acme"] == {"DAGs": {"can_read"}}
+
+
+@pytest.fixture
+def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """FAB's own tables, empty."""
+    from airflow.providers.fab.auth_manager.models import Model
+
+    with airflow_tables(monkeypatch, respondents) as engine:
+        Model.metadata.create_all(engine)
+        yield engine
+
+
+def test_fabs_users_have_their_numbers_and_its_administrators_are_known(
+    fab: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.providers.fab.auth_manager.models import Role, User
+
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", FAB)
+    with Session(fab) as session:
+        admin, viewer = Role(name="Admin"), Role(name="Viewer")
+        for number, (name, roles, active) in enumerate(
+            [("root", [viewer, admin], True), ("ann", [viewer], True), ("gone", [admin], False)], start=7
+        ):
+            session.add(
+                User(
+                    id=number, username=name, first_name=name, last_name=name, email=f"{name}@press.test",
+                    active=active, roles=roles,
+                )
+            )  # fmt: skip
+        session.commit()
+    assert respondents.airflow_users() == [("ann", "8", False), ("root", "7", True)]

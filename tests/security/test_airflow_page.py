@@ -134,9 +134,12 @@ def test_an_answer_of_before_the_gate_was_opened_again_is_not_given(asked: Asked
 
 def test_an_answer_that_airflow_would_forget_counts_from_approvers_only(asked: Asked) -> None:
     later = datetime.now(UTC) + timedelta(seconds=1)
+    given = PageAnswer("approve", "ed", {}, datetime.now(UTC))
     with asked.tx() as tx:
-        assert not gates.forgotten_answer(tx, TASK, PageAnswer("approve", "ed", {}, later))
+        for _ in range(3):  # the sweep looks at it again
+            assert not gates.forgotten_answer(tx, TASK, given)
         assert gates.forgotten_answer(tx, TASK, PageAnswer("approve", "ann", {}, later))
+    assert [action for _, action, _, _ in asked.record()] == ["gate.answer_refused", "gate.answer"]
 
 
 # Whom Airflow lets answer -------------------------------------------------------------------------------

@@ -229,10 +229,12 @@ def page_answer(tx: Tx, item_id: int, step: str, given: PageAnswer) -> bool:
         return True
     actor = f"airflow:{given.by}"
     if not tx.value("may_answer", username=given.by):
-        audit.note(
-            tx, actor, "gate.answer_refused", public_id(GATE, gate.id), before="open", after="open",
-            decision=given.outcome, why="is no approver of this account",
-        )  # fmt: skip
+        # The sweep looks at an answer again until the task's next try voids it.
+        if not tx.value("refusal_noted", actor=actor, target=public_id(GATE, gate.id), since=given.at):
+            audit.note(
+                tx, actor, "gate.answer_refused", public_id(GATE, gate.id), before="open", after="open",
+                decision=given.outcome, why="is no approver of this account",
+            )  # fmt: skip
         return False
     answer(tx, gate.id, given.outcome, given.by, given.data, at=given.at, actor=actor)
     return True

@@ -109,10 +109,9 @@ def airflow_users() -> list[AirflowUser]:
 
 
 def _fab_users() -> list[AirflowUser]:
-    from airflow.providers.fab.auth_manager.models import User
+    from airflow.providers.fab.auth_manager.models import Role, User
 
     with create_session() as session:
-        users = session.scalars(select(User).where(User.active.is_(True))).unique()
-        return sorted(
-            (user.username, str(user.id), any(role.name == "Admin" for role in user.roles)) for user in users
-        )
+        admins = set(session.scalars(select(User.id).join(User.roles).where(Role.name == "Admin")))
+        users = session.execute(select(User.username, User.id).where(User.active.is_(True))).all()
+    return sorted((name, str(number), number in admins) for name, number in users)

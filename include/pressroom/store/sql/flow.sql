@@ -263,6 +263,13 @@ SELECT EXISTS (
         SELECT FROM members WHERE account_id = %(account)s AND username = %(username)s AND role IN ('approver', 'owner'))
     OR EXISTS (SELECT FROM airflow_users WHERE name = %(username)s AND administers)
 
+-- name: refusal_noted
+-- Returns whether the refusal of somebody's answer is in the audit log since the answer was given.
+SELECT EXISTS (
+    SELECT FROM audit_log
+    WHERE account_id = %(account)s AND action = 'gate.answer_refused' AND actor = %(actor)s AND target = %(target)s
+        AND at >= %(since)s)
+
 -- name: gate_respondents
 -- Returns id and name of the users of Airflow who may answer the account's gates on its page. A member whom
 -- `airflow_users` lacks has the name for an id, unless that reads like a number, which is somebody's id under FAB.
