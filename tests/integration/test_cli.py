@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -435,3 +436,11 @@ def test_usage_errors_are_two_and_help_is_there(invoke: Invoke) -> None:
         "history", "logs", "estimate", "overview", "retry-failed", "preview",
     ):  # fmt: skip
         assert command in listed
+
+
+@pytest.mark.usefixtures("airflow")
+def test_open_prints_where_the_page_is(garden: Invoke) -> None:
+    assert garden("open").stdout.strip() == "http://airflow.example/pressroom/"
+    address = garden("open", "garden").stdout.strip()
+    assert re.fullmatch(r"http://airflow\.example/pressroom/sites/\d+", address)
+    assert "there is no" in garden("open", "nowhere", code=1).stderr

@@ -31,6 +31,7 @@ KNOWS = {
     "testing": {"domain", "pipelines", "adapters", "testing_flows"},
     "testing_flows": {"domain", "pipelines", "adapters"},
     "api": {"domain", "store", "pipelines", "engine", "adapters", "definitions", "ui"},
+    "page": {"domain", "store", "pipelines", "engine", "adapters", "definitions", "api", "ui"},
     "cli": {"domain", "settings", "store", "pipelines", "engine", "adapters", "definitions", "ui"},
     "orchestration": {"domain", "settings", "store", "pipelines", "engine", "adapters", "definitions", "api"},
 }

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from pressroom.cli import accounts, articles, check, definitions, flows, missions, prices, runs
+from pressroom.cli import accounts, articles, check, definitions, flows, missions, page, prices, runs
 from pressroom.cli.common import ErrorsInOneLine
 
 app = typer.Typer(
@@ -27,3 +27,4 @@ prices.register(app)
 missions.register(app)
 flows.register(app)
 articles.register(app)
+page.register(app)

@@ -35,3 +35,9 @@ def row_id(prefix: str, text: str) -> int | None:
     """12 for ``msn_12``. None for a text that is not an id of this kind."""
     match = _ID.fullmatch(text)
     return row_number(match[2]) if match and match[1] == prefix else None
+
+
+def workflow_path(kind: str, number: int) -> str:
+    """Where the API and the page have a workflow, below their base: ``sites/12``, ``missions/msn_12``."""
+    prefix = {"mission": MISSION, "flow": FLOW}.get(kind)
+    return f"{kind}s/{number if prefix is None else public_id(prefix, number)}"

@@ -16,8 +16,8 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
+from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.callers import Caller, admission_of, caller_of, plane_of, purse_of
-from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.queries import only_known
@@ -124,6 +124,13 @@ class Scope:
     def _key(self) -> dict[str, str]:
         """What an API key was called when it did something."""
         return {} if self.caller.key_id is None else {"key": self.caller.name}
+
+    def reads_still(self, tx: Tx) -> bool:
+        """Whether the caller may still read the account, some time after the request was let in."""
+        caller = self.caller
+        return caller.admin or bool(
+            tx.value("caller_reads_still", key=caller.key_id, username=caller.username)
+        )
 
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""
@@ -276,6 +283,18 @@ def accounts_of(tx: Tx, caller: Caller, *, limit: int | None = None) -> list[Own
     if caller.key_id is not None:
         return tx.all("account_of_key", Owned, key=caller.key_id)
     return tx.all("accounts_of_member", Owned, username=caller.username, limit=limit)
+
+
+def scopes_of(plane: ControlPlane, admission: Admission, caller: Caller) -> list[Scope]:
+    """A scope in each account that a caller has a role in, by slug. Blocks."""
+    with plane.store().transaction() as tx:
+        accounts = accounts_of(tx, caller)
+    roles = [(owned, caller.role_in(owned.account_id, owned.role)) for owned in accounts]
+    return [
+        Scope(plane, admission, caller, owned.account_id, owned.account, role, owned.account_id)
+        for owned, role in roles
+        if role is not None
+    ]
 
 
 # No route is without a rule -------------------------------------------------------------------------

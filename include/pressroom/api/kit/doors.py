@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from collections.abc import Callable, Sequence
+
+from fastapi import Request, Response
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pressroom.api.kit.callers import identify, remember_caller
@@ -10,23 +13,35 @@ from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import PressroomError
 
 
-class Doors:
-    """Lets in callers with a login, each as often as it may call; the others get their error at once."""
+def _as_problem(_: Request, problem: Problem) -> Response:
+    return problem.response()
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+
+class Doors:
+    """Lets in callers with a login, each as often as it may call; the others get their error at once.
+
+    ``refused``: the answer to those. ``open_to``: beginnings of the paths that need no login.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        refused: Callable[[Request, Problem], Response] = _as_problem,
+        open_to: Sequence[str] = (),
+    ) -> None:
+        self.app, self._refused, self._open_to = app, refused, tuple(open_to)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or get_route_path(scope).startswith(self._open_to):
             await self.app(scope, receive, send)
             return
         try:
             caller = await identify(Request(scope))
         except Problem as problem:
-            await problem.response()(scope, receive, send)
+            await self._refused(Request(scope), problem)(scope, receive, send)
             return
         except PressroomError as error:
-            await problem_of(error).response()(scope, receive, send)
+            await self._refused(Request(scope), problem_of(error))(scope, receive, send)
             return
         remember_caller(scope, caller)
         rates = scope["app"].state.admission.rates

@@ -19,7 +19,6 @@ from pressroom.domain.errors import (
     InsufficientCredits,
     InvalidMission,
     PressroomError,
-    QuotaExceeded,
     RunConflict,
     TransientError,
 )
@@ -116,9 +115,6 @@ def problem_of(error: PressroomError) -> Problem:
     match error:
         case NoSuchGate():
             return Problem(404, str(error))
-        case QuotaExceeded():
-            detail, _, remedy = str(error).partition(": ")
-            return Problem(403, detail, remedy=remedy)
         case RunConflict():
             return Problem(409, str(error))
         case InsufficientCredits():

@@ -17,6 +17,7 @@ from pressroom.api.resources import (
     keywords,
     ledger,
     missions,
+    operations,
     publications,
     sites,
     usage,
@@ -27,6 +28,7 @@ from pressroom.api.resources.jobs import routes as jobs
 
 ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
+    operations.router,
     automation.router,
     jobs.router,
     sites.router,

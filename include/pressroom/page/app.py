@@ -1,0 +1,131 @@
+"""The page as an app: its routes, its files, its errors, and what browsers may do with its answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pressroom.api.kit.access import rule_of
+from pressroom.api.kit.admission import Admission
+from pressroom.api.kit.bodies import BoundedBodies
+from pressroom.api.kit.doors import Doors
+from pressroom.api.kit.ports import ControlPlane
+from pressroom.api.kit.problems import TITLES, Problem, problem_of
+from pressroom.domain.errors import PressroomError
+from pressroom.page import operations, review, runs, workflows
+from pressroom.page.kit.pages import STATIC, rendered
+
+log = logging.getLogger(__name__)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https:; connect-src 'self';"
+    " frame-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
+)
+"""No script or style but the page's own files. Pictures may lie in somebody's storage."""
+LOGIN = "/auth/login/"
+
+
+def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
+    """The app that the plugin mounts at /pressroom. Raises RuntimeError for a route without a rule.
+
+    ``admission``: the limits of the process, which the page shares with the control API.
+    """
+    app = FastAPI(title="Pressroom's page", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.plane, app.state.admission = plane, admission
+    for router in (operations.router, *workflows.ROUTERS, runs.router, review.router):
+        app.include_router(router)
+    for route in app.routes:
+        if isinstance(route, APIRoute) and rule_of(route) is None:
+            raise RuntimeError(f"{sorted(route.methods)} {route.path} has no access rule")
+    app.mount("/static", Files(directory=STATIC))
+    _answer_errors(app)
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(Doors, refused=_refused, open_to=("/static/",))
+    app.add_middleware(Guarded)
+    return app
+
+
+class Files(StaticFiles):
+    """The page's own files. Their address changes with their content, so a browser may keep them."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+class Guarded:
+    """Adds to every answer what a browser may do with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "same-origin"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+def _refused(request: Request, problem: Problem) -> Response:
+    if problem.status == 401:
+        return _to_login(request)
+    title = TITLES.get(problem.status, "Error")
+    answer = rendered(request, "problem.html.j2", problem.status, title=title, problem=problem)
+    answer.headers.update(problem.headers)
+    return answer
+
+
+def _answer_errors(app: FastAPI) -> None:
+    def handler(of: Callable[[Exception], Problem]) -> Callable[[Request, Exception], Response]:
+        return lambda request, error: _refused(request, of(error))
+
+    def own(error: Exception) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        log.error("unexpected error", exc_info=error)
+        return Problem(500, "something went wrong; the server's log says what")
+
+    def ours(error: Exception) -> Problem:
+        return problem_of(error) if isinstance(error, PressroomError) else own(error)
+
+    def http(error: Exception) -> Problem:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return Problem(
+            status, "there is no such page" if status == 404 else TITLES.get(status, "this does not work")
+        )
+
+    app.add_exception_handler(Problem, handler(own))
+    app.add_exception_handler(PressroomError, handler(ours))
+    app.add_exception_handler(
+        RequestValidationError, handler(lambda _: Problem(404, "there is no such page"))
+    )
+    app.add_exception_handler(HTTPException, handler(http))
+    app.add_exception_handler(Exception, handler(own))
+
+
+def _to_login(request: Request) -> Response:
+    """To Airflow's login and back. A part of a page has the browser load the login as a whole."""
+    root = str(request.scope.get("root_path", ""))
+    here = request.url.path if request.method == "GET" and "HX-Request" not in request.headers else f"{root}/"
+    query = f"?{request.url.query}" if request.url.query and here == request.url.path else ""
+    login = f"{root.removesuffix('/pressroom')}{LOGIN}?next={quote(here + query, safe='')}"
+    if "HX-Request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": login})
+    return RedirectResponse(login, 303)

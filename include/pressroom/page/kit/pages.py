@@ -1,0 +1,148 @@
+"""Templates, and the answers made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pressroom.api.kit.problems import Problem, problem_of
+from pressroom.domain.errors import PressroomError
+from pressroom.page.kit import tokens
+
+FOLDER = Path(__file__).parent.parent
+STATIC = FOLDER / "static"
+API = "/api/v1"
+"""Where the control API is, below the page."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What came of an action. ``remedy``: what its user can do."""
+
+    tone: Literal["good", "warn", "bad"]
+    text: str
+    remedy: str | None = None
+    status: int = 200
+
+
+@cache
+def templates() -> Environment:
+    """The templates. Everything in them is escaped, and an unknown name is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        moment=moment, amount=amount, money=money, count=count, span=span, plural=plural, words=words
+    )
+    environment.globals["asset"] = asset_query
+    return environment
+
+
+def rendered(request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
+    """A page or a part of one. Sets the cookie that the forms' token belongs to, when there is none yet."""
+    root = str(request.scope.get("root_path", ""))
+    token, fresh = tokens.of(request)
+    html = templates().get_template(template).render(
+        root=root, api=root + API, airflow=root.removesuffix("/pressroom"), token=token,
+        path=request.url.path.removeprefix(root), htmx=HTMX, **values,
+    )  # fmt: skip
+    answer = HTMLResponse(html, status)
+    if fresh:
+        tokens.keep(answer, request, token)
+    return answer
+
+
+async def outcome(work: Callable[[], Awaitable[Notice]]) -> Notice:
+    """What an action says, or why it was refused."""
+    try:
+        return await work()
+    except Problem as problem:
+        return refusal(problem)
+    except PressroomError as error:
+        return refusal(problem_of(error))
+
+
+def refusal(problem: Problem) -> Notice:
+    """A refusal as its user reads it."""
+    return Notice("bad", problem.detail, problem.remedy, problem.status)
+
+
+HTMX = json.dumps({
+    # A strict content security policy permits neither.
+    "allowEval": False, "includeIndicatorStyles": False,
+    "historyCacheSize": 0, "selfRequestsOnly": True, "scrollIntoViewOnBoost": False,
+    # A refusal is a page with a notice, to be shown like any other.
+    "responseHandling": [{"code": "204", "swap": False}, {"code": "...", "swap": True}],
+})  # fmt: skip
+
+
+# Filters ----------------------------------------------------------------------------------------------
+
+
+def moment(at: datetime | None, zone: str | None = None, nothing: str = "never") -> Markup:
+    """A time in UTC that a script shows in the viewer's zone, with that of the workflow beside it."""
+    if at is None:
+        return Markup('<span class="soft">{}</span>').format(nothing)
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-zone="{}">{} UTC</time>').format(
+        utc.isoformat(timespec="seconds"), zone or "", f"{utc:%d %b %H:%M}".lstrip("0")
+    )
+
+
+def amount(value: Decimal | float | None) -> str:
+    """Credits: whole where they are whole."""
+    number = Decimal(str(value or 0)).quantize(Decimal("0.01"))
+    return f"{number:,.0f}" if number == number.to_integral_value() else f"{number:,.2f}"
+
+
+def money(cents: Decimal | float | None) -> str:
+    """Cents as cents: small sums keep two places."""
+    number = Decimal(str(cents or 0))
+    return f"{number:,.0f} ¢" if number >= 100 or number == number.to_integral_value() else f"{number:,.2f} ¢"
+
+
+def count(number: int) -> str:
+    """A number with separators."""
+    return f"{number:,}"
+
+
+def plural(number: int, word: str, many: str | None = None) -> str:
+    """``1 article``, ``2 articles``."""
+    return f"{number:,} {word if number == 1 else many or word + 's'}"
+
+
+def span(seconds: float | None) -> str:
+    """A duration in its two largest units."""
+    if seconds is None:
+        return "–"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def words(name: str) -> str:
+    """A name of the code as words: ``image_prompts`` → ``image prompts``."""
+    return name.replace("_", " ")
+
+
+@cache
+def asset_query(name: str) -> str:
+    """The address of a static file below the page; it changes when the file does."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"

@@ -1,0 +1,193 @@
+"""What the page of a workflow shows: its stages as cards, the live run, and the history."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from pressroom.api.kit.access import Scope
+from pressroom.api.resources.automation.models import DoneLast, InWork
+from pressroom.api.resources.jobs.starting import notice_of
+from pressroom.domain.definitions import Role
+from pressroom.domain.public_ids import JOB, public_id, workflow_path
+from pressroom.engine.runs import reports
+from pressroom.engine.runs.reports import Failure, Job, JobFilter, JobState, StageStatus
+from pressroom.pipelines.registry import pipeline_of, pipeline_of_dag
+from pressroom.pipelines.stage import Pipeline, Stage
+from pressroom.store import frozen
+from pressroom.store.database import Tx
+from pressroom.store.workflows import WorkflowRow
+
+MOST_FAILURES = 100
+
+
+@dataclass(frozen=True)
+class Card:
+    """A stage. ``waiting``: items; amounts and ``seconds``: of the shown run; ``link``: its tasks in
+    Airflow.
+    """
+
+    number: int
+    name: str
+    title: str
+    state: JobState
+    waiting: int
+    failed: int
+    processed: int
+    planned: int
+    credits: Decimal
+    cents: Decimal
+    seconds: float | None
+    reason: str | None
+    link: str
+    active: bool
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a stage gets on. ``per_hour``: items; ``left``: seconds; None: nothing is finished yet."""
+
+    title: str
+    processed: int
+    planned: int
+    per_hour: float | None
+    left: float | None
+
+
+def facts(scope: Scope, row: WorkflowRow) -> dict[str, Any]:
+    """What every part of the page needs."""
+    workflow = row.workflow
+    number = scope.workflow_id or 0
+    return {
+        "account": scope.account, "role": scope.role, "may_edit": scope.role.covers(Role.EDITOR),
+        "kind": scope.workflow_kind, "name": getattr(workflow, "name", "") or workflow.slug,
+        "slug": workflow.slug, "status": workflow.status, "dag_id": workflow.dag_id,
+        "subject": getattr(workflow, "subject", ""), "zone": zone_of(workflow),
+        "here": "/" + workflow_path(scope.workflow_kind or "", number),
+        "workflow_id": number,
+    }  # fmt: skip
+
+
+def zone_of(workflow: Any) -> str:
+    """The time zone that a workflow's schedule goes by."""
+    for name in ("automation", "constraints", "trigger"):
+        if hasattr(workflow, name):
+            return str(getattr(workflow, name).timezone)
+    return "UTC"
+
+
+def board(tx: Tx, scope: Scope, row: WorkflowRow) -> dict[str, Any]:
+    """Cards, the live run, what a run started now would need, and what failed."""
+    number = scope.workflow_id or 0
+    pipeline = pipeline_of(row.workflow)
+    live = next(iter(reports.jobs(tx, JobFilter(workflow=number, live=True), 1)), None)
+    last = next(iter(reports.jobs(tx, JobFilter(workflow=number, part=""), 1)), None)
+    shown = live if live is not None and live.part == "" else last
+    expected = pipeline.estimate(tx, row.run())
+    balance = reports.balance(tx)
+    cards = cards_of(tx, number, pipeline, shown)
+    return {
+        "live": live, "live_id": public_id(JOB, live.id) if live else None, "shown": shown, "cards": cards,
+        "pace": pace(tx, row, live), "estimate": expected, "balance": balance,
+        "enough": expected.sufficient(balance.available),
+        # Of the other kinds the statement does not know the items' names.
+        "in_work": tx.all("items_in_work", InWork, run=live.id) if live and live.kind == "site" else [],
+        "done_last": tx.all("items_done_last", DoneLast, run=live.id) if live else [],
+        "waits_because": notice_of(scope, live.dag_id) if live else None,
+        "failures": reports.failures(tx, number)[:MOST_FAILURES],
+        "once": secrets.token_urlsafe(12), "now": datetime.now(UTC),
+    }  # fmt: skip
+
+
+def cards_of(tx: Tx, number: int, pipeline: Pipeline, run: Job | None) -> list[Card]:
+    """A card for each stage, with what it did in the run."""
+    waiting = {each.name: each for each in reports.overview(tx, number, pipeline)}
+    statuses: dict[str, StageStatus] = {}
+    spend: dict[str, dict[str, Any]] = {}
+    times: dict[str, float] = {}
+    if run is not None:
+        statuses = {stage.name: stage for stage in reports.status_of(tx, run, pipeline).stages}
+        spend = {each["stage"]: each for each in tx.rows("run_stage_spend", run=run.id)}
+        times = {
+            each["stage"]: float(each["time_elapsed"]) for each in tx.rows("run_stage_results", run=run.id)
+        }
+    cards = []
+    for position, stage in enumerate(pipeline.stages, 1):
+        status = statuses.get(stage.name) or StageStatus(stage.name, stage.title, JobState.PENDING)
+        spent = spend.get(stage.name, {})
+        active = bool(run is not None and run.live and run.current_stage == stage.name)
+        cards.append(Card(
+            position, stage.name, stage.title, status.state, waiting[stage.name].pending,
+            waiting[stage.name].failed, status.processed, max(status.planned, status.processed),
+            spent.get("credits", Decimal(0)), spent.get("cents", Decimal(0)), times.get(stage.name),
+            status.reason, tasks_link(run, stage) if run else "", active,
+        ))  # fmt: skip
+    return cards
+
+
+def pace(tx: Tx, row: WorkflowRow, live: Job | None) -> Pace | None:
+    """How the live run's stage gets on; None without one."""
+    if live is None or live.current_stage is None:
+        return None
+    stages = reports.status_of(tx, live, pipeline_of_dag(row.workflow, live.dag_id)).stages
+    now = next((stage for stage in stages if stage.name == live.current_stage), None)
+    if now is None:
+        return None
+    planned = max(now.planned, now.processed)
+    elapsed = next(
+        (
+            float(each["time_elapsed"])
+            for each in tx.rows("run_stage_results", run=live.id)
+            if each["stage"] == now.name
+        ),
+        0.0,
+    )
+    rate = now.processed / elapsed if now.processed and elapsed else None
+    left = (planned - now.processed - now.failed) / rate if rate else None
+    return Pace(now.title, now.processed, planned, rate * 3600 if rate else None, left)
+
+
+def history(tx: Tx, scope: Scope, state: str, limit: int) -> dict[str, Any]:
+    """Runs, newest first."""
+    chosen = JobFilter(workflow=scope.workflow_id, state=JobState(state) if state else None)
+    runs = reports.jobs(tx, chosen, limit + 1)
+    return {
+        "runs": [(public_id(JOB, run.id), run) for run in runs[:limit]], "more_runs": len(runs) > limit,
+        "state": state, "limit": limit,
+    }  # fmt: skip
+
+
+def run_facts(tx: Tx, row: WorkflowRow, run: Job) -> dict[str, Any]:
+    """A run with its stages, their results, and its failed items."""
+    pipeline = pipeline_of_dag(frozen.shown_row(tx, row, run.id).workflow, run.dag_id)
+    statuses = reports.status_of(tx, run, pipeline).stages
+    spend = {each["stage"]: each for each in tx.rows("run_stage_spend", run=run.id)}
+    times = {each["stage"]: float(each["time_elapsed"]) for each in tx.rows("run_stage_results", run=run.id)}
+    failures: list[Failure] = [
+        each for each in reports.failures(tx, row.workflow_id) if each.run_id == run.id
+    ]
+    return {
+        "run": run, "run_id": public_id(JOB, run.id), "failures": failures[:MOST_FAILURES],
+        "stages": [
+            (status, spend.get(stage.name, {}), times.get(stage.name), tasks_link(run, stage))
+            for stage, status in zip(pipeline.stages, statuses, strict=True)
+        ],
+        "airflow_run": run_link(run),
+    }  # fmt: skip
+
+
+def run_link(run: Job) -> str:
+    """A run's DAG run in Airflow."""
+    return f"/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.dag_run_id, safe='')}"
+
+
+def tasks_link(run: Job, stage: Stage[Any, Any]) -> str:
+    """The tasks of a run's stage in Airflow; a flow's items have tasks of their own."""
+    if run.kind == "flow":
+        return run_link(run)
+    group = "" if stage.summarize is not None or stage.poll is not None else "group/"
+    return f"{run_link(run)}/tasks/{group}{quote(stage.name, safe='')}"
