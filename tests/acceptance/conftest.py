@@ -76,6 +76,8 @@ SITES: dict[str, dict[str, Any]] = {
     "halfway": {"concurrency": 2},
     "strict": {"cron": "0 0 29 2 *"},
     "batched": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
+    "paged": {},
+    "watched-page": {},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
