@@ -68,6 +68,10 @@ def _import_all(names: Sequence[str]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever is missing or broken here must not stop a component
             # A module that is not there yet costs speed only; a task that needs it reports the error itself.
             logging.getLogger(__name__).info("not imported before the first fork: %s (%r)", name, error)
+    if certificates := sys.modules.get("pressroom.adapters.http.certificates"):
+        # Each task would read them, at 25 ms of a core.
+        certificates.trusted()
+        certificates.trusted_of_strangers()
     # Shared pages stay shared only while no collection writes to the objects on them.
     gc.collect()
     gc.freeze()

@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self, cast
 import httpx
 
 from pressroom.adapters.http.bodies import BoundedBody
+from pressroom.adapters.http.certificates import trusted
 from pressroom.adapters.http.errors import (
     LONGEST,
     ErrorRow,
@@ -106,6 +107,7 @@ class Service:
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", **(headers or {})},
             timeout=settings.timeout_seconds,
             transport=transport,
+            verify=trusted(),
         )
 
     async def close(self) -> None:

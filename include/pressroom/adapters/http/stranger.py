@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from pressroom.adapters.http.addresses import Resolve, system_resolver, why_refused
+from pressroom.adapters.http.certificates import trusted_of_strangers
 from pressroom.adapters.http.stranger_answer import Fetched, read, shown, unanswered
 from pressroom.domain.errors import PermanentError, PressroomError, TransientError
 
@@ -61,7 +62,9 @@ class SafeHttp:
         self._resolve = resolve
         # No connection is kept: it would be reused by address, whatever the host's name and certificate.
         self._transport = httpx.AsyncHTTPTransport(
-            trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+            verify=trusted_of_strangers(),
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     async def __aenter__(self) -> Self:
