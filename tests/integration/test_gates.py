@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -185,6 +186,33 @@ def test_of_many_answers_at_once_one_counts(desk: Desk) -> None:
     with ThreadPoolExecutor(8) as pool:
         won = [one for one in pool.map(attempt, range(24)) if one is not None]
     assert [desk.gate(desk.items[0]).outcome] == won
+
+
+def test_an_answer_that_waited_for_another_one_does_not_count(desk: Desk) -> None:
+    item = desk.items[0]
+    link, gate = desk.open(item), desk.gate(item)
+    with ThreadPoolExecutor(1) as pool:
+        with desk.tx() as tx:
+            gates.answer(tx, gate.id, "approve", "a webhook", actor="webhook")
+            second = pool.submit(desk.answer, link, "reject")
+            until_one_waits(desk)
+        with pytest.raises(RunConflict):
+            second.result(60)
+    assert desk.gate(item).outcome == "approve"
+    assert desk.world.sql("SELECT count(*) FROM audit_log WHERE action = 'gate.answer'") == [(1,)]
+
+
+def until_one_waits(desk: Desk) -> None:
+    """Wait until a statement waits for a row."""
+    for _ in range(6000):
+        (waiting,) = desk.world.sql(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )[0]
+        if waiting:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing waits")
 
 
 def test_an_answer_and_the_time_never_both_count(desk: Desk) -> None:

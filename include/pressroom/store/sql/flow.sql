@@ -223,11 +223,13 @@ SELECT item_id, step FROM gates
 WHERE account_id = %(account)s AND task = %(task)s::jsonb AND asked_at < %(at)s AND outcome IS NULL
 
 -- name: gate_answer
--- Answers a gate, for the steps that its run goes by. No row when it is not open or its time is over.
+-- Answers a gate, for the steps that its run goes by. No row when it is not open or its time is over. An answer that
+-- waited for another one sees the other one in the row itself alone, and open_gates as it was before.
 UPDATE gates SET outcome = %(outcome)s, answer = %(answer)s, answered_by = %(by)s, answered_at = now(),
     approved_steps = (
         SELECT steps FROM gate_steps WHERE gate_steps.account_id = %(account)s AND gate_steps.gate_id = gates.id)
-WHERE account_id = %(account)s AND id = %(gate)s AND due_at > coalesce(%(at)s::timestamptz, now())
+WHERE account_id = %(account)s AND id = %(gate)s AND outcome IS NULL
+    AND due_at > coalesce(%(at)s::timestamptz, now())
     AND id IN (SELECT open.id FROM open_gates AS open WHERE open.account_id = %(account)s)
 
 -- name: gates_timed_out
