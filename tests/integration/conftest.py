@@ -66,12 +66,20 @@ def emptying(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@pytest.fixture
-def store(database_url: str, emptying: psycopg.Connection[Any]) -> Iterator[Store]:
-    """A store on an empty database."""
-    empty(emptying)
+@pytest.fixture(scope="session")
+def kept_store(database_url: str) -> Iterator[Store]:
+    """The store of all tests. Its connections stay open: a new one costs Postgres more than a test's
+    statements do, as it has to read the catalogue again.
+    """
     with Store(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def store(kept_store: Store, emptying: psycopg.Connection[Any]) -> Store:
+    """A store on an empty database. It is not a test's to close or to change."""
+    empty(emptying)
+    return kept_store
 
 
 @pytest.fixture
