@@ -17,6 +17,7 @@ from pressroom.domain.run import Run
 from pressroom.engine.models.text import TextEngine
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs.batch import Report, Stop, run_batch
+from pressroom.engine.runs.stopping import Stopper
 from pressroom.pipelines.stage import Saved, Stage
 from pressroom.pipelines.tools import Tools
 from tests.support.control_world import Control
@@ -36,7 +37,9 @@ def server() -> Iterator[ScriptedOpenAI]:
         yield running
 
 
-async def write(control: Control, server: ScriptedOpenAI, run: Run, clusters: list[int]) -> Report:
+async def write(
+    control: Control, server: ScriptedOpenAI, run: Run, clusters: list[int], stopper: Stopper | None = None
+) -> Report:
     """A batch whose every item asks the model once, for two credits."""
     prices = {"input_cents_per_million": 100_000, "output_cents_per_million": 100_000}
     settings = ConnectionSettings.from_connection(
@@ -61,7 +64,7 @@ async def write(control: Control, server: ScriptedOpenAI, run: Run, clusters: li
             charge=lambda run, item: Decimal(2),
         )  # fmt: skip
         return await run_batch(
-            stage, run, list(clusters), store=control.world.store, concurrency=3,
+            stage, run, list(clusters), store=control.world.store, concurrency=3, stopper=stopper,
             tools_for=lambda scope: None,  # type: ignore[arg-type,return-value]
         )  # fmt: skip
 

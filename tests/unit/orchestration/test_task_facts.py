@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import RetryDecision
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from pressroom.domain.definitions import Account, Site
-from pressroom.domain.errors import TransientError
+from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, Stop
 from pressroom.orchestration.dags.build import build_dag
 from pressroom.orchestration.tasks.run import CloseRun, OpenRun
-from pressroom.orchestration.tasks.run_operator import WhatItMade
+from pressroom.orchestration.tasks.run_operator import (
+    ErrorClassPolicy,
+    WhatItMade,
+    record_failure,
+    too_late,
+)
 from pressroom.orchestration.tasks.stage import WorkBatch
 from pressroom.orchestration.tools import connections
 from pressroom.pipelines.site import SITE, content
@@ -57,6 +65,33 @@ def test_a_killed_batch_is_tried_again_if_airflow_still_wants_it() -> None:
         batch(1).must_go_on(Report(stop=Stop.KILLED))
     for stop in (None, Stop.CANCELLED, Stop.PAUSED, Stop.BUDGET):
         batch(1).must_go_on(Report(stop=stop))
+
+
+def test_a_batch_whose_time_is_over_is_tried_again_only_if_it_got_something_done() -> None:
+    task = batch(1)
+    task.execution_timeout = timedelta(hours=12)
+    task.watch_time()
+    task.stopper.stop(too_late(task))
+    why = r"the task took the 12 hours that it may take \(Airflow's \[core\] default_task_execution_timeout\)"
+    with pytest.raises(PermanentError, match=why):
+        task.must_go_on(Report(stop=Stop.KILLED))
+    with pytest.raises(TransientError, match="its items wait"):
+        task.must_go_on(Report(stop=Stop.KILLED, done=1))
+
+
+def test_a_task_that_airflow_ends_for_its_time_fails_for_good_and_its_run_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = batch(1)
+    task.execution_timeout = timedelta(hours=12)
+    reasons: list[str] = []
+    monkeypatch.setattr(
+        WorkBatch, "record_reason", lambda self, context, error, reason: reasons.append(reason)
+    )
+    record_failure({"task": task, "exception": AirflowTaskTimeout("Timeout, PID: 1")})  # type: ignore[typeddict-item]
+    assert reasons == [too_late(task)]
+    decision = ErrorClassPolicy().evaluate(AirflowTaskTimeout("Timeout, PID: 1"), 1, 5)
+    assert decision.action == RetryDecision.fail("").action
 
 
 # Named ----------------------------------------------------------------------------------------------------

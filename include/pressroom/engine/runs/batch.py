@@ -182,7 +182,7 @@ class _Batch:
 
     def _over(self) -> bool:
         if self.stopper.stopped and self.report.stop is None:
-            self.report.stop, self.report.reason = Stop.KILLED, "the task was killed"
+            self.report.stop, self.report.reason = Stop.KILLED, self.stopper.why
         return self.report.stop is not None or self.fatal is not None
 
     async def _may_go_on(self) -> bool:

@@ -21,11 +21,15 @@ class Stopper:
 
     def __init__(self) -> None:
         self.stopped = False
+        self.why = ""
         self._work: set[asyncio.Future[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def stop(self) -> None:
-        """Cut off what is in work, and whatever comes later. A signal handler or a thread may call it."""
+    def stop(self, why: str = "the task was killed") -> None:
+        """Cut off what is in work, and whatever comes later. A signal handler or a thread may call it. The
+        first reason counts.
+        """
+        self.why = self.why or why
         self.stopped = True
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._cut_off)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pendulum
+from airflow.configuration import conf
 from airflow.sdk import (
     DAG,
     Asset,
@@ -31,7 +32,7 @@ from pressroom.orchestration.dags.docs import describe, explain
 from pressroom.orchestration.tasks.flow import ItemsOfRun, ItemStep
 from pressroom.orchestration.tasks.gates import ApproveAtGate, WaitAtGate
 from pressroom.orchestration.tasks.run import CloseRun, OpenRun, RollBack
-from pressroom.orchestration.tasks.run_operator import ErrorClassPolicy
+from pressroom.orchestration.tasks.run_operator import TIMEOUT_KEY, ErrorClassPolicy
 from pressroom.orchestration.tasks.stage import (
     AnnounceApproved,
     PlanStage,
@@ -51,7 +52,13 @@ FLOW_RUNS = 1000
 far above what works at once: pools and workers bound that.
 """
 
+LONGEST_TASK = timedelta(hours=12)
+"""How long a task may take, unless Airflow's configuration says it: 32 articles of a slow local model take half
+of it. What the triggerer waits for does not count: its time begins again on a worker.
+"""
+
 TASK_DEFAULTS: dict[str, Any] = {
+    "execution_timeout": conf.gettimedelta("core", TIMEOUT_KEY, fallback=None) or LONGEST_TASK,
     "retries": 5,
     "retry_delay": timedelta(seconds=5),
     "retry_policy": ErrorClassPolicy(),

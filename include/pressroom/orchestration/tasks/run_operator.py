@@ -5,6 +5,7 @@ decided by the class of the error, with the other side's Retry-After honoured.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context, RetryDecision, RetryPolicy
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout
 from airflow.sdk.log import redact
 
 from pressroom.adapters.http.errors import scrub
@@ -40,6 +41,10 @@ from pressroom.store.workflows import WorkflowRow, workflow
 
 FIRST_DELAY = 4.0
 LONGEST_DELAY = 300.0
+TIMEOUT_KEY = "default_task_execution_timeout"
+"""Of Airflow's section ``core``: the seconds that a task may take."""
+STOPPED_BEFORE = timedelta(minutes=5)
+"""How long before Airflow ends a task its calls are stopped, to be booked: a tenth of a short time."""
 
 
 class ErrorClassPolicy(RetryPolicy):
@@ -50,6 +55,8 @@ class ErrorClassPolicy(RetryPolicy):
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> RetryDecision:
+        if isinstance(exception, AirflowTaskTimeout):
+            return RetryDecision.fail("the task took longer than it may: another try would, too")
         if isinstance(exception, PermanentError):
             return RetryDecision.fail(f"{type(exception).__name__}: another try cannot help")
         if not isinstance(exception, TransientError):
@@ -129,6 +136,8 @@ class RunOperator(BaseOperator):
         self.part = part
         self.stopper = Stopper()
         self.run_number: int | None = None
+        self._late: str | None = None
+        self._timed = False
 
     def on_kill(self) -> None:
         """Stop the calls in flight, and start no other: the task was marked, cleared or deleted in Airflow,
@@ -140,9 +149,27 @@ class RunOperator(BaseOperator):
         self.stopper.stop()
 
     def must_go_on(self, report: Report) -> None:
-        """Raises TransientError when the task was killed: if Airflow still wants it, it is tried again."""
+        """Raises TransientError when the task was killed: if Airflow still wants it, it is tried again; and
+        when its time was over, PermanentError if it got nothing done.
+        """
+        if report.stop is Stop.KILLED and self._late is not None and self.stopper.why == self._late:
+            raise (TransientError if report.done else PermanentError)(f"{self._late}; its items wait")
         if report.stop is Stop.KILLED:
             raise TransientError("the task was stopped before its end; its items wait")
+
+    def watch_time(self) -> None:
+        """From now on, stop the work shortly before Airflow would end the task.
+
+        Airflow raises its time-out wherever the event loop is at that moment, so that calls might not be
+        booked. It stays for what does not heed the stopper.
+        """
+        if self._timed or not self.execution_timeout:
+            return
+        self._timed, self._late = True, too_late(self)
+        left = self.execution_timeout - min(STOPPED_BEFORE, self.execution_timeout / 10)
+        timer = threading.Timer(left.total_seconds(), self.stopper.stop, [self._late])
+        timer.daemon = True
+        timer.start()
 
     def _row(self, store: Store) -> WorkflowRow:
         with store.transaction() as tx:
@@ -175,6 +202,7 @@ class RunOperator(BaseOperator):
         """The run of this DAG run, live again if it had ended and this task was cleared. Raises RunConflict
         when the run was never opened or another one is live, InsufficientCredits when it cannot go on.
         """
+        self.watch_time()
         store = connections.store()
         row = self._row(store)
         with store.transaction(row.account_id) as tx:
@@ -228,6 +256,12 @@ class RunOperator(BaseOperator):
 REASON_LINES = 30
 
 
+def too_late(task: RunOperator) -> str:
+    """What is said of a task whose time is over."""
+    hours = (task.execution_timeout or timedelta()).total_seconds() / 3600
+    return f"the task took the {hours:g} hours that it may take (Airflow's [core] {TIMEOUT_KEY})"
+
+
 def alive(context: Context) -> Callable[[str, str], bool]:
     """How a task asks whether a DAG run has not ended: as a function of its DAG and its id."""
 
@@ -253,6 +287,8 @@ def record_failure(context: Context) -> None:
     Airflow passes no exception for a task that was killed, so there is no reason to record.
     """
     task, error = context["task"], context.get("exception")
+    if isinstance(task, RunOperator) and isinstance(error, AirflowTaskTimeout):
+        error = PermanentError(too_late(task))
     if isinstance(task, RunOperator) and isinstance(error, Exception):
         task.record_reason(context, error, _shown(task, error))
 
