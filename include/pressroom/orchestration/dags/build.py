@@ -53,7 +53,7 @@ far above what works at once: pools and workers bound that.
 """
 
 LONGEST_TASK = timedelta(hours=12)
-"""How long a task may take, unless Airflow's configuration says it: 32 articles of a slow local model take half
+"""How long a task may take, unless Airflow says it: 32 articles of a slow local model take half
 of it. What the triggerer waits for does not count: its time begins again on a worker.
 """
 

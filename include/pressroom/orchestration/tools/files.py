@@ -20,10 +20,20 @@ MOST_FILES = 10_000
 
 
 class ObjectStorageFiles:
-    """A FileSource on any storage that Airflow reaches."""
+    """A FileSource on any storage that Airflow reaches. Of this machine's files, those that are below
+    ``within`` when all links are followed; None: no bound.
+    """
 
-    def __init__(self, settings: FilesFetch) -> None:
+    def __init__(self, settings: FilesFetch, within: Path | None = None) -> None:
         self._root = ObjectStoragePath(settings.path, conn_id=settings.connection)
+        self._local = local_path(settings.path)
+        self._within = within
+
+    def _leads_out(self, name: str) -> bool:
+        """Whether a link on the way to a file leads out of what may be read."""
+        if self._local is None or self._within is None:
+            return False
+        return not (self._local / name).resolve().is_relative_to(self._within)
 
     def check(self) -> None:
         """Check that the folder exists. Raises PermanentError or TransientError."""
@@ -38,10 +48,11 @@ class ObjectStorageFiles:
                 if len(entries) >= MOST_FILES:
                     raise PermanentError(f"{base}: holds more than {MOST_FILES} files")
                 if path.is_file():
+                    name = str(path).removeprefix(f"{base}/")
+                    if self._leads_out(name):
+                        continue
                     stat: Any = path.stat()
-                    entries.append(
-                        FileEntry(str(path).removeprefix(f"{base}/"), int(stat.st_size), _when(stat))
-                    )
+                    entries.append(FileEntry(name, int(stat.st_size), _when(stat)))
             return entries
 
     @contextmanager
@@ -60,6 +71,8 @@ class ObjectStorageFiles:
 
     def read(self, name: str, most: int) -> bytes:
         path = self._root / name
+        if self._leads_out(name):
+            raise PermanentError(f"{name}: is a link that leads out of the folders that may be read")
         try:
             with path.open("rb") as file:
                 return bytes(file.read(most))
@@ -71,6 +84,12 @@ class ObjectStorageFiles:
             ) from None
 
 
+def local_path(url: str) -> Path | None:
+    """The path of a file or a folder on this machine; None for one elsewhere."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
 def _when(stat: Any) -> datetime | None:
     moment = getattr(stat, "st_mtime", None)
     return datetime.fromtimestamp(moment, UTC) if moment else None
@@ -80,11 +99,21 @@ def file_source(settings: FilesFetch, *, permitted: Sequence[str]) -> ObjectStor
     """The files below a fetch step's folder. Raises ConfigurationError when it is in no ``permitted`` one."""
     roots = [root.rstrip("/") for root in permitted]
     path = settings.path.rstrip("/")
-    if ".." in path.split("/") or not any(path == root or path.startswith(f"{root}/") for root in roots):
+    root = next((root for root in roots if path == root or path.startswith(f"{root}/")), None)
+    if ".." in path.split("/") or root is None:
         raise ConfigurationError(
             f"flows may not read {settings.path}: add its root to the Airflow variable {FILE_ROOTS}"
         )
-    return ObjectStorageFiles(settings)
+    folder, top = local_path(path), local_path(root)
+    if folder is None or top is None:
+        return ObjectStorageFiles(settings)
+    # The root itself may be a link: that is the operator's.
+    if not folder.resolve().is_relative_to(top.resolve()):
+        raise ConfigurationError(
+            f"flows may not read {settings.path}: a link on the way leads out of {root}, which the Airflow"
+            f" variable {FILE_ROOTS} permits"
+        )
+    return ObjectStorageFiles(settings, top.resolve())
 
 
 def media_store(root: str, public_base: str = "") -> MediaFiles | ObjectStorageMedia:
