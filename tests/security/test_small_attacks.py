@@ -1,4 +1,4 @@
-"""Links out of a folder, webhooks of no flow, forms of too many fields, schedules that never fire, conditions."""
+"""Links out of a folder, webhooks of no flow, forms of many fields, schedules that never fire, conditions."""
 
 from __future__ import annotations
 

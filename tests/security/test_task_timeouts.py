@@ -35,7 +35,9 @@ WORKFLOWS: list[Workflow] = [
     Site.model_validate(
         {"account": "a", "slug": "s", "name": "S", "publish": {"targets": [{"to": "static_site"}]}}
     ),
-    Mission(account="a", slug="m", name="M", objectives=["x"], platforms=["twitter"]),
+    Mission.model_validate(
+        {"account": "a", "slug": "m", "name": "M", "objectives": ["x"], "platforms": ["twitter"]}
+    ),
     Flow.model_validate({"account": "a", "slug": "f", "name": "F", "steps": [FETCH, WRITE, GATE, HOOK]}),
 ]
 
@@ -61,7 +63,7 @@ async def test_calls_without_an_end_are_stopped_booked_and_their_items_wait(
     with control.world.store.transaction(run.account_id) as tx:
         tx.run("plan_stage", run=run.id, stage="ideas", planned=3, skipped=None)
     task = WorkBatch(
-        task_id="work", workflow="site/a", stage="ideas", batch=clusters,
+        task_id="work", workflow="site/a", stage="ideas", batch=[*clusters],
         execution_timeout=timedelta(seconds=5),
     )  # fmt: skip
     writing = asyncio.create_task(write(control, server, run, clusters, stopper=task.stopper))

@@ -88,7 +88,7 @@ def test_a_task_that_airflow_ends_for_its_time_fails_for_good_and_its_run_says_s
     monkeypatch.setattr(
         WorkBatch, "record_reason", lambda self, context, error, reason: reasons.append(reason)
     )
-    record_failure({"task": task, "exception": AirflowTaskTimeout("Timeout, PID: 1")})  # type: ignore[typeddict-item]
+    record_failure({"task": task, "exception": AirflowTaskTimeout("Timeout, PID: 1")})
     assert reasons == [too_late(task)]
     decision = ErrorClassPolicy().evaluate(AirflowTaskTimeout("Timeout, PID: 1"), 1, 5)
     assert decision.action == RetryDecision.fail("").action

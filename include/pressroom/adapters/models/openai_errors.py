@@ -19,6 +19,7 @@ from pressroom.adapters.http import errors
 from pressroom.adapters.http.errors import OWN_ADDRESS, ErrorRow, Refusal, error_of, retry_after, scrub
 from pressroom.adapters.models.replies import NoCompletion
 from pressroom.adapters.models.reset_times import stated_wait
+from pressroom.adapters.models.whole_answers import NoWholeAnswer
 from pressroom.domain.errors import (
     ConfigurationError,
     FilteredAnswer,
@@ -227,5 +228,7 @@ def _unanswered(error: openai.APIConnectionError, where: str, secret: str) -> Pr
         return UnknownOutcome(f"{where}: no answer{within}")
     if name == "RemoteProtocolError" and "complete message body" in str(cause):
         return UnknownOutcome(scrub(f"{where}: the answer broke off: {cause}", secret))
+    if isinstance(error, NoWholeAnswer):
+        return UnknownOutcome(scrub(f"{where}: {error}", secret))
     reason = f": {name} {cause}" if cause else ""
     return ServiceDown(scrub(f"{where}: not reachable{reason}", secret))
