@@ -4,6 +4,8 @@
 
 # Choose the interpreter of a fresh .venv with PYTHON=/path/to/python (3.11, 3.12 or 3.13).
 export PYTHON
+# Byte code is kept, whatever the environment says: the services and the tests of each process would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
 # What runs ends when make is killed, in whatever way: see pressroom_dev/local/guard.py.
 export PRESSROOM_ENDS_WITH_PARENT := 1
 BIN := .venv/bin
