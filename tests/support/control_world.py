@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from pressroom.api.app import build_control_app
-from pressroom.api.kit.admission import Admission
+from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
 from pressroom.domain.publishing import Place, Target

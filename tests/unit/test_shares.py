@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from pressroom.api.kit.limits.shares import Shares
 from pressroom.api.kit.problems import Problem
-from pressroom.api.kit.shares import Shares
 
 
 async def refusal(shares: Shares, owner: str, held: AsyncExitStack) -> Problem | None:

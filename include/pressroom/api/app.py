@@ -13,11 +13,11 @@ from fastapi.routing import APIRoute
 
 from pressroom.api.kit import problems
 from pressroom.api.kit.access import rule_of, signed_in
-from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.bodies import BoundedBodies, EitherSpelling
 from pressroom.api.kit.callers import Caller
 from pressroom.api.kit.doors import Doors
 from pressroom.api.kit.headers import SafeHeaders
+from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import MEDIA_TYPE, TITLES, ProblemDetails
 from pressroom.api.resources import ROUTERS

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from typing import Any, Literal, NoReturn
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pressroom.adapters.http.signing import verify
 from pressroom.api.approval_pages import ApprovalForm, outcome, question, secret_wanted, shown
@@ -22,6 +24,7 @@ from pressroom.api.kit.answering import answer_through_airflow
 from pressroom.api.kit.bodies import BoundedBodies
 from pressroom.api.kit.callers import bearer_of
 from pressroom.api.kit.headers import SafeHeaders
+from pressroom.api.kit.limits.rates import RATE_OF_FAILURES, RATE_VARIABLE, USUAL_RATE, Rates, address_of
 from pressroom.api.kit.ports import Airflow
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
@@ -47,6 +50,7 @@ def build_app(airflow: Airflow) -> FastAPI:
     app = FastAPI(title="Pressroom hooks", docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app, for_strangers)
     app.add_middleware(BoundedBodies, most=MOST_BYTES)
+    app.add_middleware(KnownAddresses)
     app.add_middleware(SafeHeaders)
 
     @app.post("/gates/{gate_id}")
@@ -90,6 +94,34 @@ def build_app(airflow: Airflow) -> FastAPI:
         return await _start_flow(airflow, slug, request)
 
     return app
+
+
+class KnownAddresses:
+    """Limits what comes from one address: all of its calls, and those that had no right more strictly."""
+
+    def __init__(self, app: ASGIApp, rate: str | None = None) -> None:
+        self.app = app
+        self._calls = Rates(rate or os.environ.get(RATE_VARIABLE) or USUAL_RATE, RATE_VARIABLE)
+        self._failures = Rates(RATE_OF_FAILURES, "RATE_OF_FAILURES")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        address = address_of(Request(scope))
+        try:
+            self._failures.check(address)
+            self._calls.count(address)
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            return
+
+        async def watching(part: Message) -> None:
+            if part["type"] == "http.response.start" and part["status"] in (401, 403, 404):
+                self._failures.add(address, 1)
+            await send(part)
+
+        await self.app(scope, receive, watching)
 
 
 def for_strangers(error: PressroomError) -> Problem:

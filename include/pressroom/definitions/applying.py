@@ -9,7 +9,7 @@ from typing import Any
 
 from pressroom.definitions.loading import Located
 from pressroom.definitions.trial import LONGEST_SECONDS, SHARED, Trial
-from pressroom.domain.definitions import Account, BrandContext, Definition, Site, dump
+from pressroom.domain.definitions import Account, BrandContext, Definition, Rows, Site, Sizes, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
 from pressroom.domain.text import did_you_mean, to_json
@@ -17,6 +17,7 @@ from pressroom.engine import audit
 from pressroom.engine.money import ledger
 from pressroom.pipelines.site import approval
 from pressroom.store.database import Store, Tx
+from pressroom.store.quotas import must_have_room, quotas_of
 from pressroom.store.workflows import all_accounts, all_brands, all_workflows, log_unreadable
 
 OPENING = "opening"
@@ -286,6 +287,7 @@ def _diff(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor: str) -> None:
+    added: set[tuple[str, Rows]] = set()
     for change in changes:
         if change.action in (Action.UNCHANGED, Action.KEEP):
             continue
@@ -296,12 +298,29 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor
         own = tx.for_account(account_ids[change.account])
         _note(own, actor, change)
         if change.definition is not None:
+            must_fit(own, change.definition)
             write(own, change.definition)
+            if change.action is Action.CREATE:
+                added.add((change.account, rows_of(change.definition)))
         elif change.action is Action.DELETE:
             own.run("delete_brand", slug=change.slug)
         else:
             own.run(KINDS[change.kind].retire, slug=change.slug)
             own.run("set_schedule", kind=KINDS[change.kind].word, slug=change.slug, schedule=None)
+    for account, rows in sorted(added):
+        must_have_room(tx.for_account(account_ids[account]), rows)
+
+
+def rows_of(definition: BrandContext | Workflow) -> Rows:
+    """The quota that bounds how many of its kind an account has."""
+    rows: dict[str, Rows] = {"BrandContext": "brand_contexts", "Site": "sites", "Mission": "missions"}
+    return rows.get(definition.kind, "flows")
+
+
+def must_fit(own: Tx, definition: BrandContext | Workflow) -> None:
+    """Raises QuotaExceeded when the account may have none as large."""
+    what: Sizes = "brand_bytes" if isinstance(definition, BrandContext) else "definition_bytes"
+    quotas_of(own).must_fit(what, len(to_json(dump(definition)).encode()))
 
 
 def _note(own: Tx, actor: str, change: Change) -> None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pressroom.definitions import rights
-from pressroom.definitions.applying import SlugTaken, write
+from pressroom.definitions.applying import SlugTaken, must_fit, rows_of, write
 from pressroom.definitions.checking import DefinitionProblem, WrongDefinition
 from pressroom.domain.definitions import BrandContext, Role, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
 from pressroom.domain.kinds import KINDS, Kind, Workflow
 from pressroom.domain.text import did_you_mean, differences
 from pressroom.store.database import Tx
+from pressroom.store.quotas import must_have_room
 from pressroom.store.workflows import parse, whole
 
 Saved = BrandContext | Workflow
@@ -70,6 +71,7 @@ def create(tx: Tx, definition: Saved, role: Role) -> Stored:
         remedy = "choose another slug, or change the existing definition"
         raise SlugTaken([f"{definition.kind} {definition.slug}: slug: the account already has it: {remedy}"])
     rights.must_suffice(role, None, definition)
+    must_have_room(tx, rows_of(definition), 1)
     return _save(tx, definition)
 
 
@@ -115,6 +117,7 @@ def _save(tx: Tx, definition: Saved) -> Stored:
     wrong = list(_wrong_references(tx, definition))
     if wrong:
         raise WrongDefinition(definition, wrong)
+    must_fit(tx, definition)
     write(tx, definition)
     [saved] = listed(tx, KINDS[definition.kind], slug=definition.slug, limit=1)
     return saved

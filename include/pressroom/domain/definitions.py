@@ -19,6 +19,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from pressroom.domain.errors import QuotaExceeded
 from pressroom.domain.schedules import Cron, CronSchedule
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
@@ -29,6 +30,9 @@ Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
 
 # JSON Schema's own "time" has an offset; these are the local times of a time zone beside them.
 LocalTime = Annotated[dt.time, WithJsonSchema({"type": "string", "examples": ["14:30"]})]
+
+Rows = Literal["sites", "missions", "flows", "brand_contexts", "keywords", "ideas", "articles", "api_keys"]
+Sizes = Literal["definition_bytes", "brand_bytes", "item_bytes"]
 
 
 def _known_timezone(name: str) -> str:
@@ -104,6 +108,47 @@ class Prompts(Definition):
     tone_check: PromptOverride = PromptOverride()
 
 
+def _exceeded(what: str, said: str, quota: int) -> QuotaExceeded:
+    more = f"`quotas: {{{what}: {2 * quota or 1}}}`"
+    return QuotaExceeded(f"{said}: an operator can raise it in the account's definition, as {more}")
+
+
+class Quotas(Definition):
+    """How much one account may have of what all accounts share. The defaults are more than an agency needs."""
+
+    sites: int = Field(default=5_000, ge=0)
+    missions: int = Field(default=2_000, ge=0)
+    flows: int = Field(default=500, ge=0)
+    brand_contexts: int = Field(default=1_000, ge=0)
+    keywords: int = Field(default=500_000, ge=0)
+    ideas: int = Field(default=1_000_000, ge=0)
+    articles: int = Field(default=1_000_000, ge=0)
+    api_keys: int = Field(default=100, ge=0, description="keys that are valid")
+    log_streams: int = Field(default=200, ge=0, description="open at a time, in each API server process")
+    definition_bytes: int = Field(default=1_500_000, ge=0, description="of one site, mission or flow as JSON")
+    brand_bytes: int = Field(default=100_000, ge=0, description="of one brand context as JSON")
+    item_bytes: int = Field(default=200_000, ge=0, description="of the item that a job is started with")
+
+    def must_hold(self, what: Rows, number: int) -> None:
+        """Raises QuotaExceeded when the account would have more rows."""
+        quota = getattr(self, what)
+        if number > quota:
+            raise _exceeded(what, f"the account may have {quota} {what.replace('_', ' ')}", quota)
+
+    def must_fit(self, what: Sizes, size: int) -> None:
+        """Raises QuotaExceeded when something is larger than one may be."""
+        quota = getattr(self, what)
+        if size > quota:
+            kind = what.removesuffix("_bytes")
+            raise _exceeded(what, f"a {kind} may have {quota} bytes, and this one has {size}", quota)
+
+    def must_open(self, streams: int) -> None:
+        """Raises QuotaExceeded when more streams of logs would be open."""
+        if streams > self.log_streams:
+            said = f"the account may have {self.log_streams} streams of logs open at a time"
+            raise _exceeded("log_streams", said, self.log_streams)
+
+
 class Account(Definition):
     """A tenant."""
 
@@ -115,6 +160,7 @@ class Account(Definition):
     charges: Charges = Charges()
     caps: AccountCaps = AccountCaps()
     prompts: Prompts = Prompts()
+    quotas: Quotas = Quotas()
 
 
 class BrandContext(Definition):

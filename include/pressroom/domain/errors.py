@@ -14,6 +14,7 @@
         │   └── OutOfMoney        a provider takes no call before it is paid
         │       └── UnpaidNotSent a call was left out, because another found that there is no money
         ├── TooMuch               what others wrote takes more time or memory than it may
+        ├── QuotaExceeded         the account would have more than it may have
         ├── NoBatchEndpoint       a provider has no batches: its ordinary endpoint is asked
         ├── RequestRefused        a service refuses this item's request, or every item's: the batch finds out
         ├── ApprovalVoid          what would be sent is not what was approved: it waits for review again
@@ -78,6 +79,10 @@ class PermanentError(PressroomError):
 
 class ConfigurationError(PermanentError):
     """The set-up is wrong, so every item would fail in the same way."""
+
+
+class QuotaExceeded(PermanentError):
+    """The account would have more than it may have: only an operator can raise that."""
 
 
 class OutOfMoney(ConfigurationError):

@@ -16,8 +16,8 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
-from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.callers import Caller, admission_of, caller_of, plane_of, purse_of
+from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.queries import only_known
@@ -124,13 +124,6 @@ class Scope:
     def _key(self) -> dict[str, str]:
         """What an API key was called when it did something."""
         return {} if self.caller.key_id is None else {"key": self.caller.name}
-
-    def reads_still(self, tx: Tx) -> bool:
-        """Whether the caller may still read the account, some time after the request was let in."""
-        caller = self.caller
-        return caller.admin or bool(
-            tx.value("caller_reads_still", key=caller.key_id, username=caller.username)
-        )
 
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""

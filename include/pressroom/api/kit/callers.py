@@ -13,10 +13,11 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import Scope as RawScope
 
-from pressroom.api.kit.admission import Admission
+from pressroom.api.kit.limits.admission import Admission
+from pressroom.api.kit.limits.log_watch import Reader
+from pressroom.api.kit.limits.rates import address_of
 from pressroom.api.kit.ports import ControlPlane, Login
 from pressroom.api.kit.problems import Problem
-from pressroom.api.kit.rates import address_of
 from pressroom.domain.definitions import Role
 
 KEY_PREFIX = "prk_"
@@ -56,6 +57,11 @@ class Caller:
     def purse(self) -> str:
         """Whose limits count: a user's own, or those of an account for all of its API keys together."""
         return f"user:{self.name}" if self.account_id is None else purse_of(self.account_id)
+
+    @property
+    def reader(self) -> Reader | None:
+        """Who reads a log on; None for an administrator, who may always."""
+        return None if self.admin else Reader(self.key_id, self.username)
 
     @property
     def username(self) -> str | None:

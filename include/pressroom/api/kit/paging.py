@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -18,6 +18,8 @@ from pressroom.domain.public_ids import LARGEST
 T = TypeVar("T")
 R = TypeVar("R")
 MOST = 200
+PAGE_CHARS = 2_000_000
+"""Of the rows of one page. A page whose rows are large has fewer of them."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -69,9 +71,30 @@ class Paging:
 
     def page(self, rows: Sequence[R], show: Callable[[R], T], key: Callable[[R], Sequence[Any]]) -> Page[T]:
         """The page made of ``fetch`` rows. ``key``: what a row is sorted by."""
-        shown = rows[: self.limit]
-        more = len(rows) > self.limit
+        shown = rows[: _fitting(rows[: self.limit])]
+        more = len(rows) > len(shown)
         return Page(items=[show(row) for row in shown], next_cursor=_cursor(key(shown[-1])) if more else None)
+
+
+def _fitting(rows: Sequence[Any]) -> int:
+    """How many of the rows fit into a page: at least one."""
+    left = PAGE_CHARS
+    for number, row in enumerate(rows):
+        left -= _chars(row)
+        if left < 0 and number:
+            return number
+    return len(rows)
+
+
+def _chars(value: Any) -> int:
+    """About as many characters as the value has as JSON."""
+    if isinstance(value, str):
+        return len(value) + 2
+    if isinstance(value, Mapping):
+        return sum(len(str(key)) + 4 + _chars(each) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(_chars, value), 2)
+    return _chars(vars(value)) if hasattr(value, "__dict__") else 10
 
 
 def _value(kind: type[int | str | datetime], value: Any) -> int | str | datetime:

@@ -19,6 +19,7 @@ from pressroom.domain.errors import (
     InsufficientCredits,
     InvalidMission,
     PressroomError,
+    QuotaExceeded,
     RunConflict,
     TransientError,
 )
@@ -115,6 +116,9 @@ def problem_of(error: PressroomError) -> Problem:
     match error:
         case NoSuchGate():
             return Problem(404, str(error))
+        case QuotaExceeded():
+            detail, _, remedy = str(error).partition(": ")
+            return Problem(403, detail, remedy=remedy)
         case RunConflict():
             return Problem(409, str(error))
         case InsufficientCredits():

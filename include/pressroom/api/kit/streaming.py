@@ -6,18 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from pressroom.api.kit.access import Scope
+from pressroom.api.kit.limits.log_watch import LINES, LogQuestion
 from pressroom.api.kit.views import LogLineView
 from pressroom.domain.text import to_json
-from pressroom.engine.runs import reports
-from pressroom.engine.runs.reports import LogFilter, LogLine
+from pressroom.engine.runs.reports import LogFilter
 
-LINES = 500
-"""Lines read at once."""
-LOOK_SECONDS = 0.5
 SILENCE_SECONDS = 15.0
 LONGEST_SECONDS = 600.0
 """After this long the client has to connect again, so that its login is checked again."""
@@ -42,37 +38,26 @@ async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> As
 
     A run numbers its events in order, so a reader who has one event has missed none before it.
     """
-    began = spoke = time.monotonic()
-    while time.monotonic() - began < LONGEST_SECONDS:
-        seen = await run_in_threadpool(_read, scope, run_id, after, chosen)
-        if seen is None:
-            return  # who connects again is told why
-        live, lines = seen
-        for line in lines:
-            after = line.id
-            yield format_sse_event(
-                event="log",
-                data_str=LogLineView.model_validate(vars(line)).model_dump_json(),
-                id=str(line.id),
-            )
-        if lines:
-            spoke = time.monotonic()
-            if len(lines) == LINES:
+    ends = time.monotonic() + LONGEST_SECONDS
+    logs = scope.admission.logs
+    with logs.counted(scope.owner):
+        while (left := ends - time.monotonic()) > 0:
+            asked = LogQuestion(scope.account_id, scope.caller.reader, run_id, after, chosen)
+            try:
+                async with asyncio.timeout(min(left, SILENCE_SECONDS)):
+                    news = await logs.news(scope.store, asked)
+            except TimeoutError:
+                yield KEEPALIVE_COMMENT
                 continue
-        elif time.monotonic() - spoke > SILENCE_SECONDS:
-            spoke = time.monotonic()
-            yield KEEPALIVE_COMMENT
-        if not live:
-            yield format_sse_event(event="end", data_str=to_json({"last": after}))
-            return
-        await asyncio.sleep(LOOK_SECONDS)
-
-
-def _read(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> tuple[bool, list[LogLine]] | None:
-    """(whether the run goes on, the next lines); None when the caller may not read any more."""
-    with scope.transaction() as tx:
-        if not scope.reads_still(tx):
-            return None
-        # The state is read before the lines, so that nothing written before the end is missed.
-        live = bool(tx.value("log_state", run=run_id))
-        return live, reports.log_tail(tx, run_id, LINES, after, chosen)
+            if news is None:
+                return  # who connects again is told why
+            for line in news.lines:
+                after = line.id
+                yield format_sse_event(
+                    event="log",
+                    data_str=LogLineView.model_validate(vars(line)).model_dump_json(),
+                    id=str(line.id),
+                )
+            if not news.live and len(news.lines) < LINES:
+                yield format_sse_event(event="end", data_str=to_json({"last": after}))
+                return

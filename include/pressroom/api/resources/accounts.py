@@ -21,6 +21,7 @@ from pressroom.domain.public_ids import public_id
 from pressroom.engine import audit
 from pressroom.engine.runs import reports
 from pressroom.store.database import Tx
+from pressroom.store.quotas import must_have_room
 
 router = APIRouter(tags=["accounts"])
 
@@ -117,6 +118,7 @@ def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) ->
     key = f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
     facts = {"role": body.role.value, "prefix": key[:12], "key_hash": hash_of_key(key)}
     with scope.transaction() as tx:
+        must_have_room(tx, "api_keys", 1)
         number = tx.value(
             "api_key_insert", label=body.name, by=scope.caller.label, member=_member(tx, scope.caller),
             expires_at=body.expires_at, **facts,

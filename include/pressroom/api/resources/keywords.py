@@ -16,11 +16,13 @@ from pressroom.api.kit.items import ClusterFilter, DisabledFilter, ItemResource,
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid
 from pressroom.api.kit.views import Amount
-from pressroom.definitions.importing import ImportReport, import_keywords
+from pressroom.definitions.importing import ImportReport, import_in_chunks
 from pressroom.definitions.keywords_csv import LARGEST_VOLUME, LONGEST_KEYWORD, keyword_text
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import LARGEST
 from pressroom.domain.text import normalize
+from pressroom.store.database import Tx
+from pressroom.store.quotas import must_have_room
 
 router = APIRouter(prefix="/keywords", tags=["keywords"])
 
@@ -135,6 +137,7 @@ def add_keywords(body: NewKeywords, scope: Scope = allowed(Role.EDITOR, ACCOUNT)
         check_site(tx, body.site_id)
         # In order, so that two requests for the same keywords do not wait for each other.
         added = tx.many("import_keyword", [{**rows[key], "site": body.site_id} for key in sorted(rows)])
+        must_have_room(tx, "keywords")
         rows_now = tx.rows("keywords_named", site=body.site_id, normalized=list(rows))
     duplicates = len(body.keywords) - added
     return AddedKeywords(added=added, duplicates=duplicates, items=[KEYWORDS.show(row) for row in rows_now])
@@ -146,16 +149,20 @@ async def import_list(
     site_id: Annotated[int, Query(ge=1, le=LARGEST, description="the site's number")],
     scope: Scope = allowed(Role.EDITOR, ACCOUNT),
 ) -> ImportedKeywords:
-    """Add a keyword list as spreadsheets and keyword tools export it: all of its good lines or none."""
+    """Add a keyword list as spreadsheets and keyword tools export it, in chunks of 1,000 lines. Sent again
+    after it was cut off, the same list goes on where it was: what is there by then counts as duplicates.
+    """
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in CSV_TYPES:
         raise invalid("header.content-type", f"is {kind[:100]!r}", remedy="send the list itself, as text/csv")
     data = await request.body()
 
     def work() -> ImportReport:
-        with scope.changing("keyword.import", f"site:{site_id}", bytes=len(data)) as tx:
+        def begin(tx: Tx) -> None:
             check_site(tx, site_id)
-            return import_keywords(tx, site_id, data, "body")
+            scope.note(tx, "keyword.import", f"site:{site_id}", bytes=len(data))
+
+        return import_in_chunks(scope.store, scope.account_id, site_id, data, "body", begin=begin)
 
     report = await run_in_threadpool(work)
     return ImportedKeywords(

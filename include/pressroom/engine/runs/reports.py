@@ -265,6 +265,20 @@ def log_tail(
     return tx.all("run_log_after", LogLine, after=after_id, **facts)
 
 
+def log_tails(tx: Tx, asked: Sequence[tuple[int, int, LogFilter]], lines: int) -> list[list[LogLine]]:
+    """For each (run, number, filter): the first ``lines`` after that number, oldest first."""
+    facts = [chosen.facts for _, _, chosen in asked]
+    rows = tx.rows(
+        "run_logs_after", runs=[run for run, _, _ in asked], afters=[after for _, after, _ in asked],
+        stages=[fact["stage"] for fact in facts], lines=lines,
+        levels=[fact["levels"] and ",".join(fact["levels"]) for fact in facts],
+    )  # fmt: skip
+    tails: list[list[LogLine]] = [[] for _ in asked]
+    for row in rows:
+        tails[row.pop("number") - 1].append(LogLine(**row))
+    return tails
+
+
 def failures(tx: Tx, workflow_id: int) -> list[Failure]:
     """The workflow's failed items, latest first."""
     return tx.all("workflow_failures", Failure, workflow=workflow_id)

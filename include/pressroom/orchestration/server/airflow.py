@@ -24,7 +24,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from pressroom.adapters.airflow_api import ROWS, answer_path, clearing, explanation, part
 from pressroom.adapters.http.errors import Refusal, retry_after, row_of
 from pressroom.adapters.targets.registry import open_target
-from pressroom.api.kit.admission import CONNECTIONS
+from pressroom.api.kit.limits.admission import CONNECTIONS
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
 from pressroom.domain.publishing import Place, Target

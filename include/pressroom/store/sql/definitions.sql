@@ -116,3 +116,22 @@ WHERE automation_configs.account_id = %(account)s
 INSERT INTO keywords (account_id, site_id, text, normalized, volume, difficulty, intent)
 VALUES (%(account)s, %(site)s, %(text)s, %(normalized)s, %(volume)s, %(difficulty)s, %(intent)s)
 ON CONFLICT (site_id, normalized) DO NOTHING
+
+-- name: account_quotas
+-- Returns the account's slug, and its quotas as far as they are stored.
+SELECT slug, definition->'quotas' AS quotas FROM accounts WHERE id = %(account)s
+
+-- name: quota_used
+-- Returns how many rows the account has of what a quota bounds, or `most` when there are as many or more. `what` selects
+-- one branch of the union; the others are not read.
+SELECT count(*) FROM (
+    (SELECT FROM sites WHERE %(what)s = 'sites' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM missions WHERE %(what)s = 'missions' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM flows WHERE %(what)s = 'flows' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM brand_contexts WHERE %(what)s = 'brand_contexts' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM keywords WHERE %(what)s = 'keywords' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM ideas WHERE %(what)s = 'ideas' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM contents WHERE %(what)s = 'articles' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM api_keys WHERE %(what)s = 'api_keys' AND account_id = %(account)s
+        AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) LIMIT %(most)s)
+) AS rows

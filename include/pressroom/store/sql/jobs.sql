@@ -135,6 +135,6 @@ WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND exclusive
 -- Records who asked for a run's rollback.
 UPDATE runs SET rollback_requested_by = %(by)s WHERE account_id = %(account)s AND id = %(run)s
 
--- name: log_state
--- Returns whether a run is live.
-SELECT status IN ('running', 'paused') AS live FROM runs WHERE account_id = %(account)s AND id = %(run)s
+-- name: live_among
+-- Returns which of several runs are live.
+SELECT id FROM runs WHERE account_id = %(account)s AND id = ANY (%(runs)s::bigint[]) AND status IN ('running', 'paused')

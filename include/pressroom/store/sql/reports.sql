@@ -69,6 +69,21 @@ WHERE account_id = %(account)s AND run_id = %(run)s AND id > %(after)s
     AND (%(levels)s::text[] IS NULL OR level = ANY (%(levels)s))
 ORDER BY id LIMIT %(lines)s
 
+-- name: run_logs_after
+-- Returns up to `lines` events for each of several questions, with its number: those of a run that follow an event, chosen
+-- like those of the tail. `levels`: joined by commas.
+SELECT asked.number, found.id, found.at, found.stage, found.kind, found.level, found.message, found.data
+FROM unnest(%(runs)s::bigint[], %(afters)s::bigint[], %(stages)s::text[], %(levels)s::text[])
+    WITH ORDINALITY AS asked (run, after, stage, levels, number)
+CROSS JOIN LATERAL (
+    SELECT id, at, stage, kind, level, message, data FROM run_events
+    WHERE account_id = %(account)s AND run_id = asked.run AND id > asked.after
+        AND (asked.stage IS NULL OR stage = asked.stage)
+        AND (asked.levels IS NULL OR level = ANY (string_to_array(asked.levels, ',')))
+    ORDER BY id LIMIT %(lines)s
+) AS found
+ORDER BY asked.number, found.id
+
 -- name: articles_for_review
 -- Returns a site's articles in review, each with the number of its images.
 SELECT contents.id, contents.title, contents.word_count, contents.model,

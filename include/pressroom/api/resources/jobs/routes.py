@@ -48,6 +48,7 @@ from pressroom.engine.runs.starting import NoSuchStage
 from pressroom.pipelines.registry import pipeline_of_dag
 from pressroom.store import frozen
 from pressroom.store.database import Tx
+from pressroom.store.quotas import quotas_of
 from pressroom.store.workflows import WorkflowRow
 
 router = APIRouter(prefix="/pipeline/jobs", tags=["jobs"])
@@ -149,6 +150,8 @@ def get_logs(
     chosen = LogFilter(stage, level)
     if stream:
         from_line = last_event_id if last_event_id is not None else after
+        with scope.transaction() as tx:
+            quotas_of(tx).must_open(scope.admission.logs.open_streams(scope.owner) + 1)
         return StreamingResponse(
             events(scope, scope.id, from_line or 0, chosen), media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

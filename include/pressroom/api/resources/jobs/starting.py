@@ -13,11 +13,13 @@ from pressroom.api.resources.jobs.models import CancelBody
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, RunConflict
 from pressroom.domain.public_ids import JOB, public_id
 from pressroom.domain.run import PAUSED_DAG
+from pressroom.domain.text import to_json
 from pressroom.engine import audit, gates
 from pressroom.engine.runs import control, starting
 from pressroom.engine.runs.control import RunState
 from pressroom.pipelines.registry import dag_id_of
 from pressroom.store.database import Tx
+from pressroom.store.quotas import quotas_of
 from pressroom.store.workflows import WorkflowRow
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ async def start(
     """
 
     def record(tx: Tx) -> RunState:
+        if "item" in params:
+            quotas_of(tx).must_fit("item_bytes", len(to_json(params["item"]).encode()))
         state = starting.begin(
             tx,
             row,

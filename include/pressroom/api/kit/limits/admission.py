@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 
-from pressroom.api.kit.rates import RATE_OF_FAILURES, RATE_VARIABLE, USUAL_RATE, Rates
-from pressroom.api.kit.shares import Shares
-from pressroom.api.kit.trials import Trials
+from pressroom.api.kit.limits.log_watch import LogWatch
+from pressroom.api.kit.limits.rates import RATE_OF_FAILURES, RATE_VARIABLE, USUAL_RATE, Rates
+from pressroom.api.kit.limits.shares import Shares
+from pressroom.api.kit.limits.trials import Trials
 
 WORK, LOOKUPS, HOOKS, LOGS = 6, 2, 2, 1
 """Calls at work, lookups of who calls, hooks, and the reader of logs."""
@@ -20,7 +21,8 @@ class Admission:
     """The limits of one API server process.
 
     ``rates``: calls of a user, or of all API keys of an account; ``failures``: wrong keys of an address;
-    ``work``, ``lookups``: who is at work, or being found; ``trials``: where definitions are tried.
+    ``work``, ``lookups``: who is at work, or being found; ``trials``: where definitions are tried;
+    ``logs``: who reads logs.
     ``rate``: how often one caller may call; None: the variable PRESSROOM_API_RATE, or 600/minute.
     """
 
@@ -30,6 +32,7 @@ class Admission:
         self.work = Shares(WORK, "at work")
         self.lookups = Shares(LOOKUPS, "looked up")
         self.trials = Trials()
+        self.logs = LogWatch()
         self._account_of_key: OrderedDict[str, int] = OrderedDict()
 
     def account_of(self, key_hash: str) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from pressroom.api.kit.shares import Shares
+from pressroom.api.kit.limits.shares import Shares
 from pressroom.definitions.checking import DefinitionProblem
 from pressroom.definitions.trial import Trial, check_bounded
 from pressroom.domain.definitions import Definition

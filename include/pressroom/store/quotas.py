@@ -1,0 +1,25 @@
+"""What an account has of what its quotas bound."""
+
+from __future__ import annotations
+
+from pressroom.domain.definitions import Quotas, Rows
+from pressroom.store.database import Tx
+from pressroom.store.workflows import parse
+
+
+def quotas_of(tx: Tx) -> Quotas:
+    """The quotas of the transaction's account. Raises DefinitionError."""
+    row = tx.rows("account_quotas")[0]
+    return parse(Quotas, row["quotas"] or {}, row["slug"])
+
+
+def must_have_room(tx: Tx, what: Rows, more: int = 0) -> int:
+    """How many rows the account may still add. ``more``: rows that come; 0: they are there already.
+
+    Raises QuotaExceeded when they are too many.
+    """
+    quotas = quotas_of(tx)
+    quota: int = getattr(quotas, what)
+    used: int = tx.value("quota_used", what=what, most=quota + 1)
+    quotas.must_hold(what, used + more)
+    return quota - used
