@@ -114,7 +114,7 @@ def _exceeded(what: str, said: str, quota: int) -> QuotaExceeded:
 
 
 class Quotas(Definition):
-    """How much one account may have of what all accounts share. The defaults are more than an agency needs."""
+    """How much an account may have of what all accounts share. The defaults are more than an agency needs."""
 
     sites: int = Field(default=5_000, ge=0)
     missions: int = Field(default=2_000, ge=0)
