@@ -263,3 +263,10 @@ async def test_hooks_are_limited_by_address(control: Control) -> None:
     assert await statuses("192.0.2.2", 1) == [404]
     assert await statuses("2001:db8::1", 30) == [404] * 30
     assert await statuses("2001:db8::2", 1) == [429]
+
+
+@pytest.mark.parametrize("quota", ["ideas", "articles"])
+async def test_no_run_begins_without_room_for_what_it_makes(control: Control, quota: str) -> None:
+    set_quotas(control, **{quota: 0})
+    refused = await control("POST", "/pipeline/jobs", json={"site_id": control.world.site_id}, expect=403)
+    assert quota in refused.json()["remedy"]

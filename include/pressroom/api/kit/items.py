@@ -15,12 +15,13 @@ from pressroom.api.kit.access import Scope, Subject, allowed
 from pressroom.api.kit.paging import Page, Paging
 from pressroom.api.kit.problems import Problem, invalid, not_found
 from pressroom.domain import public_ids
-from pressroom.domain.definitions import Role
+from pressroom.domain.definitions import Role, Rows
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.public_ids import LARGEST, row_id
 from pressroom.domain.text import normalize, quoted
 from pressroom.engine import audit
 from pressroom.store.database import Tx
+from pressroom.store.quotas import must_have_room
 
 SiteFilter = Annotated[int | None, Query(ge=1, le=LARGEST, description="the site's number")]
 MissionFilter = Annotated[str | None, Query(max_length=30, examples=["msn_12"])]
@@ -100,7 +101,8 @@ class ItemResource(Generic[V]):
     """One kind of a site's items, with its statements.
 
     Kinds that callers create have ``create``, ``name`` and ``named``: ``name`` is the field that identifies
-    an item of a site, ``named`` gives the id of the item with a normalized name. ``fixed``: the answer when
+    an item of a site, ``named`` gives the id of the item with a normalized name, ``quota`` bounds how many.
+    ``fixed``: the answer when
     the row can no longer be changed.
     """
 
@@ -113,6 +115,7 @@ class ItemResource(Generic[V]):
     name: str = ""
     named: str = ""
     fixed: Callable[[], Problem] | None = None
+    quota: Rows | None = None
 
     def show(self, row: Mapping[str, Any]) -> V:
         """The answer for a row."""
@@ -141,6 +144,8 @@ class ItemResource(Generic[V]):
         name = values[self.name]
         with scope.transaction() as tx:
             check_site(tx, site)
+            if self.quota is not None:
+                must_have_room(tx, self.quota, 1)
             number = tx.value(self.create, site=site, **self._with_normalized(values))
             if number is None:
                 if otherwise is None or self._id_of(tx, site, name) is not None:

@@ -84,7 +84,7 @@ class IdeaChanges(Body):
 
 IDEAS = ItemResource(
     "idea", IdeaView, page="ideas_page", row="idea_row", change="idea_change", create="idea_create",
-    name="title", named="idea_titled",
+    name="title", named="idea_titled", quota="ideas",
     fixed=lambda: Problem(
         409, "this idea is queued: a task is made of it, so it can no longer be changed",
         remedy="edit or reject the article that comes of it",

@@ -160,7 +160,8 @@ async def import_list(
     def work() -> ImportReport:
         def begin(tx: Tx) -> None:
             check_site(tx, site_id)
-            scope.note(tx, "keyword.import", f"site:{site_id}", bytes=len(data))
+            # At the beginning: what was added before an import is cut off is on record, too.
+            scope.note(tx, "keyword.import", f"site:{site_id}", before=None, after=None, bytes=len(data))
 
         return import_in_chunks(scope.store, scope.account_id, site_id, data, "body", begin=begin)
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from pressroom.domain.definitions import Rows
 from pressroom.domain.errors import (
     ConfigurationError,
     InsufficientCredits,
@@ -27,6 +28,7 @@ from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.pipelines.stage import ESTIMATE_BUFFER
 from pressroom.store.database import Tx
+from pressroom.store.quotas import must_have_room
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +102,10 @@ class RunEnd:
         return f"Run {self.status}" + (f": {self.reason}" if self.reason else "")
 
 
+MADE_BY_RUNS: tuple[Rows, ...] = ("ideas", "articles")
+"""What runs add rows of. A run that began with room may end beyond the quota."""
+
+
 def open_run(
     tx: Tx,
     *,
@@ -120,9 +126,9 @@ def open_run(
     """Take the workflow's lock for this DAG run, or take it again after a clear.
 
     ``trigger`` is manual or scheduled; ``slot``: the time of the schedule that a scheduled run is for, which
-    must not be too soon by ``guard``. ``estimate`` is in credits. Raises RunConflict, TooSoon or
-    InsufficientCredits; nothing is written then. ``definition``: what all tasks of the run go by from now on,
-    see ``store.frozen``. ``exclusive``: no other run of the workflow may be live; one whose lease is over
+    must not be too soon by ``guard``. ``estimate`` is in credits. Raises RunConflict, TooSoon, QuotaExceeded
+    or InsufficientCredits; nothing is written then. ``definition``: what all tasks of the run go by from now
+    on, see ``store.frozen``. ``exclusive``: no other run of the workflow may be live; one whose lease is over
     gives way, unless it is ``alive``. ``clears``: how often the DAG run was cleared so far.
     """
     tx.run("lock_workflow", workflow=workflow_id)
@@ -132,6 +138,9 @@ def open_run(
         _take_over_or_refuse(tx, holder, alive)
     if guard is not None and slot is not None and own is None:
         _not_too_soon(tx, workflow_id, slot, guard)
+    if own is None:
+        for rows in MADE_BY_RUNS:
+            must_have_room(tx, rows, 1)
     balance, reserved = ledger.balance(tx)
     need = (estimate * ESTIMATE_BUFFER).quantize(Decimal("0.01"))
     if balance - reserved < need:
