@@ -133,10 +133,10 @@ class Caller:
         self.name = name
         self._host = urlsplit(url).netloc
         self._own = threading.local()
-        self._headers = {"Content-Type": "application/json"}
+        self.headers = {"Content-Type": "application/json"}
         login = json.dumps({"username": name, "password": password})
         token = json.loads(self.send("POST", "/auth/token", login))["access_token"]
-        self._headers["Authorization"] = f"Bearer {token}"
+        self.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str) -> Any:
         """What is there, read. Raises RuntimeError."""
@@ -148,12 +148,12 @@ class Caller:
         if connection is None:
             self._own.connection = connection = http.client.HTTPConnection(self._host, timeout=120)
         try:
-            connection.request(method, path, body, self._headers)
+            connection.request(method, path, body, self.headers)
             answer = connection.getresponse()
         except (http.client.RemoteDisconnected, ConnectionError):
             # The server closes what was idle for a while, as it may; a server that is gone refuses this one.
             connection.close()
-            connection.request(method, path, body, self._headers)
+            connection.request(method, path, body, self.headers)
             answer = connection.getresponse()
         content: bytes = answer.read()
         if answer.status >= 300:

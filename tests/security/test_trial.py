@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +54,16 @@ def test_each_of_more_than_are_tried_together_has_its_answer(trial: Trial) -> No
 def test_nothing_is_asked_of_nothing() -> None:
     trial = Trial("no.such.module")
     assert trial.problems([]) == []
+
+
+def test_definitions_are_tried_where_many_files_are_open() -> None:
+    """As in a server with a thousand open streams."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2000), hard))
+    trial = Trial()
+    with ExitStack() as files:
+        for _ in range(1100):
+            files.enter_context(Path(os.devnull).open())
+        assert trial.problems([site(0)]) == [[]]
+    trial.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -161,7 +161,10 @@ class BoundedProcess:
             raise TypeError("the process has no pipes")
         process.stdin.write(question.frame)
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], START_SECONDS + question.limits.seconds)[0]:
+        # select() takes no file number above 1023, which a server with many streams has.
+        answer = select.poll()
+        answer.register(process.stdout, select.POLLIN)
+        if not answer.poll(1000 * (START_SECONDS + question.limits.seconds)):
             self._end()
             raise TransientError("the process with limits does not answer", retry_after=30)
         return read_frame(process.stdout)

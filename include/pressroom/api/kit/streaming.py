@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 
@@ -44,7 +45,9 @@ async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> As
         while (left := ends - time.monotonic()) > 0:
             asked = LogQuestion(scope.account_id, scope.caller.reader, run_id, after, chosen)
             try:
-                async with asyncio.timeout(min(left, SILENCE_SECONDS)):
+                # At odds, so that streams which were opened together do not speak at the same moment.
+                silence = SILENCE_SECONDS * random.uniform(0.5, 1)  # noqa: S311  # no secret
+                async with asyncio.timeout(min(left, silence)):
                     news = await logs.news(scope.store, asked)
             except TimeoutError:
                 yield KEEPALIVE_COMMENT
