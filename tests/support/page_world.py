@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from pressroom.api.kit.admission import Admission
+from pressroom.api.kit.limits.admission import Admission
 from pressroom.page.app import build_page_app
 from pressroom.page.kit.tokens import COOKIE
 from tests.support.control_world import Control

@@ -16,9 +16,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pressroom.api.kit.access import rule_of
-from pressroom.api.kit.admission import Admission
 from pressroom.api.kit.bodies import BoundedBodies
 from pressroom.api.kit.doors import Doors
+from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import TITLES, Problem, problem_of
 from pressroom.domain.errors import PressroomError

@@ -125,6 +125,13 @@ class Scope:
         """What an API key was called when it did something."""
         return {} if self.caller.key_id is None else {"key": self.caller.name}
 
+    def reads_still(self, tx: Tx) -> bool:
+        """Whether the caller may still read the account, some time after the request was let in."""
+        caller = self.caller
+        return caller.admin or bool(
+            tx.value("caller_reads_still", key=caller.key_id, username=caller.username)
+        )
+
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""
         if self.workflow_id is None or self.workflow_kind is None:
