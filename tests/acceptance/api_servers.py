@@ -36,9 +36,11 @@ ROLES = {
 """What they are to Airflow."""
 
 DEFINITIONS = """
-{kind: Account, slug: press, name: Press, opening_credits: 1000, members: {ann: viewer, ed: editor}}
+{kind: Account, slug: press, name: Press, opening_credits: 1000, members: {ann: viewer, ed: editor},
+  grants: {everything: true}}
 ---
-{kind: Account, slug: rival, name: Rival, opening_credits: 1000, members: {stella: owner}}
+{kind: Account, slug: rival, name: Rival, opening_credits: 1000, members: {stella: owner},
+  grants: {everything: true}}
 ---
 {kind: Site, account: press, slug: simple, name: Run by the one server}
 ---

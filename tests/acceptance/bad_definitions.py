@@ -54,7 +54,7 @@ def definitions(*, harmful: bool, prefix: str = "") -> list[dict[str, Any]]:
     ]
     for definition in wanted:
         definition["slug"] = f"{prefix}{definition['slug']}"
-    return [{"kind": "Account", "slug": ACCOUNT, "name": ACCOUNT}, *wanted]
+    return [{"kind": "Account", "slug": ACCOUNT, "name": ACCOUNT, "grants": {"everything": True}}, *wanted]
 
 
 def write_by_hand(url: str, folder: Path) -> None:

@@ -31,7 +31,10 @@ def apply_mission(url: str, slug: str, **settings: Any) -> None:
         "measuring": {"poll_minutes": 1440}, "learning": {"minimum_posts": 8},
         "images": {"width": 320, "height": 256}, "work": {"concurrency": 8}, **settings,
     }  # fmt: skip
-    account = {"kind": "Account", "slug": slug, "name": slug, "opening_credits": 1000}
+    account = {
+        "kind": "Account", "slug": slug, "name": slug, "opening_credits": 1000,
+        "grants": {"everything": True},
+    }  # fmt: skip
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"pressroom-definitions-{os.getpid()}-{slug}"  # noqa: S108
     folder.mkdir(exist_ok=True)
     (folder / "mission.yaml").write_text(yaml.safe_dump_all([account, mission]), encoding="utf-8")

@@ -50,7 +50,10 @@ def apply_flow(url: str, web: Web, slug: str, **settings: Any) -> None:
     for step in flow["steps"]:
         if step["type"] == "fetch":
             step["source"] = {"type": "rss", "url": f"{web.url}/{feed}.xml", "cap": 10}
-    account = {"kind": "Account", "slug": flow["account"], "name": slug, "opening_credits": 1000}
+    account = {
+        "kind": "Account", "slug": flow["account"], "name": slug, "opening_credits": 1000,
+        "grants": {"everything": True},
+    }  # fmt: skip
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"pressroom-definitions-{os.getpid()}-{slug}"  # noqa: S108
     folder.mkdir(exist_ok=True)
     (folder / "flow.yaml").write_text(yaml.safe_dump_all([account, flow]), encoding="utf-8")

@@ -146,8 +146,13 @@ def outside() -> Iterator[Outside]:
             wanted["wordpress"] = {"host": blog.url, "login": blog.user, "password": blog.password}
             wanted["wrong_password"] = {"host": blog.url, "login": blog.user, "password": "of another day"}
         env = {
-            f"AIRFLOW_CONN_PRESSROOM_{name.upper()}": json.dumps({"conn_type": "generic", **fields})
+            f"AIRFLOW_CONN_PRESSROOM_{name.upper()}": json.dumps({"conn_type": _type_of(name), **fields})
             for name, fields in wanted.items()
         }
         env["PRESSROOM_ALLOW_HOSTS"] = web.address
         yield Outside(web, pinterest, x, blog, lacks, env)
+
+
+def _type_of(connection: str) -> str:
+    """What comes in is signed by a connection of the webhooks' own type; all others may be of any."""
+    return "pressroom_webhook" if connection == "inbound" else "generic"

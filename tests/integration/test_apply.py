@@ -109,7 +109,8 @@ def test_prune_disables_sites_and_deletes_unused_brands_of_the_accounts_in_the_f
 ) -> None:
     unused = BRAND.replace("slug: main", "slug: spare")
     elsewhere = SITE.replace("acme", "other").replace("garden", "pond").replace("brand: main\n", "")
-    files.apply(ACCOUNT, BRAND, unused, SITE, OTHER, elsewhere)
+    writing = "grants: {connections: [pressroom_text]}\n"
+    files.apply(ACCOUNT + writing, BRAND, unused, SITE, OTHER + writing, elsewhere)
     assert files.actions(ACCOUNT) == [(Action.UNCHANGED, "acme")]
     assert files.actions(ACCOUNT, prune=True) == [
         (Action.UNCHANGED, "acme"), (Action.DISABLE, "garden"),

@@ -18,6 +18,7 @@ from pressroom.adapters.http.signing import sign
 from pressroom.api.hooks import MOST_BYTES, build_app
 from pressroom.domain.errors import ConfigurationError, RunConflict, TransientError
 from pressroom.domain.flows import GateStep
+from pressroom.domain.grants.access import Access, GrantKind
 from pressroom.engine import gates
 from pressroom.store.database import Store
 from tests.support.flow_world import FETCH, FlowWorld, entries, make_flow
@@ -43,7 +44,8 @@ class StandIn:
     def store(self) -> Store:
         return self.kept
 
-    def secret(self, connection: str) -> str:
+    def webhook_secret(self, access: Access, connection: str) -> str:
+        access.must_permit(GrantKind.CONNECTION, connection)
         if connection not in self.secrets:
             raise ConfigurationError(f"the Airflow connection {connection!r} does not exist")
         return self.secrets[connection]
@@ -421,13 +423,13 @@ async def test_flows_that_take_no_webhook_look_as_if_there_were_none(inbox: Hook
     answers = [
         problem(await inbox.send(to=slug)) for slug in ("nothing-here", "closed", "off", "INBOX", "x" * 500)
     ]
-    assert set(answers) == {(404, "there is no webhook here")}
+    assert set(answers) == {(401, "the signature is missing, wrong, or too old")}
     assert inbox.airflow.triggered == []
 
 
 async def test_what_is_wrong_with_the_set_up_is_not_for_strangers(inbox: Hooks) -> None:
     inbox.airflow.secrets.clear()
-    assert problem(await inbox.send()) == (500, NOT_NOW)
+    assert problem(await inbox.send()) == (401, "the signature is missing, wrong, or too old")
 
 
 async def test_airflow_is_away(inbox: Hooks) -> None:

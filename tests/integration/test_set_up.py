@@ -14,6 +14,7 @@ import pytest
 
 from pressroom.domain.definitions import Account, Site
 from pressroom.domain.flows import Flow
+from pressroom.domain.grants.access import EVERYTHING, Access
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
@@ -48,6 +49,9 @@ def connection(**fields: Any) -> Any:
     return SimpleNamespace(**{**empty, "extra_dejson": extra, **fields})
 
 
+ANYTHING = Access("acme", frozenset({EVERYTHING}))
+
+
 class Office:
     """A set-up: connections by name, and Airflow variables."""
 
@@ -57,7 +61,7 @@ class Office:
 
     def verify(self, workflow: Workflow, part: str = "", **account: Any) -> list[tuple[str, str]]:
         """(problem or warning, its line) of all that is found."""
-        run = Run(Account(slug="acme", name="Acme", **account), workflow, None, 3, 1, 2)
+        run = Run(Account(slug="acme", name="Acme", **account), workflow, None, 3, 1, 2, access=ANYTHING)
         read = Connections(self.connections.__getitem__, self.variables.get, (KeyError,))
         store: Any = SimpleNamespace()  # nothing is written, so there is none
         found = verified(store, run, [pipeline_of(workflow, part)], read)
@@ -147,7 +151,7 @@ def test_the_models_of_a_run_are_told_with_their_prices_and_what_was_learned(
             learned={"temperature": False},
         )  # fmt: skip
     own = site(images={"provider": "openai"}, embeddings={"provider": "openai"})
-    run = Run(Account(slug="acme", name="Acme"), own, None, 3, 1, 2)
+    run = Run(Account(slug="acme", name="Acme"), own, None, 3, 1, 2, access=ANYTHING)
     read = Connections(office.connections.__getitem__, office.variables.get, (KeyError,))
     found = models_of(store, run, [pipeline_of(own, "")], read)
     where = "connection 'pressroom_{}'"

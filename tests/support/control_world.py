@@ -16,6 +16,7 @@ from pressroom.api.app import build_control_app
 from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, RunConflict
+from pressroom.domain.grants.access import Access
 from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
@@ -53,7 +54,7 @@ class StandInPlane:
     def store(self) -> Store:
         return self.kept
 
-    def secret(self, connection: str) -> str:
+    def webhook_secret(self, access: Access, connection: str) -> str:
         raise ConfigurationError(f"the Airflow connection {connection!r} does not exist")
 
     async def login(self, request: Request) -> Login | None:
@@ -87,7 +88,7 @@ class StandInPlane:
         self.checked += [(row.name, part) for part in parts]
         return list(self.findings)
 
-    async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
+    async def target(self, access: Access, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
         self._fail()
         if place.target_name not in self.targets:
             raise ConfigurationError(f"the Airflow connection {place.connection_id!r} does not exist")

@@ -76,6 +76,11 @@ def make_world(
         )
         account_id = connection.execute("SELECT id FROM accounts WHERE slug = %s", [owner]).fetchone()
         assert account_id
+        connection.execute(
+            "INSERT INTO grants (account_id, kind, name, granted_by) VALUES (%s, 'everything', '', 'a test')"
+            " ON CONFLICT DO NOTHING",
+            [account_id[0]],
+        )
         body = dump(definition)
         automation = body.pop("automation")
         site_id = connection.execute(

@@ -8,7 +8,7 @@ import pytest
 
 from pressroom.definitions import loading
 from pressroom.domain.flows import AiStep, Flow
-from pressroom.pipelines.flow.checking import connections
+from pressroom.domain.grants.named import names_of
 from pressroom.pipelines.flow.items import RESERVED
 
 HEAD = "kind: Flow\naccount: acme\nslug: news\nname: News\nsteps:\n"
@@ -352,9 +352,10 @@ def test_every_connection_that_is_needed_is_known_with_its_place() -> None:
     flow = right(FETCH, WRITE, BLOG, "- {name: draw, type: media, prompt: a picture}",
                  PIN.replace("}", ", mode: auto, connection: boards}"), PING,
                  GATE.replace("}", ", notify: chat}"))  # fmt: skip
-    assert list(connections(flow)) == [
-        (["steps", 2, "to"], "pressroom_wordpress"),
-        (["steps", 4, "connection"], "boards"),
-        (["steps", 5, "connection"], "hook"),
-        (["steps", 6, "notify"], "chat"),
+    assert [(each.path, each.name) for each in names_of(flow)] == [
+        (("text", "connection"), "pressroom_text"),
+        (("steps", 2, "to"), "pressroom_wordpress"),
+        (("steps", 4, "connection"), "boards"),
+        (("steps", 5, "connection"), "hook"),
+        (("steps", 6, "notify"), "chat"),
     ]

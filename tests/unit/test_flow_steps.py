@@ -316,9 +316,9 @@ def test_plain_text_stays_what_it_says() -> None:
 def test_the_key_is_of_the_source_and_the_place_and_of_nothing_else() -> None:
     one, other = flow(FETCH, WRITE, BLOG), flow(BLOG | {"mode": "auto", "name": "site"}, slug="other")
     blog, site = one.step("blog")[1], other.step("site")[1]
-    assert key_of(content_key(item()), blog) == key_of(content_key(item(call("blog"))), site)  # type: ignore[arg-type]
+    assert key_of("demo", content_key(item()), blog) == key_of("demo", content_key(item(call("blog"))), site)  # type: ignore[arg-type]
     pin = flow(FETCH, PIN | {"mode": "auto"}).step("pin")[1]
-    assert key_of(content_key(item()), pin) != key_of(content_key(item()), blog)  # type: ignore[arg-type]
+    assert key_of("demo", content_key(item()), pin) != key_of("demo", content_key(item()), blog)  # type: ignore[arg-type]
 
 
 def test_a_flow_that_publishes_to_one_place_twice_means_two_pieces() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 from typing import Any, Literal, NoReturn
 
 from fastapi import FastAPI, Request
@@ -17,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pressroom.adapters.http.signing import verify
+from pressroom.adapters.http.signing import check_secret, verify
 from pressroom.api.approval_pages import ApprovalForm, outcome, question, secret_wanted, shown
 from pressroom.api.kit import problems
 from pressroom.api.kit.answering import answer_through_airflow
@@ -28,12 +29,11 @@ from pressroom.api.kit.limits.rates import RATE_OF_FAILURES, RATE_VARIABLE, USUA
 from pressroom.api.kit.ports import Airflow
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
-from pressroom.domain.flows import Flow
 from pressroom.domain.outside import bounded_fields
 from pressroom.domain.packets import TEXT_CHARS
 from pressroom.engine import audit, gates
 from pressroom.store.database import SYSTEM, Tx
-from pressroom.store.workflows import all_workflows
+from pressroom.store.workflows import WorkflowRow, all_workflows, log_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,14 @@ def build_app(airflow: Airflow) -> FastAPI:
         body = await request.body()
         return await shown(lambda: _decide(airflow, gate_id, token, ApprovalForm(body)), for_strangers)
 
+    @app.post("/flows/{account}/{slug}")
+    async def start_flow(account: str, slug: str, request: Request) -> Response:
+        """Start a run of an account's flow with the body as its item."""
+        return await _start_flow(airflow, slug, request, account)
+
     @app.post("/flows/{slug}")
-    async def start_flow(slug: str, request: Request) -> Response:
-        """Start a run of a flow with the body as its item."""
+    async def start_flow_of_any(slug: str, request: Request) -> Response:
+        """The same, at the address that flows had before it named their account."""
         return await _start_flow(airflow, slug, request)
 
     return app
@@ -188,13 +193,14 @@ def _decision(value: object) -> str:
 # Webhooks that start a flow ---------------------------------------------------------------------------
 
 
-async def _start_flow(airflow: Airflow, slug: str, request: Request) -> Response:
+async def _start_flow(airflow: Airflow, slug: str, request: Request, owner: str | None = None) -> Response:
     body, store = await request.body(), airflow.store()
-    flow, account = await store.run(SYSTEM, _webhook_flow, slug)
-    secret = await run_in_threadpool(airflow.secret, str(flow.trigger.webhook))
+    row = await store.run(SYSTEM, _webhook_flow, slug, owner)
+    secret = await run_in_threadpool(_secret_of, airflow, row)
     message = verify(request.headers, body, secret)
-    if message is None:
+    if row is None or message is None:
         raise Problem(401, "the signature is missing, wrong, or too old")
+    flow, account = row.run().flow, row.account_id
     flow_message = f"{slug} {message}"  # a sender may send one message to several flows
     item = bounded_fields(_object(body), TEXT_CHARS)
     if not await store.run(account, _first_time, flow_message):
@@ -218,18 +224,28 @@ def _first_time(tx: Tx, flow_message: str) -> bool:
     return tx.run("webhook_call", flow_message=flow_message) == 1
 
 
-def _webhook_flow(tx: Tx, slug: str) -> tuple[Flow, int]:
-    """The flow that webhooks may start, and its account. Raises NoSuchGate, whether or not it exists."""
-    nothing = gates.NoSuchGate("there is no webhook here")
-    # Not ``workflow``: it looks for the nearest slug of all accounts, for a caller that nobody knows.
-    rows = all_workflows(tx, "flow", slug)
-    if not rows:
-        raise nothing
-    [row] = rows
-    flow = row.run().flow
-    if flow.trigger.webhook is None or flow.status != "active":
-        raise nothing
-    return flow, row.account_id
+def _webhook_flow(tx: Tx, slug: str, owner: str | None) -> WorkflowRow | None:
+    """The flow that webhooks may start. ``owner``: its account, if the address names one."""
+    for row in all_workflows(tx, "flow", slug, report=log_unreadable):
+        flow = row.run().flow
+        if owner in (None, flow.account) and flow.trigger.webhook and flow.status == "active":
+            return row
+    return None
+
+
+def _secret_of(airflow: Airflow, row: WorkflowRow | None) -> str:
+    """What a call has to be signed with: a secret that nobody knows where there is no flow, or its connection
+    is missing, another account's or of another type. So a stranger gets one answer to all of that.
+    """
+    if row is not None:
+        try:
+            secret = airflow.webhook_secret(row.access, str(row.run().flow.trigger.webhook))
+            check_secret(secret)
+        except ConfigurationError as error:
+            log.error("the webhook of %s cannot be checked: %s", row.name, error)  # noqa: TRY400  # it says it all
+        else:
+            return secret
+    return secrets.token_hex(32)
 
 
 def _object(body: bytes) -> dict[str, Any]:

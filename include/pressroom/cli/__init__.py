@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from pressroom.cli import accounts, articles, check, definitions, flows, missions, page, prices, runs
+from pressroom.cli import accounts, articles, check, definitions, flows, grants, missions, page, prices, runs
 from pressroom.cli.common import ErrorsInOneLine
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 definitions.register(app)
 app.add_typer(accounts.app, name="credits")
+grants.register(app)
 runs.register(app)
 check.register(app)
 prices.register(app)

@@ -26,6 +26,7 @@ from pressroom.domain.errors import (
     PressroomError,
     TransientError,
 )
+from pressroom.domain.grants.access import GrantKind
 from pressroom.domain.kinds import KINDS, AnyDefinition
 from pressroom.domain.text import did_you_mean
 from pressroom.pipelines.registry import DAG_TAG
@@ -134,11 +135,13 @@ def _missing_connections(located: Sequence[loading.Located]) -> Iterator[str]:
     Warnings only: connections of a secrets backend or of a worker's environment are not visible here.
     """
     needed = {
-        name: f"{each.file}:{line}"
+        named.name: f"{each.file}:{line}"
         for each in located
         if each.definition.kind == "Flow" and each.definition.status == "active"
-        for line, name in reversed(each.connections)
-        if f"AIRFLOW_CONN_{name.upper()}" not in os.environ
+        for line, named in reversed(each.named)
+        if named.kind is GrantKind.CONNECTION
+        and named.path[0] in ("steps", "trigger")
+        and f"AIRFLOW_CONN_{named.name.upper()}" not in os.environ
     }
     if not needed:
         return

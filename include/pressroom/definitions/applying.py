@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pressroom.definitions import granting
 from pressroom.definitions.loading import Located
 from pressroom.definitions.trial import LONGEST_SECONDS, SHARED, Trial
-from pressroom.domain.definitions import Account, BrandContext, Definition, Rows, Site, Sizes, dump
+from pressroom.domain.definitions import Account, BrandContext, Definition, Grants, Rows, Site, Sizes, dump
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.grants.access import EVERYTHING, Access, GrantKind, Name
+from pressroom.domain.grants.named import refused
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
 from pressroom.domain.text import did_you_mean, to_json
 from pressroom.engine import audit
 from pressroom.engine.money import ledger
 from pressroom.pipelines.site import approval
+from pressroom.store import grants
 from pressroom.store.database import Store, Tx
 from pressroom.store.quotas import must_have_room, quotas_of
 from pressroom.store.workflows import all_accounts, all_brands, all_workflows, log_unreadable
@@ -62,7 +66,7 @@ class Change:
 class Current:
     """What the database holds. Keys: (account, slug) of brand contexts, (kind, slug) of workflows.
 
-    ``live``: workflows with a live run.
+    ``live``: workflows with a live run; ``shared``: what every account may name.
     """
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class Current:
     brands: Mapping[tuple[str, str], BrandContext] = field(default_factory=dict)
     workflows: Mapping[tuple[str, str], Workflow] = field(default_factory=dict)
     live: frozenset[tuple[str, str]] = frozenset()
+    shared: frozenset[Name] = frozenset()
 
 
 def apply(
@@ -149,13 +154,17 @@ def read_current(tx: Tx) -> Current:
             for row in all_workflows(tx, kind, report=log_unreadable)
         },
         live=frozenset((row["kind"], row["slug"]) for row in tx.rows("live_workflows")),
+        shared=grants.shared(tx),
     )
 
 
 def plan(definitions: Sequence[Located], current: Current, *, prune: bool = False) -> list[Change]:
     """The changes in the order in which they can be made. Raises DefinitionError."""
+    access = _access_after(definitions, current)
     problems = [
-        problem for located in definitions for problem in _wrong_references(located, definitions, current)
+        problem
+        for located in definitions
+        for problem in _wrong_references(located, definitions, current, access)
     ]
     if problems:
         raise DefinitionError(problems)
@@ -167,7 +176,36 @@ def plan(definitions: Sequence[Located], current: Current, *, prune: bool = Fals
     return changes
 
 
-def _wrong_references(located: Located, definitions: Sequence[Located], current: Current) -> Iterator[str]:
+def _access_after(definitions: Sequence[Located], current: Current) -> dict[str, Access]:
+    """What each account may name when the definitions are applied."""
+    granted = {slug: account.grants for slug, account in current.accounts.items()}
+    for each in definitions:
+        if isinstance(each.definition, Account):
+            slug = each.definition.slug
+            granted[slug] = granted.get(slug) if each.definition.grants is None else each.definition.grants
+    access = {slug: Access(slug, own.names if own else frozenset()) for slug, own in granted.items()}
+    if len(access) == 1:
+        [(slug, only)] = access.items()
+        access[slug] = only if only.names else only.with_names({EVERYTHING})
+    elif len(current.accounts) == 1:
+        [slug] = current.accounts
+        if not access[slug].names:
+            access[slug] = access[slug].with_names(granting.named_by(current.workflows.values(), slug))
+    sites = [site for site in current.workflows.values() if isinstance(site, Site)]
+    sites += [each.definition for each in definitions if isinstance(each.definition, Site)]
+    for site in sites:
+        if site.account in access:
+            own = {(GrantKind.ASSET, site.approved_asset)}
+            access[site.account] = access[site.account].with_names(own)
+    return {slug: each.with_names(current.shared) for slug, each in access.items()}
+
+
+def _wrong_references(
+    located: Located,
+    definitions: Sequence[Located],
+    current: Current,
+    access: Mapping[str, Access],
+) -> Iterator[str]:
     definition = located.definition
     if isinstance(definition, Account):
         return
@@ -192,6 +230,9 @@ def _wrong_references(located: Located, definitions: Sequence[Located], current:
             f"the account {definition.account!r} has no brand context {definition.brand!r}"
             + did_you_mean(definition.brand, brands),
         )
+    if definition.account in access:
+        for path, text in refused(access[definition.account], definition, stored):
+            yield located.problem_at(path, text)
 
 
 def _key(workflow: Workflow) -> tuple[str, str]:
@@ -214,6 +255,8 @@ def _change(new: AnyDefinition, current: Current) -> Change:
         account, old = new.account, current.brands.get((new.account, new.slug))
     else:
         account, old = new.account, current.workflows.get(_key(new))
+    if isinstance(new, Account):
+        new = _with_grants(new, old if isinstance(old, Account) else None)
     if old is None:
         return Change(Action.CREATE, new.kind, new.slug, account, _diff({}, _set_keys(new)), "", new)
     if old == new:
@@ -229,6 +272,13 @@ def _change(new: AnyDefinition, current: Current) -> Change:
     return Change(
         Action.UPDATE, new.kind, new.slug, account, _diff(_flat(dump(old)), _flat(dump(new))), note, new
     )
+
+
+def _with_grants(new: Account, old: Account | None) -> Account:
+    """With the grants that there are, where the definition says nothing about them."""
+    kept = new.grants if new.grants is not None or old is None else old.grants
+    named = Grants.of(kept.names) if kept is not None and kept.names else None
+    return new.model_copy(update={"grants": named})
 
 
 def _prune(definitions: Sequence[Located], current: Current) -> Iterator[Change]:
@@ -292,6 +342,8 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor
         if change.action in (Action.UNCHANGED, Action.KEEP):
             continue
         if isinstance(change.definition, Account):
+            if change.action is Action.CREATE:
+                granting.before_another(tx, actor)
             account_ids[change.slug] = _write_account(tx, change.definition, actor)
             _note(tx.for_account(account_ids[change.slug]), actor, change)
             continue
@@ -333,9 +385,11 @@ def _note(own: Tx, actor: str, change: Change) -> None:
 
 
 def _write_account(tx: Tx, account: Account, actor: str) -> int:
+    data = dump(account) | {"grants": None}  # they have a table of their own
     account_id: int = tx.value(
-        "save_account", slug=account.slug, title=account.name, definition=to_json(dump(account))
+        "save_account", slug=account.slug, title=account.name, definition=to_json(data)
     )
+    grants.replace(tx, account_id, account.grants.names if account.grants else (), actor)
     own = tx.for_account(account_id)
     own.run("clear_members")
     if account.members:

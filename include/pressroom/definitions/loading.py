@@ -12,29 +12,34 @@ import yaml
 from pressroom.definitions import checking, nodes
 from pressroom.domain.definitions import BrandContext
 from pressroom.domain.errors import DefinitionError
-from pressroom.domain.flows import Flow
-from pressroom.domain.kinds import KINDS, AnyDefinition
+from pressroom.domain.grants.named import Named, names_of
+from pressroom.domain.kinds import KINDS, AnyDefinition, Workflow
 from pressroom.domain.text import did_you_mean
-from pressroom.pipelines.flow.checking import connections
 
 
 @dataclass(frozen=True)
 class Located:
     """A definition and where it stands. ``lines``: top-level key → line, from 1.
 
-    ``connections``: (line, id) of every Airflow connection that a flow needs.
+    ``named``: (line, name) of everything of the installation's that a workflow names.
     """
 
     definition: AnyDefinition
     file: str
     line: int
     lines: Mapping[str, int]
-    connections: Sequence[tuple[int, str]] = ()
+    named: Sequence[tuple[int, Named]] = ()
 
     def problem(self, key: str, text: str) -> str:
         """A located message about one of its keys."""
         line = self.lines.get(key.partition(".")[0], self.line)
         return f"{self.file}:{line}: {label(self.definition)}: {key}: {text}"
+
+    def problem_at(self, path: Sequence[str | int], text: str) -> str:
+        """A located message about a place that names something of the installation's."""
+        key = str(path[0])
+        line = next((line for line, each in self.named if each.path == path), self.lines.get(key, self.line))
+        return f"{self.file}:{line}: {label(self.definition)}: {checking.shown(path)}{text}"
 
 
 def label(definition: AnyDefinition) -> str:
@@ -121,10 +126,15 @@ def _definition(node: yaml.Node, file: str) -> Located:
     if definition is None:
         raise DefinitionError([f"{file}:{_located(node, data, name, each)}" for each in wrong])
     lines = {key.value: nodes.line(key) for key, _ in node.value}
-    needed: Sequence[tuple[int, str]] = ()
-    if isinstance(definition, Flow):
-        needed = [(nodes.line(nodes.find(node, list(path))), name) for path, name in connections(definition)]
-    return Located(definition, file, nodes.line(node), lines, needed)
+    named: Sequence[tuple[int, Named]] = ()
+    if isinstance(definition, Workflow):
+        named = [(_line_of(node, data, each), each) for each in names_of(definition)]
+    return Located(definition, file, nodes.line(node), lines, named)
+
+
+def _line_of(node: yaml.Node, data: Any, named: Named) -> int:
+    """Where it is named, or the nearest place above it that is written down: a default has no line."""
+    return nodes.line(nodes.find(node, checking.real_path(data, named.path)))
 
 
 def _located(node: yaml.Node, data: Any, name: str, wrong: checking.DefinitionProblem) -> str:

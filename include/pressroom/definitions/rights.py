@@ -239,6 +239,8 @@ _STEP = ("name", "type", "when", "on_failure")
 
 RIGHTS: Mapping[type[Definition], Mapping[str, Role | GuardedBy]] = {
     base.Account: _owned(base.Account),
+    # Accounts have no route: what they may name comes by the operator's command line and administrators.
+    base.Grants: _owned(base.Grants),
     base.Charges: _owned(base.Charges),
     base.AccountCaps: _owned(base.AccountCaps),
     base.Prompts: _free(*_PROMPTS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,12 @@ from pressroom.definitions.applying import SlugTaken, must_fit, rows_of, write
 from pressroom.definitions.checking import DefinitionProblem, WrongDefinition
 from pressroom.domain.definitions import BrandContext, Role, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.flows import Flow
+from pressroom.domain.grants.access import GrantKind
+from pressroom.domain.grants.named import refused
 from pressroom.domain.kinds import KINDS, Kind, Workflow
 from pressroom.domain.text import did_you_mean, differences
+from pressroom.store import grants
 from pressroom.store.database import Tx
 from pressroom.store.quotas import must_have_room
 from pressroom.store.workflows import parse, whole
@@ -87,9 +91,10 @@ def update(tx: Tx, definition: Saved, before: Mapping[str, Any], role: Role) -> 
         raise ChangedMeanwhile(
             f"{definition.kind} {definition.slug} was changed meanwhile: read it again, then change it"
         )
-    rights.must_suffice(role, _readable(current, definition), definition)
+    readable = _readable(current, definition)
+    rights.must_suffice(role, readable, definition)
     changed = list(differences(current.data, dump(definition)))
-    return (_save(tx, definition), changed) if changed else (current, [])
+    return (_save(tx, definition, readable), changed) if changed else (current, [])
 
 
 def delete_brand(tx: Tx, brand_id: int) -> None:
@@ -113,14 +118,26 @@ def _readable(current: Stored, definition: Saved) -> Saved | None:
     return readable
 
 
-def _save(tx: Tx, definition: Saved) -> Stored:
-    wrong = list(_wrong_references(tx, definition))
+def _save(tx: Tx, definition: Saved, before: Saved | None = None) -> Stored:
+    wrong = [*_wrong_references(tx, definition), *_not_granted(tx, definition, before)]
     if wrong:
         raise WrongDefinition(definition, wrong)
     must_fit(tx, definition)
     write(tx, definition)
     [saved] = listed(tx, KINDS[definition.kind], slug=definition.slug, limit=1)
     return saved
+
+
+def _not_granted(tx: Tx, definition: Saved, before: Saved | None) -> Iterator[DefinitionProblem]:
+    """What the definition names and the account may not."""
+    if isinstance(definition, BrandContext):
+        return
+    access = grants.access(tx, tx.account)
+    if isinstance(definition, Flow) and tx.value("is_own_asset", asset=definition.trigger.asset):
+        access = access.with_names({(GrantKind.ASSET, str(definition.trigger.asset))})
+    known = None if isinstance(before, BrandContext) else before
+    for path, text in refused(access, definition, known):
+        yield DefinitionProblem(path, text)
 
 
 def _wrong_references(tx: Tx, definition: Saved) -> list[DefinitionProblem]:

@@ -5,6 +5,7 @@ Unknown keys are refused.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -20,12 +21,14 @@ from pydantic import (
 )
 
 from pressroom.domain.errors import QuotaExceeded
+from pressroom.domain.grants.access import EVERYTHING, GrantKind, Name
 from pressroom.domain.schedules import Cron, CronSchedule
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 Color = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Cents = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+$", max_length=200)]
+GrantedName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
 
 # JSON Schema's own "time" has an offset; these are the local times of a time zone beside them.
@@ -149,6 +152,46 @@ class Quotas(Definition):
             raise _exceeded("log_streams", said, self.log_streams)
 
 
+class Grants(Definition):
+    """What an account may name that is the installation's. Operators grant it."""
+
+    everything: bool = Field(default=False, description="whatever there is, also what others are granted")
+    connections: list[ConnectionId] = Field(default_factory=list, max_length=1000)
+    hosts: list[GrantedName] = Field(
+        default_factory=list, max_length=1000, description="private hosts, as host or host:port"
+    )
+    file_roots: list[GrantedName] = Field(
+        default_factory=list, max_length=1000, description="folders, such as s3://bucket/drafts"
+    )
+    assets: list[GrantedName] = Field(
+        default_factory=list, max_length=1000, description="URIs of Airflow assets that may start flows"
+    )
+
+    @property
+    def names(self) -> frozenset[Name]:
+        """All of it, as the rule knows it."""
+        listed = {(kind, name) for kind, key in _GRANTED.items() for name in getattr(self, key)}
+        return frozenset(listed | ({EVERYTHING} if self.everything else set()))
+
+    @classmethod
+    def of(cls, names: Iterable[Name]) -> Grants:
+        """The reverse of ``names``."""
+        lists: dict[str, Any] = {key: [] for key in _GRANTED.values()}
+        all_names = sorted(names)
+        for kind, name in all_names:
+            if kind in _GRANTED:
+                lists[_GRANTED[kind]].append(name)
+        return cls(everything=EVERYTHING in all_names, **lists)
+
+
+_GRANTED = {
+    GrantKind.CONNECTION: "connections",
+    GrantKind.HOST: "hosts",
+    GrantKind.FILE_ROOT: "file_roots",
+    GrantKind.ASSET: "assets",
+}
+
+
 class Account(Definition):
     """A tenant."""
 
@@ -161,6 +204,9 @@ class Account(Definition):
     caps: AccountCaps = AccountCaps()
     prompts: Prompts = Prompts()
     quotas: Quotas = Quotas()
+    grants: Grants | None = Field(
+        default=None, description="connections, hosts, folders and assets that it may name; null: as they are"
+    )
 
 
 class BrandContext(Definition):

@@ -140,13 +140,14 @@ Arguments = TypeVar("Arguments", bound=TargetArguments)
 class Piece(Generic[Arguments]):
     """One publication, ready to go. ``key`` is unique for the content and the same at every try: an adapter
     leaves it at the target where the target has room for it, and looks for it there. ``at``: when it is to
-    appear, aware; None: at once.
+    appear, aware; None: at once. ``account``: whose it is, for targets that several accounts share.
     """
 
     key: str
     arguments: Arguments
     pictures: Sequence[Picture] = ()
     at: datetime | None = None
+    account: str = ""
 
     def check(self, target: str, now: datetime) -> None:
         """Raises PermanentError, in the name of the target, when its limits do not permit the piece."""

@@ -9,6 +9,7 @@ from typing import Any
 from pressroom.domain.definitions import Account, BrandContext, Site
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
+from pressroom.domain.grants.access import NOTHING, Access
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.text import did_you_mean
@@ -67,12 +68,16 @@ class OfWorkflow:
 
 @dataclass(frozen=True)
 class Run(OfWorkflow):
-    """One execution of a workflow's pipeline, with its definitions."""
+    """One execution of a workflow's pipeline, with its definitions.
+
+    ``access``: what the account may name today.
+    """
 
     id: int
     account_id: int
     workflow_id: int
     params: Mapping[str, Any] = field(default_factory=dict)
+    access: Access = NOTHING
 
     @property
     def site_id(self) -> int:

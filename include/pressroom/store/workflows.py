@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pressroom.domain.definitions import Account, Automation, BrandContext, dump
+from pressroom.domain.definitions import Account, Automation, BrandContext, Grants, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
+from pressroom.domain.grants.access import NOTHING, Access, GrantKind
 from pressroom.domain.kinds import WORKFLOW_KINDS, Workflow, word_of
 from pressroom.domain.run import Run
 from pressroom.domain.text import did_you_mean
 from pressroom.store.database import Tx
+from pressroom.store.grants import access_of
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=BaseModel)
@@ -29,6 +31,7 @@ class WorkflowRow:
     """A workflow as stored, with what it refers to.
 
     ``over``: why it is completed, None when it is not. ``scheduled_since``: when its schedule was last set.
+    ``access``: what the account may name, nothing for the rows of DAG files.
     """
 
     account_id: int
@@ -38,6 +41,7 @@ class WorkflowRow:
     brand: BrandContext | None
     over: str | None = None
     scheduled_since: datetime | None = None
+    access: Access = NOTHING
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -57,7 +61,7 @@ class WorkflowRow:
         """A run of it. Without an id: one that is not opened, for estimates."""
         return Run(
             account=self.account, workflow=self.workflow, brand=self.brand, id=run_id,
-            account_id=self.account_id, workflow_id=self.workflow_id, params=params or {},
+            account_id=self.account_id, workflow_id=self.workflow_id, params=params or {}, access=self.access,
         )  # fmt: skip
 
 
@@ -113,7 +117,8 @@ def active_workflows(
         slug = named[1]
     number, of = shard or (None, None)
     every = dag_id is not None
-    return _workflows(tx, kind, report, slug=slug, active_only=not every, shard=number, shards=of)
+    rows = _rows(tx, kind, slug=slug, active_only=not every, shard=number, shards=of)
+    return _workflows(kind, rows, {}, report)
 
 
 def all_workflows(
@@ -123,12 +128,12 @@ def all_workflows(
 
     ``report``: gets the rows that cannot be read. Without it, such a row is a DefinitionError.
     """
-    return _workflows(tx, kind, report, slug=slug)
+    return _with_access(tx, kind, report, slug=slug)
 
 
 def workflow_by_id(tx: Tx, kind: str, id: int) -> WorkflowRow:
     """One workflow of a kind. The caller has checked whose it is. Raises PermanentError, DefinitionError."""
-    rows = _workflows(tx, kind, id=id)
+    rows = _with_access(tx, kind, id=id)
     if not rows:
         raise PermanentError(f"there is no {kind} {id}")
     return rows[0]
@@ -157,9 +162,15 @@ def workflow(tx: Tx, name: str) -> WorkflowRow:
 def all_accounts(tx: Tx) -> list[AccountRow]:
     """Every account, sorted by slug. A SYSTEM transaction. Raises DefinitionError."""
     return [
-        AccountRow(row["id"], parse(Account, row["definition"] | {"members": row["members"]}, row["slug"]))
+        AccountRow(row["id"], parse(Account, row["definition"] | _of_tables(row), row["slug"]))
         for row in tx.rows("read_accounts")
     ]
+
+
+def _of_tables(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What an account's definition has tables of its own for."""
+    grants = Grants.of((GrantKind(kind), name) for kind, name in row["grants"])
+    return {"members": row["members"], "grants": dump(grants) if row["grants"] else None}
 
 
 def account_by_slug(tx: Tx, slug: str) -> AccountRow:
@@ -175,16 +186,30 @@ def all_brands(tx: Tx) -> list[BrandContext]:
     return [parse(BrandContext, row["definition"], row["slug"]) for row in tx.rows("read_brands")]
 
 
-def _workflows(
+def _rows(tx: Tx, word: str, **which: Any) -> list[dict[str, Any]]:
+    everything = {"id": None, "slug": None, "active_only": False, "shard": None, "shards": None}
+    return tx.rows(WORKFLOW_KINDS[word].read, **everything | which)
+
+
+def _with_access(
     tx: Tx, word: str, report: Callable[[UnreadableRow], None] | None = None, **which: Any
+) -> list[WorkflowRow]:
+    rows = _rows(tx, word, **which)
+    return _workflows(word, rows, access_of(tx, {row["account_id"] for row in rows}), report)
+
+
+def _workflows(
+    word: str,
+    rows: Sequence[Mapping[str, Any]],
+    access: Mapping[int, Access],
+    report: Callable[[UnreadableRow], None] | None,
 ) -> list[WorkflowRow]:
     # Parsed once each: a thousand sites of one account would otherwise parse it a thousand times.
     accounts: dict[int, Account] = {}
     brands: dict[int, BrandContext] = {}
     kind = WORKFLOW_KINDS[word]
     workflows = []
-    everything = {"id": None, "slug": None, "active_only": False, "shard": None, "shards": None}
-    for row in tx.rows(kind.read, **everything | which):
+    for row in rows:
         try:
             account_id, brand_id = row["account_id"], row["brand_id"]
             if account_id not in accounts:
@@ -200,6 +225,7 @@ def _workflows(
                     None if brand_id is None else brands[brand_id],
                     row.get("completed_why"),
                     row["scheduled_since"],
+                    _own(access.get(account_id, NOTHING), row),
                 )
             )
         except DefinitionError as error:
@@ -207,6 +233,12 @@ def _workflows(
                 raise
             report(UnreadableRow(word, row["account_slug"], row["slug"], "; ".join(error.problems)))
     return workflows
+
+
+def _own(access: Access, row: Mapping[str, Any]) -> Access:
+    """With the asset of an own site, if the flow waits for one."""
+    own = row.get("own_asset")
+    return access if own is None else access.with_names({(GrantKind.ASSET, own)})
 
 
 def whole(row: Mapping[str, Any]) -> dict[str, Any]:

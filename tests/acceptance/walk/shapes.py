@@ -21,7 +21,10 @@ def connection_of(slug: str) -> str:
 
 
 def account(slug: str) -> dict[str, Any]:
-    return {"kind": "Account", "slug": slug, "name": slug, "opening_credits": 10_000}
+    return {
+        "kind": "Account", "slug": slug, "name": slug, "opening_credits": 10_000,
+        "grants": {"everything": True},
+    }  # fmt: skip
 
 
 def definition(route: Route) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from pressroom.domain.definitions import Account, Site
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.flows import Flow
+from pressroom.domain.grants.access import EVERYTHING, Access
 from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
@@ -33,6 +34,9 @@ def connection(**fields: Any) -> Any:
     return SimpleNamespace(**{**empty, "extra_dejson": {}, **fields})
 
 
+ANYTHING = Access("acme", frozenset({EVERYTHING}))
+
+
 class Looked:
     """Connections in a dict. ``asked``: every look-up, in order."""
 
@@ -45,8 +49,8 @@ class Looked:
         return self.known[name]
 
 
-def box(workflow: Workflow, looked: Looked) -> Toolbox:
-    run = Run(Account(slug="acme", name="Acme"), workflow, None, 3, 1, 2)
+def box(workflow: Workflow, looked: Looked, access: Access = ANYTHING) -> Toolbox:
+    run = Run(Account(slug="acme", name="Acme"), workflow, None, 3, 1, 2, access=access)
     return Toolbox(STORE, run, looked.connections)
 
 
@@ -126,4 +130,4 @@ def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRESSROOM_ALLOW_HOSTS", " one.example, ,two.example")
     assert OF_TASK.database_url() == "postgresql://here/db"
     assert OF_TASK.media_root() == "/srv/media"
-    assert OF_TASK.permitted("pressroom_allow_hosts") == ["one.example", "two.example"]
+    assert OF_TASK.hosts() == ["one.example", "two.example"]

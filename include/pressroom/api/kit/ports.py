@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 
+from pressroom.domain.grants.access import Access
 from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.store.database import Store
@@ -36,8 +37,8 @@ class Airflow(Protocol):
         """Pressroom's database. Raises ConfigurationError."""
         ...
 
-    def secret(self, connection: str) -> str:
-        """The password of a connection. Raises ConfigurationError."""
+    def webhook_secret(self, access: Access, connection: str) -> str:
+        """The secret of a webhook's connection that the account may name. Raises ConfigurationError."""
         ...
 
     async def trigger(
@@ -82,8 +83,10 @@ class ControlPlane(Airflow, Protocol):
         """Make tasks and what follows them run again in the same DAG run. Returns how many there are."""
         ...
 
-    async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
-        """The target at a place, as an async context manager. Raises ConfigurationError."""
+    async def target(self, access: Access, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
+        """The target at a place that the account may name, as an async context manager. Raises
+        ConfigurationError.
+        """
         ...
 
     async def asset_event(self, uri: str) -> None:

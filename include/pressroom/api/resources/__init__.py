@@ -12,6 +12,7 @@ from pressroom.api.resources import (
     failures,
     flow_items,
     flows,
+    grants,
     ideas,
     insights,
     keywords,
@@ -29,6 +30,7 @@ from pressroom.api.resources.jobs import routes as jobs
 ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
     operations.router,
+    grants.router,
     automation.router,
     jobs.router,
     sites.router,

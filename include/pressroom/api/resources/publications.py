@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Query
@@ -22,6 +23,7 @@ from pressroom.api.kit.views import workflow_ids
 from pressroom.api.resources.jobs.starting import start, start_again
 from pressroom.domain.definitions import Role
 from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.grants.access import Access
 from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, LARGEST, PUBLICATION, public_id, row_id
 from pressroom.domain.publishing import PublicationStatus
 from pressroom.engine import audit
@@ -31,6 +33,7 @@ from pressroom.engine.publishing import unpublish as withdrawing
 from pressroom.engine.publishing.retrying import RetryPlan
 from pressroom.engine.publishing.unpublish import Withdrawal
 from pressroom.pipelines.registry import PUBLISH
+from pressroom.store import grants
 from pressroom.store.database import Tx
 from pressroom.store.workflows import WorkflowRow
 
@@ -179,15 +182,17 @@ async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATIO
 
     target = f"publication:{scope.id}"
 
-    def begin(tx: Tx) -> tuple[dict[str, Any] | None, Withdrawal]:
-        return audit.state(tx, target), withdrawing.begin(tx, scope.id)
+    def begin(tx: Tx) -> tuple[dict[str, Any] | None, Withdrawal, Access]:
+        access = grants.access(tx, scope.account_id)
+        return audit.state(tx, target), withdrawing.begin(tx, scope.id), access
 
     def ended(tx: Tx) -> None:
         scope.note(tx, "publication.unpublish", target, before=before, after=audit.state(tx, target))
 
-    before, withdrawal = await scope.run(begin)
+    before, withdrawal, access = await scope.run(begin)
+    open_target = partial(scope.plane.target, access)
     try:
-        await withdrawing.unpublish(scope.store, scope.account_id, withdrawal, scope.plane.target)
+        await withdrawing.unpublish(scope.store, scope.account_id, withdrawal, open_target)
     except ConfigurationError as error:
         raise Problem(409, f"it was not taken back: {error}") from error
     finally:

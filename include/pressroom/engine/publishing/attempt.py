@@ -103,7 +103,10 @@ class _Attempt:
         if before.status in OPEN:
             # As it was attempted: its time and its text may have changed since.
             at = claimed.last_try.at
-            sent = recalled(self._target, claimed.last_try.sent, at) or replace(piece, at=piece.at and at)
+            record = claimed.last_try.sent
+            # It is found by the key that was sent, also when keys are made in another way by now.
+            key = str(record.get("key") or piece.key)
+            sent = recalled(self._target, record, at) or replace(piece, key=key, at=piece.at and at)
             placed = await self._look(sent, claimed.unsettled, unclear=before.status)
             # With an update, the target may have the version before: it is sent again, under the same key.
             if placed is not None and not self._update:

@@ -19,6 +19,7 @@ from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.control import Level
 from pressroom.store.database import Store, Tx
+from pressroom.store.publications import twin_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -163,11 +164,7 @@ class Claim:
         """The other publication that the target has under this id, None when there is none."""
 
         def look(tx: Tx) -> str | None:
-            name: str | None = tx.value(
-                "publication_twin", publication=self._id, target=self._intent.target,
-                external_id=placed.external_id,
-            )  # fmt: skip
-            return name
+            return twin_of(tx, self._id, self._intent.target, placed.external_id)
 
         return await self._tx(look)
 

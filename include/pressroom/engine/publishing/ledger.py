@@ -16,6 +16,7 @@ from pressroom.engine.publishing.attempt import OPEN, settle_once
 from pressroom.engine.publishing.claim import Intent, Timing, get, publication
 from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
+from pressroom.store.publications import twin_of
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,7 @@ def settle(
     if sent and not external_id:
         raise PermanentError("say under which id the target has it")
     before = get(tx, publication_id, workflow_id)
-    twin = sent and tx.value(
-        "publication_twin", publication=publication_id, target=before.target, external_id=external_id
-    )
+    twin = twin_of(tx, publication_id, before.target, external_id) if sent and external_id else None
     if twin:
         raise RunConflict(f"{before.target} has {twin} under that id: look up the id of {before.content}")
     if not tx.run(

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from pressroom.domain.errors import PermanentError, RunConflict, TransientError
-from pressroom.domain.publishing import Place, Publication, PublicationStatus, Target
+from pressroom.domain.publishing import Place, Publication, PublicationStatus, Target, recalled
 from pressroom.engine.publishing.attempt import OPEN, TRIES
 from pressroom.engine.publishing.claim import Timing, get
 from pressroom.engine.publishing.ledger import STAGE
@@ -28,10 +28,15 @@ OpenTarget = Callable[[Place], Awaitable[AbstractAsyncContextManager[Target[Any]
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """A claimed publication. ``claim`` None: it is withdrawn already, and there is nothing to do."""
+    """A claimed publication. ``claim`` None: it is withdrawn already, and there is nothing to do.
+
+    ``sent``: what its last try sent; ``by_hand``: a person has named its external id.
+    """
 
     publication: Publication
     claim: str | None
+    sent: Mapping[str, Any] = field(default_factory=dict)
+    by_hand: bool = False
 
     @property
     def place(self) -> Place:
@@ -65,7 +70,8 @@ def begin(tx: Tx, publication_id: int, timing: Timing | None = None) -> Withdraw
         lease=timedelta(seconds=lease),
     ):  # fmt: skip
         raise RunConflict(f"a worker is at {name}: wait until it is through")
-    return Withdrawal(publication, claim)
+    [row] = tx.rows("publication_sent", publication=publication.id)
+    return Withdrawal(publication, claim, row["sent"], row["by_hand"])
 
 
 async def unpublish(
@@ -116,6 +122,8 @@ async def _ask(
             )
         try:
             async with asyncio.timeout(timing.call):
+                if withdrawal.by_hand:
+                    await _must_be_there(withdrawal, target)
                 return await target.unpublish(publication.external_id or "")
         except TimeoutError:
             trouble = TransientError(f"{publication.target} did not answer in time")
@@ -124,6 +132,20 @@ async def _ask(
         if (trouble.retry_after or 0.0) > timing.retry_after:
             break
     raise trouble
+
+
+async def _must_be_there(withdrawal: Withdrawal, target: Target[Any]) -> None:
+    """Raises RunConflict unless the target itself has what was sent under the id that a person has named: it
+    may be another's.
+    """
+    publication = withdrawal.publication
+    sent = recalled(target, withdrawal.sent, publication.scheduled_for)
+    placed = None if sent is None else await target.find(sent)
+    if placed is None or placed.external_id != publication.external_id:
+        raise RunConflict(
+            f"a person has settled that {publication.target} has {publication.content} as"
+            f" {publication.external_id}, and it is not found there: take it back there"
+        )
 
 
 def _withdrawn(tx: Tx, publication: Publication, claim: str) -> Publication:

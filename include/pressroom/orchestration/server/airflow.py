@@ -27,6 +27,7 @@ from pressroom.adapters.targets.registry import open_target
 from pressroom.api.kit.limits.admission import CONNECTIONS
 from pressroom.api.kit.ports import Login
 from pressroom.domain.errors import ConfigurationError, PermanentError, RunConflict, TransientError
+from pressroom.domain.grants.access import Access
 from pressroom.domain.publishing import Place, Target
 from pressroom.engine.runs.verifying import CheckResult
 from pressroom.orchestration.server import login as api_login
@@ -60,22 +61,14 @@ def _store_in(_period: int) -> Store:
     return store_at(OF_SERVER.database_url(), max_size=CONNECTIONS)
 
 
-def secret(connection_id: str) -> str:
-    """The password of a connection. Raises ConfigurationError when it is missing or empty."""
-    password = OF_SERVER.fields(connection_id)["password"]
-    if not password:
-        raise ConfigurationError(f"the Airflow connection {connection_id!r} has no password to check with")
-    return str(password)
-
-
 class InProcessAirflow:
     """The ``Airflow`` and ``ControlPlane`` of the API server."""
 
     def store(self) -> Store:
         return store()
 
-    def secret(self, connection: str) -> str:
-        return secret(connection)
+    def webhook_secret(self, access: Access, connection: str) -> str:
+        return OF_SERVER.of(access).webhook_secret(connection)
 
     async def login(self, request: Request) -> Login | None:
         return await api_login.login(request)
@@ -127,9 +120,9 @@ class InProcessAirflow:
         answer: dict[str, Any] = await retrying(_call, "POST", path, body, conflict=conflict)
         return int(answer["total_entries"])
 
-    async def target(self, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
+    async def target(self, access: Access, place: Place) -> AbstractAsyncContextManager[Target[Any]]:
         """Open the target with this server's connections. See ControlPlane."""
-        fields = await run_in_threadpool(OF_SERVER.fields, place.connection_id)
+        fields = await run_in_threadpool(OF_SERVER.of(access).fields, place.connection_id)
         opened: AbstractAsyncContextManager[Target[Any]] = await run_in_threadpool(
             open_target, place.to, place.connection_id, fields
         )

@@ -18,6 +18,7 @@ from pressroom.adapters.connection import ConnectionFields
 from pressroom.adapters.models.settings import ConnectionSettings
 from pressroom.adapters.targets.metricool.client import MetricoolSettings
 from pressroom.domain.errors import ConfigurationError
+from pressroom.domain.grants.access import EVERYTHING, Access, GrantKind
 from pressroom.settings import DATABASE_CONNECTION, DATABASE_VARIABLE, connection_url
 from pressroom.store.database import POOL_SIZE, Store, without_password
 
@@ -27,11 +28,14 @@ ALLOW_HOSTS = "pressroom_allow_hosts"
 """Variable: private hosts that flows may fetch from, separated by commas."""
 FILE_ROOTS = "pressroom_file_roots"
 """Variable: folders whose files flows may read, separated by commas."""
+WEBHOOK_TYPE = "pressroom_webhook"
+"""The type of the connections whose password signs what comes in."""
 
 
 class Connections:
     """``read``: a connection by its id, as Airflow has it; raises one of ``absent`` when there is none.
-    ``variable``: the value of an Airflow variable, None when it is not set.
+    ``variable``: the value of an Airflow variable, None when it is not set. ``access``: the account that
+    asks, None for the installation itself.
     """
 
     def __init__(
@@ -39,8 +43,13 @@ class Connections:
         read: Callable[[str], Any],
         variable: Callable[[str], str | None],
         absent: tuple[type[Exception], ...],
+        access: Access | None = None,
     ) -> None:
-        self._read, self._variable, self._absent = read, variable, absent
+        self._read, self._variable, self._absent, self._access = read, variable, absent, access
+
+    def of(self, access: Access) -> Connections:
+        """The same, as far as the account may name them."""
+        return Connections(self._read, self._variable, self._absent, access)
 
     def fields(self, connection_id: str) -> ConnectionFields:
         """A connection's fields, for adapters that read their own settings. Raises ConfigurationError."""
@@ -90,8 +99,37 @@ class Connections:
         except (AirflowException, ValueError, ImportError) as error:
             raise ConfigurationError(f"{where}: {error}") from error
 
-    def permitted(self, variable: str) -> list[str]:
-        """What the operator permits to flows, by a variable; nothing when it is not set."""
+    def webhook_secret(self, connection_id: str) -> str:
+        """The secret that signs what comes in. Raises ConfigurationError; also for a connection of another
+        type, whose password must not be guessed at by signing with it.
+        """
+        connection = self._found(connection_id)
+        if connection.conn_type != WEBHOOK_TYPE:
+            raise ConfigurationError(
+                f"the Airflow connection {connection_id!r} has the type {connection.conn_type!r}: a webhook"
+                f" needs the type {WEBHOOK_TYPE}"
+            )
+        if not connection.password:
+            raise ConfigurationError(
+                f"the Airflow connection {connection_id!r} has no password to check with"
+            )
+        return str(connection.password)
+
+    def must_exist(self, connection_id: str) -> None:
+        """Raises ConfigurationError unless the connection exists, for the account."""
+        self._found(connection_id)
+
+    def hosts(self) -> list[str]:
+        """The private hosts that flows may fetch from: the variable's, as far as the account may."""
+        hosts = self._entries(ALLOW_HOSTS)
+        return hosts if self._access is None else self._access.hosts(hosts)
+
+    def file_roots(self) -> list[str]:
+        """The folders whose files flows may read: the variable's, as far as the account may."""
+        roots = self._entries(FILE_ROOTS)
+        return roots if self._access is None else self._access.file_roots(roots)
+
+    def _entries(self, variable: str) -> list[str]:
         entries = (self._setting(variable) or "").split(",")
         return [entry.strip() for entry in entries if entry.strip()]
 
@@ -112,13 +150,13 @@ class Connections:
         return os.environ.get(name.upper()) or self._variable(name) or None
 
     def _found(self, connection_id: str) -> Any:
+        access = self._access or Access("", frozenset({EVERYTHING}))
+        if self._access is not None:
+            access.must_permit(GrantKind.CONNECTION, connection_id)
         try:
             return self._read(connection_id)
         except self._absent as error:
-            raise ConfigurationError(
-                f"the Airflow connection {connection_id!r} does not exist: add it to airflow_settings.yaml,"
-                f" or set AIRFLOW_CONN_{connection_id.upper()}"
-            ) from error
+            raise ConfigurationError(access.missing(GrantKind.CONNECTION, connection_id)) from error
 
 
 def fields_of(connection: Any) -> ConnectionFields:

@@ -14,6 +14,7 @@ from airflow.sdk import ObjectStoragePath
 from pressroom.adapters.storage.media import MediaFiles, media_name, public_url
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
 from pressroom.domain.fetching import FileEntry, FilesFetch
+from pressroom.domain.grants.access import within
 from pressroom.orchestration.tools.connections import FILE_ROOTS
 
 MOST_FILES = 10_000
@@ -95,14 +96,16 @@ def _when(stat: Any) -> datetime | None:
     return datetime.fromtimestamp(moment, UTC) if moment else None
 
 
-def file_source(settings: FilesFetch, *, permitted: Sequence[str]) -> ObjectStorageFiles:
+def file_source(
+    settings: FilesFetch, *, permitted: Sequence[str], account: str = "ACCOUNT"
+) -> ObjectStorageFiles:
     """The files below a fetch step's folder. Raises ConfigurationError when it is in no ``permitted`` one."""
-    roots = [root.rstrip("/") for root in permitted]
     path = settings.path.rstrip("/")
-    root = next((root for root in roots if path == root or path.startswith(f"{root}/")), None)
-    if ".." in path.split("/") or root is None:
+    root = next((root.rstrip("/") for root in permitted if within(path, root)), None)
+    if root is None:
         raise ConfigurationError(
-            f"flows may not read {settings.path}: add its root to the Airflow variable {FILE_ROOTS}"
+            f"flows may not read {settings.path}: add its root to the Airflow variable {FILE_ROOTS}, and"
+            f" where there are several accounts grant it: pressroom grant {account} --files ROOT"
         )
     folder, top = local_path(path), local_path(root)
     if folder is None or top is None:

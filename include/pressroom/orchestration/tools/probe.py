@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -15,14 +15,14 @@ from pressroom.adapters.models.openai_model import OpenAIModel
 from pressroom.adapters.models.settings import image_price, text_price
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, TransientError
 from pressroom.domain.fetching import FetchSettings, FilesFetch
+from pressroom.domain.grants.named import Path, refused
 from pressroom.domain.prices import ImagePrice, TextPrice
 from pressroom.domain.run import Run
 from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.money.metering import no_cap_without_price, price_unknown
 from pressroom.engine.runs.batch import caps_of
 from pressroom.engine.runs.verifying import CheckResult, verify
-from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, MEDIA_PUBLIC_URL, Connections
-from pressroom.orchestration.tools.files import file_source
+from pressroom.orchestration.tools.connections import ALLOW_HOSTS, MEDIA_PUBLIC_URL, Connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.stage import Pipeline
 from pressroom.pipelines.tools import Destination
@@ -43,7 +43,13 @@ def verified(
         async with Toolbox(store, run, connections) as box:
             return await asyncio.gather(*(verify(pipeline, run, RunProbe(box)) for pipeline in pipelines))
 
-    return [result for results in asyncio.run(work()) for result in results]
+    own = [CheckResult(".".join(map(str, path)), text, problem=True) for path, text in _triggers(run)]
+    return [*own, *(result for results in asyncio.run(work()) for result in results)]
+
+
+def _triggers(run: Run) -> Iterator[tuple[Path, str]]:
+    """What starts the run and the account may not name. What its stages use, they need."""
+    return ((path, text) for path, text in refused(run.access, run.workflow) if path[0] == "trigger")
 
 
 def models_of(
@@ -152,8 +158,7 @@ class RunProbe:
 
     async def source(self, source: FetchSettings) -> str:
         if isinstance(source, FilesFetch):
-            files = file_source(source, permitted=self._box.connections.permitted(FILE_ROOTS))
-            await asyncio.to_thread(files.check)
+            await asyncio.to_thread(self._box.files(source).check)
             return ""
         try:
             await self._box.http.check(source.url)
@@ -162,7 +167,9 @@ class RunProbe:
             if not named:
                 raise
             raise PermanentError(
-                f"{error} (the flow names it: permit it in the Airflow variable {ALLOW_HOSTS})"
+                f"{error} (the flow names it: permit it in the Airflow variable {ALLOW_HOSTS}, and where"
+                f" there are several accounts grant it: pressroom grant {self._box.run.account.slug}"
+                " --host HOST)"
             ) from None
         return ""
 

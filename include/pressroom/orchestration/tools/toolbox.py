@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 from pressroom.adapters.conditions.evaluate import compile as read_condition
@@ -27,8 +27,9 @@ from pressroom.adapters.storage.media import MediaFiles
 from pressroom.adapters.targets.metricool.metrics import MetricoolClock, MetricoolMetrics
 from pressroom.adapters.targets.registry import open_target
 from pressroom.domain.definitions import Account, BrandContext, Site
-from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.fetching import FetchSettings, FilesFetch
 from pressroom.domain.flows import Condition, Flow
+from pressroom.domain.grants.named import connections_of
 from pressroom.domain.missions import Mission
 from pressroom.domain.model import Embeddings, MediaStore
 from pressroom.domain.packets import FindClaimed, SourceItem
@@ -44,8 +45,13 @@ from pressroom.engine.models.text import BoundText, TextChain, TextEngine
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.publishing.attempt import publish_once
 from pressroom.engine.publishing.ledger import settle_open
-from pressroom.orchestration.tools.connections import ALLOW_HOSTS, FILE_ROOTS, OF_TASK, Connections
-from pressroom.orchestration.tools.files import ObjectStorageMedia, file_source, media_store
+from pressroom.orchestration.tools.connections import OF_TASK, Connections
+from pressroom.orchestration.tools.files import (
+    ObjectStorageFiles,
+    ObjectStorageMedia,
+    file_source,
+    media_store,
+)
 from pressroom.pipelines.tools import Destination, Social
 from pressroom.store.database import Store, Tx
 
@@ -60,10 +66,13 @@ class SystemClock:
 
 
 class Toolbox:
-    """The tools of one run, in one event loop. Opening one makes no request."""
+    """The tools of one run, in one event loop. Opening one makes no request.
+
+    ``connections``: those of the process; the run gets what its account may name.
+    """
 
     def __init__(self, store: Store, run: Run, connections: Connections = OF_TASK) -> None:
-        self.store, self.run, self.connections = store, run, connections
+        self.store, self.run, self.connections = store, run, connections.of(run.access)
         self._stack = AsyncExitStack()
         self._targets: dict[tuple[str, str], Target[Any]] = {}
 
@@ -169,9 +178,15 @@ class Toolbox:
     @cached_property
     def http(self) -> SafeHttp:
         """For addresses that a flow names: the author asks for a private host, the operator permits it."""
-        permitted = set(self.connections.permitted(ALLOW_HOSTS))
+        permitted = set(self.connections.hosts())
         allowed = [host for host in self.run.flow.allow_hosts if host in permitted]
         return self._opened(SafeHttp(allow_hosts=allowed))
+
+    def files(self, source: FilesFetch) -> ObjectStorageFiles:
+        """The files below a folder. Raises ConfigurationError when the account may not read there."""
+        for name in connections_of(source):
+            self.connections.must_exist(name)
+        return file_source(source, permitted=self.connections.file_roots(), account=self.run.account.slug)
 
     def target(self, to: Destination) -> Target[Any]:
         """A target, opened once: one server's connection may serve several handlers."""
@@ -262,8 +277,7 @@ class ItemTools:
         return read_condition(text)
 
     async def fetch(self, source: FetchSettings, known: FindClaimed) -> Sequence[SourceItem]:
-        files = partial(file_source, permitted=self._box.connections.permitted(FILE_ROOTS))
-        return await fetch(source, self._box.http, files, known)
+        return await fetch(source, self._box.http, self._box.files, known)
 
     def target(self, to: Destination) -> Target[Any]:
         return self._box.target(to)

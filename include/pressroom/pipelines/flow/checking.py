@@ -110,25 +110,6 @@ def problems(
     return wrong
 
 
-def connections(flow: Flow) -> Iterator[tuple[Path, str]]:
-    """Every connection that the flow needs, with its place in the definition."""
-    for position, step in enumerate(flow.steps):
-        where: Path = ["steps", position]
-        match step:
-            case PublishStep():
-                yield [*where, "connection" if step.connection else "to"], step.connection_id
-            case PingStep():
-                yield [*where, "connection"], step.connection
-            case GateStep() if step.notify:
-                yield [*where, "notify"], step.notify
-            case FetchStep() if getattr(step.source, "connection", None):
-                yield [*where, "source", "connection"], str(getattr(step.source, "connection", ""))
-            case _:
-                pass
-    if flow.trigger.webhook:
-        yield ["trigger", "webhook"], flow.trigger.webhook
-
-
 def _way(flow: Flow, position: int, step: AnyStep) -> Iterator[FlowProblem]:
     """Problems of the steps that a step leads to: they must be later ones."""
     where: Path = ["steps", position]

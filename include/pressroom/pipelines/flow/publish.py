@@ -42,7 +42,8 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     most = arguments.limits_for(dict(arguments)).pictures
     pictures = [await _picture(data, tools) for data in drawn[:most]]
     content = content_key(item, turn(step, position, tools.flow))
-    piece: Piece[Any] = Piece(key_of(content, step), arguments, pictures)
+    account = tools.flow.account
+    piece: Piece[Any] = Piece(key_of(account, content, step), arguments, pictures, account=account)
     submission = Submission(
         content, hash_of(arguments, pictures), piece, approval=_approval(step, position, item, tools.flow)
     )
@@ -75,9 +76,10 @@ def content_key(item: FlowItem, turn: int = 1) -> str:
     return f"source:{digest}" if turn == 1 else f"source:{digest}:{turn}"
 
 
-def key_of(content: str, step: PublishStep) -> str:
-    """What is left at the target, to be found again."""
-    return hashlib.sha256(f"{content}|{step.connection_id}|{step.to}".encode()).hexdigest()[:24]
+def key_of(account: str, content: str, step: PublishStep) -> str:
+    """What is left at the target, to be found again. Two accounts that take up one source have two pieces."""
+    name = f"{account}/{content}|{step.connection_id}|{step.to}"
+    return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
 def hash_of(arguments: BaseModel, pictures: list[Picture]) -> str:

@@ -142,7 +142,8 @@ async def _publish(post: Ready, at: datetime, tools: Tools) -> Publication:
         "timezone": tools.mission.constraints.timezone, **post.options,
     }  # fmt: skip
     arguments = arguments_of(tools.outside.target(to), fields, to.target_name)
-    piece: Piece[Any] = Piece(key, arguments, pictures, at)
+    account = tools.mission.account
+    piece: Piece[Any] = Piece(f"{account}/{key}", arguments, pictures, at, account=account)
     return await tools.outside.publish(
         to, Submission(key, post.content_hash, piece, alone=True, approval=_approval(post, tools.mission))
     )

@@ -23,6 +23,7 @@ from pressroom.domain.run import Run
 from pressroom.pipelines.stage import Undone
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
+from pressroom.store.publications import twin_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +36,8 @@ LONGEST_PAUSE = 8.0
 class Outstanding:
     """A publication that the target has, or may have.
 
-    ``unsettled``: seconds for which an unanswered call may still arrive; ``sent``: what it sent.
+    ``unsettled``: seconds for which an unanswered call may still arrive; ``sent``: what it sent; ``by_hand``:
+    a person has named the external id.
     """
 
     id: int
@@ -48,6 +50,7 @@ class Outstanding:
     unsettled: float
     post: int
     platform: str
+    by_hand: bool
 
 
 async def undo(store: Store, run: Run, tools: Tools) -> Undone:
@@ -64,6 +67,9 @@ async def undo(store: Store, run: Run, tools: Tools) -> Undone:
     try:
         for row in rows:
             target = tools.outside.target(run.mission.place(row.platform))
+            if row.by_hand and not await _is_there(target, row):
+                out.append((row, Placed(row.external_id or "", row.public_url)))
+                continue
             placed = await _placed(store, run, target, row)
             if placed is not None and not await _taken_back(target, row, placed):
                 out.append((row, placed))
@@ -73,9 +79,17 @@ async def undo(store: Store, run: Run, tools: Tools) -> Undone:
         await store.run(run.account_id, _record, run, withdrawn, out)
     kept = [
         f"{public_id(CONTENT, row.post)} is out on {row.platform}: {placed.url or placed.external_id}"
+        + (" (settled by a person, and not found there: take it back there)" if row.by_hand else "")
         for row, placed in out
     ]
     return Undone(len(withdrawn), kept)
+
+
+async def _is_there(target: Target[Any], row: Outstanding) -> bool:
+    """Whether the target itself has what was sent under the id that a person has named."""
+    sent = recalled(target, row.sent, row.scheduled_for)
+    placed = None if sent is None else await _patiently(target.find, sent)
+    return placed is not None and placed.external_id == row.external_id
 
 
 async def _placed(store: Store, run: Run, target: Target[Any], row: Outstanding) -> Placed | None:
@@ -88,10 +102,7 @@ async def _placed(store: Store, run: Run, target: Target[Any], row: Outstanding)
     placed = await _patiently(target.find, sent)
     if placed is None:
         return None
-    owner = await store.run(
-        run.account_id, Tx.value, "publication_twin", publication=row.id, target=row.target,
-        external_id=placed.external_id,
-    )  # fmt: skip
+    owner = await store.run(run.account_id, twin_of, row.id, row.target, placed.external_id)
     return None if owner else placed
 
 

@@ -85,7 +85,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
         arguments = arguments_of(target, {**made, **to.settings}, to.target_name, to.settings)
         most = arguments.limits_for(dict(arguments)).pictures
         pictures = [await _picture(image, tools) for image in item.images[:most]]
-        piece: Piece[Any] = Piece(key_of(item, site), arguments, pictures)
+        piece: Piece[Any] = Piece(key_of(item, site), arguments, pictures, account=site.account)
         return await tools.outside.publish(
             to, Submission(item.content, item.digest, piece, update=True, approval=_approval(item, site))
         )

@@ -26,6 +26,13 @@ JOIN accounts ON accounts.id = t.account_id
 LEFT JOIN workflows ON workflows.id = t.workflow_id
 LEFT JOIN members ON members.account_id = t.account_id AND members.username = %(username)s
 
+-- name: publication_is_anothers
+-- Returns whether the place behind a target's connection has a piece of another account under this external id.
+SELECT EXISTS (
+    SELECT FROM publications
+    WHERE account_id <> %(account)s AND external_id = %(external_id)s AND status <> 'withdrawn'
+        AND regexp_replace(target, '/[^/]*$', '') = regexp_replace(%(target)s, '/[^/]*$', ''))
+
 -- name: account_for
 -- Returns the account with this slug and the caller's role in it (null: no member).
 SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_kind, accounts.slug AS account, members.role

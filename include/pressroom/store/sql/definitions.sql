@@ -10,6 +10,12 @@ DELETE FROM members WHERE account_id = %(account)s
 -- Inserts a member.
 INSERT INTO members (account_id, username, role) VALUES (%(account)s, %(username)s, %(role)s)
 
+-- name: is_own_asset
+-- Returns whether an asset is the one that gets an event when articles of a site of the account are approved.
+SELECT EXISTS (
+    SELECT FROM sites
+    WHERE account_id = %(account)s AND 'pressroom://site/' || slug || '/approved' = %(asset)s::text)
+
 -- name: save_brand
 -- Inserts or updates a brand context.
 INSERT INTO brand_contexts (account_id, slug, definition)

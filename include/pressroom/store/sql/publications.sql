@@ -67,7 +67,7 @@ LIMIT 1
 UPDATE publications SET status = 'attempting', attempts = attempts + 1, attempted_at = clock_timestamp(), error = '',
     run_id = %(run)s, content_hash = %(content_hash)s, scheduled_for = %(at)s, sent = %(sent)s,
     settles_at = clock_timestamp() + %(settles_in)s, external_id = CASE WHEN %(keep_id)s::boolean THEN external_id END,
-    preview_url = '', public_url = '',
+    by_hand = by_hand AND %(keep_id)s, preview_url = '', public_url = '',
     claimed_until = clock_timestamp() + %(lease)s
 WHERE account_id = %(account)s AND id = %(publication)s AND claim = %(claim)s AND status NOT IN ('accepted', 'confirmed')
 
@@ -87,7 +87,8 @@ LIMIT 1
 -- name: publication_accept
 -- Records that the target has the piece, and ends the claim.
 UPDATE publications SET status = 'accepted', external_id = %(external_id)s, preview_url = %(preview_url)s,
-    public_url = %(public_url)s, accepted_at = clock_timestamp(), error = '', claim = NULL, claimed_until = NULL
+    public_url = %(public_url)s, accepted_at = clock_timestamp(), error = '', claim = NULL, claimed_until = NULL,
+    by_hand = false
 WHERE account_id = %(account)s AND id = %(publication)s AND status NOT IN ('accepted', 'confirmed')
 
 -- name: publication_back
@@ -103,6 +104,11 @@ SELECT id, run_id, content, target, status, content_hash, scheduled_for, externa
 FROM publications
 WHERE account_id = %(account)s AND id = %(publication)s
     AND (%(workflow)s::bigint IS NULL OR workflow_id = %(workflow)s::bigint)
+
+-- name: publication_sent
+-- Returns what the last try of a publication sent, and whether a person has named its external id.
+SELECT by_hand, coalesce(sent, '{}') AS sent FROM publications
+WHERE account_id = %(account)s AND id = %(publication)s
 
 -- name: publications_of_workflow
 -- Returns a workflow's publications by time. `status` null: all.
@@ -137,7 +143,7 @@ RETURNING id
 UPDATE publications SET
     status = CASE WHEN %(sent)s::boolean THEN 'accepted' ELSE 'planned' END,
     external_id = CASE WHEN %(sent)s::boolean THEN %(external_id)s::text END,
-    accepted_at = CASE WHEN %(sent)s::boolean THEN clock_timestamp() END,
+    accepted_at = CASE WHEN %(sent)s::boolean THEN clock_timestamp() END, by_hand = %(sent)s,
     claim = NULL, claimed_until = NULL
 WHERE account_id = %(account)s AND workflow_id = %(workflow)s AND id = %(publication)s
     AND status IN ('unknown', 'attempting') AND (claimed_until IS NULL OR claimed_until <= clock_timestamp())
@@ -255,7 +261,7 @@ ORDER BY 2, posts.id
 -- Returns the run's publications that the target has or may have.
 SELECT p.id, p.status, p.target, p.scheduled_for, p.external_id, p.public_url, coalesce(p.sent, '{}') AS sent,
     greatest(extract(epoch FROM p.settles_at - clock_timestamp()), 0)::float8 AS unsettled, posts.id AS post,
-    posts.platform
+    posts.platform, p.by_hand
 FROM publications AS p
 JOIN posts ON posts.account_id = p.account_id AND p.content = 'post:' || posts.id
 WHERE p.account_id = %(account)s AND p.workflow_id = %(mission)s AND p.run_id = %(run)s

@@ -6,13 +6,51 @@
 SELECT set_config('statement_timeout', %(milliseconds)s, true)
 
 -- name: read_accounts
--- Returns all accounts with their members, by slug.
+-- Returns all accounts with their members and grants, by slug.
 SELECT
     accounts.id, accounts.slug, accounts.definition,
     (SELECT coalesce(jsonb_object_agg(username, role), '{}') FROM members
-     WHERE members.account_id = accounts.id) AS members
+     WHERE members.account_id = accounts.id) AS members,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(kind, name)), '[]') FROM grants
+     WHERE grants.account_id = accounts.id) AS grants
 FROM accounts
 ORDER BY accounts.slug COLLATE "C"
+
+-- name: access_of_accounts
+-- Returns what accounts may name: what each is granted, and what is shared. `alone`: there is no other account, and this
+-- one is granted nothing.
+SELECT accounts.id, accounts.slug,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(kind, name)), '[]') FROM grants
+     WHERE grants.account_id IS NULL OR grants.account_id = accounts.id) AS names,
+    NOT EXISTS (SELECT FROM grants WHERE grants.account_id = accounts.id)
+        AND NOT EXISTS (SELECT FROM accounts AS other WHERE other.id <> accounts.id) AS alone
+FROM accounts
+WHERE accounts.id = ANY(%(accounts)s::bigint[])
+
+-- name: shared_grants
+-- Returns what every account may name.
+SELECT kind, name FROM grants WHERE account_id IS NULL ORDER BY kind, name
+
+-- name: grants_of_account
+-- Returns what an account itself is granted.
+SELECT kind, name FROM grants WHERE account_id = %(of)s
+
+-- name: grant_to
+-- Inserts a grant: to an account, or to every account when `to` is null. No row when there is one.
+INSERT INTO grants (account_id, kind, name, granted_by) VALUES (%(to)s::bigint, %(kind)s, %(name)s, %(by)s)
+ON CONFLICT DO NOTHING
+
+-- name: grant_take_back
+-- Deletes a grant to an account, or to every account when `of` is null. No row when there is none.
+DELETE FROM grants
+WHERE account_id IS NOT DISTINCT FROM %(of)s::bigint AND kind = %(kind)s AND name = %(name)s
+
+-- name: grants_listed
+-- Returns grants with their accounts: those of one account with what is shared, or all of them when `slug` is null.
+SELECT accounts.slug AS account, kind, grants.name, granted_by, granted_at
+FROM grants LEFT JOIN accounts ON accounts.id = grants.account_id
+WHERE %(slug)s::text IS NULL OR accounts.slug = %(slug)s OR grants.account_id IS NULL
+ORDER BY accounts.slug NULLS FIRST, kind, grants.name
 
 -- name: read_brands
 -- Returns all brand contexts, by account and slug.
@@ -118,11 +156,14 @@ WHERE gates.id = %(gate)s::bigint
 
 -- name: read_flows
 -- Returns flows with account and brand context, by slug. `active_only`: a disabled flow is included while a run is
--- live.
+-- live. `own_asset`: the asset that it waits for, when that is one of the account's own sites'.
 SELECT
     flows.id AS workflow_id, flows.account_id, flows.slug, flows.status, flows.definition,
     accounts.slug AS account_slug, accounts.definition AS account,
-    brand_contexts.id AS brand_id, brand_contexts.definition AS brand, workflows.scheduled_since
+    brand_contexts.id AS brand_id, brand_contexts.definition AS brand, workflows.scheduled_since,
+    (SELECT flows.definition #>> '{trigger,asset}' FROM sites
+     WHERE sites.account_id = flows.account_id
+        AND flows.definition #>> '{trigger,asset}' = 'pressroom://site/' || sites.slug || '/approved') AS own_asset
 FROM flows
 JOIN workflows ON workflows.id = flows.id
 JOIN accounts ON accounts.id = flows.account_id

@@ -86,7 +86,7 @@ class Shown:
 @dataclass(frozen=True)
 class SitePage:
     """A piece as its front matter says it. ``folder``: its name, in the site's; ``date``: when it appears,
-    aware.
+    aware; ``account``: whose it is, '' for one of before that was kept.
     """
 
     folder: str
@@ -99,6 +99,7 @@ class SitePage:
     categories: tuple[str, ...] = ()
     link: str = ""
     pictures: tuple[Shown, ...] = ()
+    account: str = ""
 
     @property
     def guid(self) -> str:
@@ -128,6 +129,8 @@ def to_markdown(page: SitePage, body: str) -> str:
         "link": page.link,
         "pictures": [{"file": picture.file, "alt": picture.alt} for picture in page.pictures],
     }
+    if page.account:
+        matter["account"] = page.account
     front = yaml.safe_dump(matter, allow_unicode=True, sort_keys=False, width=10_000)
     # Markup that the text shows as text must not come to life when the Markdown is rendered.
     text = markdownify(body, heading_style="ATX", bullets="-", escape_misc=True).strip()
@@ -162,6 +165,7 @@ def from_markdown(text: str, folder: str) -> SitePage:
             for entry in matter.get("pictures") or ()
             if isinstance(entry, dict) and entry.get("file")
         ),
+        account=str(matter.get("account") or ""),
     )
 
 

@@ -93,7 +93,7 @@ class StaticSite:
         with self._files.locked():
             before, now = self._files.page_of(piece.key), self._now()
             page = SitePage(
-                folder=before.folder if before else self._files.free_folder(slug_of(arguments, piece.key)),
+                folder=before.folder if before else self._new_folder(piece),
                 key=piece.key,
                 title=clean_line(arguments.title, TITLE_CHARS),
                 date=_date(piece.at, now, before),
@@ -103,6 +103,7 @@ class StaticSite:
                 categories=_names(arguments.categories),
                 link=web_url(arguments.link),
                 pictures=tuple(shown),
+                account=piece.account,
             )
             pictures = {
                 shown_picture.file: picture.data
@@ -111,6 +112,14 @@ class StaticSite:
             self._files.put(page, to_html(self._site, page, body), to_markdown(page, body), pictures)
             self._files.write_lists(now)
             return self._placed(page, now)
+
+    def _new_folder(self, piece: Piece[LinkedArticleArguments]) -> str:
+        """The name of a piece's folder, and so its address. On a site that several accounts write to, it has
+        the account in it, so that none takes an address that another one may want.
+        """
+        slug = slug_of(piece.arguments, piece.key)
+        others = {page.account for page in self._files.pages()} - {"", piece.account}
+        return self._files.free_folder(f"{piece.account}-{slug}" if others and piece.account else slug)
 
     def _find(self, key: str) -> Placed | None:
         with self._files.locked():
