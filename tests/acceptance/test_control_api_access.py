@@ -159,8 +159,8 @@ def test_an_editor_starts_and_retries_a_run_whatever_airflow_would_let_them_do(s
 
 def test_the_hooks_beside_it_are_the_ones_without_a_login(server: ApiServer) -> None:
     answer = httpx.post(f"{server.url}/pressroom/hooks/flows/nothing", json={}, timeout=60)
-    assert answer.status_code == 404
-    assert answer.json()["detail"] == "there is no webhook here"
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == "the signature is missing, wrong, or too old"
 
 
 # Airflow's own pages ------------------------------------------------------------------------------------

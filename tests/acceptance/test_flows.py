@@ -379,7 +379,7 @@ def test_a_feed_is_published_once_however_often_and_by_whomever_it_is_read(
 
 @pytest.mark.site("inbound")
 def test_a_signed_webhook_starts_one_run_and_only_one(desk: Desk) -> None:
-    url = f"{desk.services.info.airflow_url}/pressroom/hooks/flows/inbound"
+    url = f"{desk.services.info.airflow_url}/pressroom/hooks/flows/inbound/inbound"
     body = json.dumps({"id": "order-7", "title": "Sent from outside", "text": "What was sent."}).encode()
 
     def send(secret: str = INBOUND_SECRET, at: float | None = None, to: str = url) -> httpx.Response:
@@ -390,7 +390,7 @@ def test_a_signed_webhook_starts_one_run_and_only_one(desk: Desk) -> None:
     assert send("another secret").status_code == 401
     assert send(at=now - 400).status_code == 401
     assert httpx.post(url, content=body, timeout=30).status_code == 401
-    assert send(to=url.replace("inbound", "pair-a")).status_code == 404
+    assert send(to=url.replace("/inbound/inbound", "/pair-a")).status_code == 401
     assert desk.api.dag_runs(desk.dag_id) == []
     taken = send(at=now)
     assert taken.status_code == 202, taken.text
