@@ -383,6 +383,18 @@ def test_rollback_leaves_another_publications_twin_alone(desk: Desk) -> None:
     assert (undone.undone, len(undone.kept), desk.networks.withdrawals) == (1, 1, [])
 
 
+def test_rollback_takes_back_what_a_person_has_named_only_if_it_is_found_there(desk: Desk) -> None:
+    desk.add(NINE, NINE + 4 * HOUR)
+    desk.publish()
+    desk.world.sql("UPDATE publications SET by_hand = true")
+    desk.world.sql("UPDATE publications SET external_id = 'of-somebody-else' WHERE id = 1")
+    [(own,)] = desk.world.sql("SELECT external_id FROM publications WHERE id = 2")
+    undone = asyncio.run(desk.undo(desk.run))
+    [kept] = undone.kept
+    assert "of-somebody-else (settled by a person, and not found there" in kept
+    assert (undone.undone, desk.networks.withdrawals) == (1, [own])
+
+
 def test_networks_in_trouble_do_not_stop_a_rollback(desk: Desk) -> None:
     desk.add(*(NINE + n * HOUR / 4 for n in range(20)))
     desk.publish()

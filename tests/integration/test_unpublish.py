@@ -196,3 +196,15 @@ async def test_a_claim_that_was_lost_changes_nothing(press: Press) -> None:
         await withdrawing.unpublish(store, account, withdrawal, opened)
     assert press.blog.asked == []
     assert press.statuses() == ("accepted", "published", False)
+
+
+async def test_what_a_person_has_settled_is_taken_back_only_if_the_target_finds_it(press: Press) -> None:
+    [(own,)] = press.world.sql("SELECT external_id FROM publications")
+    press.world.sql("UPDATE publications SET by_hand = true, external_id = 'of-somebody-else'")
+    with pytest.raises(RunConflict, match="a person has settled"):
+        await press.unpublish()
+    assert press.blog.asked == []
+    assert press.statuses() == ("accepted", "published", True)
+    press.world.sql("UPDATE publications SET external_id = %s", own)
+    assert (await press.unpublish()).status == "withdrawn"
+    assert press.blog.asked == [own]

@@ -31,12 +31,12 @@ TASK = {"dag_id": "flow__news", "run_id": "manual__1", "task_id": "item.look", "
 
 READS = {
     "migrate", "get", "estimate", "overview", "status", "history", "logs", "preview", "check", "prices",
-    "output", "insights", "posts", "publications", "articles", "items", "packets", "gates", "show",
+    "output", "insights", "posts", "publications", "articles", "items", "packets", "gates", "show", "grants",
 }  # fmt: skip
 """Commands that decide nothing: they show, or bring the schema up to date, which belongs to no account."""
 
 THROUGH_THE_API = {"unpublish"}
-RECORDS = {"changing", "note", "start", "apply", "handed_over"}
+RECORDS = {"changing", "change_grants", "note", "start", "apply", "handed_over"}
 
 
 def commands(app: typer.Typer) -> dict[str, Callable[..., Any]]:

@@ -433,3 +433,16 @@ async def test_content_is_published_as_it_is(tmp_path: Path) -> None:
     await target.publish(Piece("k", made))
     assert listed(tmp_path) == ["T" * 300]
     assert target.arguments.limits.schedules
+
+
+async def test_on_a_shared_site_an_address_has_its_account_and_published_ones_stay(tmp_path: Path) -> None:
+    shared = site(tmp_path)
+    await shared.publish(piece("before"))  # of a version that kept no account
+    await shared.publish(piece("a1", account="acme", fields={"title": "Prices"}))
+    assert folders(tmp_path) == ["a-title", "prices"]
+    await shared.publish(piece("b1", account="beta", fields={"title": "Prices"}))
+    await shared.publish(piece("a1", account="acme", fields={"title": "Other prices"}))
+    await shared.publish(piece("a2", account="acme", fields={"title": "About"}))
+    assert folders(tmp_path) == ["a-title", "acme-about", "beta-prices", "prices"]
+    assert front_matter(tmp_path, "prices")["title"] == "Other prices"
+    assert front_matter(tmp_path, "beta-prices")["account"] == "beta"

@@ -44,7 +44,7 @@ def grant(
 ) -> None:
     """Let an account name connections, private hosts, folders and assets; --every-account: share them."""
     names = _names(connection, host, files, asset, everything)
-    _change(account, names, granting.grant, "granted", "has it already", every=every)
+    change_grants(account, names, granting.grant, "granted", "has it already", every=every)
 
 
 def revoke(
@@ -58,7 +58,7 @@ def revoke(
 ) -> None:
     """Take grants back. It counts at once, also for runs that are on."""
     names = _names(connection, host, files, asset, everything)
-    _change(account, names, granting.take_back, "revoked", "was not granted it", every=every)
+    change_grants(account, names, granting.take_back, "revoked", "was not granted it", every=every)
 
 
 def show_grants(account: AccountName = None) -> None:
@@ -82,9 +82,10 @@ def show_grants(account: AccountName = None) -> None:
     )
 
 
-def _change(
+def change_grants(
     account: str | None, names: frozenset[Name], change: Change, done: str, nothing: str, *, every: bool
 ) -> None:
+    """Make a change that is on record, and say what it was."""
     if (account is None) is not every:
         raise typer.BadParameter("name an account, or give --every-account")
     if not names:

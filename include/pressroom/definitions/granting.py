@@ -34,7 +34,7 @@ def take_back(tx: Tx, account: AccountRow | None, granted: Collection[Name], by:
     """
     tx.value("lock_definitions")
     gone = grants.take_back(tx, None if account is None else account.account_id, granted)
-    _note(tx, account, by, "account.revoke", gone)
+    _note(tx, account, by, "account.revoke", gone, taken=True)
     return gone
 
 
@@ -61,7 +61,13 @@ def _named(tx: Tx, account: str) -> set[Name]:
     return named_by((row.workflow for row in rows), account)
 
 
-def _note(tx: Tx, account: AccountRow | None, by: str, action: str, names: Sequence[Name]) -> None:
+def _note(
+    tx: Tx, account: AccountRow | None, by: str, action: str, names: Sequence[Name], *, taken: bool = False
+) -> None:
+    """What is shared is on record with every account."""
+    shown = [f"{kind} {name}".strip() for kind, name in names]
     for row in (all_accounts(tx) if account is None else [account]) if names else ():
-        details = {"names": [f"{kind} {name}".strip() for kind, name in names], "shared": account is None}
-        audit.note(tx.for_account(row.account_id), by, action, f"account:{row.account.slug}", **details)
+        audit.note(
+            tx.for_account(row.account_id), by, action, f"account:{row.account.slug}",
+            before=shown if taken else None, after=None if taken else shown, shared=account is None,
+        )  # fmt: skip
