@@ -241,6 +241,7 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | GuardedBy]] = {
     base.Account: _owned(base.Account),
     # Accounts have no route: what they may name comes by the operator's command line and administrators.
     base.Grants: _owned(base.Grants),
+    base.Quotas: _owned(base.Quotas),
     base.Charges: _owned(base.Charges),
     base.AccountCaps: _owned(base.AccountCaps),
     base.Prompts: _free(*_PROMPTS),
