@@ -78,6 +78,8 @@ SITES: dict[str, dict[str, Any]] = {
     "batched": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
     "paged": {},
     "watched-page": {},
+    "left": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
+    "halved": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
@@ -206,7 +208,7 @@ def simulators() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="package")
-def batches() -> Iterator[tuple[StrictBatches, str]]:
+def provider_of_batches() -> Iterator[tuple[StrictBatches, str]]:
     """A provider with a batch endpoint, and its base URL."""
     server = StrictBatches()
     with served(server.app) as url:
@@ -219,7 +221,7 @@ def services(
     providers: Mapping[str, ScriptedOpenAI],
     outside: Outside,
     simulators: dict[str, str],
-    batches: tuple[StrictBatches, str],
+    provider_of_batches: tuple[StrictBatches, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalServices]:
     """The running services, with every site, mission and flow of this folder applied."""
@@ -246,7 +248,7 @@ def services(
     nobody = {**connection, "host": "http://127.0.0.1:9/v1"}
     halved = {"input_cents_per_million": 1000, "output_cents_per_million": 1000, "batch_share": 0.5}
     provider = {
-        **connection, "host": batches[1],
+        **connection, "host": provider_of_batches[1],
         "extra": {"model": "m", "timeout_seconds": 3, "prices": halved},
     }  # fmt: skip
     env = {

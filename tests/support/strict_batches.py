@@ -65,6 +65,8 @@ class StrictBatches:
         self.missing = False
         self.down = False
         """Whether chat completions, uploads and looks are answered with 503."""
+        self.refuses_chats = False
+        """Whether chat completions alone are."""
         self.cancels_slowly = False
         self.at_create: Callable[[], Response | None] = lambda: None
         """Called when a batch has been made and not answered yet."""
@@ -146,7 +148,7 @@ class StrictBatches:
 
     async def _chat(self, request: Request) -> Response:
         body = await request.json()
-        if self.down:
+        if self.down or self.refuses_chats:
             return _refusal(503, "overloaded")
         self.chats.append(body)
         return JSONResponse(completion(body))
