@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from pressroom.domain.errors import ServiceDown
+from pressroom.engine.models.fallbacks import Fallbacks
+from pressroom.engine.models.text import TextChain
+from pressroom.engine.runs.batch import run_batch
 from pressroom.engine.runs.stopping import Stopper
 from pressroom.pipelines.stage import Key
 from tests.support.airflow_library import airflow_as_library
@@ -62,4 +65,28 @@ def test_what_a_batch_is_at_work_on_is_not_written_by_the_fallback_too(batch_des
     batch_desk.server.work()
     assert prepare(batch_desk, keys, fallbacks=1) is None
     assert batch_desk.write(keys).done == 2
+    assert (batch_desk.server.billed, batch_desk.server.chats) == (2, [])
+
+
+def test_what_a_batch_brought_is_used_while_its_connection_is_away(batch_desk: BatchDesk) -> None:
+    keys = batch_desk.items(2)
+    assert batch_desk.prepare(keys) is not None
+    batch_desk.server.work()
+    assert batch_desk.prepare(keys) is None
+    batch_desk.world.sql("INSERT INTO connections_away VALUES ('text', now() + interval '1 hour')")
+    store = batch_desk.world.store
+
+    async def write() -> int:
+        async with batch_desk._model() as model, batch_desk._model(model="other") as other:
+            first, _ = batch_desk._of(model)
+            second, _ = batch_desk._of(other)
+            second.connection, second.in_batches = "other", False
+            chain = TextChain([first, second], Fallbacks(store))
+            report = await run_batch(
+                STAGE, batch_desk.run, keys, store=store, concurrency=2,
+                tools_for=lambda scope: SimpleNamespace(text=chain.bound(scope, 0.7)),
+            )  # fmt: skip
+            return report.done
+
+    assert asyncio.run(write()) == 2
     assert (batch_desk.server.billed, batch_desk.server.chats) == (2, [])

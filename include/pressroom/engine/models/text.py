@@ -177,6 +177,12 @@ class TextEngine:
             raise judged
         return Batched(None, again)
 
+    async def brought(
+        self, scope: CostScope, request: ModelRequest, output_type: type[Answer]
+    ) -> Answer | None:
+        """What a batch brought; None when it brought nothing, or nothing that can be used."""
+        return (await self._batched(scope, self.key(request), request, output_type)).answer
+
     async def cached(self, scope: CostScope, keys: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """The cached answers to these requests, each with its key."""
         return await self._store.run(scope.account_id, Tx.rows, "cached_answers", keys=list(keys))
@@ -225,7 +231,9 @@ class TextChain:
     async def _kept(
         self, scope: CostScope, request: ModelRequest, output_type: type[Answer]
     ) -> tuple[Answer, str] | None:
-        """What any of several models has answered: it is not paid for again. A single one looks itself."""
+        """What any of several models has answered, or a batch of the first one brought: it is not paid for
+        again. A single one looks itself.
+        """
         if len(self.engines) == 1:
             return None
         keys = {engine.key(request): engine for engine in self.engines}
@@ -236,7 +244,10 @@ class TextChain:
             if answer is not None:
                 await asyncio.to_thread(engine.meter.book, scope, Call("cached"))
                 return answer, engine.model.model
-        return None
+        # A batch is paid for, also while its connection is away.
+        first = self.engines[0]
+        brought = await first.brought(scope, request, output_type)
+        return None if brought is None else (brought, first.model.model)
 
 
 class BoundText:
