@@ -15,6 +15,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -103,6 +104,7 @@ def test_every_answer_is_a_documented_one(schema: Any, subtests: pytest.Subtests
     routes = list(get_all_tests(schema=schema, test_func=documented, settings=None, given_kwargs=None))
     assert len(routes) > 100
     for route in routes:
+        assert isinstance(route, Ok), route
         operation, answers = route.ok()
         with subtests.test(operation.label):
             answers()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -114,6 +116,33 @@ async def test_a_picture_that_is_drawn_and_lost_is_booked(desk: ModelDesk) -> No
             await drawing.draw(ImageRequest("a hedge", "Hedges", 1024, 1024))
     assert world.sql("SELECT outcome, cents FROM ai_calls") == [("TransientError", Decimal(5))]
     assert desk.held == (0, 0)
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param({"b64_json": PIXEL}, id="base64"),
+        pytest.param({"b64_json": f"{PIXEL[:76]}\r\n{PIXEL[76:]}"}, id="line breaks"),
+        pytest.param({"b64_json": None, "url": f"data:image/png;base64,{PIXEL}"}, id="a data address as URL"),
+        pytest.param({"b64_json": f"data:image/png;base64,{PIXEL}"}, id="a data address"),
+    ],
+)
+async def test_a_picture_in_any_form_is_drawn_and_booked_once(desk: ModelDesk, entry: dict[str, Any]) -> None:
+    desk.answers(raw({"created": 1, "data": [entry]}))
+    world = desk.world
+    scope = CostScope(world.account_id, world.site_id, world.run().id, "images", "1")
+    async with OpenAIImages(desk.settings(prices={"cents_per_image": 5}), "some-image-model") as provider:
+        drawn = (
+            await ImageEngine(provider, world.store)
+            .bound(scope)
+            .draw(ImageRequest("a hedge", "Hedges", 1024, 1024))
+        )
+    assert drawn.data == base64.b64decode(PIXEL)
+    assert world.sql("SELECT outcome, cents FROM ai_calls") == [("ok", Decimal(5))]
+    assert (desk.spent, desk.held) == (Decimal(5), (0, 0))
 
 
 async def test_cents_that_nobody_gives_back_are_not_waited_for_without_end(
