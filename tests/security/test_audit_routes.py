@@ -42,6 +42,12 @@ SENT = (
 APPROVED = "UPDATE posts SET status = 'approved', approved_hash = content_hash, approved_by = 'x'"
 
 
+GRANTED = (
+    "INSERT INTO grants (account_id, kind, name, granted_by)"
+    " SELECT id, 'connection', 'shared_model', 'x' FROM accounts WHERE slug = 'demo'"
+)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a route is called so that it changes something. ``thing``: of what kind ``{id}`` is.
@@ -63,7 +69,10 @@ def of(thing: str, *before: str, body: Any = None, **more: Any) -> Recipe:
 
 SEEN = {"content_hash": "{hash}"}
 RUN = {"run_id": "{run}"}
+GRANT = {"kind": "connection", "name": "shared_model"}
 RECIPES: dict[str, Recipe] = {
+    "POST /grants": Recipe("root", body=GRANT, params={"account": "demo"}),
+    "DELETE /grants": Recipe("root", params={**GRANT, "account": "demo"}, before=(GRANTED,)),
     "POST /api-keys": Recipe(body={"name": "ci"}),
     "DELETE /api-keys/{id}": of("key"),
     "PUT /automation/update_config": Recipe(params={"site_id": "{site}"}, body={"is_enabled": True}),

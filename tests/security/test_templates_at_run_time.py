@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pressroom
-from pressroom.bounded.process import SHARED, BoundedProcess, Limits
+from pressroom.bounded.process import SHARED, BoundedProcess, CallLimits
 from pressroom.domain.definitions import Account, PromptOverride, Prompts, Site
 from pressroom.domain.errors import ConfigurationError, PermanentError, TooMuch
 from pressroom.domain.flows import Flow
@@ -145,9 +145,9 @@ def test_a_call_that_breaks_its_process_breaks_no_other(process: BoundedProcess)
     with pytest.raises(TooMuch, match="ends the process"):
         process.ask("os:_exit", 9)
     with pytest.raises(TooMuch, match="more than 1,000 bytes"):
-        process.ask("builtins:list", range(2000), limits=Limits(answer_bytes=1000))
+        process.ask("builtins:list", range(2000), limits=CallLimits(answer_bytes=1000))
     with pytest.raises(TooMuch, match=r"more than 0\.2 seconds"):
-        process.ask("time:sleep", 60, limits=Limits(seconds=0.2))
+        process.ask("time:sleep", 60, limits=CallLimits(seconds=0.2))
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         process.ask("operator:truediv", 1, 0)
     with pytest.raises(ConfigurationError, match="no_such_module"):
@@ -177,9 +177,10 @@ def test_nothing_of_it_is_left_when_its_parent_is_killed() -> None:
 
 ORPHANS = """
 import threading, time
-from pressroom.bounded.process import SHARED, Limits
+from pressroom.bounded.process import SHARED, CallLimits
 
-threading.Thread(target=SHARED.ask, args=("time:sleep", 300), kwargs={"limits": Limits(seconds=300)}).start()
+limits = {"limits": CallLimits(seconds=300)}
+threading.Thread(target=SHARED.ask, args=("time:sleep", 300), kwargs=limits).start()
 while SHARED._process is None:
     time.sleep(0.05)
 time.sleep(0.5)

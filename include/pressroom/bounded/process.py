@@ -49,7 +49,7 @@ _PACKAGES = str(Path(pressroom.__file__).parent.parent)
 
 
 @dataclass(frozen=True)
-class Limits:
+class CallLimits:
     """What one call may take. ``cpu_seconds``: of a processor; ``seconds``: by the clock, waiting for a
     processor included; ``memory_bytes``: beside what the process has anyway; ``answer_bytes``: of the result
     as JSON.
@@ -73,7 +73,7 @@ class BoundedProcess:
         self._forget()
         atexit.register(self.close)
 
-    async def call(self, function: str, *args: Any, limits: Limits = Limits()) -> Any:
+    async def call(self, function: str, *args: Any, limits: CallLimits = CallLimits()) -> Any:
         """What the function returns for the arguments, as JSON. The event loop goes on meanwhile.
 
         ``function``: as in ``package.module:name``. Raises TooMuch when it takes more than it may, and the
@@ -87,7 +87,7 @@ class BoundedProcess:
             self._give_up(question)
             raise
 
-    def ask(self, function: str, *args: Any, limits: Limits = Limits(), wait: float = -1) -> Any:
+    def ask(self, function: str, *args: Any, limits: CallLimits = CallLimits(), wait: float = -1) -> Any:
         """As ``call``, for callers without an event loop.
 
         Raises TransientError when other calls are worked on for longer than ``wait`` seconds; -1: no bound.
@@ -209,7 +209,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class _Question:
     """One call. ``given_up``: whoever asked does not wait any more."""
 
-    def __init__(self, function: str, args: tuple[Any, ...], limits: Limits) -> None:
+    def __init__(self, function: str, args: tuple[Any, ...], limits: CallLimits) -> None:
         self.function, self.limits = function, limits
         self.given_up = False
         # Only this process's own objects are pickled. What comes back is JSON.

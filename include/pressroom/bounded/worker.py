@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pressroom.bounded.process import Limits, framed, read_frame
+from pressroom.bounded.process import CallLimits, framed, read_frame
 from pressroom.domain.errors import PressroomError
 
 IDLE_SECONDS = 600.0
@@ -43,16 +43,16 @@ def main() -> None:
     while select.select([questions], [], [], IDLE_SECONDS)[0] and (head := _read(questions)):
         payload = _read(questions)
         asked = json.loads(head)
-        answers.write(framed(_answer(asked["function"], payload, Limits(**asked["limits"]), questions)))
+        answers.write(framed(_answer(asked["function"], payload, CallLimits(**asked["limits"]), questions)))
         answers.flush()
 
 
 def _read(pipe: Any) -> bytes:
     """The bytes of the next frame of an unbuffered pipe."""
-    return read_frame(_Whole(pipe))  # type: ignore[arg-type]
+    return read_frame(_WholeReads(pipe))  # type: ignore[arg-type]
 
 
-class _Whole:
+class _WholeReads:
     """Reads as many bytes as are asked for: an unbuffered pipe gives what there is."""
 
     def __init__(self, pipe: Any) -> None:
@@ -66,7 +66,7 @@ class _Whole:
         return b"".join(parts)
 
 
-def _answer(name: str, payload: bytes, limits: Limits, questions: Any) -> bytes:
+def _answer(name: str, payload: bytes, limits: CallLimits, questions: Any) -> bytes:
     try:
         function = _function(name)
     except Exception as error:  # noqa: BLE001 - the caller learns that it is the set-up's fault
@@ -123,7 +123,7 @@ def _outcome(function: Callable[..., Any], payload: bytes) -> Mapping[str, Any]:
 _KINDS = frozenset({"TransientError", "ConfigurationError", "PermanentError", "PressroomError"})
 
 
-def _collect(pipe: Any, limits: Limits, questions: Any, child: int) -> tuple[bytes, str]:
+def _collect(pipe: Any, limits: CallLimits, questions: Any, child: int) -> tuple[bytes, str]:
     """What the fork answers, or why it is not waited for."""
     until = time.monotonic() + limits.seconds
     parts: list[bytes] = []
@@ -146,7 +146,7 @@ def _collect(pipe: Any, limits: Limits, questions: Any, child: int) -> tuple[byt
         parts.append(part)
 
 
-def _why(status: int, limits: Limits) -> str:
+def _why(status: int, limits: CallLimits) -> str:
     """Why a fork ended without an answer."""
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NO_MEMORY:
         return _memory(limits)
@@ -157,11 +157,11 @@ def _why(status: int, limits: Limits) -> str:
     return "it ends the process that works on it"
 
 
-def _memory(limits: Limits) -> str:
+def _memory(limits: CallLimits) -> str:
     return f"it needs more than {limits.memory_bytes >> 20:,} MB of memory"
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: CallLimits) -> None:
     """Limit this process: what it has by now is its parent's, and not counted."""
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     seconds = int(used) + 1 + limits.cpu_seconds

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from pressroom.bounded.process import BoundedProcess, Limits
+from pressroom.bounded.process import BoundedProcess, CallLimits
 from pressroom.definitions.checking import DefinitionProblem, check
 from pressroom.domain.definitions import BrandContext, Definition
 from pressroom.domain.errors import TooMuch, TransientError
@@ -20,7 +20,7 @@ D = TypeVar("D", bound=Definition)
 TRIAL = "pressroom.orchestration.dags.trial:problems_of"
 LONGEST_SECONDS = 30.0
 """How long a trial may take by the clock: its process may have to wait for a processor itself."""
-LIMITS = Limits(cpu_seconds=3, seconds=LONGEST_SECONDS, memory_bytes=1 << 30)
+LIMITS = CallLimits(cpu_seconds=3, seconds=LONGEST_SECONDS, memory_bytes=1 << 30)
 TOGETHER = 25
 """Definitions that are tried within the limits of one: an ordinary one takes a hundredth of them."""
 WAIT_SECONDS = 5.0

@@ -22,7 +22,7 @@ from pressroom.domain.public_ids import ARTICLE, LARGEST, row_id
 from pressroom.domain.public_ids import CONTENT as POST
 from pressroom.page.kit import live
 from pressroom.page.kit.pages import API, Notice, outcome, plural, rendered
-from pressroom.page.kit.tokens import Sent, SentForm
+from pressroom.page.kit.tokens import PostedForm, SentForm
 from pressroom.page.operations import account_marks
 from pressroom.page.piece_facts import Check, article_checks, post_checks
 from pressroom.store.workflows import workflow_by_id
@@ -40,7 +40,7 @@ PieceId = Annotated[str, Query(max_length=40)]
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueueFilter:
     """Which queue is shown. ``piece``: the one that is open, '' for the first."""
 
     account: str = ""
@@ -55,7 +55,7 @@ class Asked:
         return "&".join(part for part in parts if part)
 
     @classmethod
-    def of(cls, form: Sent, account: str, piece: str) -> Asked:
+    def of(cls, form: PostedForm, account: str, piece: str) -> QueueFilter:
         """The queue that a form was sent from."""
         number = form.text("workflow")
         workflow = (
@@ -75,7 +75,7 @@ def queue(
     caller: Caller = signed_in(),
 ) -> HTMLResponse:
     """What waits in an account; without one in the first account in which something does."""
-    return _shown(request, caller, Asked(account, workflow, newest, piece), None)
+    return _shown(request, caller, QueueFilter(account, workflow, newest, piece), None)
 
 
 @router.get("/events")
@@ -96,7 +96,7 @@ def listed(
     caller: Caller = signed_in(),
 ) -> HTMLResponse:
     """The queue alone."""
-    asked = Asked(account, workflow, newest, piece)
+    asked = QueueFilter(account, workflow, newest, piece)
     scope = _scope(scopes_of(plane_of(request), admission_of(request), caller), asked)
     return rendered(request, "review_list.html.j2", **_queue(scope, asked))
 
@@ -170,7 +170,7 @@ async def edit(
         return Notice("good", "Saved. The decision is for this version now.")
 
     notice = await outcome(work)
-    asked = Asked.of(form, scope.account, content_id(scope.kind, scope.id))
+    asked = QueueFilter.of(form, scope.account, content_id(scope.kind, scope.id))
     return await run_in_threadpool(_shown, request, scope.caller, asked, notice)
 
 
@@ -178,7 +178,7 @@ async def edit(
 async def approve_many(request: Request, form: SentForm, caller: Caller = signed_in()) -> HTMLResponse:
     """Approve what is ticked, each in the version that was listed."""
     account = form.text("account")
-    asked = Asked.of(form, account, "")
+    asked = QueueFilter.of(form, account, "")
 
     async def work() -> Notice:
         subject = Subject("account", slug=account)
@@ -212,7 +212,7 @@ def _seen(names: Sequence[str]) -> list[ApproveItem]:
     return items
 
 
-def _bounded(form: Sent, field: str) -> str:
+def _bounded(form: PostedForm, field: str) -> str:
     text = form.text(field)
     if len(text) > REASON_CHARS:
         raise Problem(422, f"{field}: has {len(text):,} characters, and at most {REASON_CHARS:,} are kept")
@@ -228,14 +228,14 @@ def _first(error: ValueError) -> str:
     )
 
 
-async def _decided(request: Request, form: Sent, scope: Scope, notice: Notice) -> HTMLResponse:
+async def _decided(request: Request, form: PostedForm, scope: Scope, notice: Notice) -> HTMLResponse:
     """The queue after a decision: with the next piece, or with this one when it was refused."""
     own = content_id(scope.kind, scope.id)
-    asked = Asked.of(form, scope.account, own if notice.tone == "bad" else form.text("next")[:40])
+    asked = QueueFilter.of(form, scope.account, own if notice.tone == "bad" else form.text("next")[:40])
     return await run_in_threadpool(_shown, request, scope.caller, asked, notice)
 
 
-def _scope(scopes: Sequence[Scope], asked: Asked) -> Scope | None:
+def _scope(scopes: Sequence[Scope], asked: QueueFilter) -> Scope | None:
     """The account whose queue is shown. Raises Problem 404 for one that is not the viewer's."""
     if asked.account:
         scope = next((each for each in scopes if each.account == asked.account), None)
@@ -254,7 +254,7 @@ def _scope(scopes: Sequence[Scope], asked: Asked) -> Scope | None:
     return scopes[0] if scopes else None
 
 
-def _queue(scope: Scope | None, asked: Asked) -> dict[str, Any]:
+def _queue(scope: Scope | None, asked: QueueFilter) -> dict[str, Any]:
     """The list. A piece that is open but was decided meanwhile is not in it."""
     if scope is None:
         return {"pieces": [], "counts": [], "total": 0, "asked": asked, "account": "", "may_decide": False}
@@ -275,13 +275,13 @@ def _queue(scope: Scope | None, asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _shown(request: Request, caller: Caller, asked: Asked, notice: Notice | None) -> HTMLResponse:
+def _shown(request: Request, caller: Caller, asked: QueueFilter, notice: Notice | None) -> HTMLResponse:
     scopes = scopes_of(plane_of(request), admission_of(request), caller)
     scope = _scope(scopes, asked)
     values = _queue(scope, asked)
     names = [piece["name"] for piece in values["pieces"]]
     opened = asked.piece or (names[0] if names else "")
-    asked = Asked(values["account"], values["asked"].workflow, asked.newest, opened)
+    asked = QueueFilter(values["account"], values["asked"].workflow, asked.newest, opened)
     at = names.index(opened) if opened in names else -1
     values |= {
         "asked": asked, "accounts": [each.account for each in scopes], "piece": None, "checks": [],

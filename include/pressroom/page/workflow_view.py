@@ -48,7 +48,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Pace:
+class WorkRate:
     """How a stage gets on. ``per_hour``: items; ``left``: seconds; None: nothing is finished yet."""
 
     title: str
@@ -129,7 +129,7 @@ def cards_of(tx: Tx, number: int, pipeline: Pipeline, run: Job | None) -> list[C
     return cards
 
 
-def pace(tx: Tx, row: WorkflowRow, live: Job | None) -> Pace | None:
+def pace(tx: Tx, row: WorkflowRow, live: Job | None) -> WorkRate | None:
     """How the live run's stage gets on; None without one."""
     if live is None or live.current_stage is None:
         return None
@@ -148,7 +148,7 @@ def pace(tx: Tx, row: WorkflowRow, live: Job | None) -> Pace | None:
     )
     rate = now.processed / elapsed if now.processed and elapsed else None
     left = (planned - now.processed - now.failed) / rate if rate else None
-    return Pace(now.title, now.processed, planned, rate * 3600 if rate else None, left)
+    return WorkRate(now.title, now.processed, planned, rate * 3600 if rate else None, left)
 
 
 def history(tx: Tx, scope: Scope, state: str, limit: int) -> dict[str, Any]:

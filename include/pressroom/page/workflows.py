@@ -25,7 +25,7 @@ from pressroom.engine.runs import reports
 from pressroom.engine.runs.reports import LogFilter
 from pressroom.page.kit import live
 from pressroom.page.kit.pages import Notice, outcome, plural, rendered
-from pressroom.page.kit.tokens import Sent, SentForm
+from pressroom.page.kit.tokens import PostedForm, SentForm
 from pressroom.page.workflow_view import board, facts, history
 from pressroom.store.database import Tx
 
@@ -207,7 +207,7 @@ async def steer(scope: Scope, action: Action, run: str) -> Notice:
     return Notice("good", DONE[action])
 
 
-async def _start(scope: Scope, form: Sent) -> Notice:
+async def _start(scope: Scope, form: PostedForm) -> Notice:
     params: dict[str, Any] = {}
     if form.text("articles") and scope.workflow_kind == "site":
         params["articles"] = _number(form, "articles", int, 1, 2**31 - 1)
@@ -221,7 +221,7 @@ async def _start(scope: Scope, form: Sent) -> Notice:
     return Notice("good", f"Run {state.id} has started. Its first stage begins within seconds.")
 
 
-def _number(form: Sent, field: str, kind: Callable[[str], Any], least: float, most: float) -> Any:
+def _number(form: PostedForm, field: str, kind: Callable[[str], Any], least: float, most: float) -> Any:
     try:
         number = kind(form.text(field))
     except ValueError:

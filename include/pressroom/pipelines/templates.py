@@ -20,11 +20,11 @@ from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyn
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import SandboxedEnvironment
 
-from pressroom.bounded.process import SHARED, Limits
+from pressroom.bounded.process import SHARED, CallLimits
 from pressroom.domain.errors import PermanentError, TooMuch
 from pressroom.domain.text import did_you_mean
 
-LIMITS = Limits(cpu_seconds=3, memory_bytes=256 << 20)
+LIMITS = CallLimits(cpu_seconds=3, memory_bytes=256 << 20)
 MOST_CHARS = 500_000
 """Characters that a template may make. An article of a feed has a fifth of them at most."""
 _MOST_WORK = 20_000_000

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from pressroom.adapters.sources.reading.sitemap import Sitemap
-from pressroom.bounded.process import SHARED, Limits
+from pressroom.bounded.process import SHARED, CallLimits
 from pressroom.domain.errors import PermanentError, TooMuch
 from pressroom.domain.packets import SourceItem
 
-LIMITS = Limits(cpu_seconds=20, seconds=180, memory_bytes=1 << 30, answer_bytes=64 << 20)
+LIMITS = CallLimits(cpu_seconds=20, seconds=180, memory_bytes=1 << 30, answer_bytes=64 << 20)
 """A feed of 5 MB with 5,000 entries takes a quarter of these."""
 
 

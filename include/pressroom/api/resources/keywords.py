@@ -161,9 +161,16 @@ async def import_list(
         def begin(tx: Tx) -> None:
             check_site(tx, site_id)
             # At the beginning: what was added before an import is cut off is on record, too.
-            scope.note(tx, "keyword.import", f"site:{site_id}", before=None, after=None, bytes=len(data))
+            before = {"keywords": tx.value("site_keywords", site=site_id)}
+            scope.note(tx, "keyword.import", f"site:{site_id}", before=before, after=None, bytes=len(data))
 
-        return import_in_chunks(scope.store, scope.account_id, site_id, data, "body", begin=begin)
+        report = import_in_chunks(scope.store, scope.account_id, site_id, data, "body", begin=begin)
+        with scope.store.transaction(scope.account_id) as tx:
+            after = {"keywords": tx.value("site_keywords", site=site_id)}
+            scope.note(
+                tx, "keyword.imported", f"site:{site_id}", before=None, after=after, added=report.added
+            )
+        return report
 
     report = await run_in_threadpool(work)
     return ImportedKeywords(

@@ -23,7 +23,7 @@ MOST_FIELDS = 2000
 FORM = "application/x-www-form-urlencoded"
 
 
-class Sent:
+class PostedForm:
     """The fields of a form."""
 
     def __init__(self, fields: dict[str, list[str]]) -> None:
@@ -56,7 +56,7 @@ def keep(answer: Response, request: Request, token: str) -> None:
     )  # fmt: skip
 
 
-async def sent(request: Request) -> Sent:
+async def sent(request: Request) -> PostedForm:
     """The fields of a form of this page. Raises Problem 403 without its token, and 400 for no form."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != FORM:
         raise Problem(400, "this is not a form of the page")
@@ -71,7 +71,7 @@ async def sent(request: Request) -> Sent:
             403, "this form has expired, or was not sent by this page",
             remedy="load the page again and repeat it",
         )  # fmt: skip
-    return Sent(fields)
+    return PostedForm(fields)
 
 
-SentForm = Annotated[Sent, Depends(sent)]
+SentForm = Annotated[PostedForm, Depends(sent)]

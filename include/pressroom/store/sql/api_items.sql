@@ -17,6 +17,10 @@ WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)
 ORDER BY id DESC
 LIMIT %(limit)s
 
+-- name: site_keywords
+-- Returns how many keywords a site has.
+SELECT count(*) FROM keywords WHERE account_id = %(account)s AND site_id = %(site)s
+
 -- name: keywords_named
 -- Returns a site's keywords with these normalized texts.
 SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at
