@@ -259,9 +259,9 @@ async def test_hooks_are_limited_by_address(control: Control) -> None:
             return [(await client.post(f"/flows/guess-{n}", json={})).status_code for n in range(calls)]
 
     app = build_app(control.plane)
-    assert await statuses("192.0.2.1", 35) == [404] * 30 + [429] * 5
-    assert await statuses("192.0.2.2", 1) == [404]
-    assert await statuses("2001:db8::1", 30) == [404] * 30
+    assert await statuses("192.0.2.1", 35) == [401] * 30 + [429] * 5
+    assert await statuses("192.0.2.2", 1) == [401]
+    assert await statuses("2001:db8::1", 30) == [401] * 30
     assert await statuses("2001:db8::2", 1) == [429]
 
 

@@ -74,7 +74,7 @@ async def test_a_webhook_of_no_flow_compares_no_slugs(hooks: Hooks, monkeypatch:
         raise AssertionError("a stranger's word is compared with every slug")
 
     monkeypatch.setattr(difflib, "get_close_matches", never)
-    assert (await hooks.send(to="inbax")).status_code == 404
+    assert (await hooks.send(to="inbax")).status_code == 401
 
 
 @pytest.mark.integration

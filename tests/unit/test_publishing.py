@@ -89,7 +89,7 @@ def test_a_post_in_time_is_published_at_its_time() -> None:
     done = go(ready(), tools(publisher, NINE - HOUR))
     assert (done.at, done.publication.target) == (NINE, "pressroom_metricool/twitter")
     told = MetricoolArguments(network=Platform.TWITTER, text="One", thread=("Two",), timezone="Europe/Berlin")
-    assert publisher.asked == [Piece("post:5", told, [], NINE)]
+    assert publisher.asked == [Piece("demo/post:5", told, [], NINE, account="demo")]
 
 
 def test_a_pin_has_its_title() -> None:
