@@ -204,7 +204,10 @@ async def test_a_list_is_imported_line_by_line(control: Control) -> None:
         ("red tea", 1200),
         ("known", None),
     ]
-    assert control.audit()[-1] == ("user:ed", "keyword.import", f"site:{control.world.site_id}")
+    target = f"site:{control.world.site_id}"
+    assert control.audit()[-2:] == [
+        ("user:ed", "keyword.import", target), ("user:ed", "keyword.imported", target),
+    ]  # fmt: skip
 
 
 async def import_csv(

@@ -125,7 +125,9 @@ class Edited:
 
 
 def edited(url: str, store: Store, patch: pytest.MonkeyPatch, *steps: dict[str, Any]) -> Edited:
-    return Edited(make_flow(url, store, *steps), patch)
+    world = make_flow(url, store, *steps)
+    world.member("Ann", "approver")
+    return Edited(world, patch)
 
 
 @pytest.fixture

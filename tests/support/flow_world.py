@@ -12,6 +12,7 @@ from typing import Any
 from pressroom.domain.definitions import Account, dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import Flow
+from pressroom.domain.grants.access import EVERYTHING, Access
 from pressroom.domain.packets import SourceItem, source_item
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
@@ -78,7 +79,10 @@ class FlowWorld:
     @property
     def row(self) -> WorkflowRow:
         """The flow as stored."""
-        return WorkflowRow(self.account_id, self.flow_id, self.account, self.flow, None)
+        return WorkflowRow(
+            self.account_id, self.flow_id, self.account, self.flow, None,
+            access=Access(self.account.slug, frozenset({EVERYTHING})),
+        )  # fmt: skip
 
     @property
     def pipeline(self) -> Pipeline:

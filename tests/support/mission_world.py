@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from pressroom.domain.definitions import Account, BrandContext, dump
+from pressroom.domain.grants.access import EVERYTHING, Access
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
@@ -70,7 +71,10 @@ class MissionWorld:
     @property
     def row(self) -> WorkflowRow:
         """The mission as stored."""
-        return WorkflowRow(self.account_id, self.mission_id, self.account, self.mission, self.brand)
+        return WorkflowRow(
+            self.account_id, self.mission_id, self.account, self.mission, self.brand,
+            access=Access(self.account.slug, frozenset({EVERYTHING})),
+        )  # fmt: skip
 
     def run(self, name: str = "manual__1", **changes: Any) -> Run:
         """Open a run of the mission. The one before it must be closed; see ``close``."""

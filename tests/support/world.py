@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from pressroom.domain.definitions import Account, Site, dump
+from pressroom.domain.grants.access import EVERYTHING, Access
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.runs import control
@@ -36,7 +37,10 @@ class World:
     @property
     def row(self) -> WorkflowRow:
         """The site as stored."""
-        return WorkflowRow(self.account_id, self.site_id, self.account, self.site, None)
+        return WorkflowRow(
+            self.account_id, self.site_id, self.account, self.site, None,
+            access=Access(self.account.slug, frozenset({EVERYTHING})),
+        )  # fmt: skip
 
     def run(self, name: str = "manual__1", **changes: Any) -> Run:
         """Open a run of the site."""
