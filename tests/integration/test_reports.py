@@ -20,7 +20,7 @@ from pressroom.store import workflows as reading
 from pressroom.store.database import Store
 
 DEFINITIONS = (
-    "kind: Account\nslug: acme\nname: Acme\nopening_credits: 50\n---\n"
+    "kind: Account\nslug: acme\nname: Acme\nopening_credits: 50\ngrants: {everything: true}\n---\n"
     "kind: Site\naccount: acme\nslug: garden\nname: Garden\n---\n"
     "kind: Account\nslug: other\nname: Other\n"
 )
