@@ -66,12 +66,12 @@ async def test_what_needs_too_much_memory_is_ended(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         bounded_reading, "LIMITS", replace(bounded_reading.LIMITS, cpu_seconds=60, memory_bytes=16 << 20)
     )
-    many = feed(f"<item><title>{'x' * 300}</title></item>" * 20_000)
+    many = feed(f"<item><title>{'x' * 300}</title></item>" * 60_000)
     with pytest.raises(PermanentError, match="it needs more than 16 MB of memory"):
         await read("feed:read_feed", many)
     with pytest.raises(PermanentError, match="it needs more than 16 MB of memory"):
         await sitemap_of(
-            b"<urlset>" + b"<url><loc>https://example.org/a</loc></url>" * 90_000 + b"</urlset>", "it"
+            b"<urlset>" + b"<url><loc>https://example.org/a</loc></url>" * 400_000 + b"</urlset>", "it"
         )
 
 
