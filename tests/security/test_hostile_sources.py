@@ -13,6 +13,7 @@ from pressroom.adapters.sources.bounded_reading import items_of, sitemap_of
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.fetching import FileEntry
 from tests.support.sources import answered, sample
+from tests.support.waiting import turns_counted
 
 PAGE = "https://example.org/page"
 FEED = "https://example.org/feed"
@@ -77,24 +78,15 @@ async def test_what_needs_too_much_memory_is_ended(monkeypatch: pytest.MonkeyPat
 
 async def test_the_others_go_on() -> None:
     """One that is ended, one behind it, and the event loop with what looks for cancel and pause."""
-    turns = 0
-
-    async def look() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0.02)
-            turns += 1
-
-    looking = asyncio.create_task(look())
-    hidden = page(f"<p a='>' {attributes(100_000)}>x</p>")
-    hostile = asyncio.create_task(read("page:read_page", hidden, "id"))
-    fetched = Fetched(FEED, 200, "", "", sample("news.rss"))
-    entries = await items_of("feed:read_feed", "example.org", fetched)
-    assert len(entries) == 3
-    with pytest.raises(PermanentError, match="within the limits"):
-        await hostile
-    looking.cancel()
-    assert turns > 5
+    async with turns_counted() as turns:
+        hidden = page(f"<p a='>' {attributes(100_000)}>x</p>")
+        hostile = asyncio.create_task(read("page:read_page", hidden, "id"))
+        fetched = Fetched(FEED, 200, "", "", sample("news.rss"))
+        entries = await items_of("feed:read_feed", "example.org", fetched)
+        assert len(entries) == 3
+        with pytest.raises(PermanentError, match="within the limits"):
+            await hostile
+    assert turns.number > 5
 
 
 async def test_what_is_read_comes_back_whole() -> None:

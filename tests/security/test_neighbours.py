@@ -17,7 +17,7 @@ from pressroom.api.hooks import build_app
 from pressroom.api.kit import streaming
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.callers import Caller
-from pressroom.api.kit.limits.admission import Admission
+from pressroom.api.kit.limits.admission import WORK, Admission
 from pressroom.api.kit.streaming import events
 from pressroom.definitions import importing
 from pressroom.definitions.checking import DefinitionProblem
@@ -28,6 +28,7 @@ from pressroom.engine.runs.reports import LEVELS, LogFilter
 from pressroom.store.database import SYSTEM, Store, Tx
 from tests.support.control_things import furnish
 from tests.support.control_world import Control, control_world
+from tests.support.waiting import until
 
 LONGEST = 60.0
 """Seconds in which a neighbour's answer has to come: it takes none of what is held."""
@@ -66,6 +67,14 @@ async def test_slow_definitions_hold_none_of_the_threads_of_others(
         await asyncio.gather(*greedy)
 
 
+def waiting_for_locks(control: Control) -> int:
+    """Transactions that wait for an advisory lock."""
+    [(waiting,)] = control.world.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+    )
+    return int(waiting)
+
+
 async def test_calls_that_wait_in_the_database_hold_not_every_connection(
     control: Control, database_url: str
 ) -> None:
@@ -75,7 +84,7 @@ async def test_calls_that_wait_in_the_database_hold_not_every_connection(
             asyncio.ensure_future(control("POST", "/brand-contexts", json={"slug": f"b{n}", "name": "B"}))
             for n in range(110)
         ]
-        await asyncio.sleep(0.5)
+        await until(lambda: waiting_for_locks(control) >= WORK // 2)
         for _ in range(5):
             await answered(control, "GET", f"/sites/{control.other.site_id}")
         other_writer.rollback()

@@ -19,6 +19,7 @@ from tests.integration.test_cancel_now import write
 from tests.support.airflow_library import airflow_as_library
 from tests.support.control_world import Control
 from tests.support.scripted_openai import ScriptedOpenAI
+from tests.support.waiting import until
 
 with airflow_as_library():
     from pressroom.orchestration.dags.build import LONGEST_TASK, build_dag
@@ -68,8 +69,7 @@ async def test_calls_without_an_end_are_stopped_booked_and_their_items_wait(
     )  # fmt: skip
     writing = asyncio.create_task(write(control, server, run, clusters, stopper=task.stopper))
     async with asyncio.timeout(60):
-        while server.script.in_flight < 3 and not writing.done():  # noqa: ASYNC110  # another thread counts
-            await asyncio.sleep(0.05)
+        await until(lambda: server.script.in_flight >= 3 or writing.done())
         task.watch_time()
         report = await writing
     assert (report.stop, report.done, report.failed, report.waiting) == (Stop.KILLED, 0, 0, [])

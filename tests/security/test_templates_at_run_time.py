@@ -25,6 +25,7 @@ from pressroom.pipelines.prompts import VARIABLES, render
 from pressroom.pipelines.templates import MOST_CHARS, fill, filled
 from pressroom.testing import FakeText, tools
 from pressroom.testing_flows import FakeOutside
+from tests.support.waiting import turns_counted, until
 
 LOOPS = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
 ENDLESS = f"{{% if run.id > 1 %}}{LOOPS}{{% endfor %}}{{% endfor %}}{{% endfor %}}{{% endif %}}"
@@ -60,25 +61,16 @@ async def test_an_item_on_which_a_template_takes_too_much_fails_with_the_reason(
 
 async def test_the_event_loop_goes_on_meanwhile() -> None:
     """What looks for cancel and pause, and renews the lease, runs in the same loop."""
-    turns = 0
-
-    async def look() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0.05)
-            turns += 1
-
-    looking = asyncio.create_task(look())
-    with pytest.raises(PermanentError):
-        await filled(ENDLESS, {"run": {"id": 2}})
-    looking.cancel()
-    assert turns > 5
+    async with turns_counted() as turns:
+        with pytest.raises(PermanentError):
+            await filled(ENDLESS, {"run": {"id": 2}})
+    assert turns.number > 5
 
 
 async def test_who_is_cancelled_waits_for_no_template_and_the_next_is_filled_in() -> None:
     endless = asyncio.create_task(filled(ENDLESS, {"run": {"id": 2}}))
     waiting = asyncio.create_task(filled("{% for t in [1] %}{{ t }}{% endfor %}", {}))
-    await asyncio.sleep(0.5)
+    await until(lambda: SHARED._asked is not None)
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):
         await endless
@@ -176,14 +168,13 @@ def test_nothing_of_it_is_left_when_its_parent_is_killed() -> None:
 
 
 ORPHANS = """
-import threading, time
+import psutil, threading, time
 from pressroom.bounded.process import SHARED, CallLimits
 
 limits = {"limits": CallLimits(seconds=300)}
 threading.Thread(target=SHARED.ask, args=("time:sleep", 300), kwargs=limits).start()
-while SHARED._process is None:
+while SHARED._process is None or not psutil.Process(SHARED._process.pid).children():
     time.sleep(0.05)
-time.sleep(0.5)
 print(SHARED._process.pid, flush=True)
 time.sleep(300)
 """

@@ -10,14 +10,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from pressroom.api.kit.access import rule_of
 from pressroom.api.kit.bodies import BoundedBodies
 from pressroom.api.kit.doors import Doors
+from pressroom.api.kit.headers import SafeHeaders
 from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import TITLES, Problem, problem_of
@@ -32,6 +32,7 @@ POLICY = (
     " frame-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
 )
 """No script or style but the page's own files. Pictures may lie in somebody's storage."""
+BROWSER_RULES = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 LOGIN = "/auth/login/"
 
 
@@ -51,7 +52,7 @@ def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
     _answer_errors(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(Doors, refused=_refused, open_to=("/static/",))
-    app.add_middleware(Guarded)
+    app.add_middleware(SafeHeaders, also=BROWSER_RULES)
     return app
 
 
@@ -62,25 +63,6 @@ class Files(StaticFiles):
         answer = await super().get_response(path, scope)
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return answer
-
-
-class Guarded:
-    """Adds to every answer what a browser may do with it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "same-origin"
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await self.app(scope, receive, guarded)
 
 
 def _refused(request: Request, problem: Problem) -> Response:

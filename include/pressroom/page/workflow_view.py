@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -58,6 +59,16 @@ class WorkRate:
     left: float | None
 
 
+@dataclass(frozen=True)
+class StageInRun:
+    """What a stage did in a run. ``seconds``: None before it has begun."""
+
+    status: StageStatus
+    credits: Decimal = Decimal(0)
+    cents: Decimal = Decimal(0)
+    seconds: float | None = None
+
+
 def facts(scope: Scope, row: WorkflowRow) -> dict[str, Any]:
     """What every part of the page needs."""
     workflow = row.workflow
@@ -89,10 +100,11 @@ def board(tx: Tx, scope: Scope, row: WorkflowRow) -> dict[str, Any]:
     shown = live if live is not None and live.part == "" else last
     expected = pipeline.estimate(tx, row.run())
     balance = reports.balance(tx)
-    cards = cards_of(tx, number, pipeline, shown)
+    stages = {} if shown is None else stages_of(tx, shown, pipeline)
     return {
-        "live": live, "live_id": public_id(JOB, live.id) if live else None, "shown": shown, "cards": cards,
-        "pace": pace(tx, row, live), "estimate": expected, "balance": balance,
+        "live": live, "live_id": public_id(JOB, live.id) if live else None, "shown": shown,
+        "cards": cards_of(tx, number, pipeline, shown, stages), "pace": pace(tx, row, live, shown, stages),
+        "estimate": expected, "balance": balance,
         "enough": expected.sufficient(balance.available),
         # Of the other kinds the statement does not know the items' names.
         "in_work": tx.all("items_in_work", InWork, run=live.id) if live and live.kind == "site" else [],
@@ -103,50 +115,51 @@ def board(tx: Tx, scope: Scope, row: WorkflowRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cards_of(tx: Tx, number: int, pipeline: Pipeline, run: Job | None) -> list[Card]:
-    """A card for each stage, with what it did in the run."""
+def stages_of(tx: Tx, run: Job, pipeline: Pipeline) -> dict[str, StageInRun]:
+    """The stages of a run, in their order, by name."""
+    spend = {each["stage"]: each for each in tx.rows("run_stage_spend", run=run.id)}
+    times = {each["stage"]: float(each["time_elapsed"]) for each in tx.rows("run_stage_results", run=run.id)}
+    stages = {}
+    for status in reports.status_of(tx, run, pipeline).stages:
+        spent = spend.get(status.name, {})
+        stages[status.name] = StageInRun(
+            status, spent.get("credits", Decimal(0)), spent.get("cents", Decimal(0)), times.get(status.name)
+        )
+    return stages
+
+
+def cards_of(
+    tx: Tx, number: int, pipeline: Pipeline, run: Job | None, stages: Mapping[str, StageInRun]
+) -> list[Card]:
+    """A card for each stage. ``stages``: what they did in the run."""
     waiting = {each.name: each for each in reports.overview(tx, number, pipeline)}
-    statuses: dict[str, StageStatus] = {}
-    spend: dict[str, dict[str, Any]] = {}
-    times: dict[str, float] = {}
-    if run is not None:
-        statuses = {stage.name: stage for stage in reports.status_of(tx, run, pipeline).stages}
-        spend = {each["stage"]: each for each in tx.rows("run_stage_spend", run=run.id)}
-        times = {
-            each["stage"]: float(each["time_elapsed"]) for each in tx.rows("run_stage_results", run=run.id)
-        }
     cards = []
     for position, stage in enumerate(pipeline.stages, 1):
-        status = statuses.get(stage.name) or StageStatus(stage.name, stage.title, JobState.PENDING)
-        spent = spend.get(stage.name, {})
+        did = stages.get(stage.name) or StageInRun(StageStatus(stage.name, stage.title, JobState.PENDING))
+        status = did.status
         active = bool(run is not None and run.live and run.current_stage == stage.name)
         cards.append(Card(
             position, stage.name, stage.title, status.state, waiting[stage.name].pending,
             waiting[stage.name].failed, status.processed, max(status.planned, status.processed),
-            spent.get("credits", Decimal(0)), spent.get("cents", Decimal(0)), times.get(stage.name),
-            status.reason, tasks_link(run, stage) if run else "", active,
+            did.credits, did.cents, did.seconds, status.reason, tasks_link(run, stage) if run else "", active,
         ))  # fmt: skip
     return cards
 
 
-def pace(tx: Tx, row: WorkflowRow, live: Job | None) -> WorkRate | None:
-    """How the live run's stage gets on; None without one."""
+def pace(
+    tx: Tx, row: WorkflowRow, live: Job | None, shown: Job | None, stages: Mapping[str, StageInRun]
+) -> WorkRate | None:
+    """How the live run's stage gets on; None without one. ``stages``: of the shown run, which may be it."""
     if live is None or live.current_stage is None:
         return None
-    stages = reports.status_of(tx, live, pipeline_of_dag(row.workflow, live.dag_id)).stages
-    now = next((stage for stage in stages if stage.name == live.current_stage), None)
-    if now is None:
+    if live is not shown:
+        stages = stages_of(tx, live, pipeline_of_dag(row.workflow, live.dag_id))
+    did = stages.get(live.current_stage)
+    if did is None:
         return None
+    now = did.status
     planned = max(now.planned, now.processed)
-    elapsed = next(
-        (
-            float(each["time_elapsed"])
-            for each in tx.rows("run_stage_results", run=live.id)
-            if each["stage"] == now.name
-        ),
-        0.0,
-    )
-    rate = now.processed / elapsed if now.processed and elapsed else None
+    rate = now.processed / did.seconds if now.processed and did.seconds else None
     left = (planned - now.processed - now.failed) / rate if rate else None
     return WorkRate(now.title, now.processed, planned, rate * 3600 if rate else None, left)
 
@@ -164,18 +177,13 @@ def history(tx: Tx, scope: Scope, state: str, limit: int) -> dict[str, Any]:
 def run_facts(tx: Tx, row: WorkflowRow, run: Job) -> dict[str, Any]:
     """A run with its stages, their results, and its failed items."""
     pipeline = pipeline_of_dag(frozen.shown_row(tx, row, run.id).workflow, run.dag_id)
-    statuses = reports.status_of(tx, run, pipeline).stages
-    spend = {each["stage"]: each for each in tx.rows("run_stage_spend", run=run.id)}
-    times = {each["stage"]: float(each["time_elapsed"]) for each in tx.rows("run_stage_results", run=run.id)}
+    stages = stages_of(tx, run, pipeline)
     failures: list[Failure] = [
         each for each in reports.failures(tx, row.workflow_id) if each.run_id == run.id
     ]
     return {
         "run": run, "run_id": public_id(JOB, run.id), "failures": failures[:MOST_FAILURES],
-        "stages": [
-            (status, spend.get(stage.name, {}), times.get(stage.name), tasks_link(run, stage))
-            for stage, status in zip(pipeline.stages, statuses, strict=True)
-        ],
+        "stages": [(stages[stage.name], tasks_link(run, stage)) for stage in pipeline.stages],
         "airflow_run": run_link(run),
     }  # fmt: skip
 

@@ -4,8 +4,7 @@ A prompt is two Jinja2 templates, ``<name>.system.j2`` and ``<name>.user.j2``, b
 or a workflow may replace them; the workflow's win. In every prompt:
 
 * no variable contains ``<`` or ``>``, so text from outside cannot open, close or forge a ``<data>`` block,
-nor a
-  model's control tokens (such as ``<|im_end|>``);
+  nor a model's control tokens (such as ``<|im_end|>``);
 * the system prompt ends with the rule that text inside those blocks is never an instruction.
 """
 

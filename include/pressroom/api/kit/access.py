@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 
 from pressroom.api.kit.callers import Caller, admission_of, caller_of, plane_of, purse_of
 from pressroom.api.kit.limits.admission import Admission
+from pressroom.api.kit.limits.log_watch import reads_still
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.queries import only_known
@@ -127,10 +128,7 @@ class Scope:
 
     def reads_still(self, tx: Tx) -> bool:
         """Whether the caller may still read the account, some time after the request was let in."""
-        caller = self.caller
-        return caller.admin or bool(
-            tx.value("caller_reads_still", key=caller.key_id, username=caller.username)
-        )
+        return reads_still(tx, self.caller.reader)
 
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 
+from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from pressroom.api.kit.access import Scope
@@ -29,6 +30,14 @@ EVENT = {
     "required": ["event", "data"],
 }
 """An event, as a JSON schema."""
+
+
+def event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
+    """The answer that sends events as they come: nothing on the way keeps or gathers them."""
+    return StreamingResponse(
+        events, media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )  # fmt: skip
 
 
 async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> AsyncIterator[bytes]:

@@ -22,19 +22,19 @@ MOST_FILES = 10_000
 
 class ObjectStorageFiles:
     """A FileSource on any storage that Airflow reaches. Of this machine's files, those that are below
-    ``within`` when all links are followed; None: no bound.
+    ``top`` when all links are followed; None: no bound.
     """
 
-    def __init__(self, settings: FilesFetch, within: Path | None = None) -> None:
+    def __init__(self, settings: FilesFetch, top: Path | None = None) -> None:
         self._root = ObjectStoragePath(settings.path, conn_id=settings.connection)
         self._local = local_path(settings.path)
-        self._within = within
+        self._top = top
 
     def _leads_out(self, name: str) -> bool:
         """Whether a link on the way to a file leads out of what may be read."""
-        if self._local is None or self._within is None:
+        if self._local is None or self._top is None:
             return False
-        return not (self._local / name).resolve().is_relative_to(self._within)
+        return not (self._local / name).resolve().is_relative_to(self._top)
 
     def check(self) -> None:
         """Check that the folder exists. Raises PermanentError or TransientError."""
@@ -123,9 +123,9 @@ def media_store(root: str, public_base: str = "") -> MediaFiles | ObjectStorageM
     """The store at a URL; ``public_base``: its public URL, '' when it has none. A local folder has an adapter
     without Airflow, because a file written through Airflow's path can appear half.
     """
-    parts = urlsplit(root)
-    if parts.scheme in ("", "file"):
-        return MediaFiles(Path(unquote(parts.path)), public_base)
+    local = local_path(root)
+    if local is not None:
+        return MediaFiles(local, public_base)
     return ObjectStorageMedia(root, public_base)
 
 

@@ -14,20 +14,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
+from pressroom.api.kit.streaming import LONGEST_SECONDS, SILENCE_SECONDS, event_stream
+
 LOOK_SECONDS = 1.0
-SILENCE_SECONDS = 15.0
-LONGEST_SECONDS = 600.0
-"""After this long the browser connects again, so that its permission is checked again."""
 
 
 def stream(mark: Callable[[], str | None]) -> StreamingResponse:
     """An event ``changed`` whenever the mark is another. ``mark``: blocks; a cheap statement; None when the
     viewer may not read any more, which ends the stream.
     """
-    return StreamingResponse(
-        _changes(mark), media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )  # fmt: skip
+    return event_stream(_changes(mark))
 
 
 async def _changes(mark: Callable[[], str | None]) -> AsyncIterator[bytes]:

@@ -125,7 +125,7 @@ class LogWatch:
 def _read(store: Store, account: int, questions: Sequence[LogQuestion]) -> dict[LogQuestion, News | None]:
     """The answers to the questions that have one."""
     with store.transaction(account) as tx:
-        allowed = {reader: _reads_still(tx, reader) for reader in {each.reader for each in questions}}
+        allowed = {reader: reads_still(tx, reader) for reader in {each.reader for each in questions}}
         known = [each for each in questions if allowed[each.reader]]
         # The states are read before the lines, so that nothing written before the end is missed.
         live = set(tx.values("live_among", runs=sorted({each.run_id for each in known})))
@@ -138,7 +138,8 @@ def _read(store: Store, account: int, questions: Sequence[LogQuestion]) -> dict[
     return answers | dict.fromkeys(each for each in questions if not allowed[each.reader])
 
 
-def _reads_still(tx: Tx, reader: Reader | None) -> bool:
+def reads_still(tx: Tx, reader: Reader | None) -> bool:
+    """Whether somebody may still read the account, some time after the request was let in."""
     if reader is None:
         return True
     return bool(tx.value("caller_reads_still", key=reader.key_id, username=reader.username))

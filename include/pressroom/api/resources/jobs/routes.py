@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel
 
 from pressroom.api.kit.access import ACCOUNT, JOB, Scope, Subject, allowed
@@ -16,7 +16,7 @@ from pressroom.api.kit.items import FlowFilter, MissionFilter, SiteFilter, workf
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.pictures import base_of
 from pressroom.api.kit.problems import invalid, not_found
-from pressroom.api.kit.streaming import EVENT, events
+from pressroom.api.kit.streaming import EVENT, event_stream, events
 from pressroom.api.kit.views import LevelQuery, LogLineView
 from pressroom.api.resources.jobs.models import (
     Accepted,
@@ -152,10 +152,7 @@ def get_logs(
         from_line = last_event_id if last_event_id is not None else after
         with scope.transaction() as tx:
             quotas_of(tx).must_open(scope.admission.logs.open_streams(scope.owner) + 1)
-        return StreamingResponse(
-            events(scope, scope.id, from_line or 0, chosen), media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )  # fmt: skip
+        return event_stream(events(scope, scope.id, from_line or 0, chosen))
     with scope.transaction() as tx:
         tail = reports.log_tail(tx, scope.id, lines, after, chosen)
     log = JobLog.model_validate(
