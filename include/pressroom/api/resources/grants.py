@@ -13,7 +13,7 @@ from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.problems import Problem
 from pressroom.definitions import granting
 from pressroom.domain.definitions import Role
-from pressroom.domain.grants.access import GrantKind, Name
+from pressroom.domain.grants.access import GrantKind
 from pressroom.store import grants
 from pressroom.store.workflows import account_by_slug
 
@@ -65,7 +65,7 @@ def grant(body: GrantBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> list[
     _must_administer(scope)
     with scope.store.transaction() as tx:
         row = account_by_slug(tx, scope.account)
-        granting.grant(tx, row, {_name(body.kind, body.name)}, scope.caller.label)
+        granting.grant(tx, row, {(body.kind, body.name)}, scope.caller.label)
     return _shown(scope)
 
 
@@ -79,7 +79,7 @@ def revoke(
     _must_administer(scope)
     with scope.store.transaction() as tx:
         row = account_by_slug(tx, scope.account)
-        granting.take_back(tx, row, {_name(kind, name)}, scope.caller.label)
+        granting.take_back(tx, row, {(kind, name)}, scope.caller.label)
     return _shown(scope)
 
 
@@ -89,10 +89,6 @@ def _must_administer(scope: Scope) -> None:
             403, "grants are the operator's: this needs an administrator of this Airflow",
             remedy="ask the operator of this installation",
         )  # fmt: skip
-
-
-def _name(kind: GrantKind, name: str) -> Name:
-    return kind, name
 
 
 def _shown(scope: Scope) -> list[GrantView]:
