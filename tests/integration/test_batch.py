@@ -28,6 +28,7 @@ from pressroom.engine.runs.stopping import Stopper
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
 from pressroom.store.database import Store, Tx
+from tests.support.waiting import until
 from tests.support.world import World, make_world
 
 Process = Callable[[int, Tools], Awaitable[str]]
@@ -326,6 +327,31 @@ def test_pause_and_cancel_take_effect_after_the_current_item(world: World, actio
 
     report = go(world, toy(process), run, ids, concurrency=1)
     assert (report.done, report.stop) == (2, stop)
+
+
+@pytest.mark.parametrize("action", ["pause", "cancel"])
+def test_what_is_wholly_done_was_not_stopped(
+    world: World, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is cancelled, and cleared when all is done, is not partial."""
+    ids, run = world.clusters(1), world.run()
+    monkeypatch.setattr(batch, "WATCH_SECONDS", 0.01)
+    looks, get = 0, control.get
+
+    def counted(*args: Any) -> control.RunState:
+        nonlocal looks
+        looks += 1
+        return get(*args)
+
+    async def steered(item: int, tools: Tools) -> str:
+        with world.store.transaction(world.account_id) as tx:
+            getattr(control, action)(tx, world.site_id)
+        monkeypatch.setattr(control, "get", counted)
+        await until(lambda: looks >= 2)
+        return await fine(item, tools)
+
+    report = go(world, toy(steered), run, ids)
+    assert (report.done, report.stop, report.reason) == (1, None, "")
 
 
 def cancel_now(world: World) -> None:

@@ -132,7 +132,7 @@ class Walker(Buttons):
                          if state not in ("success", "skipped", "upstream_failed", "None"))  # fmt: skip
         raise WrongEnd(
             f"the run is {self.status(run)}{error}, Airflow's {self.dag_run(run)};"
-            f" to be {status} and {dag_run}; {busy}"
+            f" to be {status} and {dag_run}; {busy}; {' | '.join(self.events()[-12:])}"
         )
 
     def check(self, run: str, pair: Pair) -> None:

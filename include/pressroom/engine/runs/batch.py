@@ -213,8 +213,9 @@ class _Batch:
             except TransientError as error:
                 log.warning("%s; looking again", error)
                 continue
-            self._heed(state)
+            # What is to be finished first is heeded before the next item: if there is none, nothing was stopped.
             if state.cancel_now or not state.live:
+                self._heed(state)
                 self.stopper.stop()
 
     def _renewed(self, tx: Tx) -> control.RunState:
