@@ -213,7 +213,7 @@ class _Batch:
             except TransientError as error:
                 log.warning("%s; looking again", error)
                 continue
-            # What is to be finished first is heeded before the next item: if there is none, nothing was stopped.
+            # A stop that lets calls finish is heeded before the next item: without one, nothing was stopped.
             if state.cancel_now or not state.live:
                 self._heed(state)
                 self.stopper.stop()
