@@ -80,6 +80,7 @@ SITES: dict[str, dict[str, Any]] = {
     "watched-page": {},
     "left": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
     "halved": {"connection": "pressroom_batches", "batch_requests": True, "batch": 12},
+    "backed": {"connection": "pressroom_backed", "batch_requests": True, "batch": 12},
     "unattended": {"publish": {"targets": [{"to": "static_site"}], "auto_publish": True}},
 }
 
@@ -253,6 +254,9 @@ def services(
     }  # fmt: skip
     env = {
         "AIRFLOW_CONN_PRESSROOM_BATCHES": json.dumps(provider),
+        "AIRFLOW_CONN_PRESSROOM_BACKED": json.dumps(
+            {**provider, "extra": {**provider["extra"], "fallback": "pressroom_text"}}
+        ),
         "AIRFLOW_CONN_PRESSROOM_TEXT": json.dumps(connection),
         "AIRFLOW_CONN_PRESSROOM_UNREACHABLE": json.dumps(nobody),
         f"AIRFLOW_CONN_{PATIENT.upper()}": json.dumps(patient),

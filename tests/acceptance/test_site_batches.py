@@ -116,3 +116,26 @@ def test_cancel_now_has_the_provider_cancel_and_books_what_it_did(
         4 - written,
     )
     assert newsroom.sql("SELECT count(*) FROM reservations WHERE workflow_id = %(site)s") == [(0,)]
+
+
+@pytest.mark.site("backed")
+def test_a_batch_outlives_its_triggerer_and_what_it_leaves_is_written_by_the_fallback(
+    newsroom: Newsroom, server: StrictBatches
+) -> None:
+    run = batch_is_out(newsroom, server, 4)
+    asked = len(server.chats)
+    newsroom.services.replace("triggerer")
+    server.refuses_chats = True
+    server.work(only=1, status="expired")
+    newsroom.until(lambda: newsroom.count("contents") == 4, "the articles")
+    newsroom.until(lambda: len(server.batches) == 2, "the batch of the image prompts")
+    server.work()
+    assert newsroom.finish(run) == "success", newsroom.events()[-10:]
+
+    left = 3 - asked  # of four articles: those of the first calls, and one of the batch, are not asked again
+    assert (server.billed, len(server.chats)) == (1 + 4, asked)
+    assert newsroom.sql(
+        "SELECT connection, count(*) FROM ai_calls WHERE workflow_id = %(site)s AND outcome = 'ok'"
+        " AND kind = 'text' GROUP BY connection ORDER BY connection"
+    ) == [("pressroom_backed", asked + 5), ("pressroom_text", left)]
+    assert any("its fallback 'pressroom_text' takes its place" in event for event in newsroom.events())
