@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -27,11 +29,12 @@ TASK = content.Task(
 HEAD = Head(title="T " * 3, meta_description="m", excerpt="e", tags=[])
 
 
-def site(words: int, per_call: int = 1500) -> Site:
+def site(words: int, per_call: int = 1500, language: str = "en") -> Site:
     return Site(
         account="acme",
         slug="blog",
         name="Blog",
+        language=language,
         article=ArticleSettings(target_words=words, words_per_call=per_call),
     )
 
@@ -55,6 +58,48 @@ def test_the_bounds_hold_the_length_asked_for_and_stay_below_the_token_limit(
     assert schema["properties"]["sections"]["maxItems"] == shape.sections
     assert schema["$defs"]["Section"]["properties"]["paragraphs"]["items"]["maxLength"] == shape.chars
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("signs", [100, 500, 1200, 3000, 10_000])
+@pytest.mark.parametrize("outline", [0, 3, 6, 12])
+def test_the_bounds_of_an_article_in_signs_hold_its_length_and_little_more(signs: int, outline: int) -> None:
+    shape = shape_of(signs, outline, signs=True)
+    room = shape.sections * shape.paragraphs * shape.chars
+    # The least paragraph is as long as in English.
+    assert signs <= room <= max(1.5 * signs, 2 * shape.sections * 62)
+    assert shape.tokens >= 2 * signs
+    assert shape.sections <= shape_of(signs, outline).sections
+
+
+@pytest.mark.parametrize(
+    ("language", "unit"),
+    [
+        ("ja", "characters"), ("zh-Hant", "characters"), ("zh_CN", "characters"), ("Japanese", "characters"),
+        ("Simplified Chinese", "characters"), ("中文", "characters"), ("日本語", "characters"),
+        ("en", "words"), ("jam", "words"), ("ko", "words"), ("th", "words"), ("Javanese", "words"),
+    ],
+)  # fmt: skip
+async def test_a_length_is_asked_for_as_it_is_counted(language: str, unit: str) -> None:
+    text = FakeText()
+    await content.process(TASK, tools(site=site(220, language=language), text=text))
+    await content.process(TASK, tools(site=site(900, 300, language=language), text=text))
+    assert {prompt.name for prompt in text.prompts} == {"content", "content_plan", "content_section"}
+    for prompt in text.prompts:
+        assert re.search(rf"about \d+ {unit}\b", prompt.user)
+
+
+TITLES = {
+    **{title: title for title in ("生け垣", "树篱修剪指南", "ชาเขียวแบบญี่ปุ่น", "차 우리는 법")},
+    **dict.fromkeys(("Introduction", "बागवानी", ""), TASK.title),
+}
+
+
+@pytest.mark.parametrize("answered", TITLES)
+async def test_a_title_of_one_word_gives_way_to_the_ideas_in_any_script(answered: str) -> None:
+    answer = {"title": answered, "meta_description": "d", "excerpt": "e", "tags": [],
+              "introduction": ["生け垣は六月に刈り込む。"], "sections": []}  # fmt: skip
+    written = await content.process(TASK, tools(site=site(220), text=FakeText({"content": answer})))
+    assert (written.title, written.word_count) == (TITLES[answered], 11)
 
 
 def test_no_answer_is_refused_for_a_text_that_is_too_long() -> None:

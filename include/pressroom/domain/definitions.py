@@ -307,7 +307,9 @@ class ArticleSettings(Definition):
     """What an article looks like."""
 
     ideas_per_cluster: int = Field(default=3, ge=1, le=20)
-    target_words: int = Field(default=1200, ge=100, le=10_000)
+    target_words: int = Field(
+        default=1200, ge=100, le=10_000, description="in Chinese and Japanese: characters"
+    )
     words_per_call: int = Field(default=1500, ge=80, le=5_000, description="above this, written in sections")
 
 

@@ -11,16 +11,25 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+import regex
+
 from pressroom.domain.markup.cutting import shorten
 
 _SPACE = re.compile(r"\s+")
-_NOT_WORD = re.compile(r"[^\w\s]")
+_NOT_WORD = regex.compile(r"[^\p{L}\p{N}\p{M}_\s]")
+# The same word is written with and without them: joiners, the variants of a sign, Hebrew and Arabic points.
+_OPTIONAL = re.compile(
+    "[\u200d\ufe00-\ufe0f\u20e3\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u0652\u0670]"
+)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def normalize(text: str) -> str:
-    """The form under which two spellings count as the same: NFKC, case folded, punctuation squeezed."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    """The form under which two spellings count as the same: NFKC, case folded, punctuation squeezed.
+
+    Vowel signs and tones are part of a word, as in Thai or Hindi.
+    """
+    folded = _OPTIONAL.sub("", unicodedata.normalize("NFKC", text).casefold())
     return _SPACE.sub(" ", _NOT_WORD.sub(" ", folded)).strip()
 
 

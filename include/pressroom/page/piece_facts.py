@@ -8,6 +8,7 @@ from pressroom.api.resources.content.models import ArticleView, PostView
 from pressroom.domain.definitions import Site
 from pressroom.domain.markup.html import plain
 from pressroom.domain.text import normalize
+from pressroom.pipelines.site.article import unit_of
 
 SHORT, LONG = 0.7, 1.5
 """Of the words that were asked for: from when on an article counts as too short or too long."""
@@ -35,7 +36,7 @@ def article_checks(article: ArticleView, site: Site) -> list[Check]:
     return [
         Check(
             "Length", SHORT * asked <= article.word_count <= LONG * asked,
-            f"{article.word_count:,} of {asked:,} words",
+            f"{article.word_count:,} of {asked:,} {unit_of(site.language)}",
         ),
         Check("Keywords", not missing, f"missing: {', '.join(missing)}" if missing else "all in the text"),
         Check("Pictures", drawn == len(article.images), f"{drawn} of {len(article.images)}"),

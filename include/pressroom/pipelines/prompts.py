@@ -73,8 +73,8 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
         "taken": ["a title"],
         "count": 3,
     },
-    "content": {**_TASK, "words": 800, "sections": 4, "paragraphs": 3},
-    "content_plan": {**_TASK, "words": 3000, "sections": 8},
+    "content": {**_TASK, "words": 800, "unit": "words", "sections": 4, "paragraphs": 3},
+    "content_plan": {**_TASK, "words": 3000, "unit": "words", "sections": 8},
     "content_section": {
         "title": "a title",
         "kind": "guide",
@@ -82,6 +82,7 @@ VARIABLES: Mapping[str, Mapping[str, Any]] = {
         "headings": ["one", "two"],
         "heading": "two",
         "words": 300,
+        "unit": "words",
         "paragraphs": 3,
     },
     "image_prompts": {

@@ -55,8 +55,12 @@ _RUNNING = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+")
 _UNSPACED = regex.compile(rf"{_IDEOGRAPHS.pattern}|{_RUNNING.pattern}")
 _LETTER = regex.compile(r"\p{L}")
 _LETTERS_A_WORD = 4
-_WORD = re.compile(r"\w+(?:['\u2019.-]\w+)*")
-_NUMBERING = re.compile(r"^\d{1,2}[.)]\s+(?=\D)")
+# Marks (vowel signs of Hindi or Tamil) and joiners (Persian) are within words.
+_PART = r"[\p{L}\p{N}_][\p{L}\p{N}\p{M}_]*"
+_WORD = regex.compile(rf"{_PART}(?:['\u2019.\u200c\u200d-]{_PART})*")
+# A Chinese, Japanese or Korean sign says as much as two letters.
+_SAYS_MORE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
+_NUMBERING = re.compile(r"^(?:\d{1,2}[.)]\s+|(?:\d{1,2}|[一二三四五六七八九十]{1,3})[、．）]\s*)(?=\D)")
 
 
 def sanitize(markup: str, *, base: str = "", most: int = HTML_CHARS, images: bool = False) -> str:
@@ -144,8 +148,10 @@ def clip(text: str, most: int) -> str:
 
 
 def says_something(text: str, least: int = 2) -> bool:
-    """Whether a short text is more than punctuation: has ``least`` letters in all."""
-    return sum(c.isalpha() for c in text) >= least
+    """Whether a short text is more than punctuation: has ``least`` letters in all, or half as many signs of
+    scripts in which a sign is a syllable or a word.
+    """
+    return sum(c.isalpha() for c in text) + len(_SAYS_MORE.findall(text)) >= least
 
 
 def distinct(texts: list[str], most: int, chars: int) -> list[str]:

@@ -28,25 +28,43 @@ SLUG_CHARS = 80
 
 _WORD_CHARS = 6.5  # English, with its space
 _ROOM = 1.15  # bounds are this many times the requested length
+_SIGNS_A_WORD = 2.5  # Chinese and Japanese characters that say as much as an English word
 _SECTION_WORDS = 150
 _HEAD_CHARS = TITLE_CHARS + META_CHARS + 10 + EXCERPT_CHARS + 5 * (TAG_CHARS + 6) + 120
 
 _BOLD = re.compile(r"\*\*(\S(?:.*?\S)?)\*\*")
+_IN_SIGNS = re.compile(
+    r"^(?:zh|yue|ja)(?![a-z])|chinese|mandarin|cantonese|japanese|[\u3040-\u30ff\u4e00-\u9fff]", re.IGNORECASE
+)
+
+
+def in_signs(language: str) -> bool:
+    """Whether the length of a text in this language is said in characters: in Chinese and Japanese."""
+    return _IN_SIGNS.search(language) is not None
+
+
+def unit_of(language: str) -> str:
+    """What the length of an article in this language is said in."""
+    return "characters" if in_signs(language) else "words"
 
 
 @dataclass(frozen=True)
 class ArticleShape:
-    """How much text is requested: sections, paragraphs in each, characters in each paragraph."""
+    """How much text is requested: sections, paragraphs in each, characters in each paragraph.
+
+    ``signs``: ``words`` are characters of Chinese or Japanese.
+    """
 
     words: int
     sections: int
     paragraphs: int
     chars: int
+    signs: bool = False
 
     @property
     def introduction(self) -> int:
         """Paragraphs before the first section."""
-        return 1 if self.words < 600 else 2
+        return 1 if _size(self.words, signs=self.signs) < 600 else 2
 
     @property
     def total(self) -> int:
@@ -60,15 +78,24 @@ class ArticleShape:
         return tokens_for(self.total, words=self.words)
 
 
-def shape_of(words: int, outline: int = 0) -> ArticleShape:
-    """The shape of an article of ``words`` words. ``outline``: the number of its given headings, 0 for
-    none.
+def shape_of(words: int, outline: int = 0, *, signs: bool = False) -> ArticleShape:
+    """The shape of an article of ``words`` words, or ``signs``. ``outline``: the number of its given
+    headings, 0 for none.
     """
-    sections = min(max(2, ceil(words / _SECTION_WORDS)), 40)
+    size = _size(words, signs=signs)
+    sections = min(max(2, ceil(size / _SECTION_WORDS)), 40)
     if outline:
         # Follow the outline unless its sections would be much too short or too long.
-        sections = min(max(outline, ceil(words / 400), 2), max(2, ceil(words / 90)))
-    return ArticleShape(words, sections, *_paragraphs(words / sections))
+        sections = min(max(outline, ceil(size / 400), 2), max(2, ceil(size / 90)))
+    number, chars = _paragraphs(size / sections)
+    return ArticleShape(
+        words, sections, number, ceil(chars * _SIGNS_A_WORD / _WORD_CHARS) if signs else chars, signs
+    )
+
+
+def _size(words: int, *, signs: bool) -> float:
+    """As many English words say as much."""
+    return words / _SIGNS_A_WORD if signs else words
 
 
 def _paragraphs(words: float) -> tuple[int, int]:

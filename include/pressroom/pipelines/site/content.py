@@ -25,11 +25,13 @@ from pressroom.pipelines.site.article import (
     WrittenArticle,
     article_type,
     assemble,
+    in_signs,
     plan_tokens,
     plan_type,
     section_tokens,
     section_type,
     shape_of,
+    unit_of,
 )
 from pressroom.pipelines.stage import Key, Saved, Stage
 from pressroom.pipelines.tools import Tools
@@ -77,7 +79,8 @@ async def process(task: Task, tools: Tools) -> WrittenArticle:
     """Write the article. Raises EmptyAnswer when no text is left, and what ``generate`` raises."""
     settings = tools.site.article
     outline = distinct(task.outline, 40, HEADING_CHARS)
-    shape = shape_of(settings.target_words, len(outline))
+    signs = in_signs(tools.site.language)
+    shape = shape_of(settings.target_words, len(outline), signs=signs)
     if settings.target_words <= settings.words_per_call:
         written = await _in_one(task, outline, shape, tools)
     else:
@@ -110,7 +113,7 @@ async def _in_sections(
 ) -> WrittenArticle:
     fewest = -(-shape.words // per_call)
     if shape.sections < fewest:
-        shape = shape_of(shape.words, fewest)
+        shape = shape_of(shape.words, fewest, signs=shape.signs)
     plan_prompt = await _prompt(
         "content_plan",
         task,
@@ -164,6 +167,7 @@ async def _prompt(name: str, task: Task, tools: Tools, max_tokens: int, **variab
         title=task.title,
         kind=_KINDS.get(task.type, task.type),
         keywords=task.target_keywords[:8],
+        unit=unit_of(tools.site.language),
         **variables,
     )
 

@@ -4,12 +4,12 @@ platform's rules. ``shares`` corrects the weights of a strategy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
+import regex
 from pydantic import Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
@@ -29,7 +29,7 @@ TONE_CHARS = 300
 TOPIC_CHARS = 80
 ANGLE_CHARS = 140
 
-_WORDS = re.compile(r"\w+")
+_WORDS = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 
 
 @dataclass(frozen=True)
