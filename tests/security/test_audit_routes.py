@@ -75,6 +75,8 @@ RECIPES: dict[str, Recipe] = {
     "DELETE /grants": Recipe("root", params={**GRANT, "account": "demo"}, before=(GRANTED,)),
     "POST /api-keys": Recipe(body={"name": "ci"}),
     "DELETE /api-keys/{id}": of("key"),
+    "POST /links": Recipe(body={"recipient": "Kim of Acme", "role": "approver"}),
+    "DELETE /links/{id}": of("link"),
     "PUT /automation/update_config": Recipe(params={"site_id": "{site}"}, body={"is_enabled": True}),
     "POST /automation/run_now": Recipe(params={"site_id": "{site}"}, before=(ENDED,)),
     "POST /automation/pause": Recipe(params=RUN),

@@ -35,11 +35,16 @@ def furnish(world: World) -> dict[str, str]:
         world, "runs", workflow_id=world.site_id, dag_id=world.site.dag_id, dag_run_id="s", trigger="manual",
         owner="x", lease_until=NOW + DAY,
     )  # fmt: skip
+    link = add(
+        world, "links", opens="queue", role="viewer", recipient="R", secret_hash="h", sent_by="x",
+        expires_at=NOW + DAY,
+    )  # fmt: skip
     things = {
         "site": str(world.site_id),
         "run": f"job_{site_run}",
         "brand": f"brc_{brand_id}",
         "key": f"key_{key}",
+        "link": f"lnk_{link}",
     }
     return things | _site_items(world) | _flow(world) | _mission(world)
 

@@ -29,7 +29,9 @@ class Browser:
         assert answer.status_code == expect, (answer.status_code, answer.text[:2000])
         return answer.text
 
-    async def send(self, page: str, path: str, user: str = "ed", *, expect: int = 200, **fields: Any) -> str:
+    async def send(
+        self, page: str, path: str, user: str | None = "ed", *, expect: int = 200, **fields: Any
+    ) -> str:
         """Send a form of the page to a path, as the browser does."""
         await self.open(page, user)
         data = {"form_token": self.client.cookies[COOKIE], **fields}

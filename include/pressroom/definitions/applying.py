@@ -397,6 +397,7 @@ def _write_account(tx: Tx, account: Account, actor: str) -> int:
             "add_member", [{"username": name, "role": role.value} for name, role in account.members.items()]
         )
     own.run("api_keys_of_removed", by=actor)
+    own.run("links_of_removed", by=actor)
     if account.opening_credits:
         ledger.grant(own, account.opening_credits, entry_key=OPENING, note="opening credits")
     return account_id

@@ -34,7 +34,9 @@ Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
 # JSON Schema's own "time" has an offset; these are the local times of a time zone beside them.
 LocalTime = Annotated[dt.time, WithJsonSchema({"type": "string", "examples": ["14:30"]})]
 
-Rows = Literal["sites", "missions", "flows", "brand_contexts", "keywords", "ideas", "articles", "api_keys"]
+Rows = Literal[
+    "sites", "missions", "flows", "brand_contexts", "keywords", "ideas", "articles", "api_keys", "links"
+]
 Sizes = Literal["definition_bytes", "brand_bytes", "item_bytes"]
 
 
@@ -127,6 +129,7 @@ class Quotas(Definition):
     ideas: int = Field(default=1_000_000, ge=0)
     articles: int = Field(default=1_000_000, ge=0)
     api_keys: int = Field(default=100, ge=0, description="keys that are valid")
+    links: int = Field(default=5_000, ge=0, description="links for people without a login that are valid")
     log_streams: int = Field(default=200, ge=0, description="open at a time, in each API server process")
     definition_bytes: int = Field(default=1_500_000, ge=0, description="of one site, mission or flow as JSON")
     brand_bytes: int = Field(default=100_000, ge=0, description="of one brand context as JSON")

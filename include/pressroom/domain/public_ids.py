@@ -15,6 +15,7 @@ INSIGHT = "ins"
 ITEM = "itm"
 GATE = "gat"
 KEY = "key"
+LINK = "lnk"
 
 LARGEST = 2**63 - 1
 _ID = re.compile(r"([a-z]+)_([1-9][0-9]{0,18})")

@@ -1,7 +1,8 @@
 """The audit log: who decided or changed what, by which door, from what to what.
 
 An actor is ``user:NAME`` or ``key:ID`` (the control API), ``cli:NAME`` (the command line), ``airflow:NAME``
-(Airflow's page), ``link`` (a signed link), ``webhook`` or ``time``.
+(Airflow's page), ``link`` (a gate's link), ``link:ID`` (a link to a queue or a piece; the line says who sent
+it), ``webhook`` or ``time``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pressroom.store.database import Tx
 
 KINDS = frozenset({
     "job", "workflow", "site", "publication", "keyword", "cluster", "idea", "key", "brand", "insight",
-    "change", "article", "post",
+    "change", "article", "post", "link",
 })  # fmt: skip
 """Of rows that ``state`` knows."""
 LONGEST_TEXT = 300

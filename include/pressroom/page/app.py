@@ -22,7 +22,7 @@ from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import TITLES, Problem, problem_of
 from pressroom.domain.errors import PressroomError
-from pressroom.page import operations, review, runs, workflows
+from pressroom.page import operations, review, runs, visitors, workflows
 from pressroom.page.kit.pages import STATIC, rendered
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,14 @@ POLICY = (
     " frame-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
 )
 """No script or style but the page's own files. Pictures may lie in somebody's storage."""
-BROWSER_RULES = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
+BROWSER_RULES = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Robots-Tag": "noindex",
+}
 LOGIN = "/auth/login/"
+SHARED = (review.router, review.pieces)
+"""What visitors with a link see, too."""
 
 
 def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
@@ -43,15 +49,20 @@ def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
     """
     app = FastAPI(title="Pressroom's page", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.plane, app.state.admission = plane, admission
-    for router in (operations.router, *workflows.ROUTERS, runs.router, review.router):
+    for router in (operations.router, *workflows.ROUTERS, runs.router, review.desk, *SHARED):
         app.include_router(router)
+    for router in SHARED:
+        app.include_router(router, prefix=visitors.PAGES)
     for route in app.routes:
         if isinstance(route, APIRoute) and rule_of(route) is None:
             raise RuntimeError(f"{sorted(route.methods)} {route.path} has no access rule")
+    app.add_route(visitors.LANDING, visitors.landing, methods=["GET", "POST"])
     app.mount("/static", Files(directory=STATIC))
     _answer_errors(app)
     app.add_middleware(BoundedBodies)
-    app.add_middleware(Doors, refused=_refused, open_to=("/static/",))
+    app.add_middleware(
+        Doors, refused=_refused, open_to=("/static/", visitors.LANDING), identify=visitors.viewer_of
+    )
     app.add_middleware(SafeHeaders, also=BROWSER_RULES)
     return app
 
@@ -66,7 +77,7 @@ class Files(StaticFiles):
 
 
 def _refused(request: Request, problem: Problem) -> Response:
-    if problem.status == 401:
+    if problem.status == 401 and not isinstance(problem, visitors.LinkOver):
         return _to_login(request)
     title = TITLES.get(problem.status, "Error")
     answer = rendered(request, "problem.html.j2", problem.status, title=title, problem=problem)

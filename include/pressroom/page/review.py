@@ -6,28 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from pydantic import ValidationError
 
 from pressroom.api.kit.access import CONTENT, Scope, Subject, allowed, enter, scopes_of, signed_in
 from pressroom.api.kit.callers import Caller, admission_of, plane_of
+from pressroom.api.kit.pictures import HEADERS
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.resources.content import decisions
 from pressroom.api.resources.content.decisions import ApproveItem, EditBody, piece_of
 from pressroom.api.resources.content.models import ArticleView, PostView, content_id, whole
+from pressroom.api.resources.content.routes import get_image, preview
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import ARTICLE, LARGEST, row_id
 from pressroom.domain.public_ids import CONTENT as POST
 from pressroom.page.kit import live
-from pressroom.page.kit.pages import API, Notice, outcome, plural, rendered
+from pressroom.page.kit.pages import Notice, base_of, outcome, plural, rendered
 from pressroom.page.kit.tokens import PostedForm, SentForm
 from pressroom.page.operations import account_marks
 from pressroom.page.piece_facts import Check, article_checks, post_checks
 from pressroom.store.workflows import workflow_by_id
 
 router = APIRouter(prefix="/review")
+pieces = APIRouter(prefix="/content")
+desk = APIRouter(prefix="/review")
+"""What visitors with a link may not do, because it costs money."""
 
 QUEUE = 200
 """How many pieces are listed: what is decided makes room for the next."""
@@ -101,6 +106,21 @@ def listed(
     return rendered(request, "review_list.html.j2", **_queue(scope, asked))
 
 
+@pieces.get("/{id}/preview")
+def show_preview(request: Request, scope: Scope = allowed(Role.VIEWER, CONTENT)) -> HTMLResponse:
+    """The piece as an HTML page, without scripts."""
+    with scope.transaction() as tx:
+        return HTMLResponse(preview(tx, scope, base_of(request)), headers=HEADERS)
+
+
+@pieces.get("/{id}/images/{position}")
+def show_image(
+    position: Annotated[int, Path(ge=0, le=1000)], scope: Scope = allowed(Role.VIEWER, CONTENT)
+) -> Response:
+    """A picture of the piece that is kept in a folder of this server's."""
+    return get_image(position, scope)
+
+
 @router.post("/{id}/approve")
 async def approve(
     request: Request, form: SentForm, scope: Scope = allowed(Role.APPROVER, CONTENT)
@@ -137,7 +157,7 @@ async def reject(
     return await _decided(request, form, scope, await outcome(work))
 
 
-@router.post("/{id}/regenerate")
+@desk.post("/{id}/regenerate")
 async def regenerate(
     request: Request, form: SentForm, scope: Scope = allowed(Role.EDITOR, CONTENT)
 ) -> HTMLResponse:
@@ -181,10 +201,12 @@ async def approve_many(request: Request, form: SentForm, caller: Caller = signed
     asked = QueueFilter.of(form, account, "")
 
     async def work() -> Notice:
-        subject = Subject("account", slug=account)
-        scope = await run_in_threadpool(
-            enter, plane_of(request), admission_of(request), caller, subject, Role.APPROVER
-        )
+        scopes = await run_in_threadpool(scopes_of, plane_of(request), admission_of(request), caller)
+        scope = next((each for each in scopes if each.account == account), None)
+        if scope is None:
+            raise not_found("account")
+        if not scope.role.covers(Role.APPROVER):
+            raise Problem(403, f"this needs the role approver, and yours is {scope.role}")
         names = form.all("piece")[: decisions.MOST_AT_ONCE]
         if not names:
             raise Problem(422, "nothing is ticked", remedy="tick the pieces to approve")
@@ -257,10 +279,21 @@ def _scope(scopes: Sequence[Scope], asked: QueueFilter) -> Scope | None:
 def _queue(scope: Scope | None, asked: QueueFilter) -> dict[str, Any]:
     """The list. A piece that is open but was decided meanwhile is not in it."""
     if scope is None:
-        return {"pieces": [], "counts": [], "total": 0, "asked": asked, "account": "", "may_decide": False}
+        return {
+            "alone": False,
+            "pieces": [],
+            "counts": [],
+            "total": 0,
+            "asked": asked,
+            "account": "",
+            "may_decide": False,
+        }
+    link = scope.caller.link
     with scope.transaction() as tx:
-        counts = tx.rows("review_counts")
-        if asked.workflow not in {row["id"] for row in counts}:
+        counts = [row for row in tx.rows("review_counts") if scope.caller.reaches((row["kind"], row["id"]))]
+        if link is not None and link.kind is not None:
+            asked = replace(asked, workflow=link.number if link.opens == "queue" else 0)
+        elif asked.workflow not in {row["id"] for row in counts}:
             asked = replace(asked, workflow=None)  # of another account, or all decided
         rows = tx.rows("review_queue", workflow=asked.workflow, newest=asked.newest, limit=QUEUE)
     names = {row["id"]: row["name"] for row in counts}
@@ -270,6 +303,7 @@ def _queue(scope: Scope | None, asked: QueueFilter) -> dict[str, Any]:
     ]
     total = sum(row["pieces"] for row in counts if asked.workflow in (None, row["id"]))
     return {
+        "alone": link is not None and link.opens == "piece",
         "pieces": pieces, "counts": counts, "total": total, "asked": asked, "account": scope.account,
         "may_decide": scope.role.covers(Role.APPROVER),
     }  # fmt: skip
@@ -313,7 +347,7 @@ def _piece(request: Request, scope: Scope, name: str) -> dict[str, Any]:
     own = enter(scope.plane, scope.admission, scope.caller, subject, Role.VIEWER)
     if own.account_id != scope.account_id:
         raise not_found("content")
-    base = str(request.scope.get("root_path", "")) + API
+    base = base_of(request)
     with own.transaction() as tx:
         piece: ArticleView | PostView = whole(tx, own, base)
         row = workflow_by_id(tx, own.workflow_kind or "", own.workflow_id or 0)

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 SubjectKind = Literal[
     "site", "mission", "flow", "job", "article", "post", "publication", "keyword", "cluster", "idea",
-    "insight", "brand", "item", "gate", "key", "account", "login",
+    "insight", "brand", "item", "gate", "key", "link", "account", "login",
 ]  # fmt: skip
 
 
@@ -113,22 +113,24 @@ class Scope:
         """
         with (
             self.transaction() as tx,
-            audit.changing(tx, self.caller.label, action, target, **self._key(), **details),
+            audit.changing(tx, self.caller.label, action, target, **self.caller.facts, **details),
         ):
             yield tx
 
     def note(self, tx: Tx, action: str, target: str, *, before: Any, after: Any, **details: Any) -> None:
         """Add a line to the audit log: who did what, to what, and what it was before and after."""
         label = self.caller.label
-        audit.note(tx, label, action, target, before=before, after=after, **self._key(), **details)
-
-    def _key(self) -> dict[str, str]:
-        """What an API key was called when it did something."""
-        return {} if self.caller.key_id is None else {"key": self.caller.name}
+        audit.note(tx, label, action, target, before=before, after=after, **self.caller.facts, **details)
 
     def reads_still(self, tx: Tx) -> bool:
         """Whether the caller may still read the account, some time after the request was let in."""
         return reads_still(tx, self.caller.reader)
+
+    def member(self, tx: Tx) -> str | None:
+        """The member with whom ends what the caller makes for others. None: an administrator who is none."""
+        if self.caller.key_id is not None:
+            return self.caller.maker
+        return self.caller.username if tx.value("is_member", username=self.caller.username) else None
 
     def workflow(self, tx: Tx) -> WorkflowRow:
         """The workflow that the request is about. Raises Problem 404 when it is not about one."""
@@ -191,6 +193,7 @@ INSIGHT = _prefixed("insight", public_ids.INSIGHT)
 ITEM = _prefixed("item", public_ids.ITEM)
 GATE = _prefixed("gate", public_ids.GATE)
 KEY = _prefixed("key", public_ids.KEY)
+LINK = _prefixed("link", public_ids.LINK)
 CONTENT = _content
 ACCOUNT = _account
 SUBJECT_OF |= {CONTENT: "article", ACCOUNT: "account"}
@@ -241,7 +244,8 @@ def enter(plane: ControlPlane, admission: Admission, caller: Caller, subject: Su
     if owned is None:
         raise not_found(name)
     own_role = caller.role_in(owned.account_id, owned.role)
-    if own_role is None:
+    reached = caller.reaches((subject.kind, subject.id), (owned.workflow_kind, owned.workflow_id))
+    if own_role is None or not reached:
         raise not_found(name)
     if not own_role.covers(role):
         raise Problem(
@@ -276,6 +280,8 @@ def _account_of(tx: Tx, caller: Caller, subject: Subject) -> Owned | None:
 
 def accounts_of(tx: Tx, caller: Caller, *, limit: int | None = None) -> list[Owned]:
     """The accounts that a caller has a role in, by slug. A SYSTEM transaction."""
+    if caller.link is not None:
+        return tx.all("account_of_link", Owned, link=caller.link.id)
     if caller.admin:
         return tx.all("accounts_of_admin", Owned, limit=limit)
     if caller.key_id is not None:

@@ -1,10 +1,11 @@
-"""The caller of a request: an Airflow user, by bearer token or session cookie, or an API key of an
-account.
+"""The caller of a request: an Airflow user, by bearer token or session cookie, an API key of an account, or
+somebody without a login who has a link.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from pressroom.api.kit.limits.rates import address_of
 from pressroom.api.kit.ports import ControlPlane, Login
 from pressroom.api.kit.problems import Problem
 from pressroom.domain.definitions import Role
+from pressroom.engine.links import Link
 
 KEY_PREFIX = "prk_"
 _CALLER = "pressroom.caller"
@@ -27,9 +29,11 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Caller:
-    """A user or an API key. ``account_id`` and ``role``: of an API key; a user's depend on the account.
+    """A user, an API key or a visitor. ``account_id`` and ``role``: of a key or a link; a user's depend on
+    the account.
 
-    ``maker``: of an API key the member with whom it ends; None for one that an administrator made.
+    ``maker``: of an API key the member with whom it ends; None for one that an administrator made. ``link``:
+    the visitor's.
     """
 
     name: str
@@ -38,41 +42,60 @@ class Caller:
     account_id: int | None = None
     role: Role | None = None
     maker: str | None = None
+    link: Link | None = None
 
     @property
     def label(self) -> str:
         """How logs and the audit name them."""
+        if self.link is not None:
+            return f"link:{self.link.id}"
         return f"user:{self.name}" if self.key_id is None else f"key:{self.key_id}"
 
     @property
     def signature(self) -> str:
-        """How rows name who did something: a user by the plain name, an API key as ``key:3``.
+        """How rows name who did something: a user by the plain name, an API key as ``key:3``, a visitor as
+        ``link:3``.
 
         A user with a name that reads like another kind's is ``user:NAME``: nobody passes for a key.
         """
-        plain = self.key_id is None and ":" not in self.name
+        plain = self.username is not None and ":" not in self.name
         return self.name if plain else self.label
 
     @property
     def purse(self) -> str:
-        """Whose limits count: a user's own, or those of an account for all of its API keys together."""
+        """Whose limits count: a user's own, a link's own, or those of an account for all of its API keys
+        together.
+        """
+        if self.link is not None:
+            return self.label
         return f"user:{self.name}" if self.account_id is None else purse_of(self.account_id)
 
     @property
     def reader(self) -> Reader | None:
         """Who reads a log on; None for an administrator, who may always."""
-        return None if self.admin else Reader(self.key_id, self.username)
+        return None if self.admin else Reader(self.key_id, self.username, self.link.id if self.link else None)
 
     @property
     def username(self) -> str | None:
-        """The Airflow user; None for an API key, which must not get the rights of a user with its name."""
-        return self.name if self.key_id is None else None
+        """The Airflow user; None for a key or a visitor: they must not get the rights of a user so named."""
+        return self.name if self.key_id is None and self.link is None else None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the audit log has of a key or a link beside its number: what it was called, who sent it."""
+        if self.link is not None:
+            return {"recipient": self.link.recipient, "sent_by": self.link.sent_by}
+        return {} if self.key_id is None else {"key": self.name}
+
+    def reaches(self, *rows: tuple[str | None, int | None]) -> bool:
+        """Whether the caller may see anything of these rows, (kind, number) each: a link is for some only."""
+        return self.link is None or self.link.reaches(*rows)
 
     def role_in(self, account_id: int, member: str | None) -> Role | None:
         """The caller's role in an account; ``member``: the role by membership."""
         if self.admin:
             return Role.OWNER
-        if self.key_id is not None:
+        if self.account_id is not None:
             return self.role if account_id == self.account_id else None
         return None if member is None else Role(member)
 
@@ -111,8 +134,6 @@ async def identify(request: Request) -> Caller:
     Raises Problem 401, 403 (a cross-site write by cookie) or 429.
     """
     admission, plane = admission_of(request), plane_of(request)
-    announced = request.headers.get("content-length", "")
-    size = int(announced) if announced.isascii() and announced.isdigit() else 0
     token = bearer_of(request)
     if token.startswith(KEY_PREFIX):
         caller = await _by_key(admission, plane, token, address_of(request))
@@ -125,8 +146,14 @@ async def identify(request: Request) -> Caller:
             )  # fmt: skip
         _refuse_cross_site(request, login)
         caller = Caller(login.name, admin=login.admin)
-    admission.rates.count(caller.purse, size)
+    admission.rates.count(caller.purse, announced_size(request))
     return caller
+
+
+def announced_size(request: Request) -> int:
+    """The bytes that a request's body is said to have."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isascii() and announced.isdigit() else 0
 
 
 def bearer_of(request: Request) -> str:
@@ -141,22 +168,31 @@ def hash_of_key(key: str) -> str:
 
 
 async def _by_key(admission: Admission, plane: ControlPlane, token: str, address: str) -> Caller:
-    """The caller with an API key. Wrong ones are counted by address, and soon not looked for any more; one
-    that was valid is not among them, so that nobody at the same address can shut it out.
-    """
     key_hash = hash_of_key(token)
-    account = admission.account_of(key_hash)
-    if account is None:
-        admission.failures.check(address)
-    async with admission.lookups.place(address if account is None else purse_of(account)):
-        caller = await run_in_threadpool(_found, plane, key_hash)
-    admission.remember(key_hash, None if caller is None else caller.account_id)
+    caller = await by_secret(admission, key_hash, address, lambda: _found(plane, key_hash))
     if caller is None:
-        admission.failures.add(address, 1)
         raise Problem(
             401, "this API key is not known, has expired, or was revoked",
             headers={"WWW-Authenticate": "Bearer"},
         )  # fmt: skip
+    return caller
+
+
+async def by_secret(
+    admission: Admission, secret_hash: str, address: str, find: Callable[[], Caller | None]
+) -> Caller | None:
+    """The caller with a secret, an API key's or a link's. Wrong ones are counted by address, and soon not
+    looked for any more; one that was valid is not among them, so that nobody at the same address can shut it
+    out. ``find``: blocks. Raises Problem 429.
+    """
+    account = admission.account_of(secret_hash)
+    if account is None:
+        admission.failures.check(address)
+    async with admission.lookups.place(address if account is None else purse_of(account)):
+        caller = await run_in_threadpool(find)
+    admission.remember(secret_hash, None if caller is None else caller.account_id)
+    if caller is None:
+        admission.failures.add(address, 1)
     return caller
 
 

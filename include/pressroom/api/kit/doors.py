@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import Request, Response
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pressroom.api.kit.callers import identify, remember_caller
+from pressroom.api.kit.callers import Caller, identify, remember_caller
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import PressroomError
 
@@ -18,9 +18,10 @@ def _as_problem(_: Request, problem: Problem) -> Response:
 
 
 class Doors:
-    """Lets in callers with a login, each as often as it may call; the others get their error at once.
+    """Lets in callers who can be identified, each as often as it may call; the others get their error.
 
-    ``refused``: the answer to those. ``open_to``: beginnings of the paths that need no login.
+    ``refused``: the answer to those. ``open_to``: beginnings of the paths that need no login. ``identify``:
+    says who sends a request, and counts the call.
     """
 
     def __init__(
@@ -28,15 +29,17 @@ class Doors:
         app: ASGIApp,
         refused: Callable[[Request, Problem], Response] = _as_problem,
         open_to: Sequence[str] = (),
+        identify: Callable[[Request], Awaitable[Caller]] = identify,
     ) -> None:
         self.app, self._refused, self._open_to = app, refused, tuple(open_to)
+        self._identify = identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or get_route_path(scope).startswith(self._open_to):
             await self.app(scope, receive, send)
             return
         try:
-            caller = await identify(Request(scope))
+            caller = await self._identify(Request(scope))
         except Problem as problem:
             await self._refused(Request(scope), problem)(scope, receive, send)
             return

@@ -26,6 +26,7 @@ from pressroom.api.resources import (
 from pressroom.api.resources.automation import routes as automation
 from pressroom.api.resources.content import routes as content
 from pressroom.api.resources.jobs import routes as jobs
+from pressroom.api.resources.review import links
 
 ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
@@ -47,5 +48,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     ledger.router,
     usage.router,
     content.router,
+    links.router,
     publications.router,
 )

@@ -20,7 +20,6 @@ from pressroom.domain.public_ids import KEY as KEY_ID
 from pressroom.domain.public_ids import public_id
 from pressroom.engine import audit
 from pressroom.engine.runs import reports
-from pressroom.store.database import Tx
 from pressroom.store.quotas import must_have_room
 
 router = APIRouter(tags=["accounts"])
@@ -120,7 +119,7 @@ def create_key(body: ApiKeyBody, scope: Scope = allowed(Role.OWNER, ACCOUNT)) ->
     with scope.transaction() as tx:
         must_have_room(tx, "api_keys", 1)
         number = tx.value(
-            "api_key_insert", label=body.name, by=scope.caller.label, member=_member(tx, scope.caller),
+            "api_key_insert", label=body.name, by=scope.caller.label, member=scope.member(tx),
             expires_at=body.expires_at, **facts,
         )  # fmt: skip
         target = f"key:{number}"
@@ -152,13 +151,6 @@ def list_audit(
             "audit_list", before=paging.before, limit=paging.fetch, actor=actor, action=action, target=target
         )
     return paging.page(rows, lambda row: AuditView(**row), lambda row: [row["id"]])
-
-
-def _member(tx: Tx, caller: Caller) -> str | None:
-    """The member with whom a key of this caller's ends. None: an administrator who is no member made it."""
-    if caller.key_id is not None:
-        return caller.maker
-    return caller.username if tx.value("is_member", username=caller.username) else None
 
 
 def _key(row: dict[str, Any]) -> ApiKeyView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette._utils import get_route_path
 
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import PressroomError
@@ -51,13 +53,25 @@ def templates() -> Environment:
     return environment
 
 
+def shared_page(path: str) -> re.Match[str] | None:
+    """The link and the kind of a page that somebody without a login sees; None for every other page."""
+    return re.match(r"/shared/(lnk_[0-9]+)/([a-z]+)(?:/|$)", path)
+
+
+def base_of(request: Request) -> str:
+    """What the addresses of a page's own pages begin with: the app's, or those of the visitor's link."""
+    root = str(request.scope.get("root_path", ""))
+    page = shared_page(get_route_path(request.scope))
+    return root if page is None else f"{root}/shared/{page[1]}"
+
+
 def rendered(request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     """A page or a part of one. Sets the cookie that the forms' token belongs to, when there is none yet."""
-    root = str(request.scope.get("root_path", ""))
+    root, base = str(request.scope.get("root_path", "")), base_of(request)
     token, fresh = tokens.of(request)
     html = templates().get_template(template).render(
-        root=root, api=root + API, airflow=root.removesuffix("/pressroom"), token=token,
-        path=request.url.path.removeprefix(root), htmx=HTMX, **values,
+        root=root, base=base, visitor=base != root, api=root + API, airflow=root.removesuffix("/pressroom"),
+        token=token, path=request.url.path.removeprefix(base), htmx=HTMX, **values,
     )  # fmt: skip
     answer = HTMLResponse(html, status)
     if fresh:

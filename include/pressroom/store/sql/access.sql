@@ -21,6 +21,7 @@ FROM (
         JOIN flow_items AS items ON items.id = gates.item_id WHERE %(kind)s = 'gate' AND gates.id = %(id)s
     UNION ALL SELECT account_id, NULL FROM brand_contexts WHERE %(kind)s = 'brand' AND id = %(id)s
     UNION ALL SELECT account_id, NULL FROM api_keys WHERE %(kind)s = 'key' AND id = %(id)s
+    UNION ALL SELECT account_id, NULL FROM links WHERE %(kind)s = 'link' AND id = %(id)s
 ) AS t
 JOIN accounts ON accounts.id = t.account_id
 LEFT JOIN workflows ON workflows.id = t.workflow_id
@@ -73,8 +74,31 @@ WHERE keys.key_hash = %(key_hash)s
 -- Sets the time of an API key's last use.
 UPDATE api_keys SET last_used_at = now() WHERE id = %(key)s
 
+-- name: link_by_hash
+-- Returns the valid link with this hash, of any account. `makers_role`: today's role of the member with whom it ends.
+-- `worth_noting`: its last use is older than a minute.
+SELECT links.id, links.account_id, accounts.slug AS account, links.opens, links.kind, links.number, links.role,
+    links.recipient, links.sent_by, links.expires_at, members.role AS makers_role,
+    links.last_used_at IS NULL OR links.last_used_at < now() - interval '1 minute' AS worth_noting
+FROM valid_links AS links
+JOIN accounts ON accounts.id = links.account_id
+LEFT JOIN members ON members.account_id = links.account_id AND members.username = links.member
+WHERE links.secret_hash = %(secret_hash)s
+
+-- name: link_used
+-- Sets the time of a link's last use.
+UPDATE links SET last_used_at = now() WHERE id = %(link)s
+
+-- name: account_of_link
+-- Returns the account that a link belongs to.
+SELECT accounts.id AS account_id, NULL::bigint AS workflow_id, NULL AS workflow_kind, accounts.slug AS account, NULL AS role
+FROM links JOIN accounts ON accounts.id = links.account_id WHERE links.id = %(link)s
+
 -- name: caller_reads_still
--- Returns whether a caller who was let in may still read the account: an API key that is valid, or a member.
-SELECT CASE WHEN %(key)s::bigint IS NOT NULL
+-- Returns whether a caller who was let in may still read the account: an API key or a link that is valid, or a member.
+SELECT CASE
+    WHEN %(key)s::bigint IS NOT NULL
     THEN EXISTS (SELECT FROM valid_api_keys WHERE account_id = %(account)s AND id = %(key)s)
+    WHEN %(link)s::bigint IS NOT NULL
+    THEN EXISTS (SELECT FROM valid_links WHERE account_id = %(account)s AND id = %(link)s)
     ELSE EXISTS (SELECT FROM members WHERE account_id = %(account)s AND username = %(username)s) END

@@ -105,6 +105,9 @@ SELECT state FROM (
     UNION ALL SELECT jsonb_build_object('name', name, 'role', role, 'expires_at', expires_at,
         'revoked', revoked_at IS NOT NULL)
     FROM api_keys WHERE %(kind)s = 'key' AND account_id = %(account)s AND id = %(id)s
+    UNION ALL SELECT jsonb_build_object('opens', opens, 'of', kind || ':' || number, 'role', role,
+        'recipient', recipient, 'expires_at', expires_at, 'revoked', revoked_at IS NOT NULL)
+    FROM links WHERE %(kind)s = 'link' AND account_id = %(account)s AND id = %(id)s
     UNION ALL SELECT definition
     FROM brand_contexts WHERE %(kind)s = 'brand' AND account_id = %(account)s AND id = %(id)s
     UNION ALL SELECT jsonb_build_object('reverted_by', changes.reverted_by)

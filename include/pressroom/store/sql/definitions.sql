@@ -140,4 +140,6 @@ SELECT count(*) FROM (
     UNION ALL (SELECT FROM contents WHERE %(what)s = 'articles' AND account_id = %(account)s LIMIT %(most)s)
     UNION ALL (SELECT FROM api_keys WHERE %(what)s = 'api_keys' AND account_id = %(account)s
         AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) LIMIT %(most)s)
+    UNION ALL (SELECT FROM links WHERE %(what)s = 'links' AND account_id = %(account)s
+        AND revoked_at IS NULL AND expires_at > now() LIMIT %(most)s)
 ) AS rows

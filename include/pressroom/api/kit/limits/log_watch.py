@@ -23,10 +23,11 @@ TOGETHER = 100
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads. None of both: an administrator of Airflow."""
+    """Who reads: an API key, a user, or somebody with a link."""
 
     key_id: int | None
     username: str | None
+    link_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,4 +143,6 @@ def reads_still(tx: Tx, reader: Reader | None) -> bool:
     """Whether somebody may still read the account, some time after the request was let in."""
     if reader is None:
         return True
-    return bool(tx.value("caller_reads_still", key=reader.key_id, username=reader.username))
+    return bool(
+        tx.value("caller_reads_still", key=reader.key_id, link=reader.link_id, username=reader.username)
+    )

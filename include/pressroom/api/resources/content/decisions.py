@@ -257,13 +257,20 @@ def _approve_each(
 
 
 def _find(scope: Scope, ids: Sequence[str]) -> dict[str, ReviewedPiece]:
-    """The pieces that belong to the account, by public id."""
+    """The pieces that belong to the account, by public id: for a visitor, only those that the link is for."""
     articles = [number for name in ids if (number := row_id(ARTICLE, name)) is not None]
     posts = [number for name in ids if (number := row_id(CONTENT, name)) is not None]
     with scope.transaction() as tx:
         rows = tx.rows("content_statuses", articles=articles, posts=posts)
     pieces = [ReviewedPiece(row["kind"], row["id"], row["workflow_id"]) for row in rows]
-    return {piece.name: piece for piece in pieces}
+    reached = [
+        piece
+        for piece, row in zip(pieces, rows, strict=True)
+        if scope.caller.reaches(
+            (piece.kind, piece.id), ("site" if piece.kind == "article" else "mission", row["workflow_id"])
+        )
+    ]
+    return {piece.name: piece for piece in reached}
 
 
 def _must_be_open(tx: Tx, piece: ReviewedPiece) -> None:
