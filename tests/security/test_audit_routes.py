@@ -115,6 +115,7 @@ RECIPES: dict[str, Recipe] = {
     "PATCH /brand-contexts/{id}": of("brand", body={"voice": "loud"}),
     "DELETE /brand-contexts/{id}": of("brand"),
     "POST /insights/{id}/revert": of("insight", CHANGE),
+    "POST /missions/{id}/changes/{change}/revert": of("mission", CHANGE),
     "POST /keywords": Recipe(body={"site_id": "{site}", "keywords": [{"text": "shears"}]}),
     "POST /keywords/import": Recipe(params={"site_id": "{site}"}, body=b"keyword\nshears\n"),
     "PATCH /keywords/{id}": of("keyword", body={"volume": 7}),
@@ -183,6 +184,9 @@ async def ready(control: Control, recipe: Recipe) -> dict[str, str]:
     if recipe.thing == "second":
         [(second,)] = world.sql("SELECT max(id) FROM posts")
         things["second"] = f"cnt_{second}"
+    if CHANGE in recipe.before:
+        [(change,)] = world.sql("SELECT max(id) FROM strategy_changes")
+        things["change"] = str(change)
     if recipe.thing == "article":
         things["hash"] = (await control.get(f"/content/{things['article']}"))["content_hash"]
     return things
@@ -201,9 +205,8 @@ async def test_what_a_route_changes_is_on_record(control: Control, route: str) -
         sent |= {"content": recipe.body, "headers": {"Content-Type": "text/csv"}}
     elif recipe.body is not None:
         sent["json"] = filled(recipe.body, things)
-    answer = await control(
-        method, path.replace("{id}", things.get(recipe.thing, "")), user=recipe.user, **sent
-    )
+    path = path.replace("{id}", things.get(recipe.thing, "")).replace("{change}", things.get("change", ""))
+    answer = await control(method, path, user=recipe.user, **sent)
     assert answer.is_success, answer.text
     lines = control.world.sql("SELECT actor, target, details FROM audit_log ORDER BY id")
     assert lines, f"{route} leaves nothing in the audit log"

@@ -24,6 +24,7 @@ from pressroom.api.kit.problems import TITLES, Problem, problem_of
 from pressroom.domain.errors import PressroomError
 from pressroom.page import operations, review, runs, visitors, workflows
 from pressroom.page.kit.pages import STATIC, rendered
+from pressroom.page.missions import routes as missions
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
     """
     app = FastAPI(title="Pressroom's page", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.plane, app.state.admission = plane, admission
-    for router in (operations.router, *workflows.ROUTERS, runs.router, review.desk, *SHARED):
+    own = (operations.router, *workflows.ROUTERS, missions.router, runs.router, review.desk)
+    for router in (*own, *SHARED):
         app.include_router(router)
     for router in SHARED:
         app.include_router(router, prefix=visitors.PAGES)

@@ -25,6 +25,15 @@ from pressroom.store.workflows import WorkflowRow
 
 MOST_FAILURES = 100
 
+TABS = {
+    "site": (("", "Stages"),),
+    "mission": (
+        ("", "Stages"), ("/calendar", "Calendar"), ("/results", "Results"), ("/lessons", "What was learned"),
+    ),
+    "flow": (("", "Stages"),),
+}  # fmt: skip
+"""The pages of a workflow by its kind: where each is below the first one, and its name."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -79,7 +88,7 @@ def facts(scope: Scope, row: WorkflowRow) -> dict[str, Any]:
         "slug": workflow.slug, "status": workflow.status, "dag_id": workflow.dag_id,
         "subject": getattr(workflow, "subject", ""), "zone": zone_of(workflow),
         "here": "/" + workflow_path(scope.workflow_kind or "", number),
-        "workflow_id": number,
+        "workflow_id": number, "tabs": TABS[scope.workflow_kind or ""],
     }  # fmt: skip
 
 
@@ -190,12 +199,20 @@ def run_facts(tx: Tx, row: WorkflowRow, run: Job) -> dict[str, Any]:
 
 def run_link(run: Job) -> str:
     """A run's DAG run in Airflow."""
-    return f"/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.dag_run_id, safe='')}"
+    return dag_run_link(run.dag_id, run.dag_run_id)
+
+
+def dag_run_link(dag_id: str, dag_run_id: str) -> str:
+    """A DAG run in Airflow."""
+    return f"/dags/{quote(dag_id, safe='')}/runs/{quote(dag_run_id, safe='')}"
 
 
 def tasks_link(run: Job, stage: Stage[Any, Any]) -> str:
     """The tasks of a run's stage in Airflow; a flow's items have tasks of their own."""
-    if run.kind == "flow":
-        return run_link(run)
+    return run_link(run) if run.kind == "flow" else f"{run_link(run)}/tasks/{task_of(stage)}"
+
+
+def task_of(stage: Stage[Any, Any]) -> str:
+    """A stage's task or group of tasks, as Airflow's pages name it below a run."""
     group = "" if stage.summarize is not None or stage.poll is not None else "group/"
-    return f"{run_link(run)}/tasks/{group}{quote(stage.name, safe='')}"
+    return f"{group}{quote(stage.name, safe='')}"

@@ -26,6 +26,7 @@ from pressroom.api.resources import (
 from pressroom.api.resources.automation import routes as automation
 from pressroom.api.resources.content import routes as content
 from pressroom.api.resources.jobs import routes as jobs
+from pressroom.api.resources.outcomes import calendar, lessons, results
 from pressroom.api.resources.review import links
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -36,6 +37,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     sites.router,
     missions.router,
+    calendar.router,
+    results.router,
+    lessons.router,
     flows.router,
     checks.router,
     flow_items.router,

@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -22,6 +23,8 @@ from starlette._utils import get_route_path
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.domain.errors import PressroomError
 from pressroom.page.kit import tokens
+from pressroom.ui.mission.changes import text
+from pressroom.ui.mission.page import confidence, decimal, percent
 
 FOLDER = Path(__file__).parent.parent
 STATIC = FOLDER / "static"
@@ -47,7 +50,19 @@ def templates() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        moment=moment, amount=amount, money=money, count=count, span=span, plural=plural, words=words
+        moment=moment,
+        clock=clock,
+        day=day,
+        amount=amount,
+        money=money,
+        count=count,
+        span=span,
+        plural=plural,
+        words=words,
+        sureness=confidence,
+        value=text,
+        two=decimal,
+        share=percent,
     )
     environment.globals["asset"] = asset_query
     return environment
@@ -114,6 +129,19 @@ def moment(at: datetime | None, zone: str | None = None, nothing: str = "never")
     return Markup('<time datetime="{}" data-zone="{}">{} UTC</time>').format(
         utc.isoformat(timespec="seconds"), zone or "", f"{utc:%d %b %H:%M}".lstrip("0")
     )
+
+
+def clock(at: datetime, zone: str) -> Markup:
+    """A time of a day that is shown in a zone. A script shows it in the viewer's, with that zone's beside."""
+    local = at.astimezone(ZoneInfo(zone))
+    return Markup('<time datetime="{}" data-zone="{}" data-day="{}">{}</time>').format(
+        at.astimezone(UTC).isoformat(timespec="seconds"), zone, local.date().isoformat(), f"{local:%H:%M}"
+    )
+
+
+def day(value: date) -> str:
+    """``Mon 2 Mar``."""
+    return f"{value:%a} {value.day} {value:%b}"
 
 
 def amount(value: Decimal | float | None) -> str:

@@ -22,15 +22,24 @@
     return new Intl.DateTimeFormat("en-GB", parts).format(moment);
   }
 
+  function dayOf(zone, moment) {
+    return new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeZone: zone }).format(moment);
+  }
+
+  // In a calendar the day is that of the column; it is named only where the viewer's is another one.
+  function shown(zone, moment, element) {
+    return format(zone, moment, !element.dataset.day || element.dataset.day !== dayOf(zone, moment));
+  }
+
   function localTimes(root) {
     let zone = chosenZone() || Intl.DateTimeFormat().resolvedOptions().timeZone;
     for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const moment = new Date(element.dateTime);
       try {
-        element.textContent = format(zone, moment, true);
+        element.textContent = shown(zone, moment, element);
       } catch {
         zone = "UTC";
-        element.textContent = format(zone, moment, true);
+        element.textContent = shown(zone, moment, element);
       }
       element.dataset.local = "";
       const other = element.dataset.zone;
@@ -38,7 +47,8 @@
       if (other && other !== zone && format(other, moment, true) !== format(zone, moment, true)) {
         const beside = document.createElement("span");
         beside.className = "soft";
-        beside.textContent = ` (${format(other, moment, false)} ${other})`;
+        const name = element.dataset.day ? other.split("/").pop().replaceAll("_", " ") : other;
+        beside.textContent = ` (${format(other, moment, false)} ${name})`;
         element.append(beside);
       }
     }
@@ -79,7 +89,7 @@
     const target = event.detail.target;
     const asked = event.detail.requestConfig.triggeringEvent;
     const byItself = asked && (asked.type === "refresh" || asked.type.startsWith("sse:"));
-    const used = target.querySelector(":popover-open, input:focus, select:focus, textarea:focus");
+    const used = target.querySelector(":popover-open, details[open], input:focus, select:focus, textarea:focus");
     // Nor by a refusal, such as that of too many calls: the next update tries again.
     if (byItself && (used || event.detail.xhr.status >= 400)) event.detail.shouldSwap = false;
   });

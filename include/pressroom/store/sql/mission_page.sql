@@ -11,7 +11,7 @@ FROM missions WHERE account_id = %(account)s AND id = %(mission)s
 
 -- name: page_cycles
 -- Returns the cycles, newest first, each with its last snapshot and its optimization.
-SELECT cycles.id, cycles.number, cycles.starts_at, cycles.ends_at, cycles.closes_at, cycles.context,
+SELECT cycles.id, cycles.number, cycles.run_id, cycles.starts_at, cycles.ends_at, cycles.closes_at, cycles.context,
     cycles.brand ->> 'name' AS brand, cycles.strategy, cycles.measured_at, cycles.optimized_at,
     last.output AS snapshot, optimizations.output AS optimization
 FROM cycles

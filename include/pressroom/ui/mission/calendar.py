@@ -131,8 +131,12 @@ class CycleResult:
 
 def standing(post: PostRow, publications: Sequence[PublicationRow]) -> Standing:
     """What became of a post, by its latest publication, or else by its own status."""
-    latest = publications[-1].status if publications else ""
-    return Standing(_PUBLICATION.get(latest) or post.status.replace("_", " "))
+    return standing_of(post.status, publications[-1].status if publications else "")
+
+
+def standing_of(status: str, publication: str) -> Standing:
+    """What became of a post, by its own status and that of its latest publication, '' without one."""
+    return Standing(_PUBLICATION.get(publication) or status.replace("_", " "))
 
 
 def calendars(facts: Facts) -> list[Calendar]:

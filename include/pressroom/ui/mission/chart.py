@@ -59,7 +59,7 @@ class Chart:
 
 def chart(points: Sequence[Point], *, decimals: int = 0, unit: str = "") -> Chart:
     """Lay points out from left to right, on a scale from zero to a round number above the largest."""
-    top = _round_up(max([point.value for point in points if point.value is not None], default=0.0))
+    top = round_up(max([point.value for point in points if point.value is not None], default=0.0))
     step = (WIDTH - LEFT - RIGHT) / max(1, len(points))
     scale = (HEIGHT - TOP - BOTTOM) / top
     few = len(points) <= LABELS
@@ -79,13 +79,13 @@ def chart(points: Sequence[Point], *, decimals: int = 0, unit: str = "") -> Char
         path.append(f"{pen}{x} {y}")
         pen = "L"
     grid = [
-        Line(round(HEIGHT - BOTTOM - top * share * scale, 1), f"{top * share:,.{_places(top)}f}{unit}")
+        Line(round(HEIGHT - BOTTOM - top * share * scale, 1), f"{top * share:,.{decimals_of(top)}f}{unit}")
         for share in (0.0, 0.5, 1.0)
     ]
     return Chart(marks, grid, names, " ".join(path))
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """A round number that is at least ``value``; 1 for zero."""
     if value <= 0:
         return 1.0
@@ -93,6 +93,6 @@ def _round_up(value: float) -> float:
     return next(step * power for step in _STEPS if step * power >= value * (1 - 1e-9))
 
 
-def _places(top: float) -> int:
+def decimals_of(top: float) -> int:
     """The decimals that the largest grid value and half of it need."""
     return next((places for places in range(6) if round(top / 2, places) == top / 2), 6)

@@ -39,6 +39,7 @@ class CycleRow:
 
     id: int
     number: int
+    run_id: int
     starts_at: datetime
     ends_at: datetime
     closes_at: datetime
@@ -152,8 +153,11 @@ class Facts:
         return pendulum.instance(at).in_timezone(self.zone)
 
 
-def read(tx: Tx, mission_id: int) -> Facts:
-    """Everything about a mission of the transaction's account. Raises PermanentError when it is unknown."""
+def read(tx: Tx, mission_id: int, *, with_posts: bool = True) -> Facts:
+    """Everything about a mission of the transaction's account. Raises PermanentError when it is unknown.
+
+    ``with_posts`` false: without posts, their publications and their results.
+    """
     row = tx.maybe("page_mission", MissionRow, mission=mission_id)
     if row is None:
         raise PermanentError(f"there is no mission {mission_id} in this account")
@@ -161,11 +165,14 @@ def read(tx: Tx, mission_id: int) -> Facts:
     for slot in tx.all("page_slots", SlotRow, mission=mission_id):
         slots[slot.cycle_id].append(slot)
     posts: dict[int, list[PostRow]] = defaultdict(list)
-    for post in tx.all("page_posts", PostRow, mission=mission_id):
-        posts[post.slot_id].append(post)
     publications: dict[int, list[PublicationRow]] = defaultdict(list)
-    for publication in tx.all("page_publications", PublicationRow, mission=mission_id):
-        publications[publication.post].append(publication)
+    results: list[Result] = []
+    if with_posts:
+        for post in tx.all("page_posts", PostRow, mission=mission_id):
+            posts[post.slot_id].append(post)
+        for publication in tx.all("page_publications", PublicationRow, mission=mission_id):
+            publications[publication.post].append(publication)
+        results = tx.all("latest_results", Result, mission=mission_id)
     return Facts(
         row=row,
         mission=Mission.model_validate(row.definition),
@@ -173,7 +180,7 @@ def read(tx: Tx, mission_id: int) -> Facts:
         slots=slots,
         posts=posts,
         publications=publications,
-        results={result.post: result for result in tx.all("latest_results", Result, mission=mission_id)},
+        results={result.post: result for result in results},
         changes=changes(tx, mission_id),
         insights=insights(tx, mission_id),
         rollbacks=tx.all("page_rollbacks", RollbackRow, mission=mission_id),

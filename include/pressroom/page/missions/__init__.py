@@ -1,0 +1,1 @@
+"""The pages of a mission: its calendar, what it has reached, and what it has learned."""
