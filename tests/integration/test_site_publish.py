@@ -41,12 +41,19 @@ class Folder(StaticSite):
         super().__init__(StaticSiteSettings.from_connection(connection, host=str(folder)))
         self.folder = folder
         self.sent: list[str] = []
+        self.known: list[Placed | None] = []
+        self.notes: Placed | None = None
+        """What each call tells the ledger before it does its work."""
+
         self.errors: list[Exception | None] = []
         self.late: list[Exception] = []
         """Raised after a call has done its work."""
 
     async def publish(self, piece: Piece[Any]) -> Placed:
         self.sent.append(piece.arguments.title)
+        self.known.append(piece.known)
+        if self.notes is not None:
+            await piece.note(self.notes)
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
@@ -357,6 +364,29 @@ async def test_an_article_that_is_approved_anew_is_changed_in_place(press: Press
     assert "second edition" in press.mirror.text("article-1")
     assert (press.read(id).status, press.read(id).published_at) == ("published", before)
     assert [row[2:] for row in press.ledger()] == [("accepted", 3), ("accepted", 2)]
+
+
+async def test_a_target_is_told_as_what_it_has_an_article(press: Press) -> None:
+    (id,) = press.articles()
+    press.approve(id)
+    claim = Placed("claim-1", "https://site.test/?p=1")
+    press.blog.notes, press.blog.errors = claim, [TransientError("busy")] * 3
+    await press.publish()
+    await press.publish()  # the next run, in another process
+    assert press.blog.known == [None, None, None, claim]
+    press.edit(id, html="<p>The second edition.</p>")
+    press.approve(id)
+    await press.publish()
+    there = press.world.sql(
+        "SELECT external_id, public_url FROM publications WHERE target LIKE %s", f"{BLOG}%"
+    )
+    assert press.blog.known[4:] == [Placed(*there[0])]
+    # What a person has named may be another's.
+    press.world.sql("UPDATE publications SET by_hand = true, external_id = '77', sent = '{}'")
+    press.edit(id, html="<p>The third edition.</p>")
+    press.approve(id)
+    await press.publish()
+    assert press.blog.known[5:] == [None]
 
 
 async def test_an_update_that_was_not_answered_is_not_taken_for_the_version_before(press: Press) -> None:

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from pressroom.adapters.targets.article import ArticleArguments
-from pressroom.adapters.targets.wordpress.target import WordPress, WordPressSettings
+from pressroom.adapters.targets.wordpress.settings import WordPressSettings
+from pressroom.adapters.targets.wordpress.target import WordPress
 from pressroom.domain.errors import ConfigurationError, PermanentError, UnknownOutcome
-from pressroom.domain.publishing import Delivery, Picture, Piece
+from pressroom.domain.publishing import Delivery, Picture, Piece, Placed
 from tests.support.wordpress import RunningWordPress
 
 pytestmark = pytest.mark.integration
@@ -361,6 +362,216 @@ async def test_two_posts_of_one_moment_have_an_address_each(blog: RunningWordPre
         first,
         second,
     )
+
+
+# What plugins do to a site ---------------------------------------------------------------------------------
+
+NOTICE = "<br />\\n<b>Warning</b>:  Undefined array key [0] in {x.php} on line 3<br />\\n"
+SAVING = [
+    "save_post",
+    "wp_insert_post",
+    "rest_after_insert_post",
+    "transition_post_status",
+    "publish_post",
+    "add_attachment",
+    "created_term",
+]
+
+
+def prints(*hooks: str, then: str = "") -> str:
+    """A plugin that prints a notice whenever one of the hooks is run, as PHP does with display_errors on."""
+    return "".join(f"add_action('{hook}', function () {{ echo \"{NOTICE}\"; {then} }});\n" for hook in hooks)
+
+
+async def test_a_plugin_that_prints_notices_at_every_stage_of_saving_destroys_nothing(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    whole = piece("noisy", fields={"tags": ["noisy"]}, pictures=[picture("noisy")])
+    with blog.plugin(prints(*SAVING)):
+        placed = await target.publish(whole)
+        assert visit(placed.url).status_code == 200
+        again = await target.publish(piece("noisy", fields={"html": "<p>New.</p>"}))
+    assert again.external_id == placed.external_id
+    (post,) = site.posts("noisy")
+    assert (post["status"], str(post["id"])) == ("publish", placed.external_id)
+    assert post["content"]["raw"].startswith("<p>New.")
+    assert len(site.media("noisy")) == len(site.terms("tags", "noisy")) == 1
+
+
+async def test_a_site_that_prints_into_every_answer_is_used_all_the_same(
+    blog: RunningWordPress, site: Site
+) -> None:
+    everywhere = """
+    add_action('rest_api_init', function () { echo "\\xef\\xbb\\xbf\\xef\\xbb\\xbfNotice: [] in x.php\\n"; });
+    register_shutdown_function(function () { echo "\\n<!-- cached by a plugin -->"; });
+    """
+    with blog.plugin(everywhere):
+        async with WordPress(settings(blog)) as target:
+            await target.check()
+            assert await target.find(piece("printing")) is None
+            placed = await target.publish(piece("printing", pictures=[picture("printing")]))
+            assert await target.find(piece("printing")) == placed
+            # Its refusals have the status 200, for the headers are away: they are refusals still.
+            with pytest.raises(PermanentError, match="not allowed to upload"):
+                await target.publish(piece("odd", pictures=[Picture(b"not a picture", "image/png", "x")]))
+            assert await target.unpublish(placed.external_id)
+            assert await target.unpublish(placed.external_id)
+    assert site.posts("printing") == site.posts("odd") == []
+
+
+async def test_an_answer_without_its_json_is_looked_up(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    names = {"tags": ["silent"]}
+    dies = prints("rest_after_insert_post", "add_attachment", "created_term", then="exit;")
+    with blog.plugin(dies):
+        placed = await target.publish(piece("silent", fields=names, pictures=[picture("silent")]))
+        newer = piece("silent", fields={"html": "<p>New.</p>", **names}, pictures=[picture("silent")])
+        assert (await target.publish(newer)).external_id == placed.external_id
+    (post,) = site.posts("silent")
+    assert (post["status"], post["slug"], len(post["tags"])) == ("publish", "about-silent", 1)
+    assert post["content"]["raw"].startswith("<p>New.")
+    assert [post["featured_media"]] == [medium["id"] for medium in site.media("silent")]
+
+
+async def test_a_site_that_breaks_off_while_it_saves_has_what_it_has(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    whole = piece("broken", fields={"tags": ["broken"]})
+    with (
+        blog.plugin(prints("save_post", then="exit;")),
+        pytest.raises(PermanentError, match="is there, but the site does not keep its tags"),
+    ):
+        await target.publish(whole)
+    (post,) = site.posts("broken")
+    assert visit(post["link"]).status_code == 200
+    assert (await target.publish(whole)).external_id == str(post["id"])
+    assert len(site.post(str(post["id"]))["tags"]) == 1
+
+
+async def test_a_refusal_deletes_only_what_is_a_claim_still(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    # The post is published, and only then the site says that it is not.
+    too_late = """
+    add_action('rest_after_insert_post', function ($post) {
+        if ($post->post_status !== 'publish') return;
+        status_header(400);
+        wp_send_json(['code' => 'rest_invalid_param', 'message' => 'no', 'data' => ['status' => 400]], 400);
+    });
+    """
+    with blog.plugin(too_late), pytest.raises(PermanentError, match="no"):
+        await target.publish(piece("too-late"))
+    (post,) = site.posts("too-late")
+    assert post["status"] == "publish"
+    assert visit(post["link"]).status_code == 200
+    placed = await target.publish(piece("too-late"))
+    assert placed.external_id == str(post["id"])
+
+
+BUILDER = """
+add_filter('wp_insert_post_data', function ($data) {
+    if ($data['post_type'] === 'post') {
+        $data['post_content'] = '<div class="b">' . wp_strip_all_tags($data['post_content']) . '</div>';
+    }
+    return $data;
+});
+"""
+"""A page builder that writes every content in its own way, without comments."""
+
+
+async def test_what_a_page_builder_writes_again_is_updated_in_place(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    noted: list[Placed] = []
+
+    async def note(placed: Placed) -> None:
+        noted.append(placed)
+
+    with blog.plugin(BUILDER):
+        # As when the answer to the last request is lost: what is on record is the claim that was noted.
+        async with WordPress(settings(blog), transport=LosesAnswers(2)) as unlucky:
+            with pytest.raises(UnknownOutcome):
+                await unlucky.publish(piece("built", noted=note))
+        (post,) = site.posts("built")
+        assert post["content"]["raw"] == '<div class="b">All of built.</div>'
+        assert [claim.external_id for claim in noted] == [str(post["id"])]
+        placed = await target.find(piece("built", known=noted[0]))
+        assert placed == Placed(str(post["id"]), post["link"])
+        newer = piece("built", fields={"html": "<p>New.</p>"}, known=placed)
+        assert await target.publish(newer) == placed
+        # A claim that a worker left behind is found by its slug.
+        async with WordPress(settings(blog), transport=LosesAnswers(1)) as unlucky:
+            with pytest.raises(UnknownOutcome):
+                await unlucky.publish(piece("builtlater", noted=note))
+        assert await target.find(piece("builtlater")) is None
+        later = await target.publish(piece("builtlater"))
+    assert [old["content"]["raw"] for old in site.posts("About built")][-1:] == ['<div class="b">New.</div>']
+    assert [str(old["id"]) for old in site.posts("builtlater")] == [later.external_id]
+    assert len(site.posts("built")) == 2
+
+
+async def test_an_id_on_record_is_no_licence_to_write_over_another_post(
+    target: WordPress, site: Site
+) -> None:
+    other = await target.publish(piece("others"))
+    mine = await target.publish(piece("mine", known=other))
+    assert mine.external_id != other.external_id
+    site.change(other.external_id, content="<p>An editor's own.</p>")
+    elsewhere = Placed(other.external_id, "https://old.example/about-others/")
+    moved = await target.publish(piece("moved", known=elsewhere))
+    assert moved.external_id not in (other.external_id, mine.external_id)
+    assert site.post(other.external_id)["content"]["raw"] == "<p>An editor's own.</p>"
+
+
+async def test_brackets_and_blocks_in_a_text_are_text(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    html = (
+        "<p>Write [gallery] or [audio src=x.mp3] and [shout]a[/shout].</p>"
+        "<pre><code>[gallery ids=1]</code></pre>"
+        '<!-- wp:shortcode -->[shout]b[/shout]<!-- /wp:shortcode --><p><a href="https://x.test/?a[]=1">l</a></p>'
+    )
+    shouts = "add_shortcode('shout', function ($a, $text) { return 'SHOUTED'; });"
+    with blog.plugin(shouts):
+        placed = await target.publish(piece("codes", fields={"html": html, "excerpt": "An [shout]x[/shout]"}))
+        page = visit(placed.url).text
+    raw = site.post(placed.external_id)["content"]["raw"]
+    assert "SHOUTED" not in page
+    assert "<audio" not in page
+    for text in ("[gallery]", "[audio src=x.mp3]", "[shout]a[/shout]", "[gallery ids=1]"):
+        assert text in page.replace("&#91;", "[").replace("&#091;", "[")
+    assert "<!-- wp:" not in raw
+    assert "[" not in raw
+
+
+CLOSED_TO_GUESTS = """
+add_filter('rest_authentication_errors', function ($result) {
+    if ($result || is_user_logged_in()) return $result;
+    return new WP_Error('rest_login_required', 'Only for users.', ['status' => 401]);
+});
+remove_action('template_redirect', 'rest_output_link_header', 11);
+"""
+COMING_SOON = """
+add_action('template_redirect', function () {
+    header_remove('Link'); status_header(503); echo '<html>Coming soon</html>'; exit;
+}, 0);
+"""
+PLAIN = "add_filter('pre_option_permalink_structure', function () { return ''; });"
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [CLOSED_TO_GUESTS, COMING_SOON + PLAIN, CLOSED_TO_GUESTS + COMING_SOON],
+    ids=["users only", "coming soon, plain addresses", "both"],
+)
+async def test_the_api_is_found_behind_what_closes_the_site(blog: RunningWordPress, plugin: str) -> None:
+    with blog.plugin(plugin):
+        async with WordPress(settings(blog)) as target:
+            await target.check()
+        async with WordPress(settings(blog, password="abcd EFGH 1234 ijkl MNOP 5678")) as stranger:
+            with pytest.raises(ConfigurationError, match="application password is wrong"):
+                await stranger.check()
 
 
 # Set-up --------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from pressroom.adapters.targets.bluesky.target import BlueskyArguments, BlueskyT
 from pressroom.adapters.targets.metricool.target import MetricoolTarget
 from pressroom.adapters.targets.pinterest import PinterestArguments, PinterestSettings, PinterestTarget
 from pressroom.adapters.targets.webhook import Webhook, WebhookSettings
-from pressroom.adapters.targets.wordpress.client import WordPressSettings
+from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.adapters.targets.wordpress.target import WordPress
 from pressroom.adapters.targets.x.account import XSettings
 from pressroom.adapters.targets.x.target import XArguments, XTarget

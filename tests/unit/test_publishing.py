@@ -14,7 +14,15 @@ import pytest
 from pressroom.adapters.targets.metricool.arguments import MetricoolArguments
 from pressroom.domain.errors import ConfigurationError, PastDate, TimeTaken
 from pressroom.domain.missions import Mission
-from pressroom.domain.publishing import Picture, Piece, Publication, PublicationStatus, Submission, recalled
+from pressroom.domain.publishing import (
+    Picture,
+    Piece,
+    Placed,
+    Publication,
+    PublicationStatus,
+    Submission,
+    recalled,
+)
 from pressroom.domain.social import Platform
 from pressroom.pipelines.mission import publish
 from pressroom.pipelines.mission.publish import Ready, Scheduled
@@ -176,6 +184,8 @@ def test_what_was_sent_is_remembered_in_full_but_for_its_time() -> None:
     remembered = json.loads(json.dumps(piece.on_record))
     assert recalled(networks, remembered, NINE) == piece
     assert recalled(networks, remembered, NINE + HOUR) == replace(piece, at=NINE + HOUR)
+    noted = {**remembered, "known_as": "7", "known_at": "https://x.test/7"}
+    assert recalled(networks, noted, NINE) == replace(piece, known=Placed("7", "https://x.test/7"))
     at_once = replace(piece, at=None)
     assert recalled(networks, at_once.on_record, NINE) == at_once
 

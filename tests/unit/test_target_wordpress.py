@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from pressroom.adapters.targets.article import ArticleArguments
-from pressroom.adapters.targets.wordpress.target import WordPress, WordPressSettings
+from pressroom.adapters.targets.wordpress.answers import json_in
+from pressroom.adapters.targets.wordpress.settings import WordPressSettings
+from pressroom.adapters.targets.wordpress.target import WordPress
 from pressroom.adapters.targets.wordpress.wire import (
     claim,
     is_claim,
@@ -92,7 +94,7 @@ ANSWERS: list[tuple[str, httpx.Response, type[PressroomError], type[PressroomErr
     ("broken", refusal(500, "internal_server_error"), UnknownOutcome, TransientError),
     ("bad file", refusal(500, "rest_upload_unknown_error"), PermanentError, PermanentError),
     ("maintenance", httpx.Response(503, **cast("Any", HTML)), UnknownOutcome, TransientError),
-    ("a page", httpx.Response(200, **cast("Any", HTML)), ConfigurationError, ConfigurationError),
+    ("a page", httpx.Response(200, **cast("Any", HTML)), UnknownOutcome, ConfigurationError),
     ("cut short", httpx.Response(200, text='{"id": 1'), UnknownOutcome, TransientError),
     ("another thing", httpx.Response(200, json="x"), UnknownOutcome, TransientError),
     ("no post", httpx.Response(200, json={}), UnknownOutcome, TransientError),
@@ -121,6 +123,48 @@ async def test_a_site_that_hides_the_contents_is_not_taken_for_an_empty_one() ->
     async with wordpress(lambda _: httpx.Response(200, json=[post])) as target:
         with pytest.raises(ConfigurationError, match=r"without content\.raw"):
             await target.find(PIECE)
+
+
+# Answers with more in them than JSON ---------------------------------------------------------------------
+
+NOTICE = b"<br />\n<b>Warning</b>:  Undefined array key [0] in {x.php} on line <b>3</b><br />\n"
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'{"id": 1}', {"id": 1}),
+        (BOM + BOM + b' [{"id": 1}]', [{"id": 1}]),
+        (NOTICE + b'{"id": 1, "tags": [3]}', {"id": 1, "tags": [3]}),
+        (b'Notice: x[{"id": 1}, {"id": 2}]', [{"id": 1}, {"id": 2}]),
+        (b"Warning: expected [] but got {}\n[]", []),
+        (b'[{"id": 1}]\n<!-- cached by a plugin [12 ms] -->', [{"id": 1}]),
+        (b"[]<!-- cached -->", []),
+        (NOTICE + b"[]" + NOTICE, []),
+        (b'caf\xe9 {"id": "\\u00e9"}', {"id": "\u00e9"}),
+    ],
+)
+def test_json_is_read_whatever_was_printed_around_it(content: bytes, value: object) -> None:
+    assert json_in(content) == value
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        NOTICE,
+        b"Warning: expected [] but got {} in x.php",
+        b'[{"id": 1, "meta": []}, {"id": 2, "meta": []',
+        NOTICE + b'{"id": 1, "content": {"raw": "x"}, "ta',
+        b"<!DOCTYPE html><script>var posts = [];</script>[]",
+        b'<html><script type="application/json">{"a": [1, 2]}</script></html>',
+        b"[x" * 100_000,
+    ],
+)
+def test_a_part_of_an_answer_or_of_a_page_is_not_an_answer(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        json_in(content)
 
 
 # Check ---------------------------------------------------------------------------------------------------
@@ -194,6 +238,21 @@ ME_ROUTE = "?rest_route=%2Fwp%2Fv2%2Fusers%2Fme&context=edit"
 @pytest.mark.parametrize(
     "routes",
     [
+        {
+            "https://blog.test/sub": httpx.Response(503),
+            "https://blog.test/sub/wp-json/": API,
+            f"https://blog.test/sub/wp-json/{ME_PATH}": ME,
+        },
+        {
+            "https://blog.test/sub": httpx.Response(503),
+            "https://blog.test/sub/wp-json/": httpx.Response(503),
+            "https://blog.test/sub?rest_route=%2F": API,
+            f"https://blog.test/sub{ME_ROUTE}": ME,
+        },
+        {
+            "https://blog.test/sub": httpx.Response(503, headers=front(ROOT).headers),
+            f"{ROOT}{ME_PATH}": ME,
+        },
         {"https://blog.test/sub": front(ROOT), f"{ROOT}{ME_PATH}": ME},
         {
             "https://blog.test/sub": front("/index.php?rest_route=/"),
@@ -228,6 +287,9 @@ ME_ROUTE = "?rest_route=%2Fwp%2Fv2%2Fusers%2Fme&context=edit"
         },
     ],
     ids=[
+        "closed front page",
+        "closed front page, plain addresses",
+        "link of a closed front page",
         "link",
         "link to a route",
         "redirect",
@@ -271,6 +333,46 @@ async def test_the_password_goes_to_no_other_place(
     assert not [request for request in seen if "Authorization" in request.headers]
 
 
+@pytest.mark.parametrize("password", [PASSWORD, "other"])
+async def test_an_api_for_users_only_is_found_with_the_login(password: str) -> None:
+    allowed = f"Basic {BASIC}"
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if str(request.url) == "https://blog.test":
+            return httpx.Response(200)
+        if not request.url.path.startswith("/wp-json"):
+            return httpx.Response(404, **cast("Any", HTML))
+        if request.headers.get("Authorization") != allowed:
+            return refusal(401, "rest_login_required")
+        return ME if request.url.path.endswith("/me") else API
+
+    async with wordpress(handler, extra={"rest_base": ""}, password=password) as target:
+        if password == PASSWORD:
+            await target.check()
+        else:
+            with pytest.raises(ConfigurationError, match="application password is wrong"):
+                await target.check()
+
+
+async def test_a_redirect_that_would_lose_the_login_is_named() -> None:
+    moved = httpx.Response(301, headers={"Location": "https://www.blog.test/wp-json/?key=1"})
+    routes = {
+        "https://blog.test": httpx.Response(200),
+        "https://blog.test/wp-json/": moved,
+        "https://www.blog.test/wp-json/?key=1": API,
+    }
+    seen: list[httpx.Request] = []
+    async with wordpress(site(routes, seen), extra={"rest_base": ""}) as target:
+        with pytest.raises(ConfigurationError, match=r"moved to https://www\.blog\.test/wp-json/, .* login"):
+            await target.check()
+    async with wordpress(lambda _: moved) as target:
+        with pytest.raises(
+            ConfigurationError, match=r"leads to https://www\.blog\.test/wp-json/ \(a redirect"
+        ):
+            await target.check()
+    assert not [request for request in seen if "Authorization" in request.headers]
+
+
 # Posts ---------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +401,8 @@ class Site:
             content = {"raw": body["content"]}
             self.post = {"id": 4, "link": "L", **body, "content": content, "featured_media": kept}
             return httpx.Response(201, json=self.post)
+        if call == "GET /posts/4":
+            return httpx.Response(200, json=self.post) if self.post else refusal(404, "rest_post_invalid_id")
         if call == "DELETE /posts/4":
             self.post = None
             return httpx.Response(200, json={"deleted": True})

@@ -7,8 +7,8 @@ object and error to the types here and in ``domain.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -141,6 +141,9 @@ class Piece(Generic[Arguments]):
     """One publication, ready to go. ``key`` is unique for the content and the same at every try: an adapter
     leaves it at the target where the target has room for it, and looks for it there. ``at``: when it is to
     appear, aware; None: at once. ``account``: whose it is, for targets that several accounts share.
+
+    ``known``: as what the target has it, or is going to have it, by the ledger; None when it does not know.
+    ``noted`` tells the ledger so: see ``note``.
     """
 
     key: str
@@ -148,6 +151,15 @@ class Piece(Generic[Arguments]):
     pictures: Sequence[Picture] = ()
     at: datetime | None = None
     account: str = ""
+    known: Placed | None = None
+    noted: Callable[[Placed], Awaitable[None]] | None = field(default=None, compare=False, repr=False)
+
+    async def note(self, placed: Placed) -> None:
+        """Put on record as what the target is going to have the piece: where this try dies, the next one
+        finds it by that.
+        """
+        if self.noted is not None:
+            await self.noted(placed)
 
     def check(self, target: str, now: datetime) -> None:
         """Raises PermanentError, in the name of the target, when its limits do not permit the piece."""
@@ -288,7 +300,13 @@ def recalled(target: Target[Any], record: Mapping[str, Any], at: datetime) -> Pi
         arguments: TargetArguments = target.arguments.model_validate(record["arguments"])
     except (KeyError, ValidationError):
         return None
-    return Piece(record["key"], arguments, at=at if record.get("timed") else None)
+    return Piece(record["key"], arguments, at=at if record.get("timed") else None, known=known_by(record))
+
+
+def known_by(record: Mapping[str, Any]) -> Placed | None:
+    """As what a try noted that the target is going to have its piece; None when it noted nothing."""
+    external_id = record.get("known_as")
+    return Placed(str(external_id), str(record.get("known_at") or "")) if external_id else None
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ _EPOCH = 1_000_000_000
 
 Json = dict[str, Any]
 Said = Callable[[Any], tuple[str, str]]
+Read = Callable[[bytes], Any]
+"""Reads the JSON of a body. Raises ValueError or RecursionError when it is none."""
 PageOf = Callable[[str], Awaitable[tuple[Any, str]]]
 """Reads the page at a place, '' for the first: its entries, and the place of the next, '' after the last."""
 
@@ -71,9 +73,10 @@ class ServiceSettings(Protocol):
 class Service:
     """A client of one service. ``transport`` takes the network's place in tests.
 
-    ``name``: as messages call the service; ``params``: of every request; ``rows``: the service's own lines of
-    the table of errors; ``said``: code and words of a refusal's JSON; ``resets``: headers in which a 429 says
-    when to come back, beside Retry-After; ``at_once``: the most requests at the same time; the others wait.
+    ``name``: as messages call the service; ``params``: of every request; ``rows``: the service's own lines
+    of the table of errors; ``read``: how the JSON of a body is read; ``said``: code and words of a refusal's
+    JSON; ``resets``: headers in which a 429 says when to come back, beside Retry-After; ``at_once``: the most
+    requests at the same time; the others wait.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Service:
         params: Mapping[str, Any] | None = None,
         rows: Sequence[ErrorRow] = (),
         said: Said = said,
+        read: Read = json.loads,
         resets: Iterable[str] = (),
         at_once: int = 100,
         most_bytes: int = ANSWER_BYTES,
@@ -97,6 +101,7 @@ class Service:
         self._params = dict(params or {})
         self._rows = tuple(rows)
         self._said = said
+        self._read = read
         self._resets = tuple(resets)
         self._secrets = settings.secrets
         self._seconds = PATIENCE * settings.timeout_seconds
@@ -187,7 +192,7 @@ class Service:
     def json(self, answer: httpx.Response, *, changes: bool = False) -> Any:
         """The answer's JSON."""
         try:
-            return answer.json()
+            return self._read(answer.content)
         except (ValueError, RecursionError):
             raise self.strange(changes=changes) from None
 
@@ -224,10 +229,12 @@ class Service:
     def _refusal(self, answer: httpx.Response, *, changes: bool) -> Refusal:
         page = False
         try:
-            code, words = self._said(answer.json())
+            code, words = self._said(self._read(answer.content))
         except (ValueError, RecursionError):
             page = is_page(answer)
             code, words = "", "" if page else answer.text
+        if answer.has_redirect_location:
+            words = f"it leads to {_without_query(answer)}"
         return Refusal(answer.status_code, code, words, changes, page)
 
     def _error(self, refusal: Refusal, headers: Mapping[str, str]) -> PressroomError:
@@ -281,6 +288,15 @@ def until(reset: str, *, now: float | None = None) -> float | None:
     if value > _EPOCH:
         value -= time.time() if now is None else now
     return min(max(value, 0.0), LONGEST)
+
+
+def _without_query(answer: httpx.Response) -> str:
+    """Where a redirect leads, without what may be a secret."""
+    try:
+        url = answer.url.join(answer.headers["location"])
+    except httpx.InvalidURL:
+        return "an address that is not a URL"
+    return str(url.copy_with(query=None, fragment=None, userinfo=b""))
 
 
 def _in_json(text: str) -> str:

@@ -100,6 +100,7 @@ class _Attempt:
             await self._say_when_older(before)
             return before
         self._update = claimed.update
+        piece = replace(piece, known=claimed.known, noted=self._claim.note)
         if before.status in OPEN:
             # As it was attempted: its time and its text may have changed since.
             at = claimed.last_try.at

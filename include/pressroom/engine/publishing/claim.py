@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pressroom.domain.errors import PermanentError, TimeTaken, TransientError
 from pressroom.domain.outside import SLOWEST_UPLOAD
-from pressroom.domain.publishing import Placed, Publication, PublicationStatus
+from pressroom.domain.publishing import Placed, Publication, PublicationStatus, known_by
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.control import Level
@@ -77,12 +77,14 @@ class ClaimedRow:
     """The row as it was before the claim. ``unsettled``: seconds in which a lost call may still arrive.
 
     ``update``: the target had a version of the piece, so finding the piece does not say which version.
+    ``known``: as what the target has it, or a try before was going to place it.
     """
 
     publication: Publication
     last_try: LastTry
     unsettled: float
     update: bool = False
+    known: Placed | None = None
 
 
 class Claim:
@@ -96,6 +98,7 @@ class Claim:
         self._token = secrets.token_hex(8)
         self._id = 0
         self._update = False
+        self._noted: dict[str, str] = {}
 
     async def take(self) -> ClaimedRow:
         """Create or read the row, and claim it unless the target has the piece.
@@ -113,6 +116,15 @@ class Claim:
         except TimeTaken:
             await self.release(PublicationStatus.PLANNED, "")
             raise
+
+    async def note(self, placed: Placed) -> None:
+        """Record as what the target is going to have it. Raises TransientError when the claim is lost."""
+        self._noted = _on_record(placed)
+        await self._tx(
+            lambda tx: self._require_claim(
+                tx.run("publication_note", publication=self._id, claim=self._token, noted=self._noted)
+            )
+        )
 
     async def lost(self) -> None:
         """Record that a call ended without an answer: what it sent may still arrive from now on."""
@@ -183,8 +195,8 @@ class Claim:
             content=intent.content, target=intent.target, content_hash=intent.content_hash, at=intent.at,
         )  # fmt: skip
         row = tx.rows("publication_lock", content=intent.content, target=intent.target)[0]
-        claimed, unsettled, sent = (
-            row.pop(name) for name in ("claimed_seconds", "unsettled_seconds", "sent")
+        claimed, unsettled, sent, by_hand = (
+            row.pop(name) for name in ("claimed_seconds", "unsettled_seconds", "sent", "by_hand")
         )
         current = publication(row)
         outdated = intent.updates and current.content_hash != intent.content_hash
@@ -201,7 +213,12 @@ class Claim:
         # The id outlives the reopening and the tries after it, so it tells the next one of the older version.
         withdrawn = current.status is PublicationStatus.WITHDRAWN
         self._update = intent.updates and not withdrawn and (outdated or current.external_id is not None)
-        return ClaimedRow(current, LastTry(current.scheduled_for, sent), unsettled or 0.0, self._update)
+        known = known_by(sent)
+        if self._update and not by_hand:  # what a person has named may be another's
+            known = Placed(current.external_id or "", current.public_url or current.preview_url)
+        self._noted = _on_record(known)
+        last_try = LastTry(current.scheduled_for, sent)
+        return ClaimedRow(current, last_try, unsettled or 0.0, self._update, known)
 
     def _begin(self, tx: Tx) -> None:
         intent, workflow = self._intent, self._scope.workflow_id
@@ -218,8 +235,8 @@ class Claim:
         self._require_claim(
             tx.run(
                 "publication_attempt", publication=self._id, claim=self._token, run=self._scope.run_id,
-                content_hash=intent.content_hash, at=intent.at, sent=dict(intent.sent), lease=self._lease(),
-                settles_in=settles_in, keep_id=self._update,
+                content_hash=intent.content_hash, at=intent.at, sent={**intent.sent, **self._noted},
+                lease=self._lease(), settles_in=settles_in, keep_id=self._update,
             )
         )  # fmt: skip
 
@@ -246,6 +263,11 @@ def get(tx: Tx, publication_id: int, workflow_id: int | None = None) -> Publicat
     if not rows:
         raise PermanentError(f"there is no publication {publication_id}: `pressroom publications` lists them")
     return publication(rows[0])
+
+
+def _on_record(placed: Placed | None) -> dict[str, str]:
+    """As ``known_by`` reads it."""
+    return {} if placed is None else {"known_as": placed.external_id, "known_at": placed.url}
 
 
 def publication(row: Mapping[str, Any]) -> Publication:

@@ -11,7 +11,7 @@ ON CONFLICT (account_id, content, target) DO NOTHING
 -- Locks a publication until the transaction ends, and returns it. `claimed_seconds`: until the claim ends, null when
 -- there is none. `unsettled_seconds`: until the target shows all that it has accepted.
 SELECT id, run_id, content, target, status, content_hash, scheduled_for, external_id, preview_url, public_url,
-    attempts, error, attempted_at, accepted_at, confirmed_at, coalesce(sent, '{}') AS sent,
+    attempts, error, attempted_at, accepted_at, confirmed_at, coalesce(sent, '{}') AS sent, by_hand,
     extract(epoch FROM claimed_until - clock_timestamp())::float8 AS claimed_seconds,
     greatest(extract(epoch FROM settles_at - clock_timestamp()), 0)::float8 AS unsettled_seconds
 FROM publications
@@ -70,6 +70,11 @@ UPDATE publications SET status = 'attempting', attempts = attempts + 1, attempte
     by_hand = by_hand AND %(keep_id)s, preview_url = '', public_url = '',
     claimed_until = clock_timestamp() + %(lease)s
 WHERE account_id = %(account)s AND id = %(publication)s AND claim = %(claim)s AND status NOT IN ('accepted', 'confirmed')
+
+-- name: publication_note
+-- Records as what the target is going to have the piece. No row when the claim was lost.
+UPDATE publications SET sent = coalesce(sent, '{}') || %(noted)s::jsonb
+WHERE account_id = %(account)s AND id = %(publication)s AND claim = %(claim)s
 
 -- name: publication_lost
 -- Records that a call ended without an answer. No row when the claim was lost.

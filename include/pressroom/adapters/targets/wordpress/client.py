@@ -2,6 +2,8 @@
 
     a user that may not see drafts (its 400)  ConfigurationError
     HTML in place of JSON, no such route      ConfigurationError: a guard before the API, or no API there
+    an unreadable success of a write          Unreadable, an UnknownOutcome: the site shows what became of it
+    an error's JSON under the status 200      the error that the JSON says: something was printed before it
     404 for a post that was there             TransientError: it went away meanwhile, so look again
     a file that WordPress refuses (its 500)   PermanentError
 
@@ -11,18 +13,16 @@ Everything else is as ``adapters.http.errors`` says.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, Unpack
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from pressroom.adapters.connection import ConnectionFields, secret_of, settings_of, web_address
 from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service, ServiceClient, is_page
-from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError
+from pressroom.adapters.targets.wordpress.answers import json_in
+from pressroom.adapters.targets.wordpress.settings import WordPressSettings
+from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError, UnknownOutcome
 from pressroom.domain.markup.html import line_of
 
 API_RELATION = "https://api.w.org/"
@@ -51,82 +51,15 @@ _ROWS = (
 )
 
 
-def _is_web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc):
-        raise ValueError("is not a web address (https://…)")
-    return text
+_UNREADABLE = "WordPress says that it did what it was asked, and what else it says cannot be read"
 
 
-class WordPressSettings(BaseModel):
-    """One connection. ``site_url``: the front page; ``password``: an application password of ``user``."""
+class Unreadable(UnknownOutcome):
+    """WordPress went through with a write, by its status, and its answer is not what the API promises.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    connection: str
-    site_url: str
-    user: str = Field(min_length=1)
-    password: SecretStr
-    rest_base: Annotated[str, AfterValidator(_is_web_address)] = Field(
-        default="",
-        description="root of the REST API, such as https://example.org/wp-json/ or …/?rest_route=/,"
-        " when the site itself does not say where it is",
-    )
-    status: Literal["publish", "draft", "pending"] = Field(
-        default="publish",
-        description="what a finished piece becomes; draft and pending leave it to an editor",
-    )
-    meta_description_field: str = Field(
-        default="",
-        max_length=100,
-        description="the field of a post's meta in which the site's SEO plugin has the meta description,"
-        " such as _yoast_wpseo_metadesc; the site must show it in the REST API",
-    )
-    timeout_seconds: float = Field(default=30, gt=0)
-    settle_seconds: float = Field(
-        default=30, ge=0, description="how long a piece whose creation was not answered may still turn up"
-    )
-
-    @classmethod
-    def from_connection(cls, connection_id: str, **fields: Unpack[ConnectionFields]) -> WordPressSettings:
-        """Settings from the fields of an HTTP connection.
-
-        ``host``: the site's URL, or a host name that ``schema`` and ``port`` complete; ``login``: the user;
-        ``password``: an application password, with or without its spaces; ``extra``: all other settings.
-        Raises ConfigurationError that names the connection and the key at fault, and never the password.
-        """
-        where = f"connection {connection_id!r}"
-        user, secret = (fields.get("login") or "").strip(), secret_of(fields)
-        if not user or ":" in user:
-            raise ConfigurationError(f"{where}: login: the name of the WordPress user is missing")
-        if not secret:
-            raise ConfigurationError(
-                f"{where}: password: no application password (the user's profile in WordPress makes one)"
-            )
-        return settings_of(
-            cls,
-            connection_id,
-            fields.get("extra"),
-            site_url=web_address(connection_id, fields),
-            user=user,
-            password=secret,
-        )
-
-    @property
-    def secret(self) -> str:
-        """The application password."""
-        return self.password.get_secret_value()
-
-    @property
-    def base_url(self) -> str:
-        """Where the site is; its API is looked for from there."""
-        return self.site_url
-
-    @property
-    def secrets(self) -> list[str]:
-        """The password in every form in which it goes over the wire."""
-        basic = base64.b64encode(f"{self.user}:{self.secret}".encode()).decode()
-        return [self.secret, "".join(self.secret.split()), basic]
+    Unlike an answer that was lost, this one says that nothing is on its way any more: what the site shows now
+    is what became of the write.
+    """
 
 
 class WordPressClient(ServiceClient):
@@ -142,6 +75,7 @@ class WordPressClient(ServiceClient):
             auth=httpx.BasicAuth(settings.user, settings.secret),
             rows=_ROWS,
             said=_said,
+            read=json_in,
             at_once=MOST_CONNECTIONS,
             transport=transport,
         )
@@ -149,9 +83,9 @@ class WordPressClient(ServiceClient):
         self._root: httpx.URL | None = None
         self._finding = asyncio.Lock()
 
-    async def get(self, path: str, **params: str | int) -> Json:
-        """The object that a path answers with."""
-        return self._object(await self._call("GET", path, params=params), changes=False)
+    async def get(self, path: str, *, allow: Collection[str] = (), **params: str | int) -> Json:
+        """The object that a path answers with. ``allow``: as in ``write``."""
+        return self._object(await self._call("GET", path, allow=allow, params=params))
 
     async def listed(self, path: str, **params: str | int) -> list[Json]:
         """The objects that a path lists, at most the first hundred."""
@@ -177,19 +111,32 @@ class WordPressClient(ServiceClient):
         content: dict[str, Any] = {"json": body} if body is not None and file is None else {}
         if file is not None:
             content = {"data": body or {}, "files": {"file": file}}
-        return self._object(
-            await self._call(method, path, changes=True, allow=allow, **content), changes=True
-        )
+        answer = await self._call(method, path, changes=True, allow=allow, **content)
+        return self._object(answer, changes=True)
 
-    async def _call(self, method: str, path: str, *, changes: bool = False, **options: Any) -> Any:
+    def unreadable(self) -> Unreadable:
+        """The error for a success whose answer is not what was asked for."""
+        return Unreadable(f"{self._where}: {_UNREADABLE}")
+
+    async def _call(
+        self, method: str, path: str, *, changes: bool = False, allow: Collection[str] = (), **options: Any
+    ) -> Any:
         url = endpoint(await self._api_root(), path)
-        answer = await self._api.request(method, url, changes=changes, **options)
+        answer = await self._api.request(method, url, changes=changes, allow=allow, **options)
         try:
-            return answer.json()
+            body = json_in(answer.content)
         except (ValueError, RecursionError):
+            if changes:
+                raise self.unreadable() from None
             if is_page(answer):
                 raise ConfigurationError(f"{self._where}: {_PAGE}") from None
-            raise self._api.strange(changes=changes) from None
+            raise self._api.strange() from None
+        status = _status_of(body)
+        if answer.is_success and status >= 400:  # what was printed before it has sent the headers away
+            code, words = _said(body)
+            if code not in allow:
+                raise self._api.refused(code, words, status=status, changes=changes)
+        return body
 
     async def _api_root(self) -> httpx.URL:
         """The API's root, looked for once: where the site says it is, or where it usually is."""
@@ -200,33 +147,61 @@ class WordPressClient(ServiceClient):
             return self._root
 
     async def _discover(self) -> httpx.URL:
-        page = await self._front_page()
+        page, closed = await self._front_page()
         link = page.links.get(API_RELATION, {}).get("url")
         if link:
             return self._trusted(self._linked(page, link), page.url)
         base = page.url.copy_with(query=None, fragment=None)
-        passing: TransientError | None = None
+        # A page that is closed to visitors says nothing of the API, which may be open all the same.
+        passing = TransientError(closed) if closed else None
         for root in (endpoint(base, "/wp-json/"), base.copy_merge_params({"rest_route": "/"})):
             try:
-                answer = await self._look(root)
+                if await self._is_api(root, page.url):
+                    return self._trusted(root, page.url)
             except TransientError as error:  # a server that cannot do the one may do the other
-                passing = error
-                continue
-            if answer.is_success and "wp/v2" in _namespaces(answer):
-                return self._trusted(root, page.url)
+                passing = passing or error
         raise passing or ConfigurationError(
             f"{self._where}: no WordPress REST API at {page.url.host}: neither a Link header nor /wp-json/"
             " nor ?rest_route=/ leads to one (rest_base in extra says where it is)"
         )
 
-    async def _front_page(self) -> httpx.Response:
-        """The site's front page, wherever it redirects to: any page can hold the link to the API."""
-        page = await self._look(httpx.URL(self._settings.site_url), status_only=True)
+    async def _is_api(self, root: httpx.URL, page: httpx.URL) -> bool:
+        """Whether a WordPress answers there. One that answers users only is asked with the login."""
+        answer = await self._look(root)
+        if answer.has_redirect_location:
+            answer = await self._look(self._linked(answer, answer.headers["location"]))
+            if answer.is_success and "wp/v2" in _namespaces(answer):
+                raise ConfigurationError(
+                    f"{self._where}: the REST API at {root.copy_with(query=None)} is moved to"
+                    f" {answer.url.copy_with(query=None)}, and a redirect loses the login: put the address"
+                    " of the site as it is there into host"
+                )
+            return False
+        if answer.status_code in (401, 403):
+            answer = await self._look(self._trusted(root, page), login=True)
+        # What refuses in WordPress's own words is WordPress: the call itself says what is wrong.
+        return "wp/v2" in _namespaces(answer) if answer.is_success else _refuses(answer)
+
+    async def _front_page(self) -> tuple[httpx.Response, str]:
+        """The site's front page, wherever it redirects to: any page can hold the link to the API.
+
+        And, when the page is closed at this moment, what to say if the API is not found either.
+        """
+        page = await self._look(httpx.URL(self._settings.site_url), status_only=True, closed=True)
         for _ in range(_MOST_REDIRECTS):
             if not page.has_redirect_location:
-                return page
-            page = await self._look(self._linked(page, page.headers["location"]), status_only=True)
+                closed = page.status_code >= 500
+                return page, self._closed(page) if closed else ""
+            target = self._linked(page, page.headers["location"])
+            page = await self._look(target, status_only=True, closed=True)
         raise ConfigurationError(f"{self._where}: WordPress redirects in circles")
+
+    def _closed(self, page: httpx.Response) -> str:
+        return (
+            f"{self._where}: WordPress answered {page.status_code} at its front page, and no REST API is at"
+            " /wp-json/ or ?rest_route=/: the site is down, or a maintenance or coming-soon page closes it"
+            " (rest_base in extra says where the API is, if it is open)"
+        )
 
     def _linked(self, page: httpx.Response, link: str) -> httpx.URL:
         try:
@@ -246,14 +221,16 @@ class WordPressClient(ServiceClient):
             raise ConfigurationError(f"{self._where}: the site is https, and says that its API is not")
         return root
 
-    async def _look(self, url: httpx.URL, **options: Any) -> httpx.Response:
-        """The answer without a login; refusals, too, but those that may pass (429, 5xx)."""
-        refusals = {*range(300, 500)} - {429}
-        return await self._api.request("GET", url, login=False, allow=refusals, **options)
+    async def _look(
+        self, url: httpx.URL, *, login: bool = False, closed: bool = False, **options: Any
+    ) -> httpx.Response:
+        """The answer, refusals, too, but those that may pass: 429, and 5xx unless ``closed``."""
+        refusals = {*range(300, 600 if closed else 500)} - {429}
+        return await self._api.request("GET", url, login=login, allow=refusals, **options)
 
-    def _object(self, answer: Any, *, changes: bool) -> Json:
+    def _object(self, answer: Any, *, changes: bool = False) -> Json:
         if not isinstance(answer, dict):
-            raise self._api.strange(changes=changes)
+            raise self.unreadable() if changes else self._api.strange()
         return answer
 
 
@@ -280,9 +257,26 @@ def _said(body: Any) -> tuple[str, str]:
 
 def _namespaces(answer: httpx.Response) -> Collection[str]:
     try:
-        return answer.json()["namespaces"] or ()
-    except (ValueError, KeyError, TypeError):
+        return json_in(answer.content)["namespaces"] or ()
+    except (ValueError, RecursionError, KeyError, TypeError):
         return ()
+
+
+def _refuses(answer: httpx.Response) -> bool:
+    """Whether the answer is an error in the form that WordPress's API gives to its errors."""
+    try:
+        return _status_of(json_in(answer.content)) == answer.status_code and answer.status_code in (401, 403)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _status_of(body: Any) -> int:
+    """The status that an error of the API says it has; 0 when it is no error."""
+    if not isinstance(body, dict) or not isinstance(body.get("code"), str) or "message" not in body:
+        return 0
+    data = body.get("data")
+    status = data.get("status") if isinstance(data, dict) else None
+    return status if isinstance(status, int) else 0
 
 
 def _bare(host: str) -> str:

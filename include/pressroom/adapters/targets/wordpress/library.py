@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pressroom.adapters.targets.wordpress.client import WordPressClient
+from pressroom.adapters.targets.wordpress.client import Unreadable, WordPressClient
 from pressroom.adapters.targets.wordpress.wire import as_html, file_name, media_slug, with_suffixes
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, UnknownOutcome
 from pressroom.domain.outside import clean_line
@@ -61,28 +61,41 @@ class MediaLibrary:
         if not media:
             fields = {"slug": slug, "title": as_html(alt) or name, "alt_text": alt, "post": str(post)}
             made = await self._upload(fields, (name, picture.data, picture.media_type))
-            if not isinstance(made.get("id"), int) or not made.get("source_url"):
+            media = await self._listed(slug) or ([made] if made else [])
+            if not media:
                 raise UnknownOutcome(f"{self._where}: WordPress answered, but not with the picture's id")
-            media = await self._listed(slug) or [made]
-            if media[0]["id"] != made["id"]:
-                await self._calls.write(
+            if made and media[0]["id"] != made["id"]:
+                await self._change(
                     "DELETE", f"{MEDIA}/{made['id']}", {"force": True}, allow=("rest_post_invalid_id",)
                 )
         elif media[0].get("alt_text") != alt:
-            await self._calls.write("POST", f"{MEDIA}/{media[0]['id']}", {"alt_text": alt})
+            await self._change("POST", f"{MEDIA}/{media[0]['id']}", {"alt_text": alt})
         return Medium(int(media[0]["id"]), str(media[0]["source_url"]), alt)
 
-    async def _upload(self, fields: Json, file: tuple[str, bytes, str]) -> Json:
-        """Upload. A refusal is asked for twice: WordPress also refuses the files of two uploads at once that
-        are the first of a month, because both make the folder.
+    async def _change(self, *request: Any, **options: Any) -> None:
+        """A change of which nobody needs to know more than that WordPress went through with it."""
+        with suppress(Unreadable):
+            await self._calls.write(*request, **options)
+
+    async def _upload(self, fields: Json, file: tuple[str, bytes, str]) -> Json | None:
+        """The picture as uploaded; None when the answer does not say. A refusal is asked for twice: WordPress
+        also refuses the files of two uploads at once that are the first of a month, because both make the
+        folder.
         """
         try:
-            return await self._calls.write("POST", MEDIA, fields, file=file)
+            return await self._uploaded(fields, file)
         except ConfigurationError:
             raise
         except PermanentError:
             await asyncio.sleep(AGAIN_SECONDS)
-            return await self._calls.write("POST", MEDIA, fields, file=file)
+            return await self._uploaded(fields, file)
+
+    async def _uploaded(self, fields: Json, file: tuple[str, bytes, str]) -> Json | None:
+        try:
+            made = await self._calls.write("POST", MEDIA, fields, file=file)
+        except Unreadable:
+            return None
+        return made if isinstance(made.get("id"), int) and made.get("source_url") else None
 
     async def _listed(self, slug: str) -> list[Json]:
         entries = await self._calls.listed(MEDIA, slug=with_suffixes(slug), _fields="id,source_url,alt_text")
@@ -122,18 +135,23 @@ class Terms:
         term = await self._find(taxonomy, name)
         if term is not None:
             return term
-        made = await self._calls.write("POST", f"/wp/v2/{taxonomy}", {"name": name}, allow=("term_exists",))
+        made: Json = {}
+        with suppress(Unreadable):
+            made = await self._calls.write(
+                "POST", f"/wp/v2/{taxonomy}", {"name": name}, allow=("term_exists",)
+            )
         data = made.get("data")
         if made.get("code") == "term_exists" and isinstance(data, dict):
             return int(data["term_id"])
-        if not isinstance(made.get("id"), int):
-            raise UnknownOutcome(f"WordPress answered, but not with the id of {taxonomy} {name[:60]!r}")
+        own = made.get("id")
         # Two who make it at the same moment get one each. A little later both see both, and the older counts.
         await asyncio.sleep(RACE_SECONDS)
-        oldest = await self._find(taxonomy, name) or int(made["id"])
-        if oldest != made["id"]:
+        oldest = await self._find(taxonomy, name) or own
+        if not isinstance(oldest, int):
+            raise UnknownOutcome(f"WordPress answered, but not with the id of {taxonomy} {name[:60]!r}")
+        if isinstance(own, int) and oldest != own:
             with suppress(PressroomError):  # a role that makes tags may be one that deletes none
-                await self._calls.write("DELETE", f"/wp/v2/{taxonomy}/{made['id']}", {"force": True})
+                await self._calls.write("DELETE", f"/wp/v2/{taxonomy}/{own}", {"force": True})
         return oldest
 
     async def _find(self, taxonomy: str, name: str) -> int | None:

@@ -10,14 +10,18 @@ import httpx
 
 from pressroom.adapters.targets.article import ArticleArguments, Illustration, article_of, body_of, slug_of
 from pressroom.adapters.targets.service import ServiceTarget
-from pressroom.adapters.targets.wordpress.client import WordPressClient, WordPressSettings
+from pressroom.adapters.targets.wordpress.client import Unreadable, WordPressClient
 from pressroom.adapters.targets.wordpress.library import MediaLibrary, Medium, Terms
+from pressroom.adapters.targets.wordpress.settings import WordPressSettings
 from pressroom.adapters.targets.wordpress.wire import (
     STATUSES,
     as_html,
+    changed_by,
     claim,
+    claim_slug,
     is_claim,
     is_finished,
+    known,
     lacking,
     marked,
     placed,
@@ -26,6 +30,7 @@ from pressroom.adapters.targets.wordpress.wire import (
     timing,
     token,
     with_suffixes,
+    without_codes,
 )
 from pressroom.domain.errors import ConfigurationError, PermanentError, PressroomError, UnknownOutcome
 from pressroom.domain.publishing import NO_SETTINGS, Content, Piece, Placed
@@ -85,8 +90,8 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
 
     async def find(self, piece: Piece[ArticleArguments]) -> Placed | None:
         """A claim that has not become an article does not count."""
-        articles = ranked(await self._marked(piece), piece.key)
-        return placed(articles[0]) if articles and is_finished(articles[0], piece.key) else None
+        posts = await self._own(piece)
+        return placed(posts[0]) if posts and is_finished(posts[0], piece.key) else None
 
     async def publish(self, piece: Piece[ArticleArguments]) -> Placed:
         """Raises UnknownOutcome when the article, or a part of it, may exist."""
@@ -95,23 +100,23 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         names = [self._media.file_name(slug, picture) for picture in piece.pictures]
         terms = await self._named(arguments)
         post, ours = await self._claimed(piece)
-        first_time = not is_finished(post, piece.key)
+        was_there = is_finished(post, piece.key)
         lacks = ""
-        for _ in range(ROUNDS):
+        for again in range(ROUNDS):
             try:
                 media = [
                     await self._media.medium(piece.key, post["id"], picture, name)
                     for picture, name in zip(piece.pictures, names, strict=True)
                 ]
-                post, body = await self._finish(piece, post, media, terms)
+                post, body = await self._finish(piece, post, media, terms, finished=was_there or again > 0)
             except PermanentError:
-                if ours and is_claim(post, piece.key):
+                if ours:
                     with suppress(PressroomError):  # the piece is refused, so its draft is deleted
-                        await self._delete(post["id"])
+                        await self._delete_claim(post["id"], piece.key)
                 raise
             lacks = lacking(post, body)
             if not lacks:
-                return placed(await self._with_own_slug(piece, post) if first_time else post)
+                return placed(post if was_there else await self._with_own_slug(piece, post))
             # WordPress passes over a picture or a term that somebody deleted a moment ago.
             self._terms.forget()
             terms = await self._named(arguments)
@@ -124,7 +129,12 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         if not external_id.isdecimal():
             raise PermanentError(f"{self._where}: {external_id[:40]!r} is not the id of a post")
         gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_trash_not_supported")
-        answer = await self._api.write("DELETE", f"{POSTS}/{external_id}", allow=gone)
+        try:
+            answer = await self._api.write("DELETE", f"{POSTS}/{external_id}", allow=gone)
+        except Unreadable:
+            if await self._read(external_id) is not None:
+                raise
+            return True
         if answer.get("code") == "rest_trash_not_supported":
             await self._api.write("POST", f"{POSTS}/{external_id}", {"status": "draft"})
         return True
@@ -138,55 +148,96 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
 
     # Posts ----------------------------------------------------------------------------------------------
 
-    async def _marked(self, piece: Piece[ArticleArguments], *, everywhere: bool = False) -> list[Json]:
-        """Posts with the piece's mark: by its slug first, which an editor may have changed, then by the mark.
+    async def _own(self, piece: Piece[ArticleArguments], *, everywhere: bool = False) -> list[Json]:
+        """The posts of the piece, the one that counts first: by the id that the ledger knows, then by the
+        piece's slug and its claim's, which an editor may have changed, then by the mark.
 
-        A site's search can be another one that knows no comments; by the slug the post is found even then.
+        A page builder that writes the content again takes the mark out of it; the id and the claim's slug
+        stay. A site's search can be another one that knows no comments; by the slug the post is found even
+        then.
         """
-        articles = await self._listed(slug=with_suffixes(self._slug(piece)))
-        own = ranked(articles, piece.key)
-        if own and is_finished(own[0], piece.key) and not everywhere:
-            return own
-        return own + await self._listed(search=token(piece.key))
+        posts: list[Json] = []
+
+        def enough() -> bool:
+            own = ranked(posts, piece.key)
+            return not everywhere and bool(own) and is_finished(own[0], piece.key)
+
+        if piece.known is not None and piece.known.external_id.isdecimal():
+            post = await self._read(piece.known.external_id)
+            posts += [known(post, piece.key, piece.known.url)] if post else []
+        if not enough():
+            slugs = f"{claim_slug(piece.key)},{with_suffixes(self._slug(piece))}"
+            posts += await self._listed(slug=slugs)
+        if not enough():
+            posts += await self._listed(search=token(piece.key))
+        return ranked(posts, piece.key)
+
+    async def _read(self, id: str | int) -> Json | None:
+        """A post as it is now; None when there is none, or it is in the trash."""
+        post = await self._api.get(f"{POSTS}/{id}", allow=("rest_post_invalid_id",), context="edit")
+        gone = post.get("code") == "rest_post_invalid_id" or post.get("status") == "trash"
+        if gone:
+            return None
+        self._must_show([post])
+        return self._post(post)
 
     async def _listed(self, **by: str) -> list[Json]:
         posts = await self._api.listed(
-            POSTS, status=STATUSES, context="edit", _fields="id,status,link,date_gmt,content.raw", **by
+            POSTS, status=STATUSES, context="edit", _fields="id,status,slug,link,date_gmt,content.raw", **by
         )
+        self._must_show(posts)
+        return posts
+
+    def _must_show(self, posts: list[Json]) -> None:
+        """Raises ConfigurationError when the site keeps back what posts are recognised by."""
         try:
             for post in posts:
                 raw_content(post)
         except KeyError as error:
             raise ConfigurationError(
-                f"{self._where}: the site lists posts without {error.args[0]}, so none can be recognised"
+                f"{self._where}: the site shows posts without {error.args[0]}, so none can be recognised"
             ) from None
-        return posts
 
     async def _claimed(self, piece: Piece[ArticleArguments]) -> tuple[Json, bool]:
         """The one post of the piece, made as a claim if there is none; and whether this call made it."""
-        articles = ranked(await self._marked(piece), piece.key)
-        if articles:
-            await self._delete_claims(articles[1:], piece.key)
-            return articles[0], False
-        made = await self._api.write(
-            "POST",
-            POSTS,
-            {
-                "status": "draft",
-                "title": as_html(piece.arguments.title),
-                "slug": self._slug(piece),
-                "content": claim(piece.key),
-            },
-        )
-        made = self._post(made)
-        articles = ranked(await self._marked(piece, everywhere=True), piece.key) or [made]
-        await self._delete_claims(articles[1:], piece.key)
-        return articles[0], articles[0]["id"] == made["id"]
+        posts, made = await self._own(piece), None
+        unreadable: Unreadable | None = None
+        if not posts:
+            try:
+                made = self._post(
+                    await self._api.write(
+                        "POST",
+                        POSTS,
+                        {
+                            "status": "draft",
+                            "title": as_html(piece.arguments.title),
+                            "slug": claim_slug(piece.key),
+                            "content": claim(piece.key),
+                        },
+                    )
+                )
+            except Unreadable as error:
+                unreadable = error
+            posts = await self._own(piece, everywhere=True) or ([made] if made else [])
+        if not posts:
+            raise UnknownOutcome(str(unreadable))
+        for other in posts[1:]:
+            if is_claim(other, piece.key):
+                await self._delete_claim(other["id"], piece.key)
+        if is_claim(posts[0], piece.key):
+            # From here on the post is known by its id, whatever the site makes of its content.
+            await piece.note(Placed(str(posts[0]["id"]), str(posts[0].get("link") or "")))
+        return posts[0], unreadable is not None or (made is not None and posts[0]["id"] == made["id"])
 
-    async def _delete_claims(self, posts: list[Json], key: str) -> None:
-        for post in posts:
-            if is_claim(post, key):
-                await self._delete(post["id"])
+    async def _delete_claim(self, id: int, key: str) -> None:
+        """Delete a claim for good, if a fresh look says that it is one still, and not the article."""
+        fresh = await self._read(id)
+        if fresh is None or fresh["status"] != "draft" or not is_claim(fresh, key):
+            return
+        # The last of these also says that somebody else is deleting it at this moment.
+        gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_cannot_delete")
+        with suppress(Unreadable):
+            await self._api.write("DELETE", f"{POSTS}/{id}", {"force": True}, allow=gone)
 
     async def _finish(
         self,
@@ -194,18 +245,19 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         post: Json,
         media: list[Medium],
         terms: dict[str, list[int]],
+        *,
+        finished: bool,
     ) -> tuple[Json, Json]:
         """Make the claim, or what was published before, the article. What is there, and what was sent."""
         arguments = piece.arguments
-        finished = is_finished(post, piece.key)
         pictures = [
             Illustration(picture.url, medium.url, medium.alt, f"wp-image-{medium.id}")
             for picture, medium in zip(piece.pictures, media, strict=True)
         ]
         fields = {
             "title": as_html(arguments.title),
-            "content": marked(body_of(arguments.html, pictures), piece.key),
-            "excerpt": as_html(arguments.excerpt or arguments.meta_description),
+            "content": marked(without_codes(body_of(arguments.html, pictures)), piece.key),
+            "excerpt": without_codes(as_html(arguments.excerpt or arguments.meta_description)),
             "meta": self._meta(arguments),
             # The address of what is there stays as it is: people may have linked to it.
             "slug": "" if finished else self._slug(piece),
@@ -217,8 +269,19 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         )
         # What a piece says nothing of is left as it is.
         body = {**{name: value for name, value in fields.items() if value}, **when}
-        answer = await self._api.write("POST", f"{POSTS}/{post['id']}", body)
-        return self._post(answer), body
+        return await self._written(post, body), body
+
+    async def _written(self, post: Json, body: Json) -> Json:
+        """The post after a write. Where WordPress's answer cannot be read, the post itself says what became
+        of it.
+        """
+        try:
+            return self._post(await self._api.write("POST", f"{POSTS}/{post['id']}", body))
+        except Unreadable as error:
+            fresh = await self._read(post["id"])
+            if fresh is None or not changed_by(fresh, post, body):
+                raise UnknownOutcome(str(error)) from None
+            return fresh
 
     def _meta(self, arguments: ArticleArguments) -> Json:
         """The fields of a post that plugins have."""
@@ -238,22 +301,16 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
             same = await self._api.listed(POSTS, slug=slug, status=",".join(WITH_ADDRESS), _fields="id")
             if all(other["id"] >= post["id"] for other in same):
                 break
-            answer = await self._api.write("POST", f"{POSTS}/{post['id']}", {"slug": self._slug(piece)})
-            post = self._post(answer)
+            post = await self._written(post, {"slug": self._slug(piece)})
         return post
 
     def _post(self, answer: Json) -> Json:
-        """The answer to a post that was written. Raises UnknownOutcome when it is something else."""
+        """The answer to a post that was read or written. Raises Unreadable when it is something else."""
         try:
             raw_content(answer)
             return {**answer, "id": int(answer["id"]), "status": str(answer["status"])}
         except (KeyError, TypeError, ValueError):
-            raise UnknownOutcome(f"{self._where}: WordPress answered, but not with the post") from None
+            raise self._api.unreadable() from None
 
     def _slug(self, piece: Piece[ArticleArguments]) -> str:
         return slug_of(piece.arguments, piece.key)
-
-    async def _delete(self, id: int) -> None:
-        # The last of these also says that somebody else is deleting it at this moment.
-        gone = ("rest_post_invalid_id", "rest_already_trashed", "rest_cannot_delete")
-        await self._api.write("DELETE", f"{POSTS}/{id}", {"force": True}, allow=gone)

@@ -2,16 +2,19 @@
 
 The key stands, hashed, in a comment at the end of the content: the one place that core keeps, searches and
 shows over REST, whatever an editor does to title and slug. A draft whose comment ends in ``started`` is a
-claim that has not become an article yet.
+claim that has not become an article yet. A page builder that writes the content again takes the comment out:
+then the claim is known by its slug, which has the hashed key too, and the article by the id in the ledger.
 """
 
 from __future__ import annotations
 
 import hashlib
 import html
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from pressroom.domain.markup.html import PICTURE_SUFFIXES
 from pressroom.domain.publishing import Delivery, Picture, Placed
@@ -21,6 +24,10 @@ Json = dict[str, Any]
 STATUSES = "publish,future,draft,pending,private"
 """All in which a post can be listed. One in the trash cannot: it is gone as far as anybody can ask."""
 
+KNOWN = "known"
+"""In a post that the ledger knows by its id."""
+
+_MARK = re.compile(r"<!-- (pressroom:[0-9a-f]{32})(?: started)? -->")
 _SUFFIXES = 5
 _RANK = {status: rank for rank, status in enumerate(STATUSES.split(","))}
 
@@ -40,14 +47,34 @@ def claim(key: str) -> str:
     return f"<!-- {token(key)} started -->"
 
 
+def claim_slug(key: str) -> str:
+    """The slug of a claim, until it becomes the article."""
+    return token(key).replace(":", "-")
+
+
 def is_finished(post: Json, key: str) -> bool:
     """Whether the post is the piece, and not its claim only."""
-    return mark(key) in raw_content(post)
+    return mark(key) in raw_content(post) or (KNOWN in post and not is_claim(post, key))
 
 
 def is_claim(post: Json, key: str) -> bool:
-    """Whether the post is a claim of the piece."""
-    return not is_finished(post, key) and claim(key) in raw_content(post)
+    """Whether the post is a claim of the piece, and not the piece."""
+    raw = raw_content(post)
+    if mark(key) in raw:
+        return False
+    return claim(key) in raw or (post.get("status") == "draft" and post.get("slug") == claim_slug(key))
+
+
+def known(post: Json, key: str, url: str) -> Json:
+    """A post that the ledger knows as the piece by its id, as such. ``url``: where it was, '' if unknown.
+
+    One that has another piece's mark, or that is at another host, is left as it is: the connection leads to
+    another site by now, where the id is another post's.
+    """
+    marks = set(_MARK.findall(raw_content(post)))
+    hosts = {urlsplit(address).hostname for address in (url, str(post.get("link") or "")) if address}
+    other = (marks and token(key) not in marks) or len(hosts) > 1
+    return post if other else {**post, KNOWN: True}
 
 
 def raw_content(post: Json) -> str:
@@ -59,15 +86,36 @@ def raw_content(post: Json) -> str:
 
 
 def ranked(posts: Iterable[Json], key: str) -> list[Json]:
-    """The posts with the piece's mark, the one that counts first: finished, then public, then the oldest.
+    """The piece's posts, the one that counts first: finished, then known by its id, public, the oldest.
 
     Two processes that look at the same posts choose the same one.
     """
-    own = {post["id"]: post for post in posts if is_finished(post, key) or is_claim(post, key)}
+    own: dict[int, Json] = {}
+    for post in posts:
+        if is_finished(post, key) or is_claim(post, key):
+            own.setdefault(post["id"], post)
     return sorted(
         own.values(),
-        key=lambda post: (not is_finished(post, key), _RANK.get(str(post.get("status")), 9), post["id"]),
+        key=lambda post: (
+            not is_finished(post, key),
+            KNOWN not in post,
+            _RANK.get(str(post.get("status")), 9),
+            post["id"],
+        ),
     )
+
+
+def changed_by(post: Json, before: Json, sent: Json) -> bool:
+    """Whether a post shows what was sent, or anything else than it was before that."""
+    raw, slug = raw_content(post), post.get("slug")
+    if "content" in sent:
+        return raw == sent["content"] or raw != raw_content(before)
+    return slug == sent.get("slug") or slug != before.get("slug")
+
+
+def without_codes(markup: str) -> str:
+    """HTML in which no plugin's shortcode is run: what others wrote in brackets is text."""
+    return markup.replace("[", "&#91;")
 
 
 def with_suffixes(slug: str) -> str:
