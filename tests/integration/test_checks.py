@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import psycopg
@@ -16,7 +17,7 @@ from pressroom.definitions.applying import apply
 from pressroom.definitions.loading import Located
 from pressroom.domain.definitions import Account, ImageSettings, Site
 from pressroom.domain.errors import TransientError
-from pressroom.engine.runs.verifying import CheckResult
+from pressroom.engine.runs.verifying import CheckResult, ModelFacts
 from pressroom.store.database import Store
 from pressroom.store.workflows import workflow
 from tests.support.control_world import Control
@@ -26,7 +27,9 @@ from tests.support.mission_world import make_mission
 pytestmark = pytest.mark.integration
 
 WRONG = CheckResult("content", "connection 'pressroom_text': the server has no model 'x'", problem=True)
-USED = CheckResult("text", "terra, connection 'pressroom_text': free", problem=False, fact=True)
+TERRA = ModelFacts("pressroom_text", "terra", "free", "JSON by json_object, system role", "no tool calls")
+STANDS_IN = ModelFacts("elsewhere", "luna", "unknown", "", "nothing yet; its first call learns what it takes")
+USED = CheckResult("text", str(TERRA), problem=False, model=TERRA)
 MAYBE = CheckResult("tell", "connection 'hook' does not exist", problem=False)
 
 
@@ -36,7 +39,16 @@ async def test_problems_and_warnings_are_told_apart(control: Control) -> None:
     assert (await control("POST", site, expect=200)).json() == {
         "problems": [{"where": WRONG.where, "text": WRONG.text}],
         "warnings": [{"where": MAYBE.where, "text": MAYBE.text}],
-        "models": [{"where": "text", "text": USED.text}],
+        "models": [
+            {
+                "where": "text",
+                "connection": "pressroom_text",
+                "model": "terra",
+                "price": "free",
+                "asked": "JSON by json_object, system role",
+                "learned": "no tool calls",
+            }
+        ],
     }
 
 
@@ -121,11 +133,11 @@ def test_the_command_shows_what_was_learned_of_the_model_and_forgets_it(
                 "learn_dialect", connection=connection, server="https://x/v1", model=model, learned=learned
             )
     shown = CliRunner().invoke(app, ["check", "garden"]).output.splitlines()
-    where = "learned: connection 'pressroom_text'"
+    other, where = "learned of another model", "connection 'pressroom_text'"
     assert sorted(shown) == [
-        "learned: connection 'pressroom_pictures', grok-imagine: no size of pictures",
-        f"{where}, claude: no temperature; 4096 tokens more for thoughts",
-        f"{where}, plain: nothing that differs",
+        f"{other}: claude, {where}: no temperature; 4096 tokens more for thoughts",
+        f"{other}: grok-imagine, connection 'pressroom_pictures': no size of pictures",
+        f"{other}: plain, {where}: nothing that differs from OpenAI's API",
         "site/garden: ready to run",
     ]
     for options in (["--forget"], []):
@@ -136,12 +148,46 @@ def test_the_command_shows_what_was_learned_of_the_model_and_forgets_it(
 def test_the_command_shows_what_the_models_cost_and_that_the_check_is_free(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api_server(store, database_url, monkeypatch, [], [], used_models=[USED])
+    api_server(store, database_url, monkeypatch, [], [], used_models=[TERRA, STANDS_IN])
+    with store.transaction() as tx:
+        for model, learned in (("terra", {"native_tools": False}), ("old", {"temperature": False})):
+            tx.run(
+                "learn_dialect", connection="pressroom_text", server="https://x/v1", model=model,
+                learned=learned,
+            )  # fmt: skip
     assert CliRunner().invoke(app, ["check", "garden"]).output.splitlines() == [
-        "text: terra, connection 'pressroom_text': free",
+        "text: terra, connection 'pressroom_text'",
+        "  price: free",
+        "  asked with: JSON by json_object, system role",
+        "  learned: no tool calls",
+        "text: luna, connection 'elsewhere'",
+        "  price: unknown",
+        "  learned: nothing yet; its first call learns what it takes",
+        "learned of another model: old, connection 'pressroom_text': no temperature",
         "cost of this check: 0 cents",
         "site/garden: ready to run",
     ]
+
+
+def test_what_was_learned_of_a_fallback_is_forgotten_too(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = api_server(store, database_url, monkeypatch, [], [], used_models=[TERRA, STANDS_IN])
+    with store.transaction() as tx:
+        for connection, model in (("pressroom_text", "terra"), ("elsewhere", "luna"), ("theirs", "sol")):
+            tx.run(
+                "learn_dialect", connection=connection, server="https://x/v1", model=model,
+                learned={"temperature": False},
+            )  # fmt: skip
+            tx.run("connection_away", connection=connection, lasts=timedelta(hours=1))
+    assert CliRunner().invoke(app, ["check", "garden", "--forget"]).exit_code == 0
+    with store.transaction() as tx:
+        named = ("pressroom_text", "elsewhere", "theirs")
+        kept = [len(tx.rows("learned_dialects", connection=connection)) for connection in named]
+        assert kept == [0, 0, 1]
+        assert tx.values("connections_away", connections=list(named)) == ["theirs"]
+    # What is shown is what is known after it.
+    assert [path.rpartition("/")[2] for path in asked].count("check") == 2
 
 
 def api_server(
@@ -151,7 +197,7 @@ def api_server(
     problems: list[CheckResult],
     warnings: list[CheckResult],
     images: ImageSettings | None = None,
-    used_models: list[CheckResult] | None = None,
+    used_models: list[ModelFacts] | None = None,
 ) -> list[str]:
     """A site, and an API server that finds this of it. Returns the paths that it is asked, as they come."""
     site = Site(account="acme", slug="garden", name="Garden", images=images or ImageSettings())
@@ -167,7 +213,7 @@ def api_server(
             name: [{"where": one.where, "text": one.text} for one in found]
             for name, found in (("problems", problems), ("warnings", warnings))
         }
-        models = [{"where": used.where, "text": used.text} for used in used_models or []]
+        models = [{"where": "text", **vars(used)} for used in used_models or []]
         return httpx.Response(200, json=views | {"models": models})
 
     plain: Callable[..., httpx.Client] = httpx.Client

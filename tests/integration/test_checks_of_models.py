@@ -28,22 +28,32 @@ with airflow_as_library():
 
 pytestmark = pytest.mark.integration
 
-PRICE = "cents a million tokens: 1000 in, 100 cached, 2000 out"
+PRICE = "1000 in, 100 cached, 2000 out (cents a million tokens)"
 THINKS = "4096 tokens more for thoughts"
+SAME = "nothing that differs from OpenAI's API"
 LEARNED = {
     "openai_reasoning": f"the limit is called max_completion_tokens; no temperature; {THINKS}",
     "anthropic": "no temperature; response_format is ignored, the schema is shown in words",
-    "mistral": "nothing that differs",
+    "mistral": SAME,
     "deepseek": f"JSON by json_object; {THINKS}",
     "kimi": "no temperature",
-    "groq": "nothing that differs",
+    "groq": SAME,
     "gemini": THINKS,
     "xai": THINKS,
     "openrouter": THINKS,
     "azure": f"JSON by json_object; the limit is called max_completion_tokens; {THINKS}",
     "vllm": f"no system role; {THINKS}",
-    "lm_studio": "nothing that differs",
+    "lm_studio": SAME,
 }
+ASKED = {
+    "openai_reasoning": "JSON by json_schema, tool calls, system role",
+    "anthropic": "JSON by json_schema, the schema in words, tool calls, system role",
+    "deepseek": "JSON by json_object, the schema in words, tool calls, temperature, system role",
+    "kimi": "JSON by json_schema, tool calls, system role",
+    "azure": "JSON by json_object, the schema in words, tool calls, temperature, system role",
+    "vllm": "JSON by json_schema, tool calls, temperature",
+}
+AS_OPENAI = "JSON by json_schema, tool calls, temperature, system role"
 
 
 @pytest.fixture
@@ -88,12 +98,13 @@ def test_a_check_says_what_the_model_costs_and_what_was_learned_and_asks_it_noth
 ) -> None:
     server.script.update({"dialect": provider})
     known = connections(server, tmp_path)
-    model = f"scripted-1, connection 'pressroom_text': {PRICE}"
-    assert facts(world, known) == [f"{model}; its first call learns what it takes"]
+    model = f"scripted-1, connection 'pressroom_text'. price: {PRICE}"
+    assert facts(world, known) == [f"{model}. learned: nothing yet; its first call learns what it takes"]
     assert server.script.journal == []
     asyncio.run(ask(world, known))
     calls = len(server.script.journal)
-    assert facts(world, known) == [f"{model}; {LEARNED[provider]}"]
+    asked = ASKED.get(provider, AS_OPENAI)
+    assert facts(world, known) == [f"{model}. asked with: {asked}. learned: {LEARNED[provider]}"]
     found = verified(world.store, world.row.run(), [SITE], known)
     unlisted = ["Azure does not list its deployments" in each.text for each in found]
     assert unlisted == ([True] if provider == "azure" else [])
@@ -105,4 +116,4 @@ def test_what_goes_into_a_cache_is_among_the_prices(
     world: World, server: ScriptedOpenAI, tmp_path: Path
 ) -> None:
     [listed] = facts(world, connections(server, tmp_path, prices=None, base_model="claude-opus-5.5"))
-    assert "cents a million tokens: 400 in, 20 cached, 2000 out, 500 into a cache" in listed
+    assert "price: 400 in, 20 cached, 2000 out, 500 into a cache (cents a million tokens)" in listed

@@ -155,12 +155,15 @@ def test_the_models_of_a_run_are_told_with_their_prices_and_what_was_learned(
     read = Connections(office.connections.__getitem__, office.variables.get, (KeyError,))
     found = models_of(store, run, [pipeline_of(own, "")], read)
     where = "connection 'pressroom_{}'"
+    learned = "learned: nothing yet; its first call learns what it takes"
+    asked = "asked with: JSON by json_schema, tool calls, system role. learned: no temperature"
+    paid, small = "40 in, 160 out (cents a million tokens)", "2 in (cents a million tokens)"
     assert [str(fact) for fact in found] == [
-        f"text: scripted-1, {where.format('text')}: cents a million tokens: 40 in, 160 out; no temperature",
-        f"images: draws, {where.format('images')}: 4.2 cents a picture; its first call learns what it takes",
-        "embeddings: text-embedding-3-small, connection 'pressroom_embeddings': cents a million tokens: 2 in",
+        f"text: scripted-1, {where.format('text')}. price: {paid}. {asked}",
+        f"images: draws, {where.format('images')}. price: 4.2 cents a picture. {learned}",
+        f"embeddings: text-embedding-3-small, {where.format('embeddings')}. price: {small}",
     ]
-    assert all(fact.fact and not fact.problem for fact in found)
+    assert all(fact.model and not fact.problem for fact in found)
     office.connections.clear()
     assert models_of(store, run, [pipeline_of(own, "")], read) == []
     assert model.script.journal == []

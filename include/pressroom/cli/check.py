@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from pressroom.adapters.models.dialect import described
 from pressroom.cli.common import open_airflow, open_workflow
 from pressroom.domain import public_ids
 from pressroom.domain.public_ids import public_id
+from pressroom.store.database import Store
 from pressroom.store.workflows import WorkflowRow
 
 
@@ -33,23 +35,18 @@ def check(
     """Verify what the workflow's runs will need; nothing is spent. Exit code 1 when there is a problem."""
     with open_workflow(name) as (store, row):
         text, images = row.workflow.text, row.workflow.images
-        used = {text.connection} | ({images.connection} if images.provider == "openai" else set())
-        with store.transaction() as tx:
-            if forget:
-                for connection in used:
-                    tx.run("forget_dialects", connection=connection)
-                    tx.run("connection_back", connection=connection)
-            learned = {
-                connection: tx.rows("learned_dialects", connection=connection) for connection in sorted(used)
-            }
+        own = {text.connection} | ({images.connection} if images.provider == "openai" else set())
+        if forget:
+            _forget(store, own)
         with open_airflow() as (api, _user):
             answer = api.pressroom("POST", f"{path_of(row)}/check")
-    for connection, dialects in learned.items():
-        for dialect in dialects:
-            words = described(dialect["learned"])
-            typer.echo(f"learned: connection {connection!r}, {dialect['model']}: {words}")
-    for used in answer["models"]:
-        typer.echo(f"{used['where']}: {used['text']}")
+            used = {model["connection"] for model in answer["models"]}
+            if forget and used - own:  # fallbacks, which only the API server knows
+                _forget(store, used - own)
+                answer = api.pressroom("POST", f"{path_of(row)}/check")
+        others = _learned_of_others(store, own | used, answer["models"])
+    for line in [*_of_models(answer["models"]), *others]:
+        typer.echo(line)
     if answer["models"]:
         typer.echo("cost of this check: 0 cents")
     for kind in ("problem", "warning"):
@@ -58,6 +55,36 @@ def check(
     if answer["problems"]:
         raise typer.Exit(1)
     typer.echo(f"{row.name}: ready to run")
+
+
+def _forget(store: Store, connections: Collection[str]) -> None:
+    with store.transaction() as tx:
+        for connection in connections:
+            tx.run("forget_dialects", connection=connection)
+            tx.run("connection_back", connection=connection)
+
+
+def _of_models(used: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    for model in used:
+        yield f"{model['where']}: {model['model']}, connection {model['connection']!r}"
+        for label, fact in (("price", "price"), ("asked with", "asked"), ("learned", "learned")):
+            if model[fact]:
+                yield f"  {label}: {model[fact]}"
+
+
+def _learned_of_others(
+    store: Store, connections: Collection[str], used: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """What is kept of other models of the connections, a line each."""
+    shown = {(model["connection"], model["model"]) for model in used}
+    with store.transaction() as tx:
+        return [
+            f"learned of another model: {dialect['model']}, connection {connection!r}:"
+            f" {described(dialect['learned'])}"
+            for connection in sorted(connections)
+            for dialect in tx.rows("learned_dialects", connection=connection)
+            if (connection, dialect["model"]) not in shown
+        ]
 
 
 def path_of(row: WorkflowRow) -> str:

@@ -75,7 +75,7 @@ class TextPrice:
         if self.reasoning is not None:
             rates.append((self.reasoning, "for thoughts"))
         shown = ", ".join(f"{_shown(rate)} {name}" for rate, name in rates if rate)
-        return f"cents a million tokens: {shown}" if shown else "free"
+        return f"{shown} (cents a million tokens)" if shown else "free"
 
     @property
     def in_batches(self) -> TextPrice:
@@ -116,7 +116,7 @@ class ImagePrice:
         each = sorted({cents for cents in self.each.values() if cents})
         span = " to ".join(_shown(cents) for cents in dict.fromkeys([*each[:1], *each[-1:]]))
         pictures = f"{span} cents a picture" if span else ""
-        tokens = f"cents a million tokens: {rates}" if rates else ""
+        tokens = f"{rates} (cents a million tokens)" if rates else ""
         return "; ".join(filter(None, (pictures, tokens))) or "free"
 
     def picture(self, quality: str, size: str) -> Decimal:

@@ -194,7 +194,20 @@ def described(learned: Mapping[str, Any]) -> str:
         "size": lambda value: "" if value else "no size of pictures",
     }
     said = [words for name, line in lines.items() if name in learned and (words := line(learned[name]))]
-    return "; ".join(said) or "nothing that differs"
+    return "; ".join(said) or "nothing that differs from OpenAI's API"
+
+
+def asked_with(dialect: Dialect) -> str:
+    """The ways in which a server is asked, for people."""
+    ways = {
+        f"JSON by {dialect.structured}": True,
+        "the schema in words": dialect.shows_schema or not dialect.by_schema,
+        "tool calls": dialect.native_tools,
+        "temperature": dialect.temperature,
+        "system role": dialect.system,
+        f"reasoning_effort {dialect.reasoning}": bool(dialect.reasoning),
+    }
+    return ", ".join(way for way, taken in ways.items() if taken)
 
 
 class ProcessDialects:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from pressroom.api.kit.access import FLOW, MISSION, SITE, Scope, allowed
 from pressroom.api.kit.problems import Problem
 from pressroom.domain.definitions import Role
-from pressroom.engine.runs.verifying import CheckResult
+from pressroom.engine.runs.verifying import CheckResult, ModelFacts
 from pressroom.pipelines.registry import parts_of
 
 router = APIRouter(tags=["checks"])
@@ -24,7 +24,7 @@ class FindingView(BaseModel):
     """One problem or warning."""
 
     where: str = Field(description="the stages, steps or targets that need it")
-    text: str = Field(description="what is wrong, and the remedy; of a model what is known")
+    text: str = Field(description="what is wrong, and the remedy")
 
     @classmethod
     def of(cls, finding: CheckResult) -> FindingView:
@@ -32,12 +32,28 @@ class FindingView(BaseModel):
         return cls(where=finding.where, text=finding.text)
 
 
+class UsedModelView(BaseModel):
+    """A model that the runs call."""
+
+    where: str = Field(description="text, images or embeddings")
+    connection: str
+    model: str
+    price: str = Field(description="as in '100 in, 500 out (cents a million tokens)'; free, or unknown")
+    asked: str = Field(description="the ways in which its server is asked; '' before its first call")
+    learned: str = Field(description="what was learned of its server; '' where there is nothing to learn")
+
+    @classmethod
+    def of(cls, where: str, facts: ModelFacts) -> UsedModelView:
+        """The view of what is known of a model."""
+        return cls(where=where, **vars(facts))
+
+
 class CheckView(BaseModel):
     """What a check of the set-up found. ``problems`` and ``warnings`` are empty when all is well."""
 
     problems: list[FindingView] = Field(description="a run would fail on these, and is refused")
     warnings: list[FindingView] = Field(description="what a run goes on without, or cannot be verified now")
-    models: list[FindingView] = Field(
+    models: list[UsedModelView] = Field(
         description="the models that the runs call: what each costs, and what was learned of its server"
     )
 
@@ -72,9 +88,9 @@ def _checked(scope: Scope) -> CheckView:
         findings = scope.plane.check(row, parts_of(row.workflow))
     finally:
         _free.release()
-    wanting = [finding for finding in findings if not finding.fact]
+    wanting = [finding for finding in findings if finding.model is None]
     return CheckView(
         problems=[FindingView.of(finding) for finding in wanting if finding.problem],
         warnings=[FindingView.of(finding) for finding in wanting if not finding.problem],
-        models=[FindingView.of(finding) for finding in findings if finding.fact],
+        models=[UsedModelView.of(finding.where, finding.model) for finding in findings if finding.model],
     )

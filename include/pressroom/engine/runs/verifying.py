@@ -19,18 +19,34 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """A model that runs call. ``asked``: in which ways; ``learned``: what its server takes. '' is nothing."""
+
+    connection: str
+    model: str
+    price: str
+    asked: str = ""
+    learned: str = ""
+
+    def __str__(self) -> str:
+        named = {"price": self.price, "asked with": self.asked, "learned": self.learned}
+        facts = ". ".join(f"{name}: {fact}" for name, fact in named.items() if fact)
+        return f"{self.model}, connection {self.connection!r}. {facts}"
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What one check found. ``where``: the stages or steps that need it.
 
-    ``problem``: a run would fail on it, as a whole, or (``partial``) for some of its items. ``fact``: nothing
-    is wrong, and this is what is used.
+    ``problem``: a run would fail on it, as a whole, or (``partial``) for some of its items. ``model``:
+    nothing is wrong, and this is what is used.
     """
 
     where: str
     text: str
     problem: bool
     partial: bool = False
-    fact: bool = False
+    model: ModelFacts | None = None
 
     @property
     def refuses(self) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from pressroom.adapters.http.notify import NotifySettings
-from pressroom.adapters.models.dialect import described
+from pressroom.adapters.models.dialect import asked_with, described, first_dialect, known_fields
 from pressroom.adapters.models.openai_images import OpenAIImages
 from pressroom.adapters.models.openai_model import OpenAIModel
 from pressroom.adapters.models.settings import image_price, text_price
@@ -21,7 +22,7 @@ from pressroom.domain.run import Run
 from pressroom.engine.models.dialects import StoredDialects
 from pressroom.engine.money.metering import no_cap_without_price, price_unknown
 from pressroom.engine.runs.batch import caps_of
-from pressroom.engine.runs.verifying import CheckResult, verify
+from pressroom.engine.runs.verifying import CheckResult, ModelFacts, verify
 from pressroom.orchestration.tools.connections import ALLOW_HOSTS, MEDIA_PUBLIC_URL, Connections
 from pressroom.orchestration.tools.toolbox import Toolbox
 from pressroom.pipelines.stage import Pipeline
@@ -67,8 +68,8 @@ def models_of(
                 except PressroomError:
                     continue  # the check says what is wrong with the connection
                 for model, price in named:
-                    told = await _told(model, price, store)
-                    facts.append(CheckResult(kind, told, problem=False, fact=True))
+                    known = await _known(model, price, store)
+                    facts.append(CheckResult(kind, str(known), problem=False, model=known))
             return facts
 
     return asyncio.run(work())
@@ -90,12 +91,18 @@ def _embedders(box: Toolbox) -> list[Priced]:
     return [(box.embedder, box.embedder.price)]
 
 
-async def _told(model: OpenAIModel, price: TextPrice | ImagePrice | None, store: Store) -> str:
-    known = await StoredDialects(store).recall(model.connection, model.settings.base_url, model.model)
-    learned = "its first call learns what it takes" if known is None else described(known)
-    cost = "its price is unknown" if price is None else str(price)
-    told = [cost] if model.kind == "embedding" else [cost, learned]
-    return f"{model.model}, connection {model.connection!r}: {'; '.join(told)}"
+async def _known(model: OpenAIModel, price: TextPrice | ImagePrice | None, store: Store) -> ModelFacts:
+    facts = ModelFacts(model.connection, model.model, "unknown" if price is None else str(price))
+    if model.kind == "embedding":
+        return facts
+    settings = model.settings
+    learned = await StoredDialects(store).recall(model.connection, settings.base_url, model.model)
+    if learned is None:
+        return replace(facts, learned="nothing yet; its first call learns what it takes")
+    asked = ""
+    if model.kind == "text":
+        asked = asked_with(replace(first_dialect(settings), **known_fields(learned, settings)))
+    return replace(facts, asked=asked, learned=described(learned))
 
 
 class _Unawaited(ThreadPoolExecutor):
