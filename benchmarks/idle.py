@@ -35,6 +35,8 @@ from tests.support.scripted_openai import ScriptedOpenAI
 from benchmarks.waiting import progress, wait
 from benchmarks.world import put
 from pressroom.definitions.importing import import_keywords
+from pressroom.definitions.keyword_lists import read_list
+from pressroom.engine import audit
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
@@ -103,8 +105,8 @@ def measure(options: argparse.Namespace, settings: Mapping[str, str]) -> dict[st
         with Store(url) as store:
             with store.transaction() as tx:
                 site = workflow(tx, "site/idle-000")
-            with store.transaction(site.account_id) as tx:
-                import_keywords(tx, site.workflow_id, KEYWORDS.encode())
+            listed = read_list(KEYWORDS.encode())
+            import_keywords(store, site.account_id, site.workflow_id, listed, audit.by("benchmark"))
 
     with throwaway_root() as folder, ScriptedOpenAI() as model:
         connection = {"conn_type": "generic", "host": model.base_url, "password": "none",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pressroom.definitions.importing import import_keywords
+from pressroom.definitions.keyword_lists import read_list
+from pressroom.engine import audit
 from pressroom.engine.runs import reports
 from pressroom.pipelines.site import SITE
 from tests.acceptance.newsroom import Newsroom
@@ -19,8 +21,8 @@ STAGES = ["clusters", "ideas", "tasks", "content", "image_prompts", "images", "r
 
 
 def import_list(newsroom: Newsroom, file: Path) -> None:
-    with newsroom.store.transaction(newsroom.row.account_id) as tx:
-        import_keywords(tx, newsroom.row.workflow_id, file.read_bytes())
+    row, listed = newsroom.row, read_list(file.read_bytes())
+    import_keywords(newsroom.store, row.account_id, row.workflow_id, listed, audit.by("test"))
 
 
 @pytest.mark.site("whole")

@@ -37,7 +37,7 @@ READS = {
 """Commands that decide nothing: they show, or bring the schema up to date, which belongs to no account."""
 
 THROUGH_THE_API = {"unpublish"}
-RECORDS = {"changing", "change_grants", "note", "start", "apply", "handed_over"}
+RECORDS = {"changing", "change_grants", "note", "start", "apply", "handed_over", "import_keywords"}
 
 
 def commands(app: typer.Typer) -> dict[str, Callable[..., Any]]:

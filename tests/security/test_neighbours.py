@@ -167,10 +167,10 @@ async def test_open_streams_look_together(control: Control, monkeypatch: pytest.
     async with asyncio.timeout(LONGEST):
         assert set(await asyncio.gather(*map(anext, streams))) == {KEEPALIVE_COMMENT}
     assert transactions < opened
-    assert admission.logs.open_streams("account:" + str(run.account_id)) == opened
+    assert admission.streams.count("account:" + str(run.account_id)) == opened
     for stream in streams:
         await stream.aclose()  # type: ignore[attr-defined]
-    assert admission.logs.open_streams("account:" + str(run.account_id)) == 0
+    assert admission.streams.count("account:" + str(run.account_id)) == 0
 
 
 def set_quotas(control: Control, **quotas: int) -> None:
@@ -220,25 +220,24 @@ async def test_a_quota_names_itself_and_who_can_raise_it(
 async def test_an_import_holds_no_connection_over_the_whole_list(
     control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is cut off after its first chunk; sent again, it goes on there."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", 10)
-    data = b"keyword\n" + b"".join(b"keyword %d\n" % number for number in range(35))
+    """It is cut off after its second chunk; sent again, it goes on there."""
+    data = b"keyword\n" + b"".join(b"keyword %d\n" % number for number in range(3500))
     add = importing._add
     chunks: list[int] = []
 
-    def cut_off(tx: Tx, site: int, rows: Sequence[Any]) -> int:
+    def cut_off(tx: Tx, site: int, chunk: str) -> int:
         if len(chunks) == 2:
             raise TransientError("the server ends")
-        chunks.append(len(rows))
-        return add(tx, site, rows)
+        chunks.append(add(tx, site, chunk))
+        return chunks[-1]
 
     path, headers = f"/keywords/import?site_id={control.world.site_id}", {"Content-Type": "text/csv"}
     monkeypatch.setattr(importing, "_add", cut_off)
     await control("POST", path, content=data, headers=headers, expect=503)
-    assert control.world.sql("SELECT count(*) FROM keywords WHERE text LIKE 'keyword _%%'") == [(20,)]
+    assert control.world.sql("SELECT count(*) FROM keywords WHERE text LIKE 'keyword _%%'") == [(2000,)]
     monkeypatch.setattr(importing, "_add", add)
     answer = (await control("POST", path, content=data, headers=headers, expect=201)).json()
-    assert (answer["added"], answer["duplicates"]) == (15, 20)
+    assert (answer["added"], answer["duplicates"]) == (1500, 2000)
 
 
 async def test_a_page_is_bounded_in_bytes_too(control: Control) -> None:

@@ -25,6 +25,8 @@ from pressroom.api.kit.answering import answer_through_airflow
 from pressroom.api.kit.bodies import BoundedBodies
 from pressroom.api.kit.callers import bearer_of
 from pressroom.api.kit.headers import SafeHeaders
+from pressroom.api.kit.limits.admission import HOOKS
+from pressroom.api.kit.limits.in_flight import InFlight
 from pressroom.api.kit.limits.rates import RATE_OF_FAILURES, RATE_VARIABLE, USUAL_RATE, Rates, address_of
 from pressroom.api.kit.ports import Airflow
 from pressroom.api.kit.problems import Problem, problem_of
@@ -49,6 +51,7 @@ def build_app(airflow: Airflow) -> FastAPI:
     """The app that the plugin mounts at /pressroom/hooks."""
     app = FastAPI(title="Pressroom hooks", docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app, for_strangers)
+    app.add_middleware(InFlight, places=HOOKS)
     app.add_middleware(BoundedBodies, most=MOST_BYTES)
     app.add_middleware(KnownAddresses)
     app.add_middleware(SafeHeaders)

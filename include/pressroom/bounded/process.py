@@ -31,6 +31,8 @@ import pressroom
 from pressroom.domain.errors import ConfigurationError, PermanentError, TooMuch, TransientError
 
 WORKER = "pressroom.bounded.worker"
+LOW = 5
+"""The niceness of what gives way: it gets a third of what others get who want a processor as well."""
 START_SECONDS = 120.0
 """How long its start may take, with all that it imports: Airflow's import is seconds of CPU."""
 _PASSED_ON = (
@@ -65,11 +67,12 @@ class BoundedProcess:
     """A process that works on one call after the other, each in a fork of its own.
 
     It is started when it is first needed, and again when it has ended. ``with_airflow``: it gets the whole
-    environment, and a home for Airflow when there is none.
+    environment, and a home for Airflow when there is none. ``gives_way``: to what else wants a processor, for
+    servers, whose other callers do not wait for it.
     """
 
-    def __init__(self, *, with_airflow: bool = False) -> None:
-        self._with_airflow = with_airflow
+    def __init__(self, *, with_airflow: bool = False, gives_way: bool = False) -> None:
+        self._with_airflow, self._niceness = with_airflow, LOW if gives_way else 0
         self._forget()
         atexit.register(self.close)
 
@@ -180,7 +183,7 @@ class BoundedProcess:
             self._home = tempfile.TemporaryDirectory(prefix="pressroom-bounded-")
             env["AIRFLOW_HOME"] = self._home.name
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", WORKER], env=env, start_new_session=True,
+            [sys.executable, "-P", "-m", WORKER, str(self._niceness)], env=env, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         return self._process

@@ -1,8 +1,8 @@
 """The process in which what others wrote is worked on.
 
-``python -m pressroom.bounded.worker`` reads calls of ``bounded.process`` from its input and writes an answer
-to each. The function's module is imported once; each call is worked on by a fork, with limits on time and
-memory. The process ends with its parent, and when it was not asked for a while.
+``python -m pressroom.bounded.worker [NICENESS]`` reads calls of ``bounded.process`` from its input and writes
+an answer to each. The function's module is imported once; each call is worked on by a fork, with limits on
+time and memory. The process ends with its parent, and when it was not asked for a while.
 
 Linux bounds memory itself. Elsewhere a timer looks every few milliseconds how much there is.
 """
@@ -35,6 +35,7 @@ _NO_MEMORY = 3
 
 def main() -> None:
     """Answer until the input ends. What anything here prints goes nowhere."""
+    os.nice(int(*sys.argv[1:2]))
     answers = os.fdopen(os.dup(1), "wb")
     questions = os.fdopen(os.dup(0), "rb", buffering=0)
     nowhere = os.open(os.devnull, os.O_RDWR)

@@ -15,9 +15,10 @@ import typer
 import yaml
 
 from pressroom import settings
-from pressroom.cli.common import changing, open_airflow, open_store, operator, show
+from pressroom.cli.common import open_airflow, open_store, open_workflow, operator, show
 from pressroom.definitions import applying, loading
 from pressroom.definitions.importing import import_keywords
+from pressroom.definitions.keyword_lists import read_list
 from pressroom.domain.definitions import Site, dump
 from pressroom.domain.errors import (
     ConfigurationError,
@@ -29,6 +30,7 @@ from pressroom.domain.errors import (
 from pressroom.domain.grants.access import GrantKind
 from pressroom.domain.kinds import KINDS, AnyDefinition
 from pressroom.domain.text import did_you_mean
+from pressroom.engine import audit
 from pressroom.pipelines.registry import DAG_TAG
 from pressroom.store import workflows
 from pressroom.store.migrate import migrate as run_migrations
@@ -192,21 +194,29 @@ def keywords(
     site: Annotated[str, typer.Argument(help="the site's slug")],
     file: Annotated[Path, typer.Argument(help="CSV: keyword, and if wanted volume, difficulty, intent")],
 ) -> None:
-    """Add a keyword list to a site. Encoding and delimiter are detected, duplicates skipped and counted."""
+    """Add a keyword list to a site. Encoding and delimiter are detected, duplicates skipped and counted.
+
+    It goes in by chunks. Cut off and imported again, it goes on where it was.
+    """
     try:
         data = file.read_bytes()
     except OSError as error:
         raise DefinitionError([f"{file}: cannot be read: {error.strerror}"]) from None
-    with changing(site, "keyword.import", "site", bytes=len(data), file=file.name) as (tx, row):
-        report = import_keywords(tx, row.workflow_id, data, str(file))
-    typer.echo(f"{report.added} added, {report.duplicates} duplicates skipped, {len(report.bad)} bad rows")
+    with open_workflow(site, "site") as (store, row):
+        listed = read_list(data, str(file))
+        report = import_keywords(
+            store, row.account_id, row.workflow_id, listed, audit.by(operator()),
+            bytes=len(data), file=file.name, workflow=row.name,
+        )  # fmt: skip
+    typer.echo(f"{report.added} added, {report.duplicates} duplicates skipped, {report.bad_rows} bad rows")
     if report.ignored_columns:
         typer.echo(f"columns not used: {', '.join(report.ignored_columns)}")
     for bad in report.bad[:BAD_ROWS_SHOWN]:
         typer.echo(f"{file}:{bad.line}: {bad.reason}", err=True)
-    if len(report.bad) > BAD_ROWS_SHOWN:
+    if report.bad_rows > BAD_ROWS_SHOWN:
         lines = ", ".join(str(bad.line) for bad in report.bad[BAD_ROWS_SHOWN:])
-        typer.echo(f"bad rows also in lines {lines}", err=True)
+        more = report.bad_rows - len(report.bad)
+        typer.echo(f"bad rows also in lines {lines}{f', and in {more} more' if more else ''}", err=True)
 
 
 def _stored(name: str) -> Sequence[AnyDefinition]:

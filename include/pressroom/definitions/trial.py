@@ -29,11 +29,13 @@ TOO_MUCH = "when it is tried, {}: shorten the loops of its templates, or the def
 
 
 class Trial:
-    """Tries definitions, some at a time. ``function``: what tries them, as ``BoundedProcess`` names it."""
+    """Tries definitions, some at a time. ``function``: what tries them, as ``BoundedProcess`` names it;
+    ``gives_way``: as there.
+    """
 
-    def __init__(self, function: str = TRIAL) -> None:
+    def __init__(self, function: str = TRIAL, *, gives_way: bool = False) -> None:
         self._function = function
-        self._process = BoundedProcess(with_airflow=True)
+        self._process = BoundedProcess(with_airflow=True, gives_way=gives_way)
 
     def problems(
         self, definitions: Sequence[Definition], *, most: int | None = None, wait: float = WAIT_SECONDS

@@ -130,7 +130,9 @@ class Quotas(Definition):
     articles: int = Field(default=1_000_000, ge=0)
     api_keys: int = Field(default=100, ge=0, description="keys that are valid")
     links: int = Field(default=5_000, ge=0, description="links for people without a login that are valid")
-    log_streams: int = Field(default=200, ge=0, description="open at a time, in each API server process")
+    log_streams: int = Field(
+        default=200, ge=0, description="of logs and of the page, open at a time, in each API server process"
+    )
     definition_bytes: int = Field(default=1_500_000, ge=0, description="of one site, mission or flow as JSON")
     brand_bytes: int = Field(default=100_000, ge=0, description="of one brand context as JSON")
     item_bytes: int = Field(default=200_000, ge=0, description="of the item that a job is started with")
@@ -149,9 +151,9 @@ class Quotas(Definition):
             raise _exceeded(what, f"a {kind} may have {quota} bytes, and this one has {size}", quota)
 
     def must_open(self, streams: int) -> None:
-        """Raises QuotaExceeded when more streams of logs would be open."""
+        """Raises QuotaExceeded when more streams would be open."""
         if streams > self.log_streams:
-            said = f"the account may have {self.log_streams} streams of logs open at a time"
+            said = f"the account may have {self.log_streams} streams of logs and of the page open at a time"
             raise _exceeded("log_streams", said, self.log_streams)
 
 

@@ -7,7 +7,7 @@ it), ``webhook`` or ``time``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ MOST_ENTRIES = 40
 DEEPEST = 4
 MOST_CHARS = 12_000
 """Of all details together, as JSON."""
+Note = Callable[..., None]
+"""``note`` for an actor who is known: ``(tx, action, target, *, before, after, **details)``."""
 
 
 def note(tx: Tx, /, actor: str, action: str, target: str, *, before: Any, after: Any, **details: Any) -> None:
@@ -38,6 +40,15 @@ def note(tx: Tx, /, actor: str, action: str, target: str, *, before: Any, after:
         target=shorten(storable(target), LONGEST_TEXT),
         details=_whole({"before": before, "after": after, **details}),
     )  # fmt: skip
+
+
+def by(actor: str) -> Note:
+    """``note`` for one actor, for work that is on record by whomever it does it for."""
+
+    def noted(tx: Tx, action: str, target: str, *, before: Any, after: Any, **details: Any) -> None:
+        note(tx, actor, action, target, before=before, after=after, **details)
+
+    return noted
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from pressroom.api.kit.access import Scope, scopes_of, signed_in
 from pressroom.api.kit.callers import Caller, admission_of, plane_of
@@ -68,27 +68,9 @@ def home(
 
 
 @router.get("/events")
-def changes(request: Request, caller: Caller = signed_in()) -> StreamingResponse:
+def changes(request: Request, caller: Caller = signed_in()) -> Response:
     """An event whenever something of the viewer's accounts changed."""
-    return live.stream(account_marks(scopes_of(plane_of(request), admission_of(request), caller)))
-
-
-def account_marks(scopes: Sequence[Scope]) -> Callable[[], str | None]:
-    """What changes when anything in one of these accounts does; None when one may not be read any more. One
-    transaction for all of them.
-    """
-
-    def look() -> str | None:
-        if not scopes:
-            return ""
-        with scopes[0].store.transaction() as tx:
-            own = [(scope, tx.for_account(scope.account_id)) for scope in scopes]
-            if not all(scope.reads_still(each) for scope, each in own):
-                return None
-            marks = [each.value("account_mark") for _, each in own]
-        return "|".join(map(str, marks))
-
-    return look
+    return live.stream(scopes_of(plane_of(request), admission_of(request), caller))
 
 
 @router.get("/dags/{dag_id}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
 
 from pressroom.api.kit.access import CONTENT, Scope, Subject, allowed, enter, scopes_of, signed_in
@@ -25,7 +25,6 @@ from pressroom.domain.public_ids import CONTENT as POST
 from pressroom.page.kit import live
 from pressroom.page.kit.pages import Notice, base_of, outcome, plural, rendered
 from pressroom.page.kit.tokens import PostedForm, SentForm
-from pressroom.page.operations import account_marks
 from pressroom.page.piece_facts import Check, article_checks, post_checks
 from pressroom.store.workflows import workflow_by_id
 
@@ -84,10 +83,10 @@ def queue(
 
 
 @router.get("/events")
-def changes(request: Request, account: Account = "", caller: Caller = signed_in()) -> StreamingResponse:
+def changes(request: Request, account: Account = "", caller: Caller = signed_in()) -> Response:
     """An event whenever something of the account changed: another reviewer's decision, too."""
     scopes = scopes_of(plane_of(request), admission_of(request), caller)
-    return live.stream(account_marks([each for each in scopes if account in ("", each.account)]))
+    return live.stream([each for each in scopes if account in ("", each.account)])
 
 
 @router.get("/list")

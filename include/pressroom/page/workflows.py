@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, Response
 
 from pressroom.api.kit.access import FLOW, MISSION, SITE, Scope, Subject, allowed, enter
 from pressroom.api.kit.problems import Problem
@@ -127,14 +127,8 @@ def _routes(path: str, locate: Callable[..., Subject]) -> APIRouter:  # noqa: C9
         return rendered(request, "workflow_lines.html.j2", **values)
 
     @router.get("/events")
-    def changes(scope: Scope = allowed(Role.VIEWER, locate)) -> StreamingResponse:
-        def mark() -> str | None:
-            with scope.transaction() as tx:
-                if not scope.reads_still(tx):
-                    return None
-                return str(tx.value("workflow_mark", workflow=scope.workflow_id))
-
-        return live.stream(mark)
+    def changes(scope: Scope = allowed(Role.VIEWER, locate)) -> Response:
+        return live.stream([scope], scope.workflow_id)
 
     @router.post("/run")
     async def run_now(

@@ -14,7 +14,9 @@ from rich.console import Console
 
 from pressroom.definitions.applying import Action, apply
 from pressroom.definitions.importing import import_keywords
+from pressroom.definitions.keyword_lists import read_list
 from pressroom.definitions.loading import load
+from pressroom.engine import audit
 from pressroom.store.database import Store
 from pressroom.store.migrate import migrate
 from pressroom.store.workflows import workflow
@@ -117,10 +119,8 @@ def _apply_example(store: Store, report: Report) -> None:
     report("pressroom", f"examples applied: {', '.join(changed) or 'nothing has changed'}")
     with store.transaction() as tx:
         row = workflow(tx, EXAMPLE_SITE)
-    with store.transaction(row.account_id) as tx:
-        imported = import_keywords(
-            tx, row.workflow_id, (EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv"
-        )
+    listed = read_list((EXAMPLES / "keywords.csv").read_bytes(), "keywords.csv")
+    imported = import_keywords(store, row.account_id, row.workflow_id, listed, audit.by("demo"))
     report("pressroom", f"keywords: {imported.added} added, {imported.duplicates} known already")
 
 

@@ -18,7 +18,6 @@ from fastapi.routing import APIRoute
 
 from pressroom.api.kit.callers import Caller, admission_of, caller_of, plane_of, purse_of
 from pressroom.api.kit.limits.admission import Admission
-from pressroom.api.kit.limits.log_watch import reads_still
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.kit.queries import only_known
@@ -121,10 +120,6 @@ class Scope:
         """Add a line to the audit log: who did what, to what, and what it was before and after."""
         label = self.caller.label
         audit.note(tx, label, action, target, before=before, after=after, **self.caller.facts, **details)
-
-    def reads_still(self, tx: Tx) -> bool:
-        """Whether the caller may still read the account, some time after the request was let in."""
-        return reads_still(tx, self.caller.reader)
 
     def member(self, tx: Tx) -> str | None:
         """The member with whom ends what the caller makes for others. None: an administrator who is none."""

@@ -15,8 +15,8 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import Scope as RawScope
 
 from pressroom.api.kit.limits.admission import Admission
-from pressroom.api.kit.limits.log_watch import Reader
 from pressroom.api.kit.limits.rates import address_of
+from pressroom.api.kit.limits.watching import Reader
 from pressroom.api.kit.ports import ControlPlane, Login
 from pressroom.api.kit.problems import Problem
 from pressroom.domain.definitions import Role

@@ -15,6 +15,8 @@ from pressroom.api.kit.limits.log_watch import LINES, LogQuestion
 from pressroom.api.kit.views import LogLineView
 from pressroom.domain.text import to_json
 from pressroom.engine.runs.reports import LogFilter
+from pressroom.store.database import Tx
+from pressroom.store.quotas import quotas_of
 
 SILENCE_SECONDS = 15.0
 LONGEST_SECONDS = 600.0
@@ -40,6 +42,18 @@ def event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
     )  # fmt: skip
 
 
+def must_open(scope: Scope, tx: Tx) -> None:
+    """Raises QuotaExceeded when the account has as many streams open as it may: of logs and of the page."""
+    quotas_of(tx).must_open(scope.admission.streams.count(scope.owner) + 1)
+
+
+def silence(left: float) -> float:
+    """How many seconds a stream may be silent, with so many left of it. At odds, so that streams which were
+    opened together do not speak at the same moment.
+    """
+    return min(left, SILENCE_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # no secret
+
+
 async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> AsyncIterator[bytes]:
     """The chosen lines after that number as they come, until the run is over: then an event ``end``.
 
@@ -49,15 +63,12 @@ async def events(scope: Scope, run_id: int, after: int, chosen: LogFilter) -> As
     A run numbers its events in order, so a reader who has one event has missed none before it.
     """
     ends = time.monotonic() + LONGEST_SECONDS
-    logs = scope.admission.logs
-    with logs.counted(scope.owner):
+    with scope.admission.streams.counted(scope.owner):
         while (left := ends - time.monotonic()) > 0:
             asked = LogQuestion(scope.account_id, scope.caller.reader, run_id, after, chosen)
             try:
-                # At odds, so that streams which were opened together do not speak at the same moment.
-                silence = SILENCE_SECONDS * random.uniform(0.5, 1)  # noqa: S311  # no secret
-                async with asyncio.timeout(min(left, silence)):
-                    news = await logs.news(scope.store, asked)
+                async with asyncio.timeout(silence(left)):
+                    news = await scope.admission.logs.ask(scope.store, asked)
             except TimeoutError:
                 yield KEEPALIVE_COMMENT
                 continue

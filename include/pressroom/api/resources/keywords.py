@@ -16,12 +16,11 @@ from pressroom.api.kit.items import ClusterFilter, DisabledFilter, ItemResource,
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import invalid
 from pressroom.api.kit.views import Amount
-from pressroom.definitions.importing import ImportReport, import_in_chunks
+from pressroom.definitions.importing import import_keywords
 from pressroom.definitions.keywords_csv import LARGEST_VOLUME, LONGEST_KEYWORD, keyword_text
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import LARGEST
 from pressroom.domain.text import normalize
-from pressroom.store.database import Tx
 from pressroom.store.quotas import must_have_room
 
 router = APIRouter(prefix="/keywords", tags=["keywords"])
@@ -29,7 +28,6 @@ router = APIRouter(prefix="/keywords", tags=["keywords"])
 Intent = Literal["informational", "commercial", "transactional", "navigational"]
 Volume = Annotated[int, Field(ge=0, le=LARGEST_VOLUME, description="searches a month")]
 Difficulty = Annotated[Decimal, Field(ge=0, le=100, max_digits=12)]
-SHOWN_BAD = 1000
 CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
 CSV_TYPES = ("", "text/csv", "text/plain", "text/tab-separated-values", "application/octet-stream")
 
@@ -157,27 +155,16 @@ async def import_list(
         raise invalid("header.content-type", f"is {kind[:100]!r}", remedy="send the list itself, as text/csv")
     data = await request.body()
 
-    def work() -> ImportReport:
-        def begin(tx: Tx) -> None:
-            check_site(tx, site_id)
-            # At the beginning: what was added before an import is cut off is on record, too.
-            before = {"keywords": tx.value("site_keywords", site=site_id)}
-            scope.note(tx, "keyword.import", f"site:{site_id}", before=before, after=None, bytes=len(data))
-
-        report = import_in_chunks(scope.store, scope.account_id, site_id, data, "body", begin=begin)
-        with scope.store.transaction(scope.account_id) as tx:
-            after = {"keywords": tx.value("site_keywords", site=site_id)}
-            scope.note(
-                tx, "keyword.imported", f"site:{site_id}", before=None, after=after, added=report.added
-            )
-        return report
-
-    report = await run_in_threadpool(work)
+    await scope.run(check_site, site_id)
+    async with scope.admission.lists.read(scope.owner, data, "body") as listed:
+        report = await run_in_threadpool(
+            import_keywords, scope.store, scope.account_id, site_id, listed, scope.note, bytes=len(data)
+        )
     return ImportedKeywords(
         added=report.added,
         duplicates=report.duplicates,
-        bad_lines=len(report.bad),
-        bad=[BadLine(line=row.line, reason=row.reason) for row in report.bad[:SHOWN_BAD]],
+        bad_lines=report.bad_rows,
+        bad=[BadLine(line=row.line, reason=row.reason) for row in report.bad],
         ignored_columns=list(report.ignored_columns),
         encoding=report.encoding,
     )

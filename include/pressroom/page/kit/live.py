@@ -8,36 +8,55 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from pressroom.api.kit.streaming import LONGEST_SECONDS, SILENCE_SECONDS, event_stream
+from pressroom.api.kit.access import Scope
+from pressroom.api.kit.limits.mark_watch import MarkQuestion, mark_of
+from pressroom.api.kit.streaming import LONGEST_SECONDS, event_stream, must_open, silence
 
-LOOK_SECONDS = 1.0
 
+def stream(scopes: Sequence[Scope], workflow_id: int | None = None) -> Response:
+    """An event ``changed`` whenever something changed in one of these accounts, or of the workflow.
 
-def stream(mark: Callable[[], str | None]) -> StreamingResponse:
-    """An event ``changed`` whenever the mark is another. ``mark``: blocks; a cheap statement; None when the
-    viewer may not read any more, which ends the stream.
+    It ends when the viewer may not read one of them any more. Blocks. Raises QuotaExceeded.
     """
-    return event_stream(_changes(mark))
+    if not scopes:
+        return Response(status_code=204)  # browsers do not come again for it
+    asked = []
+    with scopes[0].store.transaction() as tx:
+        for scope in scopes:
+            own = tx.for_account(scope.account_id)
+            must_open(scope, own)
+            reader, seen = scope.caller.reader, mark_of(own, workflow_id)
+            asked.append(MarkQuestion(scope.account_id, reader, workflow_id, seen))
+    return event_stream(_changes(scopes, asked))
 
 
-async def _changes(mark: Callable[[], str | None]) -> AsyncIterator[bytes]:
-    began = spoke = time.monotonic()
-    seen = await run_in_threadpool(mark)
-    yield KEEPALIVE_COMMENT  # the browser counts the stream as open by its first bytes
-    while time.monotonic() - began < LONGEST_SECONDS:
-        await asyncio.sleep(LOOK_SECONDS)
-        now = await run_in_threadpool(mark)
-        if now is None:
-            return
-        if now != seen:
-            seen, spoke = now, time.monotonic()
-            yield format_sse_event(event="changed", data_str=now)
-        elif time.monotonic() - spoke > SILENCE_SECONDS:
-            spoke = time.monotonic()
-            yield KEEPALIVE_COMMENT
+async def _changes(scopes: Sequence[Scope], asked: Sequence[MarkQuestion]) -> AsyncIterator[bytes]:
+    ends = time.monotonic() + LONGEST_SECONDS
+    marks, store = scopes[0].admission.marks, scopes[0].store
+    with scopes[0].admission.streams.counted(*(scope.owner for scope in scopes)):
+        yield KEEPALIVE_COMMENT  # the browser counts the stream as open by its first bytes
+        waiting = {marks.ask(store, each): each for each in asked}
+        try:
+            while (left := ends - time.monotonic()) > 0:
+                done, _ = await asyncio.wait(
+                    waiting, timeout=silence(left), return_when=asyncio.FIRST_COMPLETED
+                )
+                for answer in done:
+                    mark = answer.result()
+                    if mark is None:
+                        return
+                    question = replace(waiting.pop(answer), seen=mark)
+                    waiting[marks.ask(store, question)] = question
+                    yield format_sse_event(event="changed", data_str=mark)
+                if not done:
+                    yield KEEPALIVE_COMMENT
+        finally:
+            for answer in waiting:
+                if not answer.cancel() and not answer.cancelled():
+                    answer.exception()  # it is the same as the one that is raised

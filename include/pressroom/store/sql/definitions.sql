@@ -123,6 +123,15 @@ INSERT INTO keywords (account_id, site_id, text, normalized, volume, difficulty,
 VALUES (%(account)s, %(site)s, %(text)s, %(normalized)s, %(volume)s, %(difficulty)s, %(intent)s)
 ON CONFLICT (site_id, normalized) DO NOTHING
 
+-- name: import_keywords
+-- Inserts the keywords of `rows`, a JSON array of text, normalized text, volume, difficulty and intent each. No row for
+-- those that the site has already.
+INSERT INTO keywords (account_id, site_id, text, normalized, volume, difficulty, intent)
+SELECT %(account)s, %(site)s, keyword->>0, keyword->>1, (keyword->>2)::integer, (keyword->>3)::numeric, keyword->>4
+FROM jsonb_array_elements(%(rows)s::jsonb) WITH ORDINALITY AS listed (keyword, number)
+ORDER BY number
+ON CONFLICT (site_id, normalized) DO NOTHING
+
 -- name: account_quotas
 -- Returns the account's slug, and its quotas as far as they are stored.
 SELECT slug, definition->'quotas' AS quotas FROM accounts WHERE id = %(account)s

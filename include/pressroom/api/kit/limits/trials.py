@@ -21,7 +21,7 @@ AT_ONCE = 2
 """Processes: one account has one of them at most. The second is started when two accounts need one."""
 PATIENCE_SECONDS = 30.0
 
-_processes = [Trial() for _ in range(AT_ONCE)]
+_processes = [Trial(gives_way=True) for _ in range(AT_ONCE)]
 """Those that nobody uses now. They are the server's, whatever app asks, because each holds an Airflow."""
 
 

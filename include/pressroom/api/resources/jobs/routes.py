@@ -16,7 +16,7 @@ from pressroom.api.kit.items import FlowFilter, MissionFilter, SiteFilter, workf
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.pictures import base_of
 from pressroom.api.kit.problems import invalid, not_found
-from pressroom.api.kit.streaming import EVENT, event_stream, events
+from pressroom.api.kit.streaming import EVENT, event_stream, events, must_open
 from pressroom.api.kit.views import LevelQuery, LogLineView
 from pressroom.api.resources.jobs.models import (
     Accepted,
@@ -48,7 +48,6 @@ from pressroom.engine.runs.starting import NoSuchStage
 from pressroom.pipelines.registry import pipeline_of_dag
 from pressroom.store import frozen
 from pressroom.store.database import Tx
-from pressroom.store.quotas import quotas_of
 from pressroom.store.workflows import WorkflowRow
 
 router = APIRouter(prefix="/pipeline/jobs", tags=["jobs"])
@@ -151,7 +150,7 @@ def get_logs(
     if stream:
         from_line = last_event_id if last_event_id is not None else after
         with scope.transaction() as tx:
-            quotas_of(tx).must_open(scope.admission.logs.open_streams(scope.owner) + 1)
+            must_open(scope, tx)
         return event_stream(events(scope, scope.id, from_line or 0, chosen))
     with scope.transaction() as tx:
         tail = reports.log_tail(tx, scope.id, lines, after, chosen)
