@@ -21,9 +21,11 @@ from pressroom.api.kit.callers import Caller
 from pressroom.api.kit.limits import in_flight
 from pressroom.api.kit.limits.admission import HOOKS, Admission
 from pressroom.domain.errors import QuotaExceeded
+from pressroom.page.app import build_page_app
 from pressroom.page.kit import live
 from pressroom.store.database import Tx
 from tests.support.control_world import Control
+from tests.support.served import served
 from tests.support.waiting import until
 
 LONGEST = 60.0
@@ -86,6 +88,26 @@ async def test_a_page_ends_with_the_right_to_read_it(control: Control) -> None:
     async with asyncio.timeout(LONGEST):
         assert [part async for part in stream] == []
     assert scopes[0].admission.streams.count(scopes[0].owner) == 0
+
+
+async def test_a_page_that_is_closed_counts_no_more(control: Control) -> None:
+    """Over a real connection."""
+    admission = Admission()
+    owner = scopes_of(control.plane, admission, Caller("vera"))[0].owner
+    with served(build_page_app(control.plane, admission)) as url:
+        async with httpx.AsyncClient(base_url=url, headers={"X-User": "vera"}, timeout=60) as client:
+            for path in ("/events", "/review/events", f"/sites/{control.world.site_id}/events"):
+                async with client.stream("GET", path) as answer:
+                    assert answer.status_code == 200
+                    lines = answer.aiter_lines()
+                    assert await anext(lines) == KEEPALIVE_COMMENT.decode().strip()
+                    assert admission.streams.count(owner) == 1
+                    control.world.run()
+                    async with asyncio.timeout(LONGEST):
+                        while await anext(lines) != "event: changed":
+                            pass
+                await until(lambda: admission.streams.count(owner) == 0)
+                control.world.sql("DELETE FROM runs")
 
 
 async def test_who_has_no_account_has_no_stream(control: Control) -> None:
