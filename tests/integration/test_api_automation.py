@@ -59,7 +59,7 @@ async def test_a_site_without_changes_has_the_defaults(control: Control) -> None
         "cron": None, "stage_1_batch_size": 20, "stage_2_batch_size": 32, "stage_3_batch_size": 200,
         "stage_4_batch_size": 32, "stage_5_batch_size": 32, "stage_6_batch_size": 32, "within_stage_delay": 0,
         "between_stage_delay": 0, "concurrency": 8, "articles_per_run": None, "last_run_at": None,
-        "next_run_at": None,
+        "next_run_at": None, "next_runs": [],
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pressroom.api.resources.definitions import merged
+from pressroom.api.kit.patches import merged
 from pressroom.definitions import saving
 from pressroom.domain.definitions import Role, Site
 from pressroom.domain.kinds import WORKFLOW_KINDS

@@ -21,8 +21,15 @@ from tests.support.definition_bodies import BRAND, FLOW, SITE
 pytestmark = pytest.mark.integration
 
 NOTHING: Any = None
-READS = {"POST /sites/{id}/check", "POST /missions/{id}/check", "POST /flows/{id}/check"}
-"""They ask services, and decide nothing."""
+READS = {
+    f"POST /{kind}/{{id}}/{verb}"
+    for kind, verbs in (
+        ("sites", ("check", "preview")), ("missions", ("check", "preview")),
+        ("flows", ("check", "preview")), ("brand-contexts", ("preview",)),
+    )
+    for verb in verbs
+} | {"POST /keywords/preview"}  # fmt: skip
+"""They ask services, or say what would be, and decide nothing."""
 
 MISSION = {"slug": "spring", "name": "Spring", "objectives": ["be known"], "platforms": ["twitter"]}
 ENDED = "UPDATE runs SET status = 'failed', completed_at = now() WHERE status IN ('running', 'paused')"
@@ -73,6 +80,7 @@ GRANT = {"kind": "connection", "name": "shared_model"}
 RECIPES: dict[str, Recipe] = {
     "POST /grants": Recipe("root", body=GRANT, params={"account": "demo"}),
     "DELETE /grants": Recipe("root", params={**GRANT, "account": "demo"}, before=(GRANTED,)),
+    "POST /accounts": Recipe("root", body={"slug": "third", "name": "Third", "opening_credits": 5}),
     "POST /api-keys": Recipe(body={"name": "ci"}),
     "DELETE /api-keys/{id}": of("key"),
     "POST /links": Recipe(body={"recipient": "Kim of Acme", "role": "approver"}),
@@ -118,6 +126,9 @@ RECIPES: dict[str, Recipe] = {
     "POST /missions/{id}/changes/{change}/revert": of("mission", CHANGE),
     "POST /keywords": Recipe(body={"site_id": "{site}", "keywords": [{"text": "shears"}]}),
     "POST /keywords/import": Recipe(params={"site_id": "{site}"}, body=b"keyword\nshears\n"),
+    "POST /keywords/move": Recipe(
+        body={"site_id": "{site}", "ids": ["{keyword}"], "cluster_id": "{cluster}"},
+    ),
     "PATCH /keywords/{id}": of("keyword", body={"volume": 7}),
     "POST /keywords/{id}/disable": of("keyword"),
     "POST /keywords/{id}/enable": of("keyword", "UPDATE keywords SET disabled = true"),
@@ -220,8 +231,19 @@ async def test_what_a_route_changes_is_on_record(control: Control, route: str) -
 @pytest.mark.parametrize("route", sorted(READS))
 async def test_what_only_asks_leaves_no_line(control: Control, route: str) -> None:
     things = furnish(control.world)
-    kind = {"sites": "site", "missions": "mission", "flows": "flow"}[route.split("/")[1]]
-    await control("POST", f"/{kind}s/{things[kind]}/check", expect=200)
+    _, kind, *_ = route.split("/")
+    things |= {"keywords": "", "brand-contexts": things["brand"]}
+    number = things.get(kind, things.get(kind.removesuffix("s"), ""))
+    path = route.removeprefix("POST ").replace("{id}", number)
+    sent: dict[str, Any] = {}
+    if kind == "keywords":
+        sent = {
+            "content": b"keyword\nshears\n", "params": {"site_id": things["site"]},
+            "headers": {"Content-Type": "text/csv"},
+        }  # fmt: skip
+    elif route.endswith("/preview"):
+        sent = {"json": {"name": "Another"}}
+    await control("POST", path, expect=200, **sent)
     assert control.audit() == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -34,7 +34,8 @@ class StandInPlane:
     """Airflow, as the routes see it. A caller is who the header X-User says; X-Cookie: by session cookie.
 
     ``error``: what the next calls raise; ``triggered``, ``cleared``, ``assets``, ``checked``, ``answered``:
-    its calls; ``findings``: what every check finds; ``living``: DAG runs that have
+    its calls; ``findings``: what every check finds, ``asked``: for
+    which needs; ``living``: DAG runs that have
     not ended; ``asleep``: paused DAGs. ``targets``: by the ledger's names.
     """
 
@@ -49,6 +50,7 @@ class StandInPlane:
         self.targets: dict[str, Target[Any]] = {}
         self.checked: list[tuple[str, str]] = []
         self.findings: list[CheckResult] = []
+        self.asked: list[set[str] | None] = []
         self.answered: list[tuple[Mapping[str, Any], str, Mapping[str, Any]]] = []
 
     def store(self) -> Store:
@@ -83,9 +85,12 @@ class StandInPlane:
         self.cleared.append((dag_id, dag_run_id, list(task_ids)))
         return len(task_ids)
 
-    def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
+    def check(
+        self, row: WorkflowRow, parts: Sequence[str], only: Collection[str] | None = None
+    ) -> list[CheckResult]:
         self._fail()
         self.checked += [(row.name, part) for part in parts]
+        self.asked.append(None if only is None else set(only))
         return list(self.findings)
 
     async def target(self, access: Access, place: Place) -> AbstractAsyncContextManager[Target[Any]]:

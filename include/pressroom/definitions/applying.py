@@ -363,6 +363,19 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor
         must_have_room(tx.for_account(account_ids[account]), rows)
 
 
+def create_account(store: Store, account: Account, actor: str) -> int:
+    """Make an account, on record in the audit log under ``actor``. Returns its id. Raises SlugTaken."""
+    with store.transaction() as tx:
+        tx.value("lock_definitions")
+        if any(row["slug"] == account.slug for row in tx.rows("read_accounts")):
+            raise SlugTaken([f"Account {account.slug}: slug: there is such an account: choose another slug"])
+        change = _change(account, Current())
+        granting.before_another(tx, actor)
+        number = _write_account(tx, account, actor)
+        _note(tx.for_account(number), actor, change)
+    return number
+
+
 def rows_of(definition: BrandContext | Workflow) -> Rows:
     """The quota that bounds how many of its kind an account has."""
     rows: dict[str, Rows] = {"BrandContext": "brand_contexts", "Site": "sites", "Mission": "missions"}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pressroom.bounded.process import BoundedProcess, CallLimits
-from pressroom.definitions.keywords_csv import BadRow, parse
+from pressroom.definitions.keywords_csv import BadRow, KeywordRow, parse
 from pressroom.domain.errors import DefinitionError, TooMuch
 
 CHUNK_ROWS = 1000
 """Rows of one transaction."""
+SHOWN_ROWS = 20
 MOST_BAD = 1000
 """Refused rows that are named."""
 READ = "pressroom.definitions.keyword_lists:list_data"
@@ -25,6 +26,8 @@ class KeywordList:
     """A list's rows. ``chunks``: each a JSON array of at most CHUNK_ROWS rows, which are arrays of text,
     normalized text, volume, difficulty and intent, in the order of the second; ``rows``: how many there are
     in all. ``bad``: the first refused ones of ``bad_rows``. ``duplicates``: rows with a keyword from before.
+    ``columns``: those that are read; ``first``: the first good rows as they stand in the list, each with
+    line, text, volume, difficulty and intent.
     """
 
     chunks: Sequence[str]
@@ -34,6 +37,8 @@ class KeywordList:
     duplicates: int
     encoding: str
     ignored_columns: Sequence[str]
+    columns: Sequence[str]
+    first: Sequence[Mapping[str, Any]]
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> KeywordList:
@@ -54,8 +59,16 @@ def read_list(data: bytes, name: str = "file") -> KeywordList:
     ]
     return KeywordList(
         chunks, len(rows), parsed.bad[:MOST_BAD], len(parsed.bad), parsed.duplicates, parsed.encoding,
-        parsed.ignored_columns,
+        parsed.ignored_columns, parsed.columns, [_shown(each) for each in parsed.rows[:SHOWN_ROWS]],
     )  # fmt: skip
+
+
+def _shown(row: KeywordRow) -> dict[str, Any]:
+    difficulty = None if row.difficulty is None else str(row.difficulty)
+    return {
+        "line": row.line, "text": row.text, "volume": row.volume, "difficulty": difficulty,
+        "intent": row.intent,
+    }  # fmt: skip
 
 
 def list_data(data: bytes, name: str) -> dict[str, Any]:

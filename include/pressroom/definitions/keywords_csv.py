@@ -58,13 +58,16 @@ class BadRow:
 
 @dataclass(frozen=True)
 class ParsedKeywords:
-    """What a file holds. ``duplicates``: rows whose keyword came before in the file, once normalized."""
+    """What a file holds. ``duplicates``: rows whose keyword came before in the file, once normalized;
+    ``columns``: those that are read.
+    """
 
     rows: Sequence[KeywordRow]
     bad: Sequence[BadRow]
     duplicates: int
     encoding: str
     ignored_columns: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
 
 def parse(data: bytes, name: str = "file") -> ParsedKeywords:
@@ -91,7 +94,8 @@ def parse(data: bytes, name: str = "file") -> ParsedKeywords:
         else:
             rows[row.normalized] = row
     ignored = tuple(column for column in columns if column and column not in COLUMNS)
-    return ParsedKeywords(tuple(rows.values()), tuple(bad), duplicates, encoding, ignored)
+    read = tuple(column for column in COLUMNS if column in columns)
+    return ParsedKeywords(tuple(rows.values()), tuple(bad), duplicates, encoding, ignored, read)
 
 
 def keyword_text(cell: str) -> str:

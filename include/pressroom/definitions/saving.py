@@ -97,6 +97,13 @@ def update(tx: Tx, definition: Saved, before: Mapping[str, Any], role: Role) -> 
     return (_save(tx, definition, readable), changed) if changed else (current, [])
 
 
+def must_be_savable(tx: Tx, definition: Saved, before: Stored, role: Role) -> None:
+    """Raises what ``update`` would raise, and saves nothing."""
+    readable = _readable(before, definition)
+    rights.must_suffice(role, readable, definition)
+    _must_hold(tx, definition, readable)
+
+
 def delete_brand(tx: Tx, brand_id: int) -> None:
     """Delete a brand context. Raises InUse, naming the workflow that uses it."""
     tx.value("lock_definitions")
@@ -119,13 +126,18 @@ def _readable(current: Stored, definition: Saved) -> Saved | None:
 
 
 def _save(tx: Tx, definition: Saved, before: Saved | None = None) -> Stored:
+    _must_hold(tx, definition, before)
+    write(tx, definition)
+    [saved] = listed(tx, KINDS[definition.kind], slug=definition.slug, limit=1)
+    return saved
+
+
+def _must_hold(tx: Tx, definition: Saved, before: Saved | None) -> None:
+    """Raises WrongDefinition and QuotaExceeded."""
     wrong = [*_wrong_references(tx, definition), *_not_granted(tx, definition, before)]
     if wrong:
         raise WrongDefinition(definition, wrong)
     must_fit(tx, definition)
-    write(tx, definition)
-    [saved] = listed(tx, KINDS[definition.kind], slug=definition.slug, limit=1)
-    return saved
 
 
 def _not_granted(tx: Tx, definition: Saved, before: Saved | None) -> Iterator[DefinitionProblem]:

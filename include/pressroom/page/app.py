@@ -22,9 +22,10 @@ from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import TITLES, Problem, problem_of
 from pressroom.domain.errors import PressroomError
-from pressroom.page import operations, review, runs, visitors, workflows
+from pressroom.page import operations, planning, review, runs, spend, start, visitors, workflows
 from pressroom.page.kit.pages import STATIC, rendered
 from pressroom.page.missions import routes as missions
+from pressroom.page.settings import routes as settings
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,15 @@ def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
     """
     app = FastAPI(title="Pressroom's page", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.plane, app.state.admission = plane, admission
-    own = (operations.router, *workflows.ROUTERS, missions.router, runs.router, review.desk)
-    for router in (*own, *SHARED):
+    own = (
+        operations.router,
+        start.router,
+        planning.router,
+        spend.router,
+        *workflows.ROUTERS,
+        missions.router,
+    )
+    for router in (*own, *settings.ROUTERS, runs.router, review.desk, *SHARED):
         app.include_router(router)
     for router in SHARED:
         app.include_router(router, prefix=visitors.PAGES)

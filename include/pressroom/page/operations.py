@@ -13,6 +13,7 @@ from pressroom.api.kit.access import Scope, scopes_of, signed_in
 from pressroom.api.kit.callers import Caller, admission_of, plane_of
 from pressroom.api.kit.problems import not_found
 from pressroom.api.resources.operations import OperationView, list_operations
+from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import workflow_path
 from pressroom.page.kit import live
 from pressroom.page.kit.pages import rendered
@@ -64,6 +65,7 @@ def home(
         running=sum(each.live_run is not None for each in every), waiting=sum(each.waiting for each in every),
         alerts=sum(bool(each.alerts) for each in every), cents=sum(each.month_cents for each in every),
         filtered=bool(q or kind or show),
+        may_make=caller.admin or any(scope.role.covers(Role.EDITOR) for scope in scopes),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from pressroom.api.kit.access import Scope
 from pressroom.api.resources.automation.models import DoneLast, InWork
 from pressroom.api.resources.jobs.starting import notice_of
 from pressroom.domain.definitions import Role
-from pressroom.domain.public_ids import JOB, public_id, workflow_path
+from pressroom.domain.public_ids import JOB, public_id, row_id, workflow_path
 from pressroom.engine.runs import reports
 from pressroom.engine.runs.reports import Failure, Job, JobFilter, JobState, StageStatus
 from pressroom.pipelines.registry import pipeline_of, pipeline_of_dag
@@ -26,11 +26,15 @@ from pressroom.store.workflows import WorkflowRow
 MOST_FAILURES = 100
 
 TABS = {
-    "site": (("", "Stages"),),
+    "site": (
+        ("", "Stages"), ("/keywords", "Keywords"), ("/ideas", "Ideas"), ("/settings", "Settings"),
+        ("/start", "Set-up"),
+    ),
     "mission": (
         ("", "Stages"), ("/calendar", "Calendar"), ("/results", "Results"), ("/lessons", "What was learned"),
+        ("/settings", "Settings"),
     ),
-    "flow": (("", "Stages"),),
+    "flow": (("", "Stages"), ("/settings", "Settings")),
 }  # fmt: skip
 """The pages of a workflow by its kind: where each is below the first one, and its name."""
 
@@ -66,6 +70,23 @@ class WorkRate:
     planned: int
     per_hour: float | None
     left: float | None
+
+
+@dataclass(frozen=True)
+class HistoryFilter:
+    """Which runs of the history are shown. Days in UTC; ``before``: only runs older than this one."""
+
+    state: str = ""
+    trigger: str = ""
+    since: date | None = None
+    until: date | None = None
+    before: str = ""
+    limit: int = 20
+
+    @property
+    def query(self) -> dict[str, str]:
+        """As the query of a page."""
+        return {name: str(value) for name, value in vars(self).items() if value}
 
 
 @dataclass(frozen=True)
@@ -173,14 +194,24 @@ def pace(
     return WorkRate(now.title, now.processed, planned, rate * 3600 if rate else None, left)
 
 
-def history(tx: Tx, scope: Scope, state: str, limit: int) -> dict[str, Any]:
+def history(tx: Tx, scope: Scope, asked: HistoryFilter) -> dict[str, Any]:
     """Runs, newest first."""
-    chosen = JobFilter(workflow=scope.workflow_id, state=JobState(state) if state else None)
+    state, limit = asked.state, asked.limit
+    chosen = JobFilter(
+        workflow=scope.workflow_id, state=JobState(state) if state else None,
+        trigger=asked.trigger or None, since=_midnight(asked.since),
+        until=_midnight(asked.until + timedelta(days=1) if asked.until else None),
+        before=row_id(JOB, asked.before) if asked.before else None,
+    )  # fmt: skip
     runs = reports.jobs(tx, chosen, limit + 1)
     return {
         "runs": [(public_id(JOB, run.id), run) for run in runs[:limit]], "more_runs": len(runs) > limit,
-        "state": state, "limit": limit,
+        "asked": asked, "older": public_id(JOB, runs[limit - 1].id) if len(runs) > limit else "",
     }  # fmt: skip
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC)
 
 
 def run_facts(tx: Tx, row: WorkflowRow, run: Job) -> dict[str, Any]:

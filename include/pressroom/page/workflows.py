@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
+from pydantic import BeforeValidator
 
 from pressroom.api.kit.access import FLOW, MISSION, SITE, Scope, Subject, allowed, enter
 from pressroom.api.kit.problems import Problem
@@ -26,7 +28,7 @@ from pressroom.engine.runs.reports import LogFilter
 from pressroom.page.kit import live
 from pressroom.page.kit.pages import Notice, outcome, plural, rendered
 from pressroom.page.kit.tokens import PostedForm, SentForm
-from pressroom.page.workflow_view import board, facts, history
+from pressroom.page.workflow_view import HistoryFilter, board, facts, history
 from pressroom.store.database import Tx
 
 LINES = (50, 100, 200, 500)
@@ -39,6 +41,9 @@ Words = Annotated[str, Query(max_length=200)]
 After = Annotated[int | None, Query(ge=0, le=LARGEST)]
 RunId = Annotated[str, Query(max_length=40)]
 State = Annotated[Literal["", "completed", "failed", "cancelled", "running", "paused"], Query()]
+Trigger = Annotated[Literal["", "manual", "scheduled"], Query()]
+# A form sends a field that is left empty as ''.
+Day = Annotated[date | None, BeforeValidator(lambda text: text or None), Query()]
 ACTIONS: tuple[Action, ...] = ("pause", "resume", "cancel", "cancel_now")
 DONE: dict[Action, str] = {
     "pause": "The run pauses: items in work are finished first.",
@@ -46,6 +51,17 @@ DONE: dict[Action, str] = {
     "cancel": "The run is being cancelled: items in work are finished first.",
     "cancel_now": "The run is being cancelled now.",
 }
+
+
+def _history(
+    state: State = "",
+    trigger: Trigger = "",
+    since: Day = None,
+    until: Day = None,
+    before: RunId = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> HistoryFilter:
+    return HistoryFilter(state, trigger, since, until, before, limit)
 
 
 def _routes(path: str, locate: Callable[..., Subject]) -> APIRouter:  # noqa: C901  # a function for each route
@@ -60,8 +76,7 @@ def _routes(path: str, locate: Callable[..., Subject]) -> APIRouter:  # noqa: C9
     async def page(
         request: Request,
         *,
-        state: State = "",
-        limit: Annotated[int, Query(ge=1, le=200)] = 20,
+        past: HistoryFilter = Depends(_history),
         run: RunId = "",
         lines: Lines = 100,
         stage: Stage = "",
@@ -72,8 +87,7 @@ def _routes(path: str, locate: Callable[..., Subject]) -> APIRouter:  # noqa: C9
         return await shown(
             request,
             scope,
-            state=state,
-            limit=limit,
+            history=past,
             run=run,
             lines=lines,
             stage=stage,
@@ -89,15 +103,14 @@ def _routes(path: str, locate: Callable[..., Subject]) -> APIRouter:  # noqa: C9
         return rendered(request, "workflow_board.html.j2", **values)
 
     @router.get("/history")
-    def past(
+    def past_runs(
         request: Request,
-        state: State = "",
-        limit: Annotated[int, Query(ge=1, le=200)] = 20,
+        past: HistoryFilter = Depends(_history),
         scope: Scope = allowed(Role.VIEWER, locate),
     ) -> HTMLResponse:
         with scope.transaction() as tx:
             row = scope.workflow(tx)
-            values = facts(scope, row) | history(tx, scope, state, limit)
+            values = facts(scope, row) | history(tx, scope, past)
         return rendered(request, "workflow_history.html.j2", **values)
 
     @router.get("/log")
@@ -230,7 +243,7 @@ def _page(request: Request, scope: Scope, notice: Notice | None, asked: dict[str
     with scope.transaction() as tx:
         row = scope.workflow(tx)
         values = facts(scope, row) | board(tx, scope, row)
-        values |= history(tx, scope, asked.get("state", ""), asked.get("limit", 20))
+        values |= history(tx, scope, asked.get("history") or HistoryFilter())
         values |= log_lines(tx, scope, **{name: asked.get(name, usual) for name, usual in wanted.items()})
     return rendered(
         request, "workflow.html.j2", notice.status if notice else 200, caller=scope.caller, notice=notice,

@@ -55,31 +55,42 @@ class Probe(Protocol):
 class Need:
     """One thing that a run needs. ``name`` is the same for the same thing, whichever stage needs it.
 
+    ``title``: what people call it; ``connection``: of Airflow, '' for what the workflow's settings name.
     ``optional``: the run goes on without it. ``partial``: some items fail without it, and the others go on.
     """
 
     name: str
     check: Callable[[Probe], Awaitable[str]]
+    title: str
+    connection: str = ""
     optional: bool = False
     partial: bool = False
 
 
-TEXT = Need("text", lambda probe: probe.text())
-IMAGES = Need("images", lambda probe: probe.images())
-EMBEDDINGS = Need("embeddings", lambda probe: probe.embeddings())
-MEDIA = Need("media", lambda probe: probe.media())
+TEXT = Need("text", lambda probe: probe.text(), "the model that writes")
+IMAGES = Need("images", lambda probe: probe.images(), "who makes the pictures")
+EMBEDDINGS = Need("embeddings", lambda probe: probe.embeddings(), "the embedding model")
+MEDIA = Need("media", lambda probe: probe.media(), "the storage of pictures")
 
 
 def target(to: Destination, settings: Mapping[str, Any], *, partial: bool = False) -> Need:
     """A place to publish to."""
     name = f"target {to.connection_id}/{to.to} {sorted(settings.items())}"
-    return Need(name, lambda probe: probe.target(to, settings), partial=partial)
+    return Need(
+        name,
+        lambda probe: probe.target(to, settings),
+        f"the target {to.to}",
+        to.connection_id,
+        partial=partial,
+    )
 
 
 def pictures(to: Destination, *, partial: bool = False) -> Need:
     """What a place needs that gets pictures."""
     name = f"pictures {to.connection_id}/{to.to}"
-    return Need(name, lambda probe: probe.pictures(to), partial=partial)
+    return Need(
+        name, lambda probe: probe.pictures(to), f"pictures for {to.to}", to.connection_id, partial=partial
+    )
 
 
 def platforms(mission: Mission) -> list[Need]:
@@ -91,9 +102,11 @@ def platforms(mission: Mission) -> list[Need]:
 
 def receiver(connection: str, *, optional: bool) -> Need:
     """Who is told something by a signed webhook."""
-    return Need(f"receiver {connection}", lambda probe: probe.receiver(connection), optional)
+    name = f"receiver {connection}"
+    return Need(name, lambda probe: probe.receiver(connection), "the receiver", connection, optional)
 
 
 def source(settings: FetchSettings, *, optional: bool) -> Need:
     """Where items come from."""
-    return Need(f"source {settings!r}", lambda probe: probe.source(settings), optional)
+    name = f"source {settings!r}"
+    return Need(name, lambda probe: probe.source(settings), f"the {settings.type} source", optional=optional)

@@ -13,6 +13,13 @@ def quotas_of(tx: Tx) -> Quotas:
     return parse(Quotas, row["quotas"] or {}, row["slug"])
 
 
+def room_for(tx: Tx, what: Rows) -> int:
+    """How many rows the account may still add; 0 when it has too many already."""
+    quota: int = getattr(quotas_of(tx), what)
+    used: int = tx.value("quota_used", what=what, most=quota + 1)
+    return max(0, quota - used)
+
+
 def must_have_room(tx: Tx, what: Rows, more: int = 0) -> int:
     """How many rows the account may still add. ``more``: rows that come; 0: they are there already.
 

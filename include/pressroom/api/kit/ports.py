@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,9 +65,12 @@ class ControlPlane(Airflow, Protocol):
         """The user who sent the request, by bearer token or session cookie; None without a login."""
         ...
 
-    def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
+    def check(
+        self, row: WorkflowRow, parts: Sequence[str], only: Collection[str] | None = None
+    ) -> list[CheckResult]:
         """Check the set-up of a workflow's runs with its connections. Blocks for up to half a minute, however
-        many parts there are. ``parts``: as ``pipeline_of`` takes them. The models that they call are facts.
+        many parts there are. ``parts``: as ``pipeline_of`` takes them; ``only``: the names of needs, None for
+        all. The models that they call are facts.
         """
         ...
 

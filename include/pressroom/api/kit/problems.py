@@ -37,6 +37,7 @@ TITLES = {
     405: "Method not allowed",
     408: "Too slow",
     409: "Conflict",
+    412: "Changed meanwhile",
     413: "Too large",
     422: "Invalid input",
     429: "Too many requests",

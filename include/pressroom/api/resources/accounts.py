@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from pressroom.api.kit.access import ACCOUNT, KEY, Scope, accounts_of, allowed, signed_in
 from pressroom.api.kit.bodies import Body
 from pressroom.api.kit.callers import KEY_PREFIX, Caller, PlaneDep, hash_of_key
 from pressroom.api.kit.paging import Page, Paged
-from pressroom.api.kit.problems import Problem
+from pressroom.api.kit.problems import FieldProblem, Problem
 from pressroom.api.kit.views import Amount
-from pressroom.domain.definitions import Role
+from pressroom.definitions.applying import SlugTaken, create_account
+from pressroom.domain.definitions import Account, Credits, Role, Slug
 from pressroom.domain.public_ids import KEY as KEY_ID
 from pressroom.domain.public_ids import public_id
 from pressroom.engine import audit
@@ -44,6 +46,17 @@ class AccountView(BaseModel):
             reserved=balance.reserved,
             available=balance.available,
         )
+
+
+class NewAccount(Body):
+    """An account to make. Whoever makes it owns it, and ``members``: user name in Airflow → role."""
+
+    slug: Slug
+    name: str = Field(min_length=1, max_length=120)
+    opening_credits: Credits = Field(default=Decimal(0), description="granted once")
+    members: dict[Annotated[str, StringConstraints(min_length=1, max_length=200)], Role] = Field(
+        default_factory=dict, max_length=1000
+    )
 
 
 class ApiKeyView(BaseModel):
@@ -97,6 +110,27 @@ def list_accounts(plane: PlaneDep, caller: Caller = signed_in()) -> list[Account
                 balance = reports.balance(tx.for_account(owned.account_id))
                 views.append(AccountView.of(owned.account, role, balance))
     return views
+
+
+@router.post("/accounts", status_code=201)
+def add_account(body: NewAccount, plane: PlaneDep, caller: Caller = signed_in()) -> AccountView:
+    """Make an account. Administrators of this Airflow only."""
+    if not caller.admin:
+        raise Problem(
+            403, "accounts are the operator's: this needs an administrator of this Airflow",
+            remedy="ask the operator of this installation",
+        )  # fmt: skip
+    members = {caller.name: Role.OWNER, **body.members}
+    account = Account(slug=body.slug, name=body.name, opening_credits=body.opening_credits, members=members)
+    try:
+        number = create_account(plane.store(), account, caller.label)
+    except SlugTaken:
+        detail = f"there is an account {body.slug!r}"
+        raise Problem(
+            409, detail, remedy="choose another slug", errors=[FieldProblem(field="body.slug", detail=detail)]
+        ) from None
+    with plane.store().transaction(number) as tx:
+        return AccountView.of(account.slug, Role.OWNER, reports.balance(tx))
 
 
 @router.get("/api-keys")

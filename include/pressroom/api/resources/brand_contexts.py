@@ -11,7 +11,13 @@ from pydantic import BaseModel
 from pressroom.api.kit.access import ACCOUNT, BRAND, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem
-from pressroom.api.resources.definitions import Documented, MergePatch, Resource
+from pressroom.api.resources.definitions import (
+    DefinitionPreview,
+    Documented,
+    MergePatch,
+    Resource,
+    SeenVersion,
+)
 from pressroom.definitions import saving
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import BrandContext, Role
@@ -35,6 +41,7 @@ class BrandView(BaseModel):
     id: str
     slug: str
     updated_at: datetime
+    version: str
     note: str | None = None
     definition: BrandContext
 
@@ -63,9 +70,17 @@ def get_brand_context(scope: Scope = allowed(Role.VIEWER, BRAND)) -> BrandView:
 
 
 @router.patch("/{id}")
-async def update_brand_context(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, BRAND)) -> BrandView:
+async def update_brand_context(
+    patch: MergePatch, seen: SeenVersion = None, scope: Scope = allowed(Role.EDITOR, BRAND)
+) -> BrandView:
     """Change a brand context. A mission's cycle uses the version from the cycle's beginning."""
-    return await BRANDS.patch(scope, patch)
+    return await BRANDS.patch(scope, patch, seen)
+
+
+@router.post("/{id}/preview")
+def preview_brand_context(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, BRAND)) -> DefinitionPreview:
+    """What a change would make of a brand context, and what is wrong with it. Nothing is saved."""
+    return BRANDS.preview(scope, patch)
 
 
 @router.delete("/{id}", status_code=204)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Body, Request, Response
+from fastapi import Body, Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -20,20 +19,21 @@ from pydantic_core import CoreSchema
 
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.paging import Page, Paging
-from pressroom.api.kit.problems import FieldProblem, Problem, invalid_fields, not_found
+from pressroom.api.kit.patches import MOST_PROBLEMS, merged, not_permitted, problem, unusable
+from pressroom.api.kit.problems import FieldProblem, Problem, not_found
 from pressroom.definitions import checking, rights, saving
 from pressroom.definitions.applying import SlugTaken
 from pressroom.definitions.checking import DefinitionProblem
-from pressroom.definitions.nodes import DEEPEST
 from pressroom.definitions.saving import Stored
 from pressroom.domain.definitions import BrandContext, Site, dump
 from pressroom.domain.errors import DefinitionError
 from pressroom.domain.flows import Flow
 from pressroom.domain.kinds import Kind
-from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.missions import Mission
 from pressroom.domain.public_ids import public_id
+from pressroom.domain.text import differences, to_json
 from pressroom.engine import audit
+from pressroom.engine.runs.upcoming import next_runs
 from pressroom.store.database import Tx
 from pressroom.store.workflows import parse
 
@@ -42,10 +42,7 @@ D = TypeVar("D", Site, Mission, Flow, BrandContext)
 V = TypeVar("V", bound=BaseModel)
 
 FIXED = ("kind", "account", "slug")
-MOST_PROBLEMS = 50
-LONGEST_PROBLEM = 500
 TRIES = 5
-_UNPRINTABLE = re.compile(r"[\x00\ud800-\udfff]")
 GOES_ON = "its live run goes on to its end; cancel the job to end it now"
 
 
@@ -60,7 +57,27 @@ class DefinitionView(BaseModel):
     )
     live: bool
     updated_at: datetime
+    version: str = Field(description="changes whenever the definition does; send it as If-Match with a PATCH")
     note: str | None = None
+
+
+class DefinitionPreview(BaseModel):
+    """What a change would make of a definition. ``changed``: the dotted keys; nothing is saved."""
+
+    definition: dict[str, Any]
+    changed: list[str]
+    next_runs: list[datetime] = Field(description="the next five starts by its schedule, in its time zone")
+    version: str = Field(description="of the definition as it is stored")
+
+
+SeenVersion = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        max_length=100,
+        description="the version that the change is made of: 412 when another was saved meanwhile",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class Resource(Generic[D, V]):
         definition = parse(self.kind.model, stored.data, stored.slug)
         return self.answer.model_validate({
             **stored.row, "id": self.public(stored), "note": note, "definition": definition,
+            "version": version_of(stored),
             "status": getattr(definition, "status", None), "dag_id": getattr(definition, "dag_id", None),
         })  # fmt: skip
 
@@ -143,16 +161,55 @@ class Resource(Generic[D, V]):
             )
             return created
 
-    async def patch(self, scope: Scope, patch: Mapping[str, Any]) -> V:
-        """Change the definition that the request is about by a merge patch."""
+    async def patch(self, scope: Scope, patch: Mapping[str, Any], seen: str | None = None) -> V:
+        """Change the definition that the request is about by a merge patch. ``seen``: the version that the
+        caller has read. Raises Problem 412 when it is another by now.
+        """
 
         def change(stored: Stored) -> Any:
-            wrong = list(islice(_unusable(patch), MOST_PROBLEMS))
-            if wrong:
-                raise problem(wrong)
-            return merged(stored.data, patch)
+            self._must_be(scope, stored, seen)
+            return _patched(stored, patch)
 
         return await run_in_threadpool(self.view, await self.edit(scope, "update", change))
+
+    def preview(self, scope: Scope, patch: Mapping[str, Any]) -> DefinitionPreview:
+        """What a merge patch would make of the definition, checked as one that is saved. Saves nothing.
+
+        What Airflow makes of the DAG is not asked: that takes long, and is asked when it is saved. Raises
+        Problem 422 with each wrong field, and 403 with the role that each field needs.
+        """
+        before = self.stored(scope)
+        data = _patched(before, patch)
+        wrong = self._unfit(scope, data, before)
+        definition = None
+        if not wrong:
+            definition, wrong = checking.check(self.kind.model, data, most=MOST_PROBLEMS, templates=False)
+        if definition is None:
+            raise problem(wrong)
+        with _refusals(), scope.transaction() as tx:
+            saving.must_be_savable(tx, definition, before, scope.role)
+            starts: list[datetime] = []
+            if not isinstance(definition, BrandContext):
+                [last] = tx.rows("last_runs", workflow=scope.id)
+                starts = next_runs(definition, datetime.now(UTC), last["last_slot"])
+        after = dump(definition)
+        return DefinitionPreview(
+            definition=after, changed=list(differences(before.data, after)), next_runs=starts,
+            version=version_of(before),
+        )  # fmt: skip
+
+    def _must_be(self, scope: Scope, stored: Stored, seen: str | None) -> None:
+        """Raises Problem 412 when what is stored is not the version that was seen."""
+        if seen is None or seen.removeprefix("W/").strip('"') == version_of(stored):
+            return
+        names = [f"{self.kind.word}:{name}" for name in (stored.id, stored.slug)]
+        with scope.transaction() as tx:
+            last = tx.rows("last_definition_change", targets=names)
+        by = f" by {last[0]['actor']} at {last[0]['at']:%H:%M} UTC" if last else ""
+        raise Problem(
+            412, f"this {self.kind.word} was changed{by} since you read it",
+            remedy="read it again, and make your change of what it is now",
+        )  # fmt: skip
 
     async def turn(
         self,
@@ -230,7 +287,7 @@ class Resource(Generic[D, V]):
         return definition
 
     def _unfit(self, scope: Scope, data: Mapping[str, Any], before: Stored | None) -> list[DefinitionProblem]:
-        wrong = list(islice(_unusable(data), MOST_PROBLEMS))
+        wrong = list(islice(unusable(data), MOST_PROBLEMS))
         if before is not None:
             wrong += [
                 DefinitionProblem((key,), f"cannot change from {before.data.get(key)!r}")
@@ -256,6 +313,19 @@ class Resource(Generic[D, V]):
             return None
 
 
+def version_of(stored: Stored) -> str:
+    """A text that is another one whenever the stored definition is."""
+    return hashlib.sha256(to_json(stored.data).encode()).hexdigest()[:20]
+
+
+def _patched(stored: Stored, patch: Mapping[str, Any]) -> Any:
+    """The stored definition with a merge patch. Raises Problem 422 for values that cannot be kept."""
+    wrong = list(islice(unusable(patch), MOST_PROBLEMS))
+    if wrong:
+        raise problem(wrong)
+    return merged(stored.data, patch)
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Turn what saving refuses into its Problem."""
@@ -267,64 +337,4 @@ def _refusals() -> Iterator[None]:
     except checking.WrongDefinition as error:
         raise problem(error.wrong) from None
     except rights.NotPermitted as error:
-        raise _not_permitted(error) from None
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """A JSON merge patch applied (RFC 7396)."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
-
-
-def problem(wrong: Sequence[DefinitionProblem]) -> Problem:
-    """The answer for a wrong definition: each problem with its place in the body."""
-    paths = [".".join(["body", *map(str, each.path)]) for each in wrong]
-    return invalid_fields(
-        (shorten(path, LONGEST_PROBLEM), shorten(each.message, LONGEST_PROBLEM))
-        for path, each in zip(paths, wrong, strict=True)
-    )
-
-
-def _not_permitted(error: rights.NotPermitted) -> Problem:
-    """The answer when the role does not suffice for a change: each field with the reason."""
-    fields = [
-        FieldProblem(
-            field=".".join(["body", *map(str, each.path)]),
-            detail=f"{each.why}: this needs the role {each.role}",
-        )
-        for each in error.needed
-    ]
-    remedy = "ask somebody with that role in the account, or leave these fields as they are"
-    return Problem(403, shorten(str(error), LONGEST_PROBLEM), errors=fields[:MOST_PROBLEMS], remedy=remedy)
-
-
-def _unusable(value: Any, path: tuple[int | str, ...] = ()) -> Iterator[DefinitionProblem]:
-    """The values that JSON can hold and the database cannot. The paths are safe to show."""
-    if len(path) > DEEPEST:
-        yield DefinitionProblem(path[:3], "is nested too deeply")
-    elif isinstance(value, str) and _unprintable(value):
-        yield DefinitionProblem(path, f"{shorten(ascii(value), 80)} has a character that no text can hold")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield DefinitionProblem(path, "must be a finite number")
-    elif isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from _unusable(item, (*path, position))
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if _unprintable(key):
-                yield DefinitionProblem(
-                    path, f"the key {shorten(ascii(key), 80)} has a character that no text can hold"
-                )
-            else:
-                yield from _unusable(item, (*path, key))
-
-
-def _unprintable(text: str) -> bool:
-    return _UNPRINTABLE.search(text) is not None
+        raise not_permitted(error) from None

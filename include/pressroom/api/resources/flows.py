@@ -8,7 +8,14 @@ from fastapi import APIRouter, Body, Request, Response
 
 from pressroom.api.kit.access import ACCOUNT, FLOW, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
-from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
+from pressroom.api.resources.definitions import (
+    DefinitionPreview,
+    DefinitionView,
+    Documented,
+    MergePatch,
+    Resource,
+    SeenVersion,
+)
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
 from pressroom.domain.flows import Flow
@@ -73,9 +80,17 @@ def get_flow(scope: Scope = allowed(Role.VIEWER, FLOW)) -> FlowView:
 
 
 @router.patch("/{id}")
-async def update_flow(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, FLOW)) -> FlowView:
+async def update_flow(
+    patch: MergePatch, seen: SeenVersion = None, scope: Scope = allowed(Role.EDITOR, FLOW)
+) -> FlowView:
     """Change a flow."""
-    return await FLOWS.patch(scope, patch)
+    return await FLOWS.patch(scope, patch, seen)
+
+
+@router.post("/{id}/preview")
+def preview_flow(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, FLOW)) -> DefinitionPreview:
+    """What a change would make of a flow, and what is wrong with it. Nothing is saved."""
+    return FLOWS.preview(scope, patch)
 
 
 @router.post("/{id}/disable")

@@ -60,6 +60,7 @@ def list_entries(
     flow: FlowFilter = None,
     job: JobFilter = None,
     stage: Annotated[str | None, Query(max_length=100)] = None,
+    model: Annotated[str | None, Query(max_length=200, description="costs of calls of it")] = None,
     since: Annotated[AwareDatetime | None, Query(description="from then on")] = None,
     until: Annotated[AwareDatetime | None, Query(description="before then")] = None,
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
@@ -68,7 +69,8 @@ def list_entries(
     at, number = paging.after(datetime, int) or (None, None)
     with scope.transaction() as tx:
         rows = tx.rows(
-            "ledger_page", at=at, id=number, limit=paging.fetch, kind=kind, stage=_plain("stage", stage),
+            "ledger_page", at=at, id=number, limit=paging.fetch, kind=kind,
+            stage=_plain("stage", stage), model=_plain("model", model),
             workflow=_workflow(tx, site, mission, flow), run=_run(tx, job), since=since, until=until,
         )  # fmt: skip
     return paging.page(rows, _view, lambda row: [row["at"], row["id"]])

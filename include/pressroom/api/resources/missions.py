@@ -13,7 +13,14 @@ from pressroom.api.kit.access import ACCOUNT, MISSION, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
 from pressroom.api.kit.problems import Problem
 from pressroom.api.kit.views import Amount
-from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
+from pressroom.api.resources.definitions import (
+    DefinitionPreview,
+    DefinitionView,
+    Documented,
+    MergePatch,
+    Resource,
+    SeenVersion,
+)
 from pressroom.definitions.saving import Stored
 from pressroom.domain import public_ids
 from pressroom.domain.definitions import Role
@@ -82,9 +89,17 @@ def get_mission(scope: Scope = allowed(Role.VIEWER, MISSION)) -> MissionView:
 
 
 @router.patch("/{id}")
-async def update_mission(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, MISSION)) -> MissionView:
+async def update_mission(
+    patch: MergePatch, seen: SeenVersion = None, scope: Scope = allowed(Role.EDITOR, MISSION)
+) -> MissionView:
     """Change a mission. A mission that was over goes on when the change removes the reason."""
-    return await MISSIONS.patch(scope, patch)
+    return await MISSIONS.patch(scope, patch, seen)
+
+
+@router.post("/{id}/preview")
+def preview_mission(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, MISSION)) -> DefinitionPreview:
+    """What a change would make of a mission, and what is wrong with it. Nothing is saved."""
+    return MISSIONS.preview(scope, patch)
 
 
 @router.post("/{id}/activate")

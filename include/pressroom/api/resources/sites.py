@@ -8,7 +8,14 @@ from fastapi import APIRouter, Body, Request, Response
 
 from pressroom.api.kit.access import ACCOUNT, SITE, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
-from pressroom.api.resources.definitions import DefinitionView, Documented, MergePatch, Resource
+from pressroom.api.resources.definitions import (
+    DefinitionPreview,
+    DefinitionView,
+    Documented,
+    MergePatch,
+    Resource,
+    SeenVersion,
+)
 from pressroom.domain.definitions import Role, Site
 from pressroom.domain.kinds import KINDS
 
@@ -59,9 +66,17 @@ def get_site(scope: Scope = allowed(Role.VIEWER, SITE)) -> SiteView:
 
 
 @router.patch("/{id}")
-async def update_site(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, SITE)) -> SiteView:
+async def update_site(
+    patch: MergePatch, seen: SeenVersion = None, scope: Scope = allowed(Role.EDITOR, SITE)
+) -> SiteView:
     """Change a site. A live run goes on with what it began with, batch by batch."""
-    return await SITES.patch(scope, patch)
+    return await SITES.patch(scope, patch, seen)
+
+
+@router.post("/{id}/preview")
+def preview_site(patch: MergePatch, scope: Scope = allowed(Role.EDITOR, SITE)) -> DefinitionPreview:
+    """What a change would make of a site, and what is wrong with it. Nothing is saved."""
+    return SITES.preview(scope, patch)
 
 
 @router.post("/{id}/disable")

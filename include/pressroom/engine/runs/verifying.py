@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pressroom.domain.errors import PressroomError, TransientError
@@ -57,21 +57,36 @@ class CheckResult:
         return f"{self.where}: {self.text}"
 
 
-async def verify(pipeline: Pipeline, run: Run, probe: Probe, seconds: float = SECONDS) -> list[CheckResult]:
+async def verify(
+    pipeline: Pipeline,
+    run: Run,
+    probe: Probe,
+    seconds: float = SECONDS,
+    only: Collection[str] | None = None,
+) -> list[CheckResult]:
     """Check everything that the stages of a run need, concurrently and each need once. Empty when all is
-    well.
+    well. ``only``: the names of needs; None: all of them.
 
     A need that cannot be checked now, because a service is down, is a warning: the service may come back.
     """
+    checks = (
+        _check(need, ", ".join(where), probe, seconds)
+        for need, where in needs_of(pipeline, run)
+        if only is None or need.name in only
+    )
+    results = dict.fromkeys(result for result in await asyncio.gather(*checks) if result)
+    return sorted(results, key=lambda result: not result.problem)
+
+
+def needs_of(pipeline: Pipeline, run: Run) -> list[tuple[Need, list[str]]]:
+    """What the stages of a run need, each need once, with the names of the stages that need it."""
     needs: dict[str, tuple[Need, list[str]]] = {}
     for stage in pipeline.stages:
         for need in stage.needs(run):
             shared, where = needs.get(need.name, (need, []))
             # What one stage can do without, another one may depend on.
             needs[need.name] = (need if shared.optional else shared, [*where, stage.name])
-    checks = (_check(need, ", ".join(where), probe, seconds) for need, where in needs.values())
-    results = dict.fromkeys(result for result in await asyncio.gather(*checks) if result)
-    return sorted(results, key=lambda result: not result.problem)
+    return list(needs.values())
 
 
 async def _check(need: Need, where: str, probe: Probe, seconds: float) -> CheckResult | None:

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -91,11 +91,14 @@ class InProcessAirflow:
         body = {"chosen_options": [option], "params_input": dict(fields)}
         await _call("PATCH", answer_path(task), body, conflict="this was answered already")
 
-    def check(self, row: WorkflowRow, parts: Sequence[str]) -> list[CheckResult]:
+    def check(
+        self, row: WorkflowRow, parts: Sequence[str], only: Collection[str] | None = None
+    ) -> list[CheckResult]:
         """Ask this server's connections. See ControlPlane."""
         pipelines = [pipeline_of(row.workflow, part) for part in parts]
-        found = verified(self.store(), row.run(), pipelines, OF_SERVER)
-        return [*found, *models_of(self.store(), row.run(), pipelines, OF_SERVER)]
+        found = verified(self.store(), row.run(), pipelines, OF_SERVER, only)
+        models = models_of(self.store(), row.run(), pipelines, OF_SERVER)
+        return [*found, *(each for each in models if only is None or each.where in only)]
 
     def alive(self, dag_id: str, dag_run_id: str) -> bool:
         with create_session() as session:

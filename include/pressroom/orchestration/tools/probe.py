@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol
@@ -31,20 +31,27 @@ from pressroom.store.database import Store
 
 
 def verified(
-    store: Store, run: Run, pipelines: Sequence[Pipeline], connections: Connections
+    store: Store,
+    run: Run,
+    pipelines: Sequence[Pipeline],
+    connections: Connections,
+    only: Collection[str] | None = None,
 ) -> list[CheckResult]:
     """What is wrong with the set-up of a run through each of the pipelines, all checked at once.
 
-    Nothing is spent, sent or published. Blocks, and for little longer than one check may take.
+    ``only``: the names of needs; None: all. Nothing is spent, sent or published. Blocks, and for little
+    longer than one check may take.
     """
 
     async def work() -> list[list[CheckResult]]:
         # A loop waits at its end for every thread of its default executor, so for a storage that hangs, too.
         asyncio.get_running_loop().set_default_executor(_Unawaited(thread_name_prefix="check"))
         async with Toolbox(store, run, connections) as box:
-            return await asyncio.gather(*(verify(pipeline, run, RunProbe(box)) for pipeline in pipelines))
+            checks = (verify(pipeline, run, RunProbe(box), only=only) for pipeline in pipelines)
+            return await asyncio.gather(*checks)
 
-    own = [CheckResult(".".join(map(str, path)), text, problem=True) for path, text in _triggers(run)]
+    triggers = _triggers(run) if only is None else ()
+    own = [CheckResult(".".join(map(str, path)), text, problem=True) for path, text in triggers]
     return [*own, *(result for results in asyncio.run(work()) for result in results)]
 
 

@@ -55,6 +55,7 @@ def templates() -> Environment:
         day=day,
         amount=amount,
         money=money,
+        exact=exact,
         count=count,
         span=span,
         plural=plural,
@@ -154,6 +155,14 @@ def money(cents: Decimal | float | None) -> str:
     """Cents as cents: small sums keep two places."""
     number = Decimal(str(cents or 0))
     return f"{number:,.0f} ¢" if number >= 100 or number == number.to_integral_value() else f"{number:,.2f} ¢"
+
+
+def exact(value: Decimal | None) -> str:
+    """An amount to its last digit, with separators; – for none."""
+    if value is None:
+        return "–"
+    number = f"{Decimal(value):,f}"
+    return number.rstrip("0").rstrip(".") if "." in number else number
 
 
 def count(number: int) -> str:

@@ -150,6 +150,51 @@
     const first = event.target.querySelector("[data-first]");
     if (first) first.focus();
   }, true);
+  // Settings and lists ---------------------------------------------------------------------------------------
+
+  // What is wrong with a field is said beside it as one types; a screen reader hears it of the field itself.
+  function markProblems() {
+    for (const said of document.querySelectorAll("[data-problem-of]")) {
+      const field = document.getElementById(said.dataset.problemOf);
+      if (!field) continue;
+      if (said.textContent) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
+  }
+  document.addEventListener("htmx:oobAfterSwap", markProblems);
+
+  document.addEventListener("change", (event) => {
+    const name = event.target.dataset.all;
+    if (!name) return;
+    for (const box of document.querySelectorAll(`input[name="${CSS.escape(name)}"]`)) box.checked = event.target.checked;
+  });
+
+  // A file is read here and sent as text of the form: its bytes tell in which encoding it is.
+  const MOST_BYTES = 4000000;
+  async function readInto(input, file) {
+    const target = document.getElementById(input.dataset.into);
+    input.setCustomValidity(file.size > MOST_BYTES ? "This file is larger than 4 MB: split it." : "");
+    if (!input.reportValidity()) return;
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    let text = "";
+    for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+    target.value = btoa(text);
+    window.htmx.trigger(target.form, "submit");
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.dataset.into && event.target.files.length) readInto(event.target, event.target.files[0]);
+  });
+  for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      const place = event.target.closest && event.target.closest("[data-drop]");
+      if (!place) return;
+      event.preventDefault();
+      place.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+      const input = place.querySelector("[data-into]");
+      if (kind === "drop" && event.dataTransfer.files.length) readInto(input, event.dataTransfer.files[0]);
+    });
+  }
+
   document.addEventListener("change", (event) => {
     if (event.target.id !== "choose-all") return;
     for (const box of document.querySelectorAll("input[name=piece]")) box.checked = event.target.checked;

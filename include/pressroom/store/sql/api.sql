@@ -45,6 +45,14 @@ WHERE account_id = %(account)s AND (%(before)s::bigint IS NULL OR id < %(before)
 ORDER BY id DESC
 LIMIT %(limit)s
 
+-- name: last_definition_change
+-- Returns who changed a definition last, and when. `targets`: what the audit log calls it.
+SELECT actor, at FROM audit_log
+WHERE account_id = %(account)s AND target = ANY(%(targets)s::text[]) AND details ? 'after'
+    AND action ~ '^(site|mission|flow|brand)[.]'
+ORDER BY id DESC
+LIMIT 1
+
 -- name: idempotency_begin
 -- Reserves an idempotency key for a call. Returns true when the caller may go on, no row when the key is in use. A
 -- reservation without an answer expires after `stale`: its worker has died.

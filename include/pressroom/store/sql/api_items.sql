@@ -28,6 +28,29 @@ FROM keywords
 WHERE account_id = %(account)s AND site_id = %(site)s AND normalized = ANY(%(normalized)s::text[])
 ORDER BY id
 
+-- name: keywords_known
+-- Returns how many of `rows` a site has: a JSON array as import_keywords takes it.
+SELECT count(*) FROM keywords
+WHERE account_id = %(account)s AND site_id = %(site)s
+    AND normalized IN (SELECT keyword->>1 FROM jsonb_array_elements(%(rows)s::jsonb) AS keyword)
+
+-- name: keywords_to_move
+-- Returns a site's keywords with these ids and their clusters, and keeps them as they are until the end.
+SELECT id, cluster_id FROM keywords
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = ANY(%(ids)s::bigint[])
+ORDER BY id
+FOR UPDATE
+
+-- name: cluster_of_site
+-- Returns the cluster's id if the site has it, and keeps it there until the end.
+SELECT id FROM clusters WHERE account_id = %(account)s AND site_id = %(site)s AND id = %(cluster)s FOR KEY SHARE
+
+-- name: keywords_move
+-- Puts keywords into a cluster; null: into none, so they are new.
+UPDATE keywords
+SET cluster_id = %(cluster)s::bigint, status = CASE WHEN %(cluster)s::bigint IS NULL THEN 'new' ELSE 'clustered' END
+WHERE account_id = %(account)s AND site_id = %(site)s AND id = ANY(%(ids)s::bigint[])
+
 -- name: keyword_row
 -- Returns one keyword.
 SELECT id, site_id, text, volume, difficulty, intent, status, disabled, cluster_id, created_at

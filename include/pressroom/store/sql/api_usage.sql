@@ -9,7 +9,8 @@ SELECT id FROM workflows WHERE account_id = %(account)s AND id = %(workflow)s AN
 SELECT id FROM runs WHERE account_id = %(account)s AND id = %(run)s
 
 -- name: ledger_page
--- Returns a page of ledger entries, newest first. `at` and `id`: those of the last entry shown.
+-- Returns a page of ledger entries, newest first. `at` and `id`: those of the last entry shown. `model`: only what calls
+-- of it cost, whose notes begin with its name.
 SELECT ledger.id, ledger.at, ledger.kind, ledger.credits, ledger.cents, ledger.workflow_id, workflows.kind AS workflow,
     workflows.slug, ledger.run_id, ledger.stage, ledger.item, ledger.note
 FROM ledger
@@ -22,6 +23,7 @@ WHERE ledger.account_id = %(account)s
     AND (%(workflow)s::bigint IS NULL OR ledger.workflow_id = %(workflow)s)
     AND (%(run)s::bigint IS NULL OR ledger.run_id = %(run)s)
     AND (%(stage)s::text IS NULL OR ledger.stage = %(stage)s)
+    AND (%(model)s::text IS NULL OR starts_with(ledger.note, %(model)s || ' by '))
 ORDER BY ledger.at DESC, ledger.id DESC
 LIMIT %(limit)s
 

@@ -96,3 +96,17 @@ ORDER BY contents.id
 -- name: models_of_run
 -- Returns the names of the text models that a run called.
 SELECT DISTINCT model FROM ai_calls WHERE account_id = %(account)s AND run_id = %(run)s AND kind = 'text' ORDER BY model
+
+-- name: start_progress
+-- Returns how far a site has come on its way to its first published article.
+SELECT
+    (SELECT count(*) FROM keywords WHERE account_id = %(account)s AND site_id = %(site)s) AS keywords,
+    (SELECT count(*) FROM runs WHERE account_id = %(account)s AND workflow_id = %(site)s) AS runs,
+    (SELECT max(id) FROM runs WHERE account_id = %(account)s AND workflow_id = %(site)s
+        AND status IN ('running', 'paused')) AS live_run,
+    (SELECT count(*) FROM contents WHERE account_id = %(account)s AND site_id = %(site)s
+        AND status = 'review') AS waiting,
+    (SELECT count(*) FROM contents WHERE account_id = %(account)s AND site_id = %(site)s
+        AND status IN ('approved', 'published')) AS approved,
+    (SELECT count(*) FROM publications WHERE account_id = %(account)s AND workflow_id = %(site)s
+        AND status IN ('accepted', 'confirmed')) AS published

@@ -12,6 +12,7 @@ from pressroom.api.kit.views import Amount, LogLineView
 from pressroom.domain.definitions import Automation, BatchSizes
 from pressroom.domain.public_ids import JOB, public_id
 from pressroom.engine.runs.reports import Job, JobState, RunStatus
+from pressroom.engine.runs.upcoming import next_slots
 from pressroom.pipelines.site import SITE
 
 STAGES = [stage.name for stage in SITE.stages]
@@ -67,7 +68,9 @@ FIELDS = {stored: shown for shown, stored in RENAMED.items()}
 
 
 class ConfigView(BaseModel):
-    """A site's automation. Times with an offset; ``next_run_at`` is null while it is off."""
+    """A site's automation. Times with an offset. ``next_runs``: five at most; ``next_run_at``: the first of
+    them, null while it is off.
+    """
 
     site_id: int
     is_enabled: bool
@@ -87,6 +90,7 @@ class ConfigView(BaseModel):
     articles_per_run: int | None
     last_run_at: datetime | None
     next_run_at: datetime | None
+    next_runs: list[datetime]
 
     @classmethod
     def of(
@@ -100,19 +104,13 @@ class ConfigView(BaseModel):
     ) -> ConfigView:
         """The view of a site's automation. ``last_slot``: of the last scheduled run that began."""
         sizes = automation.batch_sizes.model_dump()
+        starts = next_slots(automation, now, last_slot)
         return cls.model_validate({
             **vars(automation), "site_id": site_id, "is_enabled": automation.enabled,
             "scheduled_time": f"{automation.time:%H:%M}", "last_run_at": last_run_at,
-            "next_run_at": next_run(automation, now, last_slot),
+            "next_run_at": starts[0] if starts else None, "next_runs": starts,
             **{f"stage_{number}_batch_size": sizes[stage] for number, stage in enumerate(BATCHED, 1)},
         })  # fmt: skip
-
-
-def next_run(automation: Automation, now: datetime, last_slot: datetime | None) -> datetime | None:
-    """When the schedule starts a run next, in its time zone; None while it is off."""
-    if automation.slots is None:
-        return None
-    return automation.slots.next_run(now, last_slot).in_timezone(automation.timezone)
 
 
 class RunRow(BaseModel):

@@ -1,0 +1,1 @@
+"""Settings of sites, missions, flows and voices, as forms."""
