@@ -336,3 +336,17 @@ def test_a_mission_is_told_all_that_is_missing_at_once(office: Office, model: Sc
         office.variables["pressroom_media_public_url"] = "https://cdn.example/media"
         assert office.verify(mission("twitter")) == []
     assert model.script.journal == []
+
+
+@pytest.mark.parametrize("language", ["th", "ja", "de", "हिन्दी"])
+def test_local_embeddings_for_another_language_than_english_are_warned_of(
+    office: Office, model: ScriptedOpenAI, language: str
+) -> None:
+    office.connections["pressroom_text"] = text(model)
+    [(kind, line)] = office.verify(site(language=language))
+    assert kind == "warning"
+    assert line.startswith(f"clusters: the site's language is {language!r}")
+    office.connections["pressroom_embeddings"] = text(model, prices={"input_cents_per_million": 2})
+    assert office.verify(site(language=language, embeddings={"provider": "openai"})) == []
+    for english in ("en", "en-GB", "EN_us", "English"):
+        assert office.verify(site(language=english)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,7 +21,7 @@ from pressroom.domain.model import Similarity
 from pressroom.domain.run import Run
 from pressroom.domain.text import counted, normalize
 from pressroom.pipelines.answers import Answer, Between, Chars, Items, tokens_for
-from pressroom.pipelines.needs import EMBEDDINGS, TEXT
+from pressroom.pipelines.needs import EMBEDDINGS, TEXT, Need, Probe
 from pressroom.pipelines.prompts import render
 from pressroom.pipelines.site.grouping import (
     NAME_CHARS,
@@ -43,6 +44,7 @@ GROUPS_PER_TASK = 25
 ABOUT_CHARS = 100
 SHOWN = 30
 """The most existing clusters in a prompt: those nearest to the keywords."""
+_ENGLISH = re.compile(r"en(?![a-z])|english", re.IGNORECASE)
 
 CENT = Decimal("0.01")
 
@@ -194,6 +196,24 @@ def save(tx: Tx, run: Run, group: Group, output: Sequence[ClusterToSave]) -> Sav
     return Saved(created=created, label=shorten(f"{sizes}: {names}", LABEL_CHARS))
 
 
+def needs(run: Run) -> Sequence[Need]:
+    """The text model, and what tells how close keywords are."""
+    if run.site.embeddings.provider != "local":
+        return (TEXT, EMBEDDINGS)
+    language = run.site.language
+    if _ENGLISH.match(language):
+        return (TEXT,)
+
+    async def only_english(probe: Probe) -> str:
+        return (
+            f"the site's language is {language!r}, and what tells on this machine how close keywords are"
+            " knows English alone: it may put different ones together, and leave alike ones apart. Set"
+            " embeddings: {provider: openai}, with a connection to a model that knows the language"
+        )
+
+    return (TEXT, Need("local embeddings", only_english))
+
+
 STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     name=NAME,
     title="Keywords → clusters",
@@ -218,5 +238,5 @@ STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
     batch_items=lambda site: 1 if site.automation.within_stage_delay else GROUPS_PER_TASK,
     pool="pressroom_text",
     serial=True,
-    needs=lambda run: (TEXT,) if run.site.embeddings.provider == "local" else (TEXT, EMBEDDINGS),
+    needs=needs,
 )
