@@ -211,7 +211,7 @@ def needs(run: Run) -> Sequence[Need]:
             " embeddings: {provider: openai}, with a connection to a model that knows the language"
         )
 
-    return (TEXT, Need("local embeddings", only_english))
+    return (TEXT, Need("local embeddings", only_english, "what tells how close keywords are"))
 
 
 STAGE: Stage[Group, Sequence[ClusterToSave]] = Stage(
