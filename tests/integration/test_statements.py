@@ -15,7 +15,7 @@ from pressroom.store.database import Store, statements
 
 FOLDER = Path(database.__file__).with_name("sql")
 # Statements that run as the system: what dag files and commands read, and what finds out whose a thing is.
-SYSTEM_FILES = ("system.sql", "access.sql")
+SYSTEM_FILES = ("system.sql", "access.sql", "system_notices.sql")
 
 
 def names_by_file() -> Iterator[tuple[str, str]]:

@@ -53,6 +53,11 @@ GRANTED = (
     "INSERT INTO grants (account_id, kind, name, granted_by)"
     " SELECT id, 'connection', 'shared_model', 'x' FROM accounts WHERE slug = 'demo'"
 )
+LISTENING = (
+    "INSERT INTO notice_channels (account_id, name, about, workflows, definition)"
+    " SELECT id, 'desk', '{message}',"
+    """ '{}', '{"name": "desk", "by": "webhook", "connection": "hook"}' FROM accounts WHERE slug = 'demo'"""
+)
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,15 @@ def of(thing: str, *before: str, body: Any = None, **more: Any) -> Recipe:
 
 SEEN = {"content_hash": "{hash}"}
 RUN = {"run_id": "{run}"}
+CHANNEL = {"by": "webhook", "connection": "hook"}
 GRANT = {"kind": "connection", "name": "shared_model"}
 RECIPES: dict[str, Recipe] = {
     "POST /grants": Recipe("root", body=GRANT, params={"account": "demo"}),
     "DELETE /grants": Recipe("root", params={**GRANT, "account": "demo"}, before=(GRANTED,)),
     "POST /accounts": Recipe("root", body={"slug": "third", "name": "Third", "opening_credits": 5}),
+    "PUT /notices/{name}": Recipe(params={"account": "demo"}, body=CHANNEL),
+    "DELETE /notices/{name}": Recipe(params={"account": "demo"}, before=(LISTENING,)),
+    "POST /notices/{name}/test": Recipe(params={"account": "demo"}, before=(LISTENING,)),
     "POST /api-keys": Recipe(body={"name": "ci"}),
     "DELETE /api-keys/{id}": of("key"),
     "POST /links": Recipe(body={"recipient": "Kim of Acme", "role": "approver"}),
@@ -217,6 +226,7 @@ async def test_what_a_route_changes_is_on_record(control: Control, route: str) -
     elif recipe.body is not None:
         sent["json"] = filled(recipe.body, things)
     path = path.replace("{id}", things.get(recipe.thing, "")).replace("{change}", things.get("change", ""))
+    path = path.replace("{name}", "desk")
     answer = await control(method, path, user=recipe.user, **sent)
     assert answer.is_success, answer.text
     lines = control.world.sql("SELECT actor, target, details FROM audit_log ORDER BY id")

@@ -6,7 +6,19 @@ import logging
 
 import typer
 
-from pressroom.cli import accounts, articles, check, definitions, flows, grants, missions, page, prices, runs
+from pressroom.cli import (
+    accounts,
+    articles,
+    check,
+    definitions,
+    flows,
+    grants,
+    missions,
+    notices,
+    page,
+    prices,
+    runs,
+)
 from pressroom.cli.common import ErrorsInOneLine
 
 app = typer.Typer(
@@ -22,6 +34,7 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 definitions.register(app)
 app.add_typer(accounts.app, name="credits")
 grants.register(app)
+app.add_typer(notices.app, name="notices")
 runs.register(app)
 check.register(app)
 prices.register(app)

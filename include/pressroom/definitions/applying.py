@@ -9,17 +9,18 @@ from typing import Any
 
 from pressroom.definitions import granting
 from pressroom.definitions.loading import Located
+from pressroom.definitions.notices import named, wrong_channel
 from pressroom.definitions.trial import LONGEST_SECONDS, SHARED, Trial
 from pressroom.domain.definitions import Account, BrandContext, Definition, Grants, Rows, Site, Sizes, dump
 from pressroom.domain.errors import DefinitionError
-from pressroom.domain.grants.access import EVERYTHING, Access, GrantKind, Name
+from pressroom.domain.grants.access import EVERYTHING, NOTHING, Access, GrantKind, Name
 from pressroom.domain.grants.named import refused
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
 from pressroom.domain.text import did_you_mean, to_json
 from pressroom.engine import audit
 from pressroom.engine.money import ledger
 from pressroom.pipelines.site import approval
-from pressroom.store import grants
+from pressroom.store import grants, notices
 from pressroom.store.database import Store, Tx
 from pressroom.store.quotas import must_have_room, quotas_of
 from pressroom.store.workflows import all_accounts, all_brands, all_workflows, log_unreadable
@@ -191,6 +192,7 @@ def _access_after(definitions: Sequence[Located], current: Current) -> dict[str,
         [slug] = current.accounts
         if not access[slug].names:
             access[slug] = access[slug].with_names(granting.named_by(current.workflows.values(), slug))
+            access[slug] = access[slug].with_names(named(current.accounts[slug].notices or ()))
     sites = [site for site in current.workflows.values() if isinstance(site, Site)]
     sites += [each.definition for each in definitions if isinstance(each.definition, Site)]
     for site in sites:
@@ -208,6 +210,10 @@ def _wrong_references(
 ) -> Iterator[str]:
     definition = located.definition
     if isinstance(definition, Account):
+        slugs = {
+            workflow.slug for workflow in current.workflows.values() if workflow.account == definition.slug
+        }
+        yield from _wrong_channels(located, definition, access, slugs | _slugs(definitions, definition.slug))
         return
     accounts = {each.definition.slug for each in definitions if isinstance(each.definition, Account)} | set(
         current.accounts
@@ -235,6 +241,20 @@ def _wrong_references(
             yield located.problem_at(path, text)
 
 
+def _wrong_channels(
+    located: Located, account: Account, access: Mapping[str, Access], slugs: set[str]
+) -> Iterator[str]:
+    for channel in account.notices or ():
+        wrong = wrong_channel(channel, access.get(account.slug, NOTHING), account.members, slugs)
+        if wrong is not None:
+            yield located.problem("notices", f"{channel.name}: {wrong[0]}: {wrong[1]}")
+
+
+def _slugs(definitions: Sequence[Located], account: str) -> set[str]:
+    workflows = [each.definition for each in definitions if isinstance(each.definition, Workflow)]
+    return {workflow.slug for workflow in workflows if workflow.account == account}
+
+
 def _key(workflow: Workflow) -> tuple[str, str]:
     return word_of(workflow), workflow.slug
 
@@ -256,7 +276,7 @@ def _change(new: AnyDefinition, current: Current) -> Change:
     else:
         account, old = new.account, current.workflows.get(_key(new))
     if isinstance(new, Account):
-        new = _with_grants(new, old if isinstance(old, Account) else None)
+        new = _as_they_are(new, old if isinstance(old, Account) else None)
     if old is None:
         return Change(Action.CREATE, new.kind, new.slug, account, _diff({}, _set_keys(new)), "", new)
     if old == new:
@@ -274,11 +294,13 @@ def _change(new: AnyDefinition, current: Current) -> Change:
     )
 
 
-def _with_grants(new: Account, old: Account | None) -> Account:
-    """With the grants that there are, where the definition says nothing about them."""
+def _as_they_are(new: Account, old: Account | None) -> Account:
+    """With the grants and channels that there are, where the definition says nothing about them."""
     kept = new.grants if new.grants is not None or old is None else old.grants
     named = Grants.of(kept.names) if kept is not None and kept.names else None
-    return new.model_copy(update={"grants": named})
+    channels = new.notices if new.notices is not None or old is None else old.notices
+    ordered = sorted(channels or (), key=lambda each: each.name)
+    return new.model_copy(update={"grants": named, "notices": ordered or None})
 
 
 def _prune(definitions: Sequence[Located], current: Current) -> Iterator[Change]:
@@ -398,7 +420,7 @@ def _note(own: Tx, actor: str, change: Change) -> None:
 
 
 def _write_account(tx: Tx, account: Account, actor: str) -> int:
-    data = dump(account) | {"grants": None}  # they have a table of their own
+    data = dump(account) | {"grants": None, "notices": None}  # they have tables of their own
     account_id: int = tx.value(
         "save_account", slug=account.slug, title=account.name, definition=to_json(data)
     )
@@ -411,6 +433,7 @@ def _write_account(tx: Tx, account: Account, actor: str) -> int:
         )
     own.run("api_keys_of_removed", by=actor)
     own.run("links_of_removed", by=actor)
+    notices.replace(own, account.notices or ())
     if account.opening_credits:
         ledger.grant(own, account.opening_credits, entry_key=OPENING, note="opening credits")
     return account_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from pressroom.definitions import notices
 from pressroom.domain.grants.access import Name
 from pressroom.domain.grants.named import grantable
 from pressroom.domain.kinds import WORKFLOW_KINDS, Workflow
@@ -21,7 +22,7 @@ def grant(tx: Tx, account: AccountRow | None, granted: Collection[Name], by: str
     """
     tx.value("lock_definitions")
     if account is not None and account.account.grants is None and len(all_accounts(tx)) == 1:
-        granted = {*granted, *_named(tx, account.account.slug)}
+        granted = {*granted, *_named(tx, account)}
     new = grants.grant(tx, None if account is None else account.account_id, granted, by)
     _note(tx, account, by, "account.grant", new)
     return new
@@ -43,7 +44,7 @@ def before_another(tx: Tx, by: str) -> None:
     accounts = all_accounts(tx)
     if len(accounts) == 1 and accounts[0].account.grants is None:
         [only] = accounts
-        named = _named(tx, only.account.slug)
+        named = _named(tx, only)
         _note(tx, only, by, "account.grant", grants.grant(tx, only.account_id, named, by))
 
 
@@ -56,9 +57,10 @@ def named_by(workflows: Iterable[Workflow], account: str) -> set[Name]:
     return names
 
 
-def _named(tx: Tx, account: str) -> set[Name]:
+def _named(tx: Tx, account: AccountRow) -> set[Name]:
     rows = [row for kind in WORKFLOW_KINDS for row in all_workflows(tx, kind, report=log_unreadable)]
-    return named_by((row.workflow for row in rows), account)
+    own = named_by((row.workflow for row in rows), account.account.slug)
+    return own | notices.named(account.account.notices or ())
 
 
 def _note(

@@ -241,6 +241,12 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | GuardedBy]] = {
     base.Account: _owned(base.Account),
     # Accounts have no route: what they may name comes by the operator's command line and administrators.
     base.Grants: _owned(base.Grants),
+    # An editor that a channel is for decides what it tells and when; where it leads is the owners'.
+    base.NoticeChannel: _free(
+        "about", "workflows", "timezone", "quiet", "digest_minutes",
+        **dict.fromkeys(("name", "by", "connection", "to", "member"), OWNERS),
+    ),
+    base.QuietHours: _free("begin", "end"),
     base.Quotas: _owned(base.Quotas),
     base.Charges: _owned(base.Charges),
     base.AccountCaps: _owned(base.AccountCaps),

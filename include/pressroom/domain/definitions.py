@@ -8,7 +8,8 @@ import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import pendulum
 from pydantic import (
@@ -18,10 +19,13 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    field_validator,
+    model_validator,
 )
 
 from pressroom.domain.errors import QuotaExceeded
 from pressroom.domain.grants.access import EVERYTHING, GrantKind, Name
+from pressroom.domain.notices.kinds import NoticeKind
 from pressroom.domain.schedules import Cron, CronSchedule
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
@@ -30,6 +34,7 @@ Cents = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=4)]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]+$", max_length=200)]
 GrantedName = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Credits = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
+Recipient = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9#@._%+-]{1,64}(@[A-Za-z0-9.-]{1,190})?$")]
 
 # JSON Schema's own "time" has an offset; these are the local times of a time zone beside them.
 LocalTime = Annotated[dt.time, WithJsonSchema({"type": "string", "examples": ["14:30"]})]
@@ -197,6 +202,72 @@ _GRANTED = {
 }
 
 
+class QuietHours(Definition):
+    """The time of day in which nobody is disturbed; it may go past midnight."""
+
+    begin: LocalTime = Field(examples=["20:00"])
+    end: LocalTime = Field(examples=["07:00"])
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> QuietHours:
+        if self.begin == self.end:
+            raise ValueError("begin and end are the same: leave quiet out, or let it have a length")
+        return self
+
+    def includes(self, clock: dt.time) -> bool:
+        """Whether it is quiet at a local time of day. Its end is not part of it."""
+        if self.begin < self.end:
+            return self.begin <= clock < self.end
+        return clock >= self.begin or clock < self.end
+
+
+class ChannelSettings(Definition):
+    """How an account, or one member of it, learns what happened.
+
+    ``connection``: an Airflow connection of the type pressroom_email, pressroom_slack or pressroom_webhook.
+    """
+
+    by: Literal["email", "slack", "webhook"]
+    connection: ConnectionId
+    to: list[Recipient] = Field(
+        default_factory=list, max_length=20, description="addresses of e-mail; channels of a Slack bot"
+    )
+    about: list[NoticeKind] = Field(
+        default_factory=lambda: list(NoticeKind), min_length=1, description="what it tells; all by default"
+    )
+    workflows: list[Slug] = Field(
+        default_factory=list, max_length=1000, description="of which workflows, by slug; empty: of all"
+    )
+    member: str | None = Field(
+        default=None, max_length=200, description="the member it is for: it rests when the membership ends"
+    )
+    timezone: Timezone = Field(default="UTC", description="of the quiet hours, and of the times it tells")
+    quiet: QuietHours | None = Field(default=None, description="what happens then is told afterwards")
+    digest_minutes: int = Field(
+        default=10, ge=0, le=1440, description="at most one message of a kind in this time; 0: as it happens"
+    )
+
+    @model_validator(mode="after")
+    def _has_recipients(self) -> Self:
+        if self.by == "email" and not (self.to and all("@" in each[1:] for each in self.to)):
+            raise ValueError("to: a channel by e-mail needs addresses, such as [ann@example.com]")
+        if self.by == "webhook" and self.to:
+            raise ValueError("to: a webhook's receiver is its connection's: leave `to` out")
+        if self.by == "slack" and any(each.rfind("@") > 0 for each in self.to):
+            raise ValueError("to: a Slack channel is named as in [#editors]; it is no e-mail address")
+        return self
+
+    def rests(self, now: dt.datetime) -> bool:
+        """Whether these are its quiet hours. By the clock on the wall, so a changed clock changes nothing."""
+        return self.quiet is not None and self.quiet.includes(now.astimezone(ZoneInfo(self.timezone)).time())
+
+
+class NoticeChannel(ChannelSettings):
+    """A channel of notices by its name."""
+
+    name: Slug
+
+
 class Account(Definition):
     """A tenant."""
 
@@ -212,6 +283,18 @@ class Account(Definition):
     grants: Grants | None = Field(
         default=None, description="connections, hosts, folders and assets that it may name; null: as they are"
     )
+    notices: list[NoticeChannel] | None = Field(
+        default=None, max_length=100, description="who is told what happens; null: as they are"
+    )
+
+    @field_validator("notices")
+    @classmethod
+    def _named_once(cls, channels: list[NoticeChannel] | None) -> list[NoticeChannel] | None:
+        names = [each.name for each in channels or ()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the name {twice[0]!r} is given twice: each channel has its own")
+        return channels
 
 
 class BrandContext(Definition):

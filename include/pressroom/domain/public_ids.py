@@ -16,6 +16,7 @@ ITEM = "itm"
 GATE = "gat"
 KEY = "key"
 LINK = "lnk"
+MESSAGE = "msg"
 
 LARGEST = 2**63 - 1
 _ID = re.compile(r"([a-z]+)_([1-9][0-9]{0,18})")

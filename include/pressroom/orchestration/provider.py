@@ -23,6 +23,8 @@ def provider_info() -> dict[str, Any]:
             _type("bluesky", "Bluesky", "BlueskyHook", login="Handle", password="App password"),
             _type("pinterest", "Pinterest", "PinterestHook", password="Access token"),
             _type("x", "X", "XHook", password="Access token"),
+            _type("email", "e-mail", "MailHook", login="User", password="Password"),
+            _type("slack", "Slack", "SlackHook", password="Webhook's address or bot's token"),
             _type("webhook", "webhook", "WebhookHook", password="Secret that signs"),
         ],
     }

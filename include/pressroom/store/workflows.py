@@ -170,7 +170,8 @@ def all_accounts(tx: Tx) -> list[AccountRow]:
 def _of_tables(row: Mapping[str, Any]) -> dict[str, Any]:
     """What an account's definition has tables of its own for."""
     grants = Grants.of((GrantKind(kind), name) for kind, name in row["grants"])
-    return {"members": row["members"], "grants": dump(grants) if row["grants"] else None}
+    granted = dump(grants) if row["grants"] else None
+    return {"members": row["members"], "grants": granted, "notices": row["notices"]}
 
 
 def account_by_slug(tx: Tx, slug: str) -> AccountRow:

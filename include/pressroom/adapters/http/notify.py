@@ -71,14 +71,18 @@ async def notify(
     event: str,
     payload: Mapping[str, Any],
     *,
+    uid: str = "",
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
-    """Send it. Raises TransientError or PermanentError, which name the connection and not its URL."""
+    """Send it. Raises TransientError or PermanentError, which name the connection and not its URL.
+
+    ``uid``: the message's id for a receiver that takes each once; '' for a new one.
+    """
     body = to_json({"event": event, **payload}).encode()
     headers = {
         "Content-Type": "application/json",
         "Pressroom-Event": event,
-        **sign(str(uuid.uuid4()), body, settings.password.get_secret_value(), at=time.time()),
+        **sign(uid or str(uuid.uuid4()), body, settings.password.get_secret_value(), at=time.time()),
     }
     service = Service(RECEIVER, settings, rows=(OWN_ADDRESS,), transport=transport)
     try:

@@ -154,7 +154,7 @@ class Resource(Generic[D, V]):
         return await run_in_threadpool(self.view, created)
 
     def _create(self, scope: Scope, definition: D) -> Stored:
-        with _refusals(), scope.transaction() as tx:
+        with refusals(), scope.transaction() as tx:
             created = saving.create(tx, definition, scope.role)
             self._note(
                 scope, tx, "create", created.id, slug=created.slug, before=None, after=dump(definition)
@@ -186,7 +186,7 @@ class Resource(Generic[D, V]):
             definition, wrong = checking.check(self.kind.model, data, most=MOST_PROBLEMS, templates=False)
         if definition is None:
             raise problem(wrong)
-        with _refusals(), scope.transaction() as tx:
+        with refusals(), scope.transaction() as tx:
             saving.must_be_savable(tx, definition, before, scope.role)
             starts: list[datetime] = []
             if not isinstance(definition, BrandContext):
@@ -265,7 +265,7 @@ class Resource(Generic[D, V]):
         before: Stored,
         also: Callable[[Tx, Stored], None] | None,
     ) -> Stored:
-        with _refusals(), scope.transaction() as tx:
+        with refusals(), scope.transaction() as tx:
             after, keys = saving.update(tx, definition, before.data, scope.role)
             if keys:
                 self._note(scope, tx, action, scope.id, **audit.change(before.data, dump(definition)))
@@ -327,7 +327,7 @@ def _patched(stored: Stored, patch: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """Turn what saving refuses into its Problem."""
     try:
         yield

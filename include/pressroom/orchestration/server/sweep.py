@@ -1,6 +1,6 @@
 """The scheduler's sweep: it closes the runs that Airflow has ended or forgotten, lets cancelled ones wait for
-nothing, shows how runs ended, has the provider's batches looked after that ended runs left, and has DAG files
-parsed whose definitions changed.
+nothing, shows how runs ended, has the provider's batches looked after that ended runs left, has DAG files
+parsed whose definitions changed, and has notices sent.
 
 A thread of the scheduler looks every few seconds, and at once when a DAG run ends. The scheduler is where it
 belongs: without one no run goes on, and it may read and write Airflow's database. It does nothing that cannot
@@ -35,6 +35,7 @@ from pressroom.engine.runs.ending import DagRunSeen, LiveRun
 from pressroom.orchestration.server import answers, cancelling
 from pressroom.orchestration.server.account_roles import AccountRoles
 from pressroom.orchestration.server.connections import OF_SERVER
+from pressroom.orchestration.server.notices import NoticeOutbox
 from pressroom.orchestration.server.parsing import ChangedDefinitions
 from pressroom.orchestration.server.respondents import Respondents
 from pressroom.orchestration.server.stray_batches import StrayBatches
@@ -74,6 +75,7 @@ class Sweep:
         self._respondents = Respondents(store)
         self._roles = AccountRoles(store)
         self._batches = StrayBatches(store)
+        self._notices = NoticeOutbox(store)
 
     def close(self) -> None:
         """Let go of the store."""
@@ -81,12 +83,13 @@ class Sweep:
 
     def look(self) -> None:
         """Close what is over, show what has ended, have what it left looked after, make the roles of new
-        accounts, and have changed definitions parsed.
+        accounts, have changed definitions parsed, and have notices sent.
         """
         self._look_at_runs()
         self._batches.look()
         self._roles.look()
         self._definitions.look()
+        self._notices.look()
 
     def _look_at_runs(self) -> None:
         with self._store.transaction() as tx:

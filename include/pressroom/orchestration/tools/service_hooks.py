@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowException
 from pressroom.adapters.connection import ConnectionFields, web_address
 from pressroom.adapters.models.openai_text import OpenAIText
 from pressroom.adapters.models.settings import ConnectionSettings
+from pressroom.adapters.notices.settings import MailSettings, SlackSettings
 from pressroom.adapters.targets.registry import open_target
 from pressroom.domain.errors import ConfigurationError, PressroomError
 from pressroom.orchestration.tools.connections import fields_of
@@ -63,6 +64,32 @@ class ModelHook(ServiceHook):
     async def _check(self, fields: ConnectionFields) -> str:
         async with OpenAIText(ConnectionSettings.from_connection(self.http_conn_id, **fields)) as model:
             return await model.check()
+
+
+class MailHook(ServiceHook):
+    """A mail server that notices go over."""
+
+    conn_type = "pressroom_email"
+    hook_name = "Pressroom: e-mail"
+    tested = "the mail server takes this connection; nothing was sent"
+
+    async def _check(self, fields: ConnectionFields) -> str:
+        from pressroom.adapters.notices.mail import check_mail  # apprise takes seconds to import
+
+        await asyncio.to_thread(check_mail, MailSettings.from_connection(self.http_conn_id, **fields))
+        return ""
+
+
+class SlackHook(ServiceHook):
+    """Slack, for notices."""
+
+    conn_type = "pressroom_slack"
+    hook_name = "Pressroom: Slack"
+    tested = "its settings are right; Slack can only be asked by sending something, so nothing was sent"
+
+    async def _check(self, fields: ConnectionFields) -> str:
+        SlackSettings.from_connection(self.http_conn_id, **fields)
+        return ""
 
 
 class TargetHook(ServiceHook):

@@ -6,13 +6,15 @@
 SELECT set_config('statement_timeout', %(milliseconds)s, true)
 
 -- name: read_accounts
--- Returns all accounts with their members and grants, by slug.
+-- Returns all accounts with their members, grants and channels of notices, by slug.
 SELECT
     accounts.id, accounts.slug, accounts.definition,
     (SELECT coalesce(jsonb_object_agg(username, role), '{}') FROM members
      WHERE members.account_id = accounts.id) AS members,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(kind, name)), '[]') FROM grants
-     WHERE grants.account_id = accounts.id) AS grants
+     WHERE grants.account_id = accounts.id) AS grants,
+    (SELECT jsonb_agg(channels.definition ORDER BY channels.name COLLATE "C") FROM notice_channels AS channels
+     WHERE channels.account_id = accounts.id) AS notices
 FROM accounts
 ORDER BY accounts.slug COLLATE "C"
 

@@ -1,0 +1,1 @@
+"""Notices: messages that bring people to the page."""
