@@ -6,6 +6,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from pressroom.domain.kinds import Workflow
 from pressroom.domain.missions import Mission
 from pressroom.domain.run import Run
 from pressroom.domain.social import Platform
+from pressroom.engine.runs.verifying import verify
 from pressroom.pipelines.registry import PUBLISH, pipeline_of
 from pressroom.store.database import Store
 from pressroom_dev.simulator.audience import Audience
@@ -245,7 +247,7 @@ def test_a_storage_that_hangs_holds_a_check_up_no_longer_than_its_bound(
     office.connections["pressroom_text"] = text(model)
     answered = threading.Event()
     monkeypatch.setattr("pressroom.adapters.storage.media.MediaFiles.check", lambda self: answered.wait(60))
-    monkeypatch.setattr("pressroom.engine.runs.verifying.verify.__defaults__", (1.0,))
+    monkeypatch.setattr("pressroom.orchestration.tools.probe.verify", partial(verify, seconds=1.0))
     begun = time.monotonic()
     try:
         [(kind, line)] = office.verify(SITE)
