@@ -75,6 +75,7 @@ def test_a_wrong_setup_stops_at_once_and_gives_no_item_up(desk: ModelDesk) -> No
         assert len(desk.calls) - before <= 2, name
         assert "\n" not in str(caught.value)
         assert "connection 'text'" in str(caught.value)
+        assert not {"{", "["} & set(str(caught.value)), name  # words, and no body as it came
     assert desk.failures == []
     assert [kind for kind, _ in desk.events] == ["setup_wrong"] * len(SETUP)
     assert desk.held == (0, 0)
