@@ -262,4 +262,5 @@ async def test_every_page_of_a_link_is_one_that_links_are_for() -> None:
         "GET /review", "GET /review/events", "GET /review/list", "POST /review/approve",
         "POST /review/{id}/approve", "POST /review/{id}/reject", "POST /review/{id}/edit",
         "GET /content/{id}/preview", "GET /content/{id}/images/{position}",
+        "GET /reports/sites/{id}", "GET /reports/missions/{id}",
     }  # fmt: skip

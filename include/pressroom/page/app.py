@@ -22,7 +22,8 @@ from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import TITLES, Problem, problem_of
 from pressroom.domain.errors import PressroomError
-from pressroom.page import operations, planning, review, runs, spend, start, visitors, workflows
+from pressroom.page import operations, planning, reports, review, runs, spend, start, visitors, workflows
+from pressroom.page.flows import routes as flows
 from pressroom.page.kit.pages import STATIC, rendered
 from pressroom.page.missions import routes as missions
 from pressroom.page.settings import routes as settings
@@ -40,7 +41,7 @@ BROWSER_RULES = {
     "X-Robots-Tag": "noindex",
 }
 LOGIN = "/auth/login/"
-SHARED = (review.router, review.pieces)
+SHARED = (review.router, review.pieces, reports.router)
 """What visitors with a link see, too."""
 
 
@@ -58,8 +59,13 @@ def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
         spend.router,
         *workflows.ROUTERS,
         missions.router,
+        flows.router,
+        *settings.ROUTERS,
+        runs.router,
+        review.desk,
+        reports.desk,
     )
-    for router in (*own, *settings.ROUTERS, runs.router, review.desk, *SHARED):
+    for router in (*own, *SHARED):
         app.include_router(router)
     for router in SHARED:
         app.include_router(router, prefix=visitors.PAGES)

@@ -27,16 +27,16 @@ MOST_FAILURES = 100
 
 TABS = {
     "site": (
-        ("", "Stages"), ("/keywords", "Keywords"), ("/ideas", "Ideas"), ("/settings", "Settings"),
-        ("/start", "Set-up"),
+        ("keywords", "Keywords"), ("ideas", "Ideas"), ("report", "Report"), ("settings", "Settings"),
+        ("start", "Set-up"),
     ),
     "mission": (
-        ("", "Stages"), ("/calendar", "Calendar"), ("/results", "Results"), ("/lessons", "What was learned"),
-        ("/settings", "Settings"),
+        ("calendar", "Calendar"), ("results", "Results"), ("lessons", "What was learned"),
+        ("report", "Report"), ("settings", "Settings"),
     ),
-    "flow": (("", "Stages"), ("/settings", "Settings")),
+    "flow": (("steps", "Steps and items"), ("settings", "Settings")),
 }  # fmt: skip
-"""The pages of a workflow by its kind: where each is below the first one, and its name."""
+"""The pages of a workflow by its kind, beside that of its stages, and their titles."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,17 @@ def facts(scope: Scope, row: WorkflowRow) -> dict[str, Any]:
         "slug": workflow.slug, "status": workflow.status, "dag_id": workflow.dag_id,
         "subject": getattr(workflow, "subject", ""), "zone": zone_of(workflow),
         "here": "/" + workflow_path(scope.workflow_kind or "", number),
-        "workflow_id": number, "tabs": TABS[scope.workflow_kind or ""],
+        "workflow_id": number, "tabs": tabs_of(scope.workflow_kind or "", number),
     }  # fmt: skip
+
+
+def tabs_of(kind: str, number: int) -> list[tuple[str, str, str]]:
+    """(name, address, title) of a workflow's pages. Reports have a place of their own: links open it, too."""
+    here = "/" + workflow_path(kind, number)
+    pages = [("stages", here, "Stages")]
+    for name, title in TABS[kind]:
+        pages.append((name, f"/reports{here}" if name == "report" else f"{here}/{name}", title))
+    return pages
 
 
 def zone_of(workflow: Any) -> str:

@@ -27,7 +27,7 @@ from pressroom.api.resources import (
 from pressroom.api.resources.automation import routes as automation
 from pressroom.api.resources.content import routes as content
 from pressroom.api.resources.jobs import routes as jobs
-from pressroom.api.resources.outcomes import calendar, lessons, results
+from pressroom.api.resources.outcomes import calendar, lessons, reports, results, steps
 from pressroom.api.resources.review import links
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -42,6 +42,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     calendar.router,
     results.router,
     lessons.router,
+    reports.router,
+    steps.router,
     flows.router,
     checks.router,
     flow_items.router,

@@ -100,15 +100,17 @@ class Answered(BaseModel):
 @router.get("/flow-items")
 def list_items(
     paging: Paged,
+    *,
     flow: FlowFilter = None,
     job: JobFilter = None,
     status: ItemStatus | None = None,
+    step: Annotated[str | None, Query(max_length=40, description="only those at this step")] = None,
     scope: Scope = allowed(Role.VIEWER, ACCOUNT),
 ) -> Page[ItemRow]:
     """The account's items, newest first."""
     with scope.transaction() as tx:
         rows = tx.rows(
-            "flow_items_page", item=None, status=status, before=paging.before, limit=paging.fetch,
+            "flow_items_page", item=None, status=status, step=step, before=paging.before, limit=paging.fetch,
             flow=number_of(public_ids.FLOW, flow),
             run=number_of(public_ids.JOB, job),
         )  # fmt: skip
@@ -120,7 +122,14 @@ def get_item(request: Request, scope: Scope = allowed(Role.VIEWER, ITEM)) -> Ite
     """An item with what each step added."""
     with scope.transaction() as tx:
         [row] = tx.rows(
-            "flow_items_page", item=scope.id, status=None, before=None, limit=1, flow=None, run=None
+            "flow_items_page",
+            item=scope.id,
+            status=None,
+            step=None,
+            before=None,
+            limit=1,
+            flow=None,
+            run=None,
         )
         packets = tx.all("packets_of_item", PacketView, item=scope.id)
     where = f"{base_of(request)}/flow-items/{public_id(public_ids.ITEM, scope.id)}/pictures"

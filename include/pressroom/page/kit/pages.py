@@ -53,6 +53,7 @@ def templates() -> Environment:
         moment=moment,
         clock=clock,
         day=day,
+        local_day=local_day,
         amount=amount,
         money=money,
         exact=exact,
@@ -137,6 +138,14 @@ def clock(at: datetime, zone: str) -> Markup:
     local = at.astimezone(ZoneInfo(zone))
     return Markup('<time datetime="{}" data-zone="{}" data-day="{}">{}</time>').format(
         at.astimezone(UTC).isoformat(timespec="seconds"), zone, local.date().isoformat(), f"{local:%H:%M}"
+    )
+
+
+def local_day(at: datetime, zone: str) -> Markup:
+    """The day of a moment in a zone, which no script changes: ``2 Mar``."""
+    local = at.astimezone(ZoneInfo(zone))
+    return Markup('<time class="nowrap" datetime="{}" data-local>{} {}</time>').format(
+        local.date().isoformat(), local.day, f"{local:%b}"
     )
 
 

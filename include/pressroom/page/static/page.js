@@ -132,6 +132,10 @@
     copy.remove();
   });
 
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-print]")) window.print();
+  });
+
   // Review by keyboard -------------------------------------------------------------------------------------
 
   const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");

@@ -10,6 +10,7 @@ WHERE items.account_id = %(account)s
     AND (%(flow)s::bigint IS NULL OR items.flow_id = %(flow)s)
     AND (%(run)s::bigint IS NULL OR items.run_id = %(run)s)
     AND (%(status)s::text IS NULL OR items.status = %(status)s)
+    AND (%(step)s::text IS NULL OR items.step = %(step)s)
     AND (%(before)s::bigint IS NULL OR items.id < %(before)s)
 ORDER BY items.id DESC
 LIMIT %(limit)s
@@ -44,3 +45,23 @@ WHERE f.account_id = %(account)s AND (%(workflow)s::bigint IS NULL OR f.workflow
             < (%(at)s, %(last_workflow)s::bigint, %(last_stage)s::text, %(last_item)s::text))
 ORDER BY f.at DESC, f.workflow_id DESC, f.stage DESC, f.item DESC
 LIMIT %(limit)s
+
+-- name: flow_step_counts
+-- Returns how many items are at each step of a flow: active ones of its live runs, those of them at an open gate, and
+-- failed ones of its last run.
+SELECT step, sum(active)::bigint AS active, sum(parked)::bigint AS parked, sum(failed)::bigint AS failed FROM (
+    SELECT items.step, 1 AS active,
+        CASE WHEN EXISTS (
+            SELECT FROM gates
+            WHERE gates.account_id = %(account)s AND gates.item_id = items.id AND gates.step = items.step
+                AND gates.outcome IS NULL) THEN 1 ELSE 0 END AS parked, 0 AS failed
+    FROM runs
+    JOIN flow_items AS items ON items.account_id = runs.account_id AND items.run_id = runs.id AND items.status = 'active'
+    WHERE runs.account_id = %(account)s AND runs.workflow_id = %(flow)s AND runs.status IN ('running', 'paused')
+    UNION ALL
+    SELECT items.step, 0, 0, 1
+    FROM flow_items AS items
+    WHERE items.account_id = %(account)s AND items.status = 'failed' AND items.run_id = (
+        SELECT max(id) FROM runs WHERE account_id = %(account)s AND workflow_id = %(flow)s)
+) AS counted
+GROUP BY step ORDER BY step

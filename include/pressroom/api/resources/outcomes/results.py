@@ -120,7 +120,7 @@ def results_of(tx: Tx, number: int, mission: Mission) -> ResultsView:
     totals = groupby(tx.rows("cycle_totals", mission=number), lambda row: row["cycle"])
     return ResultsView(
         mission_id=public_id(public_ids.MISSION, number),
-        kpis=_kpis(mission, sorted(readings, key=lambda row: (row["at"], row["cycle"]))),
+        kpis=kpis_of(mission, readings),
         cycles=[_cycle(list(rows), curves.get(cycle, [])) for cycle, rows in totals],
     )
 
@@ -147,10 +147,11 @@ def _totals(rows: Sequence[Mapping[str, Any]]) -> Totals:
     return Totals(**{name: sum(row[name] for row in rows) for name in names})
 
 
-def _kpis(mission: Mission, readings: Sequence[Mapping[str, Any]]) -> list[KpiResult]:
+def kpis_of(mission: Mission, curves: Sequence[Mapping[str, Any]]) -> list[KpiResult]:
     """Every KPI at the last reading, in which it has the target that it had then; without a reading as it is
-    defined. ``readings``: of all cycles, by time.
+    defined. ``curves``: the readings of all cycles.
     """
+    readings = sorted(curves, key=lambda row: (row["at"], row["cycle"]))
     if not readings:
         return [
             _kpi(kpi.model_dump(mode="json") | {"current": None, "due": None}, None, [])
