@@ -215,3 +215,42 @@ def test_which_ones_must_be_said(invoke: Invoke, published: list[int], airflow: 
     invoke("unpublish", "garden", published[0], "--all", code=2)
     assert "has no publication 999" in invoke("unpublish", "garden", 999, code=1).output
     assert airflow.taken_back == []
+
+
+def test_a_review_by_public_ids(invoke: Invoke, airflow: FakeAirflow, ids: list[int], store: Store) -> None:
+    first, second = (f"art_{number}" for number in ids)
+    listed = invoke("review", "list", "acme").output
+    assert first in listed
+    assert "Garden" in listed
+    assert "of 100" in invoke("review", "show", first).output
+    assert "no generated text is kept" in invoke("review", "diff", first).output
+    invoke("edit-article", "garden", ids[0], "--title", "Another title")
+    assert "{+" in invoke("review", "diff", first).output
+    assert "approved" in invoke("review", "approve", first).output
+    assert len(airflow.events) == 1
+    assert "nothing was changed" in invoke("review", "diff", first, "--to", "approved").output
+    invoke("review", "reject", second, code=2)
+    invoke("review", "reject", second, "--reason", "Dull.")
+    assert "version 2" in invoke("review", "again", second, "--guidance", "Shorter.").output
+    assert "there is no art_999" in invoke("review", "show", "art_999", code=1).output
+    assert first not in invoke("review", "list", "acme").output
+    with store.transaction() as tx:
+        row = workflow(tx, "site/garden")
+    with store.transaction(row.account_id) as tx:
+        lines = tx.rows(
+            "audit_list", before=None, limit=20, actor=None, action=None, target=f"article:{ids[0]}"
+        )
+    assert [line["action"] for line in lines][:2] == ["article.approve", "article.edit"]
+
+
+def test_a_link_for_a_reviewer_is_printed_once_and_revoked(
+    invoke: Invoke, airflow: FakeAirflow, ids: list[int]
+) -> None:
+    made = invoke("review", "share", "acme", "--for", "Kim", "--piece", f"art_{ids[0]}", "--decide").output
+    assert made.startswith("http://airflow.example/pressroom/link#prl_")
+    listed = invoke("review", "links", "acme").output
+    assert "Kim" in listed
+    assert "prl_" not in listed
+    invoke("review", "share", "acme", "--for", "Kim", "--of", "garden", "--piece", "art_1", code=2)
+    invoke("review", "revoke", "acme", "lnk_1")
+    assert "no link lnk_9" in invoke("review", "revoke", "acme", "lnk_9", code=1).output

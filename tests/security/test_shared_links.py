@@ -48,7 +48,7 @@ async def test_a_queue_is_read_and_decided_by_link_and_the_log_says_who_sent_it(
     made = await link(browser.control)
     place = await follow(browser, made)
     assert place == f"/shared/{made['id']}/review"
-    html = await browser.open(place, None)
+    html = await browser.open(f"{place}?piece={art}", None)
     assert f"/shared/{made['id']}/review/{art}/approve" in html
     assert "Write again" not in html
     assert 'href="/"' not in html
@@ -109,7 +109,7 @@ async def test_a_link_to_a_sites_queue_shows_no_mission(browser: Browser) -> Non
     made = await link(browser.control, site_id=int(things["site"]))
     place = await follow(browser, made)
     html = await browser.open(place, None)
-    assert "1 piece wait" in html
+    assert "1 waits" in html
     assert "Launch" not in html
     answer = await browser.answer("GET", f"{place}?piece={things['post']}", None)
     assert answer.status_code == 404
@@ -261,6 +261,7 @@ async def test_every_page_of_a_link_is_one_that_links_are_for() -> None:
     assert shared == {
         "GET /review", "GET /review/events", "GET /review/list", "POST /review/approve",
         "POST /review/{id}/approve", "POST /review/{id}/reject", "POST /review/{id}/edit",
-        "GET /content/{id}/preview", "GET /content/{id}/images/{position}",
+        "GET /content/{id}/preview", "GET /content/{id}/images/{position}", "POST /review/gates/{id}/answer",
+        "GET /content/{id}/targets/{position}",
         "GET /reports/sites/{id}", "GET /reports/missions/{id}",
     }  # fmt: skip

@@ -17,6 +17,7 @@ from pressroom.cli import (
     notices,
     page,
     prices,
+    review,
     runs,
 )
 from pressroom.cli.common import ErrorsInOneLine
@@ -41,4 +42,5 @@ prices.register(app)
 missions.register(app)
 flows.register(app)
 articles.register(app)
+review.register(app)
 page.register(app)

@@ -81,7 +81,7 @@ def approve_article(
                 )  # fmt: skip
         typer.echo(f"{counted(len(chosen), 'article')} approved")
         if chosen and row.run().site.publish.targets:
-            _announce(row)
+            announce(row)
 
 
 def reject_article(
@@ -132,7 +132,7 @@ def publish(site: Site) -> None:
             start(api, user, store, row, {}, PUBLISH)
 
 
-def _announce(row: WorkflowRow) -> None:
+def announce(row: WorkflowRow) -> None:
     """Send the asset's event, which starts a publish run. Without Airflow the approval stays recorded."""
     try:
         with open_airflow() as (api, _):

@@ -22,7 +22,9 @@ from pressroom.api.kit.limits.admission import Admission
 from pressroom.api.kit.ports import ControlPlane
 from pressroom.api.kit.problems import TITLES, Problem, problem_of
 from pressroom.domain.errors import PressroomError
-from pressroom.page import operations, planning, reports, review, runs, spend, start, visitors, workflows
+from pressroom.page import operations, planning, reports, runs, spend, start, visitors, workflows
+from pressroom.page.desk import links as desk_links
+from pressroom.page.desk import routes as desk
 from pressroom.page.flows import routes as flows
 from pressroom.page.kit.pages import STATIC, rendered
 from pressroom.page.missions import routes as missions
@@ -41,7 +43,7 @@ BROWSER_RULES = {
     "X-Robots-Tag": "noindex",
 }
 LOGIN = "/auth/login/"
-SHARED = (review.router, review.pieces, reports.router)
+SHARED = (desk.router, desk.pieces, reports.router)
 """What visitors with a link see, too."""
 
 
@@ -62,7 +64,8 @@ def build_page_app(plane: ControlPlane, admission: Admission) -> FastAPI:
         flows.router,
         *settings.ROUTERS,
         runs.router,
-        review.desk,
+        desk_links.router,
+        desk.desk,
         reports.desk,
     )
     for router in (*own, *SHARED):

@@ -28,7 +28,7 @@ from pressroom.api.resources.automation import routes as automation
 from pressroom.api.resources.content import routes as content
 from pressroom.api.resources.jobs import routes as jobs
 from pressroom.api.resources.outcomes import calendar, lessons, reports, results, steps
-from pressroom.api.resources.review import links
+from pressroom.api.resources.review import links, pieces, queue
 
 ROUTERS: tuple[APIRouter, ...] = (
     accounts.router,
@@ -57,5 +57,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     usage.router,
     content.router,
     links.router,
+    queue.router,
+    pieces.router,
     publications.router,
 )

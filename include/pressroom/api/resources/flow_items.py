@@ -120,19 +120,17 @@ def list_items(
 @router.get("/flow-items/{id}")
 def get_item(request: Request, scope: Scope = allowed(Role.VIEWER, ITEM)) -> ItemView:
     """An item with what each step added."""
+    return item_view(scope, scope.id, base_of(request))
+
+
+def item_view(scope: Scope, item: int, base: str) -> ItemView:
+    """An item of the account, by its number. ``base``: the path below which its pictures are."""
     with scope.transaction() as tx:
         [row] = tx.rows(
-            "flow_items_page",
-            item=scope.id,
-            status=None,
-            step=None,
-            before=None,
-            limit=1,
-            flow=None,
-            run=None,
+            "flow_items_page", item=item, status=None, step=None, before=None, limit=1, flow=None, run=None
         )
-        packets = tx.all("packets_of_item", PacketView, item=scope.id)
-    where = f"{base_of(request)}/flow-items/{public_id(public_ids.ITEM, scope.id)}/pictures"
+        packets = tx.all("packets_of_item", PacketView, item=item)
+    where = f"{base}/flow-items/{public_id(public_ids.ITEM, item)}/pictures"
     return ItemView(**_item(row), packets=_for_callers(packets, where))
 
 
@@ -169,6 +167,11 @@ def list_gates(
 @router.get("/gates/{id}")
 def get_gate(scope: Scope = allowed(Role.VIEWER, GATE)) -> GateView:
     """A gate."""
+    return gate_view(scope)
+
+
+def gate_view(scope: Scope) -> GateView:
+    """The gate that a request is about."""
     with scope.transaction() as tx:
         return _gate(_row(tx, scope.id))
 
@@ -179,14 +182,16 @@ async def answer_gate(
 ) -> JSONResponse:
     """Answer a gate, as its link or Airflow's page would. The first answer counts: a later one is a 409."""
 
-    async def work() -> Answered:
-        task = await run_in_threadpool(_answer, scope, body)
-        if task is not None:
-            handed = gates.Handed(scope.id, scope.caller.label, body.decision, body.text)
-            await answer_through_airflow(scope.plane, scope.account_id, task, handed)
-        return Answered(id=public_id(public_ids.GATE, scope.id), decision=body.decision)
+    return await idempotency.once(scope, 200, lambda: decide(scope, body))
 
-    return await idempotency.once(scope, 200, work)
+
+async def decide(scope: Scope, body: AnswerBody) -> Answered:
+    """Answer the gate that a request is about. Raises RunConflict when it was answered, or is over."""
+    task = await run_in_threadpool(_answer, scope, body)
+    if task is not None:
+        handed = gates.Handed(scope.id, scope.caller.label, body.decision, body.text)
+        await answer_through_airflow(scope.plane, scope.account_id, task, handed)
+    return Answered(id=public_id(public_ids.GATE, scope.id), decision=body.decision)
 
 
 def _for_callers(packets: list[PacketView], where: str) -> list[PacketView]:

@@ -160,7 +160,7 @@ def _ledger_name(content: str) -> str:
 @router.get("/{id}")
 def get_publication(scope: Scope = allowed(Role.VIEWER, PUBLICATION_ID)) -> PublicationView:
     """One publication."""
-    return _view(scope)
+    return publication_view(scope)
 
 
 @router.post("/{id}/settle")
@@ -168,9 +168,14 @@ def settle_publication(
     body: SettleBody, scope: Scope = allowed(Role.APPROVER, PUBLICATION_ID)
 ) -> PublicationView:
     """Settle an unknown publication, after having looked at the target."""
+    return settle(scope, body)
+
+
+def settle(scope: Scope, body: SettleBody) -> PublicationView:
+    """Settle the publication that a request is about. Raises RunConflict when it is not unknown."""
     with scope.changing("publication.settle", f"publication:{scope.id}") as tx:
         publishing.settle(tx, scope.workflow_id or 0, scope.id, sent=body.sent, external_id=body.external_id)
-    return _view(scope)
+    return publication_view(scope)
 
 
 @router.post("/{id}/unpublish")
@@ -197,7 +202,7 @@ async def unpublish_publication(scope: Scope = allowed(Role.APPROVER, PUBLICATIO
         raise Problem(409, f"it was not taken back: {error}") from error
     finally:
         await scope.run(ended)  # also of a target that did not: somebody wanted it
-    return await run_in_threadpool(_view, scope)
+    return await run_in_threadpool(publication_view, scope)
 
 
 @router.post("/{id}/retry", status_code=202, response_model=PublicationRetried)
@@ -207,29 +212,33 @@ async def retry_publication(
     """Try a publication again: an article's in a run of its site's publish part, a post's in its mission's
     job.
     """
+    return await idempotency.once(scope, 202, lambda: retry(scope, idempotency.run_name(scope)))
 
-    async def work() -> PublicationRetried:
-        row = await scope.run(scope.workflow)
-        plan = await run_in_threadpool(prepare, row)
-        if plan.by_itself and plan.run is not None:
-            job, detail = plan.run.id, "the job is about to begin, and publishes it"
-        elif plan.run is not None:
-            await start_again(scope, row, plan.run, publishing.STAGE)
-            job, detail = plan.run.id, f"the job runs again from its stage {publishing.STAGE}"
-        else:
-            state = await start(scope, row, {}, idempotency.run_name(scope), part=PUBLISH)
-            job, detail = state.id, "a new job publishes it"
-        now = await run_in_threadpool(_view, scope)
-        return PublicationRetried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
+
+async def retry(scope: Scope, run_name: str) -> PublicationRetried:
+    """Have the publication that a request is about tried again. ``run_name``: the id of a DAG run, if that
+    takes a new one. Raises RunConflict with the reason why it cannot be.
+    """
 
     def prepare(row: WorkflowRow) -> RetryPlan:
         with scope.changing("publication.retry", f"publication:{scope.id}") as tx:
             return retrying.prepare(tx, row, scope.id, scope.plane.alive)
 
-    return await idempotency.once(scope, 202, work)
+    row = await scope.run(scope.workflow)
+    plan = await run_in_threadpool(prepare, row)
+    if plan.by_itself and plan.run is not None:
+        job, detail = plan.run.id, "the job is about to begin, and publishes it"
+    elif plan.run is not None:
+        await start_again(scope, row, plan.run, publishing.STAGE)
+        job, detail = plan.run.id, f"the job runs again from its stage {publishing.STAGE}"
+    else:
+        state = await start(scope, row, {}, run_name, part=PUBLISH)
+        job, detail = state.id, "a new job publishes it"
+    now = await run_in_threadpool(publication_view, scope)
+    return PublicationRetried(id=now.id, status=now.status, job=public_id(JOB, job), detail=detail)
 
 
-def _view(scope: Scope) -> PublicationView:
+def publication_view(scope: Scope) -> PublicationView:
     with scope.transaction() as tx:
         publications = shown(tx, [scope.id])
     if not publications:

@@ -14,6 +14,7 @@ from pressroom.domain.errors import PermanentError, RunConflict
 from pressroom.domain.missions import Mission
 from pressroom.domain.platforms import hashtags_in
 from pressroom.domain.social import Platform
+from pressroom.pipelines.kept_texts import keep_text
 from pressroom.pipelines.mission.publish import content_key, terms_of
 from pressroom.pipelines.mission.writing.compliance import problems
 from pressroom.pipelines.mission.writing.composing import Composed, content_hash
@@ -21,6 +22,7 @@ from pressroom.store import frozen
 from pressroom.store.database import Tx
 from pressroom.store.workflows import workflow_by_id
 
+BETWEEN_PARTS = "\n\n"
 REGENERABLE = ("draft", "pending_review", "approved", "rejected", "failed")
 """The statuses of posts that can be regenerated: neither published nor archived."""
 
@@ -85,6 +87,9 @@ def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> N
                 " and the next one has posts of its own"
             )
         raise RunConflict(f"post {post_id} is {post.status}, and does not wait for review")
+    keep_text(
+        tx, "post", post_id, "approved", "", BETWEEN_PARTS.join(get_post(tx, mission_id, post_id).parts), by
+    )
 
 
 def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
@@ -113,6 +118,7 @@ def edit(
         raise PermanentError("; ".join(wrong))
     digest = content_hash(post.platform, post.format, texts, post.options, post.media_url, post.media_alt)
     tags = [tag for text in texts for tag in hashtags_in(text)]
+    keep_text(tx, "post", post_id, "generated", "", BETWEEN_PARTS.join(post.parts), "")
     if not tx.run(
         "post_edit", mission=mission_id, post=post_id, parts=texts, hashtags=tags, content_hash=digest,
         note=f"edited by {by}", seen_hash=seen_hash,

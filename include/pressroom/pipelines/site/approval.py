@@ -16,6 +16,8 @@ from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.markup.html import plain, sanitize, words_of_html
 from pressroom.domain.packets import HTML_CHARS
 from pressroom.domain.text import differences, to_json
+from pressroom.pipelines.kept_texts import keep_text
+from pressroom.pipelines.site.checks import rate
 from pressroom.store.database import Tx
 from pressroom.store.workflows import workflow_by_id
 
@@ -123,6 +125,7 @@ def to_review(tx: Tx, site_id: int, content_id: int, *, auto_publish: bool) -> b
     if not tx.run("content_to_review", site=site_id, content=content_id):
         return False
     seen = article(tx, site_id, content_id)
+    rate(tx, site_id, content_id)
     if auto_publish:
         approve(tx, site_id, content_id, seen.content_hash, AUTO)
     return True
@@ -143,6 +146,7 @@ def approve(tx: Tx, site_id: int, content_id: int, seen_hash: str, by: str) -> N
         "article_approve", site=site_id, content=content_id, content_hash=seen_hash, by=by, terms=terms
     ):
         raise RunConflict(f"article {content_id} is {now.status}, and does not wait for review")
+    keep_text(tx, "article", content_id, "approved", now.title, now.html, by)
 
 
 def void(tx: Tx, site_id: int, content_id: int, reason: str) -> bool:
@@ -209,10 +213,12 @@ def edit(
     words = words_of_html(new_html)
     after = replace(before, title=new_title, html=new_html, word_count=words)
     digest = content_hash(after, pictures(tx, site_id, [content_id]).get(content_id, []))
+    keep_text(tx, "article", content_id, "generated", before.title, before.html, "")
     tx.run(
         "article_edit", site=site_id, content=content_id, title=new_title, html=new_html, words=words,
         content_hash=digest, note=f"edited by {by}",
     )  # fmt: skip
+    rate(tx, site_id, content_id)
     return article(tx, site_id, content_id)
 
 

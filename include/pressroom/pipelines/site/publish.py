@@ -81,7 +81,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
     to, site = item.target, tools.site
     try:
         target = tools.outside.target(to)
-        made = target.from_content(_content(item.article, site)).model_dump(mode="json")
+        made = target.from_content(content_of(item.article, site)).model_dump(mode="json")
         arguments = arguments_of(target, {**made, **to.settings}, to.target_name, to.settings)
         most = arguments.limits_for(dict(arguments)).pictures
         pictures = [await _picture(image, tools) for image in item.images[:most]]
@@ -129,7 +129,8 @@ def key_of(item: ForTarget, site: Site) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:24]
 
 
-def _content(article: ReviewedArticle, site: Site) -> Content:
+def content_of(article: ReviewedArticle, site: Site) -> Content:
+    """What targets make their arguments of."""
     return Content(
         title=article.title,
         text=plain(article.html),

@@ -53,9 +53,10 @@ class ApproveItem(Body):
 
 
 class RejectBody(Body):
-    """The reason of a rejection, which is kept with the piece."""
+    """The reason of a rejection, which is kept with the piece. ``content_hash`` null: whatever it is now."""
 
     reason: str = Field(min_length=1, max_length=1000)
+    content_hash: Hash | None = None
 
 
 class EditBody(Body):
@@ -147,10 +148,19 @@ def approve(scope: Scope, piece: ReviewedPiece, seen: str) -> None:
         decide(tx, piece.workflow_id, piece.id, seen, scope.caller.label)
 
 
-def reject(scope: Scope, piece: ReviewedPiece, reason: str) -> None:
-    """Reject it, whatever it is now. Raises RunConflict."""
+def reject(
+    scope: Scope, piece: ReviewedPiece, reason: str, *, seen: str | None = None, waits: bool = False
+) -> None:
+    """Reject it. ``seen``: only the version with this hash; ``waits``: only while it waits for a decision.
+
+    Raises RunConflict.
+    """
     with scope.changing(f"{piece.kind}.reject", piece.target, reason=reason) as tx:
         _must_be_open(tx, piece)
+        if waits and (status := _status(tx, piece)) not in WAITING:
+            raise RunConflict(f"{piece.name} does not wait any more: somebody has {status} it meanwhile")
+        if seen is not None and seen != _present_hash(tx, piece):
+            raise RunConflict(f"{piece.name} has changed since it was read: read it again")
         decide = approval.reject if piece.kind == "article" else review.reject
         decide(tx, piece.workflow_id, piece.id, reason, scope.caller.label)
 
@@ -280,6 +290,15 @@ def _must_be_open(tx: Tx, piece: ReviewedPiece) -> None:
         return
     why = ": it has not gone to review yet" if status == "draft" else ""
     raise RunConflict(f"{piece.name} is {status}, and cannot be decided on or edited{why}")
+
+
+WAITING = ("review", "pending_review")
+
+
+def _present_hash(tx: Tx, piece: ReviewedPiece) -> str:
+    if piece.kind == "article":
+        return approval.article(tx, piece.workflow_id, piece.id).content_hash
+    return review.get_post(tx, piece.workflow_id, piece.id).content_hash
 
 
 def _status(tx: Tx, piece: ReviewedPiece) -> str:

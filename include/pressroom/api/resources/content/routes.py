@@ -228,7 +228,7 @@ async def approve_content(
 @router.post("/{id}/reject")
 def reject_content(body: RejectBody, scope: Scope = allowed(Role.APPROVER, CONTENT)) -> Decided:
     """Reject the piece, with a reason. Refused once it is published, or may be."""
-    decisions.reject(scope, piece_of(scope), body.reason)
+    decisions.reject(scope, piece_of(scope), body.reason, seen=body.content_hash)
     return Decided(id=content_id(scope.kind, scope.id), status="rejected")
 
 

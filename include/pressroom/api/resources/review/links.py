@@ -115,7 +115,7 @@ def list_links(paging: Paged, scope: Scope = allowed(Role.APPROVER, ACCOUNT)) ->
     """The account's links, newest first, those that are over included."""
     with scope.transaction() as tx:
         rows = tx.rows("links", link=None, before=paging.before, limit=paging.fetch)
-    return paging.page(rows, _view, lambda row: [row["id"]])
+    return paging.page(rows, view, lambda row: [row["id"]])
 
 
 @router.post("", status_code=201)
@@ -152,7 +152,7 @@ def make(scope: Scope, body: LinkBody, page: str) -> NewLink:
         target = f"link:{number}"
         scope.note(tx, "link.make", target, before=None, after=audit.state(tx, target))
         [row] = tx.rows("links", link=number, before=None, limit=1)
-    return NewLink(url=f"{page}/link#{secret}", **_view(row).model_dump())
+    return NewLink(url=f"{page}/link#{secret}", **view(row).model_dump())
 
 
 def revoke(scope: Scope) -> LinkView:
@@ -160,10 +160,11 @@ def revoke(scope: Scope) -> LinkView:
     with scope.changing("link.revoke", f"link:{scope.id}") as tx:
         tx.run("link_revoke", link=scope.id, by=scope.caller.label)
         [row] = tx.rows("links", link=scope.id, before=None, limit=1)
-    return _view(row)
+    return view(row)
 
 
-def _view(row: dict[str, Any]) -> LinkView:
+def view(row: dict[str, Any]) -> LinkView:
+    """The view of a row of ``links``."""
     kind, number = row["kind"], row["number"]
     named = str(number) if kind == "site" else public_id(PREFIXES[kind], number) if kind else None
     return LinkView(**{**row, "id": public_id(public_ids.LINK, row["id"]), "of": named})

@@ -1,0 +1,1 @@
+"""The review: what waits for a person, everything about it, and the decisions."""
