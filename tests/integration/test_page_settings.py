@@ -283,3 +283,17 @@ async def test_the_api_previews_a_change_and_saves_nothing(control: Control) -> 
 def test_a_number_is_the_same_with_and_without_zeros() -> None:
     form = SettingsForm.of(FORMS["site"], {"caps": {"run_cents": "500.0000"}}, "v")
     assert form.texts["caps.run_cents"] == "500"
+
+
+async def test_a_voice_is_made_and_its_settings_open(browser: Browser) -> None:
+    page = f"/sites/{browser.control.world.site_id}/settings"
+    await browser.open(page)
+    token = browser.client.cookies["pressroom_form"]
+    data = {"form_token": token, "account": "demo", "title": "Calm & short"}
+    made = await browser.answer("POST", "/brands", data=data)
+    assert made.status_code == 303
+    assert "Calm &amp; short" in await browser.open(made.headers["Location"])
+    assert browser.control.audit()[-1][:2] == ("user:ed", "brand.create")
+    assert "Calm &amp; short</option>" in await browser.open(page)
+    await browser.send(page, "/brands", expect=409, account="demo", title="Calm, short")
+    await browser.send(page, "/brands", "vera", expect=403, account="demo", title="Another")

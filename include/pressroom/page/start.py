@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-import unicodedata
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from pydantic import ValidationError
+from slugify import slugify
 
 from pressroom.adapters.targets.registry import HANDLERS
 from pressroom.api.kit.access import SITE, Scope, Subject, allowed, enter, scopes_of, signed_in
@@ -24,7 +23,7 @@ from pressroom.api.resources.sites import SITES, SiteView
 from pressroom.domain.definitions import Role
 from pressroom.domain.grants.access import GrantKind
 from pressroom.engine.runs import reports
-from pressroom.page.kit.pages import Notice, outcome, rendered
+from pressroom.page.kit.pages import SLUG_CHARS, Notice, outcome, rendered, to_page
 from pressroom.page.kit.tokens import SentForm
 from pressroom.page.workflow_view import facts
 from pressroom.pipelines.registry import pipeline_of
@@ -49,7 +48,8 @@ async def make_account(request: Request, form: SentForm, caller: Caller = signed
     async def work() -> Notice:
         try:
             body = NewAccount.model_validate({
-                "slug": typed["slug"] or slug_of(typed["title"]), "name": typed["title"],
+                "slug": typed["slug"] or slugify(typed["title"], max_length=SLUG_CHARS),
+                "name": typed["title"],
                 "opening_credits": typed["credits"] or "0",
             })  # fmt: skip
         except ValidationError as error:
@@ -85,7 +85,7 @@ async def make_site(request: Request, form: SentForm, caller: Caller = signed_in
 
     notice = await outcome(work)
     if made:
-        return _to(request, f"/sites/{made[0].id}/start")
+        return to_page(request, f"/sites/{made[0].id}/start")
     return await run_in_threadpool(_first_steps, request, caller, typed["account"], notice, typed)
 
 
@@ -153,18 +153,15 @@ def _steps(
 
 def _site(typed: dict[str, str]) -> dict[str, Any]:
     """The definition of a site, of what was typed; what is left empty has its default."""
-    body: dict[str, Any] = {"slug": typed["slug"] or slug_of(typed["title"]), "name": typed["title"]}
+    body: dict[str, Any] = {
+        "slug": typed["slug"] or slugify(typed["title"], max_length=SLUG_CHARS),
+        "name": typed["title"],
+    }
     body |= {name: typed[name] for name in ("subject", "language", "url") if typed[name]}
     if typed["target"]:
         target = {"to": typed["target"], "connection": typed["connection"] or None}
         body["publish"] = {"targets": [target]}
     return body
-
-
-def slug_of(title: str) -> str:
-    """A name as a slug: its letters without accents; '' when none of them is Latin."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain)[:60].strip("-")
 
 
 def _named(error: ValidationError) -> Problem:
@@ -173,11 +170,3 @@ def _named(error: ValidationError) -> Problem:
         (labels.get(str(each["loc"][0]), "account"), str(each["msg"]).removeprefix("Value error, "))
         for each in error.errors()
     )
-
-
-def _to(request: Request, path: str) -> Response:
-    """To another page, as a whole."""
-    target = f"{request.scope.get('root_path', '')}{path}"
-    if "HX-Request" in request.headers:
-        return Response(status_code=204, headers={"HX-Redirect": target})
-    return RedirectResponse(target, 303)

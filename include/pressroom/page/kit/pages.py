@@ -15,7 +15,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette._utils import get_route_path
@@ -28,6 +28,7 @@ from pressroom.ui.mission.page import confidence, decimal, percent
 
 FOLDER = Path(__file__).parent.parent
 STATIC = FOLDER / "static"
+SLUG_CHARS = 60
 API = "/api/v1"
 """Where the control API is, below the page."""
 
@@ -94,6 +95,14 @@ def rendered(request: Request, template: str, status: int = 200, /, **values: An
     if fresh:
         tokens.keep(answer, request, token)
     return answer
+
+
+def to_page(request: Request, path: str) -> Response:
+    """To another page, loaded as a whole."""
+    target = f"{request.scope.get('root_path', '')}{path}"
+    if "HX-Request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return RedirectResponse(target, 303)
 
 
 async def outcome(work: Callable[[], Awaitable[Notice]]) -> Notice:

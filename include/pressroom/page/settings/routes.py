@@ -9,11 +9,23 @@ from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
+from slugify import slugify
 
-from pressroom.api.kit.access import BRAND, FLOW, MISSION, SITE, Scope, Subject, allowed
-from pressroom.api.kit.problems import Problem, problem_of
-from pressroom.api.resources.brand_contexts import BRANDS
+from pressroom.api.kit.access import (
+    BRAND,
+    FLOW,
+    MISSION,
+    SITE,
+    Scope,
+    Subject,
+    allowed,
+    enter,
+    signed_in,
+)
+from pressroom.api.kit.callers import Caller, admission_of, plane_of
+from pressroom.api.kit.problems import TITLES, Problem, problem_of
+from pressroom.api.resources.brand_contexts import BRANDS, BrandView
 from pressroom.api.resources.definitions import Resource, version_of
 from pressroom.api.resources.flows import FLOWS
 from pressroom.api.resources.missions import MISSIONS
@@ -23,7 +35,7 @@ from pressroom.domain.errors import PressroomError
 from pressroom.domain.public_ids import BRAND as BRAND_ID
 from pressroom.domain.public_ids import public_id
 from pressroom.page import workflow_view
-from pressroom.page.kit.pages import Notice, plural, rendered
+from pressroom.page.kit.pages import SLUG_CHARS, Notice, outcome, plural, rendered, to_page
 from pressroom.page.kit.tokens import PostedForm, SentForm
 from pressroom.page.settings.fields import FORMS, TARGETS, FieldFacts, facts_of
 from pressroom.page.settings.forms import SettingsForm, fields_of
@@ -165,7 +177,35 @@ def _zone(scope: Scope, resource: Resource[Any, Any], form: SettingsForm) -> str
     return workflow_view.zone_of(parse(resource.kind.model, resource.stored(scope).data, ""))
 
 
+voices = APIRouter(prefix="/brands")
+
+
+@voices.post("")
+async def make_voice(request: Request, form: SentForm, caller: Caller = signed_in()) -> Response:
+    """Make a voice, and open its settings."""
+    made: list[BrandView] = []
+
+    async def work() -> Notice:
+        subject = Subject("account", slug=form.text("account") or None)
+        scope = await run_in_threadpool(
+            enter, plane_of(request), admission_of(request), caller, subject, Role.EDITOR
+        )
+        name = form.text("title")
+        body = {"slug": slugify(name, max_length=SLUG_CHARS), "name": name}
+        made.append(await BRANDS.create(scope, request, Response(), body))
+        return Notice("good", "The voice is made.")
+
+    notice = await outcome(work)
+    if made:
+        return to_page(request, f"/brands/{made[0].id}/settings")
+    problem = Problem(notice.status, notice.text, remedy=notice.remedy)
+    return rendered(
+        request, "problem.html.j2", notice.status, title=TITLES.get(notice.status, "Error"), problem=problem
+    )
+
+
 ROUTERS = (
+    voices,
     _routes("sites", SITES, SITE), _routes("missions", MISSIONS, MISSION), _routes("flows", FLOWS, FLOW),
     _routes("brands", BRANDS, BRAND),
 )  # fmt: skip
