@@ -1,5 +1,16 @@
 """The database and the control API of the integration tests."""
 
-from tests.integration.conftest import control, database_url, emptying, kept_store, postgres_url, store
+from tests.integration.conftest import (
+    control,
+    database_url,
+    desk,
+    emptying,
+    kept_store,
+    postgres_url,
+    scripted_openai,
+    store,
+)
 
-__all__ = ["control", "database_url", "emptying", "kept_store", "postgres_url", "store"]
+__all__ = [
+    "control", "database_url", "desk", "emptying", "kept_store", "postgres_url", "scripted_openai", "store",
+]  # fmt: skip
