@@ -37,7 +37,10 @@ PLACES = {
     "a flow's steps": ("POST", "/flows", '{{"slug": "deep", "name": "Deep", "steps": {}}}'),
     "a flow's answers": (
         "POST", "/flows",
-        '{{"slug": "deep", "name": "D", "steps": [{{"name": "a", "type": "ai", "prompt": "x", "output": {}}}]}}',
+        (
+            '{{"slug": "deep", "name": "D", "steps": '
+            '[{{"name": "a", "type": "ai", "prompt": "x", "output": {}}}]}}'
+        ),
     ),
     "a mission": ("POST", "/missions", '{{"slug": "deep", "name": "Deep", "constraints": {}}}'),
     "a brand": ("POST", "/brand-contexts", '{{"slug": "deep", "name": "Deep", "dos": {}}}'),

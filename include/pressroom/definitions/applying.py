@@ -13,6 +13,7 @@ from pressroom.definitions.notices import named, wrong_channel
 from pressroom.definitions.trial import LONGEST_SECONDS, SHARED, Trial
 from pressroom.domain.definitions import Account, BrandContext, Definition, Grants, Rows, Site, Sizes, dump
 from pressroom.domain.errors import DefinitionError
+from pressroom.domain.flows import Flow
 from pressroom.domain.grants.access import EVERYTHING, NOTHING, Access, GrantKind, Name
 from pressroom.domain.grants.named import refused
 from pressroom.domain.kinds import KINDS, WORKFLOW_KINDS, AnyDefinition, Workflow, word_of
@@ -22,7 +23,7 @@ from pressroom.engine.money import ledger
 from pressroom.pipelines.site import approval
 from pressroom.store import grants, notices
 from pressroom.store.database import Store, Tx
-from pressroom.store.quotas import must_have_room, quotas_of
+from pressroom.store.quotas import gates_of, must_have_room, must_not_outgrow, quotas_of
 from pressroom.store.workflows import all_accounts, all_brands, all_workflows, log_unreadable
 
 OPENING = "opening"
@@ -360,6 +361,8 @@ def _diff(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
 
 def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor: str) -> None:
     added: set[tuple[str, Rows]] = set()
+    accounts = {change.account for change in changes if isinstance(change.definition, Flow)}
+    gates = {name: gates_of(tx.for_account(account_ids[name])) for name in accounts & account_ids.keys()}
     for change in changes:
         if change.action in (Action.UNCHANGED, Action.KEEP):
             continue
@@ -383,6 +386,8 @@ def _write(tx: Tx, changes: Sequence[Change], account_ids: dict[str, int], actor
             own.run("set_schedule", kind=KINDS[change.kind].word, slug=change.slug, schedule=None)
     for account, rows in sorted(added):
         must_have_room(tx.for_account(account_ids[account]), rows)
+    for account in sorted(accounts):
+        must_not_outgrow(tx.for_account(account_ids[account]), gates.get(account, 0))
 
 
 def create_account(store: Store, account: Account, actor: str) -> int:

@@ -11,7 +11,7 @@ from pressroom.definitions.applying import SlugTaken, must_fit, rows_of, write
 from pressroom.definitions.checking import DefinitionProblem, WrongDefinition
 from pressroom.domain.definitions import BrandContext, Role, dump
 from pressroom.domain.errors import DefinitionError, PermanentError
-from pressroom.domain.flows import Flow
+from pressroom.domain.flows import Flow, GateStep
 from pressroom.domain.grants.access import GrantKind
 from pressroom.domain.grants.named import refused
 from pressroom.domain.kinds import KINDS, Kind, Workflow
@@ -138,6 +138,15 @@ def _must_hold(tx: Tx, definition: Saved, before: Saved | None) -> None:
     if wrong:
         raise WrongDefinition(definition, wrong)
     must_fit(tx, definition)
+    # Who has too many gates may change the rest, and have fewer.
+    if (more := _gates(definition) - _gates(before)) > 0:
+        must_have_room(tx, "gates", more)
+
+
+def _gates(definition: Saved | None) -> int:
+    if not isinstance(definition, Flow):
+        return 0
+    return sum(isinstance(step, GateStep) for step in definition.steps)
 
 
 def _not_granted(tx: Tx, definition: Saved, before: Saved | None) -> Iterator[DefinitionProblem]:

@@ -40,7 +40,16 @@ Recipient = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9#@._%+-]{1,64}
 LocalTime = Annotated[dt.time, WithJsonSchema({"type": "string", "examples": ["14:30"]})]
 
 Rows = Literal[
-    "sites", "missions", "flows", "brand_contexts", "keywords", "ideas", "articles", "api_keys", "links"
+    "sites",
+    "missions",
+    "flows",
+    "gates",
+    "brand_contexts",
+    "keywords",
+    "ideas",
+    "articles",
+    "api_keys",
+    "links",
 ]
 Sizes = Literal["definition_bytes", "brand_bytes", "item_bytes"]
 
@@ -129,6 +138,7 @@ class Quotas(Definition):
     sites: int = Field(default=5_000, ge=0)
     missions: int = Field(default=2_000, ge=0)
     flows: int = Field(default=500, ge=0)
+    gates: int = Field(default=2_000, ge=0, description="of all flows together: each is tasks of a DAG")
     brand_contexts: int = Field(default=1_000, ge=0)
     keywords: int = Field(default=500_000, ge=0)
     ideas: int = Field(default=1_000_000, ge=0)

@@ -6,6 +6,8 @@ from pressroom.domain.definitions import Quotas, Rows
 from pressroom.store.database import Tx
 from pressroom.store.workflows import parse
 
+MANY = 1_000_000
+
 
 def quotas_of(tx: Tx) -> Quotas:
     """The quotas of the transaction's account. Raises DefinitionError."""
@@ -30,3 +32,18 @@ def must_have_room(tx: Tx, what: Rows, more: int = 0) -> int:
     used: int = tx.value("quota_used", what=what, most=quota + 1)
     quotas.must_hold(what, used + more)
     return quota - used
+
+
+def gates_of(tx: Tx) -> int:
+    """How many gates the account's flows have together."""
+    number: int = tx.value("quota_used", what="gates", most=MANY)
+    return number
+
+
+def must_not_outgrow(tx: Tx, gates: int) -> None:
+    """Raises QuotaExceeded when the flows have more gates than the account may have, and than before: who has
+    too many may still have fewer.
+    """
+    now = gates_of(tx)
+    if now > gates:
+        quotas_of(tx).must_hold("gates", now)

@@ -143,6 +143,8 @@ SELECT count(*) FROM (
     (SELECT FROM sites WHERE %(what)s = 'sites' AND account_id = %(account)s LIMIT %(most)s)
     UNION ALL (SELECT FROM missions WHERE %(what)s = 'missions' AND account_id = %(account)s LIMIT %(most)s)
     UNION ALL (SELECT FROM flows WHERE %(what)s = 'flows' AND account_id = %(account)s LIMIT %(most)s)
+    UNION ALL (SELECT FROM flows, jsonb_array_elements(definition->'steps') AS step
+        WHERE %(what)s = 'gates' AND account_id = %(account)s AND step->>'type' = 'gate' LIMIT %(most)s)
     UNION ALL (SELECT FROM brand_contexts WHERE %(what)s = 'brand_contexts' AND account_id = %(account)s LIMIT %(most)s)
     UNION ALL (SELECT FROM keywords WHERE %(what)s = 'keywords' AND account_id = %(account)s LIMIT %(most)s)
     UNION ALL (SELECT FROM ideas WHERE %(what)s = 'ideas' AND account_id = %(account)s LIMIT %(most)s)
