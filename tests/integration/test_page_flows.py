@@ -14,6 +14,7 @@ from pressroom.domain.flows import Flow
 from tests.support.control_things import DAY, NOW, add
 from tests.support.control_world import Control
 from tests.support.page_world import Browser, page_world
+from tests.support.world import World
 
 STEPS: list[dict[str, Any]] = [
     {"name": "read", "type": "fetch", "source": {"type": "rss", "url": "https://example.org/feed"}},
@@ -47,7 +48,11 @@ async def browser(control: Control) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def made(control: Control) -> FlowPage:
-    world = control.world
+    return furnished_flow(control.world)
+
+
+def furnished_flow(world: World) -> FlowPage:
+    """The flow with its items, by plain SQL."""
     flow = Flow.model_validate({"account": "demo", "slug": "news", "name": "News <b>", "steps": STEPS})
     number = add(world, "workflows", kind="flow", slug="news")
     add(world, "flows", id=number, slug="news", status="active", definition=dump(flow))

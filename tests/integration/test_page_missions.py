@@ -121,7 +121,7 @@ async def test_a_tile_has_its_target_its_change_in_a_week_and_its_trend(
 async def test_curves_have_their_numbers_beside_them(browser: Browser, made: OutcomeWorld) -> None:
     html = await browser.open(f"{made.path}/results", "vera")
     text = seen(html)
-    assert "Day Cycle 1 Cycle 2 2 9 – 3 – 5 4 30 – 7 80 25" in text
+    assert "Days Cycle 1 Cycle 2 1 9 – 2 – 5 3 30 – 6 80 25" in text
     assert html.count("<circle") == 2 + 5 + 2
     assert "Cycle 1, 6.0 days: 80 engagements" in html
     # 480 by 220, less the axes: 406 / 6 a day from 60 on, and 178 / 80 an engagement up from 192.

@@ -51,6 +51,23 @@ def signed_in(browser: Browser, url: str, user: str, password: str, *, dark: boo
     context.close()
 
 
+@contextmanager
+def without_airflow(browser: Browser, user: str | None, *, zone: str = "Europe/Berlin") -> Iterator[Page]:
+    """A page of a browser over the stand-in for Airflow, which goes by a header; None: nobody is logged in.
+
+    What a page writes to its console as an error fails the test.
+    """
+    headers = {"X-User": user, "X-Cookie": "1"} if user else {}
+    context = browser.new_context(viewport=WIDE, locale="en-GB", timezone_id=zone, extra_http_headers=headers)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
 def seriously_wrong(page: Page) -> list[str]:
     """What axe-core calls serious or critical, one line each."""
     found = Axe().run(page).response["violations"]

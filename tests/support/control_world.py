@@ -142,6 +142,17 @@ class Control:
         return self.world.sql("SELECT actor, action, target FROM audit_log ORDER BY id")
 
 
+def two_accounts(url: str, store: Store) -> tuple[World, World]:
+    """The accounts demo and other, each with a site and its members."""
+    world = make_world(url, store)
+    other = make_world(url, store, slug="elsewhere", owner="other")
+    with open_connection(url) as connection:
+        for name, role in MEMBERS.items():
+            connection.execute("INSERT INTO members VALUES (%s, %s, %s)", [world.account_id, name, role])
+        connection.execute("INSERT INTO members VALUES (%s, 'stella', 'owner')", [other.account_id])
+    return world, other
+
+
 @functools.cache
 def _app() -> FastAPI:
     """Built once: with a hundred routes that takes a while."""
@@ -152,12 +163,7 @@ def _app() -> FastAPI:
 @asynccontextmanager
 async def control_world(url: str, store: Store, *, rate: str = "100000/minute") -> AsyncIterator[Control]:
     """Two accounts, and a client of the API. An error that nobody expected is raised in the test."""
-    world = make_world(url, store)
-    other = make_world(url, store, slug="elsewhere", owner="other")
-    with open_connection(url) as connection:
-        for name, role in MEMBERS.items():
-            connection.execute("INSERT INTO members VALUES (%s, %s, %s)", [world.account_id, name, role])
-        connection.execute("INSERT INTO members VALUES (%s, 'stella', 'owner')", [other.account_id])
+    world, other = two_accounts(url, store)
     plane = StandInPlane(store)
     app = _app()
     app.state.plane, app.state.admission = plane, Admission(rate)

@@ -173,12 +173,14 @@ def rates(cycles: Sequence[CycleSums]) -> Plot:
 
 
 def growth_table(cycles: Sequence[CycleSums]) -> list[tuple[int, list[tuple[str, int | None]]]]:
-    """The numbers of ``growth``: (day from 1, [(cycle, engagements; None without a reading)])."""
+    """The numbers of ``growth``: (whole days since the cycle began, [(cycle, engagements; None without a
+    reading)]).
+    """
     shown = [each for each in cycles if each.curve][-CURVES:]
     by_day: dict[int, dict[int, int]] = defaultdict(dict)
     for each in shown:
         for point in each.curve:
-            by_day[max(0, int(point.days)) + 1][each.number] = point.engagements
+            by_day[max(0, int(point.days))][each.number] = point.engagements
     return [
         (day, [(f"Cycle {each.number}", by_day[day].get(each.number)) for each in shown])
         for day in sorted(by_day)
