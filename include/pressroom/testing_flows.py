@@ -189,9 +189,9 @@ class FakeOutside:
         over = set(await known([item.source_id for item in self.sources]))
         return [item for item in self.sources if item.source_id not in over][: source.cap]
 
-    async def known(self, ids: Sequence[str]) -> Collection[str]:
+    async def known(self, ids: Sequence[str], also: Sequence[str] = ()) -> Collection[str]:
         """Those in ``taken``."""
-        return self.taken & set(ids)
+        return self.taken & {*ids, *also}
 
     def target(self, to: Destination) -> Target[Any]:
         """One for each handler and connection. Raises ConfigurationError for the handler ``nowhere``."""

@@ -73,7 +73,7 @@ def test_a_second_run_over_the_same_source_makes_no_items(make: Make) -> None:
 
 
 def test_the_cap_leaves_the_rest_for_the_next_run(make: Make) -> None:
-    world = make(FETCH | {"source": FEED | {"cap": 2}}, PING)
+    world = make(FETCH | {"source": FEED | {"cap": 2, "start": "all"}}, PING)
     world.sources = entries("one", "two", "three", "four", "five")
     taken = []
     for number in range(4):

@@ -71,11 +71,13 @@ def furnished_flow(world: World) -> FlowPage:
         )
     ):
         items.append(add(
-            world, "flow_items", flow_id=number, run_id=run, source_id=f"s{position}", position=position,
+            world, "flow_items", flow_id=number, run_id=run, feed="rss a.test", source_id=f"s{position}",
+            position=position,
             source={"title": title}, step=step,
         ))  # fmt: skip
     add(
-        world, "flow_items", flow_id=number, run_id=run, source_id="s9", position=9, source={"title": "Lost"},
+        world, "flow_items", flow_id=number, run_id=run, feed="rss a.test", source_id="s9", position=9,
+        source={"title": "Lost"},
         step="tell", status="failed", reason="the receiver said 500", ended_at=NOW,
     )  # fmt: skip
     task = {"dag_id": "flow__news", "run_id": "r 1", "task_id": "items.look", "map_index": 3}
@@ -135,8 +137,9 @@ async def test_items_are_listed_by_step_and_state(browser: Browser, made: FlowPa
 
 async def test_many_items_are_listed_in_pages(browser: Browser, made: FlowPage) -> None:
     browser.control.world.sql(
-        "INSERT INTO flow_items (account_id, flow_id, run_id, source_id, position, source, step, status,"
-        " ended_at) SELECT account_id, flow_id, run_id, 'n' || n, n, '{}', 'tell', 'done', now()"
+        "INSERT INTO flow_items (account_id, flow_id, run_id, feed, source_id, position, source, step,"
+        " status, ended_at) SELECT account_id, flow_id, run_id, feed, 'n' || n, n, '{}', 'tell', 'done',"
+        " now()"
         " FROM (SELECT * FROM flow_items LIMIT 1) AS one, generate_series(1, 10000) AS n"
     )
     html = await browser.open(f"{made.path}/steps", "vera")

@@ -84,6 +84,7 @@ def _flow(world: World) -> dict[str, str]:
         "flow_items",
         flow_id=flow,
         run_id=run,
+        feed="rss a.test/feed",
         source_id="1",
         position=0,
         source={"title": "T"},

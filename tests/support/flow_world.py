@@ -11,15 +11,16 @@ from typing import Any
 
 from pressroom.domain.definitions import Account, dump
 from pressroom.domain.errors import PermanentError
+from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import Flow
 from pressroom.domain.grants.access import EVERYTHING, Access
-from pressroom.domain.packets import SourceItem, source_item
+from pressroom.domain.packets import FindClaimed, KnownIds, SourceItem, newest_unclaimed, source_item
 from pressroom.domain.run import Run
 from pressroom.engine.money import ledger
 from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Report, run_batch
-from pressroom.pipelines.flow.items import FlowItem, load_items
+from pressroom.pipelines.flow.items import FlowItem, known_of, load_items
 from pressroom.pipelines.flow.pipeline import flow_pipeline
 from pressroom.pipelines.stage import Pipeline
 from pressroom.pipelines.tools import Tools
@@ -54,10 +55,14 @@ class FlowOutside(LedgerOutside):
         self.targets = world.targets
         self._world = world
 
-    async def known(self, ids: Sequence[str]) -> Sequence[str]:
+    async def known(self, ids: Sequence[str], also: Sequence[str] = ()) -> KnownIds:
         """As the database has it."""
         with self._world.store.transaction(self._scope.account_id) as tx:
-            return tx.values("flow_claimed", flow=self._scope.workflow_id, ids=list(ids))
+            return known_of(tx, self._scope.workflow_id or 0, self._world.flow, [*ids, *also])
+
+    async def fetch(self, source: FetchSettings, known: FindClaimed) -> Sequence[SourceItem]:
+        """As every source does it."""
+        return await newest_unclaimed(self.sources, source.cap, known)
 
 
 @dataclass

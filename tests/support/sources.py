@@ -33,10 +33,10 @@ def reaching(web: Web) -> SafeHttp:
     return SafeHttp(resolve=resolve, allow_hosts={f"{HOST}:{web.port}", f"www.{HOST}:{web.port}"})
 
 
-def knowing(*ids: str) -> FindClaimed:
+def knowing(*claimed: str) -> FindClaimed:
     """A flow that has taken up these."""
 
-    async def known(asked: Sequence[str]) -> Collection[str]:
-        return set(ids) & set(asked)
+    async def known(ids: Sequence[str], also: Sequence[str] = ()) -> Collection[str]:
+        return set(claimed) & {*ids, *also}
 
     return known

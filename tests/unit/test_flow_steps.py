@@ -459,7 +459,7 @@ def test_a_condition_without_an_answer_fails_the_item() -> None:
 
 
 async def opened(opening: Stage[Any, Any], run: Run) -> list[SourceItem]:
-    return list(await opening.process(run, World(WRITE).tools))
+    return list((await opening.process(run, World(WRITE).tools)).items)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -18,9 +21,11 @@ from pressroom.domain.packets import (
     MOST_TAGS,
     TEXT_CHARS,
     TITLE_CHARS,
+    KnownIds,
     SourceItem,
     newest_first,
     newest_unclaimed,
+    shared_id,
     source_item,
 )
 from tests.support.sources import knowing
@@ -214,9 +219,57 @@ async def test_what_is_over_the_cap_comes_the_next_time() -> None:
     assert taken == ["6", "5", "4", "3", "2", "1", "0"]
 
 
-async def test_one_id_is_one_item_and_empty_ones_are_none() -> None:
-    feed = [source_item("1", title="first"), source_item("1", title="again"), SourceItem("empty")]
+async def test_one_entry_is_one_item_and_empty_ones_are_none() -> None:
+    feed = [source_item("1", title="first"), source_item("1", title="first", text="x"), SourceItem("empty")]
     assert [item.title for item in await newest_unclaimed(feed, 10, knowing())] == ["first"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [{"url": f"https://a.test/{n}", "title": "News"} for n in range(3)],
+        [{"url": "https://a.test/", "title": f"News {n}"} for n in range(3)],
+    ],
+    ids=["ids alike", "ids and links alike"],
+)
+@pytest.mark.parametrize("id", ["N/A", "https://a.test/", "Issue #12", "x" * ID_CHARS])
+async def test_entries_that_share_an_id_are_items_of_their_own(facts: list[dict[str, Any]], id: str) -> None:
+    feed = [source_item(id, **entry) for entry in facts]
+    first = await newest_unclaimed(feed, 10, knowing())
+    assert [item.url + item.title for item in first] == [item.url + item.title for item in feed]
+    names = [item.source_id for item in first]
+    assert len({*names}) == 3
+    assert max(map(len, names)) <= ID_CHARS
+    # They stay known, together with others and alone, whatever becomes of their text.
+    newer = source_item(id, url="https://a.test/new", title="Newest")
+    edited = [replace(item, text="Edited.") for item in feed]
+    assert await newest_unclaimed([newer, *edited], 10, knowing(*names)) == [
+        replace(newer, source_id=shared_id(newer))
+    ]
+    assert await newest_unclaimed(edited[:1], 10, knowing(*names)) == []
+    # Before a second one came the first had the id alone.
+    alone = {id, shared_id(feed[0])}
+    assert [item.source_id for item in await newest_unclaimed(feed, 10, knowing(*alone))] == names[1:]
+
+
+async def test_what_was_refused_before_holds_up_no_other() -> None:
+    feed = [source_item(str(n), title=str(n), published_at=f"2026-11-{20 - n}") for n in range(5)]
+
+    async def known(ids: Sequence[str], also: Sequence[str] = ()) -> KnownIds:
+        return KnownIds.of(["4"], ["0", "1"])
+
+    assert [item.source_id for item in await newest_unclaimed(feed, 3, known)] == ["2", "3", "0"]
+
+
+@pytest.mark.parametrize(("whole", "taken"), [(True, ["0", "1", "2"]), (False, ["0"])])
+async def test_what_a_source_shows_in_part_is_old_by_its_date(whole: bool, taken: list[str]) -> None:
+    feed = [source_item(str(n), title=str(n), published_at=f"2026-11-{20 - n}") for n in range(3)]
+
+    async def known(ids: Sequence[str], also: Sequence[str] = ()) -> KnownIds:
+        return KnownIds.of([], old=datetime(2026, 11, 20, tzinfo=UTC))
+
+    items = await newest_unclaimed(feed, 9, known, whole=whole)
+    assert [item.source_id for item in items] == taken
 
 
 SETTINGS: TypeAdapter[FetchSettings] = TypeAdapter(FetchSettings)

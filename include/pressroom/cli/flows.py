@@ -36,10 +36,10 @@ def items(
     with open_tx(flow, "flow") as (tx, row):
         rows = tx.rows("flow_item_list", flow=row.workflow_id, run=run, limit=limit)
     show(
-        ["item", "title", "status", "step", "reason"],
+        ["item", "feed", "title", "status", "step", "reason"],
         [
             (
-                item["id"], item["title"] or item["source_id"], item["status"],
+                item["id"], item["feed"], item["title"] or item["source_id"], item["status"],
                 item["step"] if item["status"] == "active" else "", item["reason"],
             )
             for item in rows

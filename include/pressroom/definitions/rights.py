@@ -318,17 +318,18 @@ RIGHTS: Mapping[type[Definition], Mapping[str, Role | GuardedBy]] = {
         "cron", "timezone", "asset", webhook=GuardedBy(Role.APPROVER, "others can start it", _changed)
     ),
     flows.Flow: _free(
-        *_WORKFLOW, "description", "trigger", "text", "images", "work", "caps", "prompts", brand=BRAND,
+        *_WORKFLOW, "description", "trigger", "feed", "text", "images", "work", "caps", "prompts",
+        brand=BRAND,
         steps=GuardedBy(
             Role.APPROVER, "something is published past a gate, or made behind the last one", _less_guarded
         ),
         allow_hosts=GuardedBy(Role.APPROVER, "private addresses can be read", _more, new=()),
     ),
-    fetching.RssFetch: _free("cap", "type", "url"),
-    fetching.WordpressFetch: _free("cap", "type", "url", "categories", "tags", "search"),
-    fetching.WebFetch: _free("cap", "type", "url", "sitemap", "contains", "changes"),
+    fetching.RssFetch: _free("cap", "start", "type", "url"),
+    fetching.WordpressFetch: _free("cap", "start", "type", "url", "categories", "tags", "search"),
+    fetching.WebFetch: _free("cap", "start", "type", "url", "sitemap", "contains", "changes"),
     fetching.FieldPaths: _free(*fetching.FieldPaths.model_fields),
-    fetching.JsonFetch: _free("cap", "type", "url", "items", "fields", "extra"),
-    fetching.FilesFetch: _free("cap", "type", "path", "pattern", "changes", connection=CONNECTION),
+    fetching.JsonFetch: _free("cap", "start", "type", "url", "items", "fields", "extra"),
+    fetching.FilesFetch: _free("cap", "start", "type", "path", "pattern", "changes", connection=CONNECTION),
 }  # fmt: skip
 """Field → the role that may change it, or what guards it. The fields of a part are the part's own."""

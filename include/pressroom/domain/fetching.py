@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from pressroom.domain.definitions import Definition
 from pressroom.domain.outside import web_url
@@ -38,7 +38,16 @@ DottedPath = Annotated[
     StringConstraints(pattern=_PATH),
     Field(description="names and list positions joined by dots, such as data.items or images.0.src"),
 ]
+Start = Annotated[str, StringConstraints(pattern=r"^(now|all|newest [1-9]\d{0,2})$")]
 Term = Annotated[str, StringConstraints(pattern=r"^[^\s,/?#&]{1,100}$")]
+
+
+def place_of(url: str) -> str:
+    """An address without what does not tell two places apart: scheme, www, the host's case, a last slash."""
+    rest = re.sub(r"^https?://(www\.)?|#.*$", "", url, flags=re.IGNORECASE)
+    end = re.search(r"[/?]|$", rest)
+    host = rest[: end.start()] if end else rest
+    return (host.lower() + rest[len(host) :]).rstrip("/")
 
 
 class Fetch(Definition):
@@ -47,6 +56,29 @@ class Fetch(Definition):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     cap: int = Field(default=10, ge=1, le=100, description="items a run takes at most, the newest first")
+    start: Start | None = Field(
+        default=None,
+        description="what a flow's first run does with what is there already: now (leave it all), newest N"
+        " (take the newest, leave the rest), all (take it, run by run); left out: the newest, up to cap",
+    )
+
+    @property
+    def most_at_start(self) -> int | None:
+        """How many of the items that are there before the first run are taken up; None: all, in time."""
+        word, _, number = (self.start or f"newest {self.cap}").partition(" ")
+        return {"now": 0, "all": None}.get(word, int(number or 0))
+
+    @property
+    def feed(self) -> str:
+        """The source by name, within which its ids are unique: two ways to write one address are one."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _starts_within_the_cap(self) -> Self:
+        most = self.most_at_start
+        if most is not None and most > self.cap:
+            raise ValueError(f"start: {self.start} is more than cap, {self.cap}: a first run takes up to cap")
+        return self
 
 
 class RssFetch(Fetch):
@@ -54,6 +86,10 @@ class RssFetch(Fetch):
 
     type: Literal["rss"]
     url: WebAddress
+
+    @property
+    def feed(self) -> str:
+        return f"rss {place_of(self.url)}"
 
 
 class WordpressFetch(Fetch):
@@ -64,6 +100,10 @@ class WordpressFetch(Fetch):
     categories: list[Term] = Field(default_factory=list, max_length=20, description="slugs; any of them")
     tags: list[Term] = Field(default_factory=list, max_length=20, description="slugs; any of them")
     search: str = Field(default="", max_length=200, description="posts that hold these words")
+
+    @property
+    def feed(self) -> str:
+        return f"wordpress {place_of(self.url)}"
 
 
 class WebFetch(Fetch):
@@ -76,6 +116,11 @@ class WebFetch(Fetch):
     )
     contains: str = Field(default="", max_length=200, description="only the sitemap's URLs with this in them")
     changes: bool = Field(default=False, description="fetch a page again when its main text has changed")
+
+    @property
+    def feed(self) -> str:
+        """The whole web: a page's id is its address, whichever sitemap lists it."""
+        return "web"
 
 
 class FieldPaths(Definition):
@@ -106,6 +151,10 @@ class JsonFetch(Fetch):
         default_factory=dict, max_length=20, description="name → path; the values are in item.extra"
     )
 
+    @property
+    def feed(self) -> str:
+        return f"json {place_of(self.url)}" + (f" {self.items}" if self.items else "")
+
 
 class FilesFetch(Fetch):
     """Text, Markdown, HTML and JSON files below a folder of an object store or of this machine."""
@@ -119,6 +168,10 @@ class FilesFetch(Fetch):
         default="*", min_length=1, max_length=200, description="of the names below the folder"
     )
     changes: bool = Field(default=False, description="fetch a file again when it was modified")
+
+    @property
+    def feed(self) -> str:
+        return f"files {self.connection} {self.path}" if self.connection else f"files {self.path}"
 
 
 FetchSettings = Annotated[

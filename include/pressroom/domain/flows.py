@@ -27,6 +27,7 @@ from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.schedules import Cron, CronSchedule
 
 CONDITION_CHARS = 500
+FEED_CHARS = 300
 
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 ConditionText = Annotated[
@@ -163,6 +164,12 @@ class Flow(WorkflowDefinition):
     status: Literal["active", "disabled"] = "active"
     brand: Slug | None = Field(default=None, description="slug of a BrandContext of the account")
     trigger: Trigger = Trigger()
+    feed: str = Field(
+        default="",
+        max_length=FEED_CHARS,
+        description="what its items come from, by name. Flows with the same one publish an item once where"
+        " they share a target, and a source that moved stays known. Left out: kind and address of the source",
+    )
     steps: list[AnyStep] = Field(min_length=1, max_length=50)
     text: TextSettings = TextSettings()
     images: ImageSettings = ImageSettings()
@@ -182,6 +189,20 @@ class Flow(WorkflowDefinition):
     def schedule_text(self) -> str | None:
         slots = self.trigger.slots if self.status == "active" else None
         return None if slots is None else str(slots)
+
+    @property
+    def fetches(self) -> FetchStep | None:
+        """The step that brings items in; None when the trigger does."""
+        first = self.steps[0]
+        return first if isinstance(first, FetchStep) else None
+
+    @property
+    def feed_name(self) -> str:
+        """What its items come from, within which an item's id is unique: the ids of two feeds say nothing of
+        each other.
+        """
+        fetch = self.fetches
+        return self.feed or (fetch.source.feed if fetch else f"trigger {self.slug}")
 
     def step(self, name: str) -> tuple[int, AnyStep]:
         """A step and its position, from 0. Raises KeyError."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pressroom.domain.outside import (
     URL_CHARS,
@@ -29,13 +30,38 @@ MOST_TAGS = 30
 MOST_IMAGES = 10
 EXTRA_CHARS = 4_000
 
-FindClaimed = Callable[[Sequence[str]], Awaitable[Collection[str]]]
-"""Returns which of these source ids the flow has claimed. Called before the cap is applied."""
+_SHARED = re.compile(r" #sha:[0-9a-f]{16}$")
+_BEFORE_SHARED = ID_CHARS - 22
 
 
-async def nothing_claimed(ids: Sequence[str]) -> Collection[str]:
+class KnownIds(frozenset[str]):
+    """The source ids that a flow has claimed. ``refused``: those of items that failed for good before, and
+    may be tried again; ``old``: what a source shows only in part and dates before this time was there when
+    the flow began.
+    """
+
+    refused: frozenset[str] = frozenset()
+    old: datetime | None = None
+
+    @classmethod
+    def of(cls, claimed: Iterable[str], refused: Iterable[str] = (), old: datetime | None = None) -> KnownIds:
+        """What is known of a feed."""
+        known = cls(claimed)
+        known.refused, known.old = frozenset(refused), old
+        return known
+
+
+class FindClaimed(Protocol):
+    """Returns which of these source ids the flow has claimed, best as ``KnownIds``. Called before the cap is
+    applied. ``also``: other names under which the entries may have been claimed.
+    """
+
+    def __call__(self, ids: Sequence[str], also: Sequence[str] = ()) -> Awaitable[Collection[str]]: ...
+
+
+async def nothing_claimed(ids: Sequence[str], also: Sequence[str] = ()) -> Collection[str]:
     """``FindClaimed`` of a flow that has not run yet."""
-    del ids
+    del ids, also
     return ()
 
 
@@ -163,18 +189,51 @@ def newest_first(items: Iterable[SourceItem], cap: int) -> list[SourceItem]:
 
 
 async def newest_unclaimed(
-    items: Iterable[SourceItem], cap: int, find_claimed: FindClaimed
+    items: Iterable[SourceItem], cap: int, find_claimed: FindClaimed, *, whole: bool = True
 ) -> list[SourceItem]:
-    """The newest ``cap`` items that are not claimed. Of several items with the same id, the first.
+    """The newest ``cap`` of the items that are not claimed. ``whole``: these are all that the source shows.
 
-    Items over the cap are not lost: once these are claimed, the next call returns the next ones.
+    Items over the cap are not lost: once these are claimed, the next call returns the next ones. Items that
+    were refused before come last, so they hold up no other. Entries that differ and have one id between them
+    (``N/A``, the front page) are told apart by their address and title, too.
     """
+    telling = [item for item in items if item.says_something]
+    shared = _shared([*telling])
     distinct: dict[str, SourceItem] = {}
+    for item in telling:
+        own = shared_id(item) if item.source_id in shared else item.source_id
+        distinct.setdefault(own, replace(item, source_id=own))
+    # An entry whose id is nobody else's today may have shared it, or another may have had it alone.
+    also = {**{shared_id(item): None for item in telling}, **shared}
+    known = await find_claimed(list(distinct), list(also)) if distinct else ()
+    taken, refused, old = set(known), frozenset[str](), None
+    if isinstance(known, KnownIds):
+        refused, old = known.refused, None if whole else known.old
+    free = [
+        item
+        for key, item in distinct.items()
+        if key not in taken
+        and shared_id(item) not in taken
+        and not (old is not None and item.published_at is not None and item.published_at < old)
+    ]
+    newest = newest_first(free, len(free))
+    return sorted(newest, key=lambda item: item.source_id in refused)[:cap]
+
+
+def shared_id(item: SourceItem) -> str:
+    """The id of an entry that shares its source's id with others. Of one that has it already: the same."""
+    if _SHARED.search(item.source_id):
+        return item.source_id
+    told = hashlib.sha256(f"{item.url}\x1f{item.title}".encode("utf-8", "replace")).hexdigest()[:16]
+    return f"{item.source_id[:_BEFORE_SHARED]} #sha:{told}"
+
+
+def _shared(items: Sequence[SourceItem]) -> dict[str, None]:
+    """The ids that entries of different address or title have between them."""
+    facts: dict[str, set[tuple[str, str]]] = {}
     for item in items:
-        if item.says_something:
-            distinct.setdefault(item.source_id, item)
-    taken = set(await find_claimed(list(distinct))) if distinct else set()
-    return newest_first((item for key, item in distinct.items() if key not in taken), cap)
+        facts.setdefault(item.source_id, set()).add((item.url, item.title))
+    return {id: None for id, distinct in facts.items() if len(distinct) > 1}
 
 
 def _distinct(values: Iterable[str], most: int) -> tuple[str, ...]:

@@ -96,12 +96,19 @@ class TargetArguments(BaseModel):
     """What a target can be told. The base of every target's arguments: it holds the declared limits.
 
     ``settable``: the arguments that a definition may fix. The others are the content's, which people review.
+    ``places``: those that say where within the target a piece appears: one content has a piece in each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
     limits: ClassVar[TargetLimits] = TargetLimits()
     settable: ClassVar[frozenset[str]] = frozenset()
+    places: ClassVar[Sequence[str]] = ()
+
+    @property
+    def place(self) -> str:
+        """Where within the target the piece appears, such as a network or a board; '' for the usual place."""
+        return " ".join(filter(None, (str(getattr(self, name)) for name in self.places)))
 
     @classmethod
     def limits_for(cls, settings: Mapping[str, Any]) -> TargetLimits:

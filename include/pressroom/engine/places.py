@@ -77,7 +77,7 @@ def stop(tx: Tx, run: Run, place: ItemPlace, why: str) -> None:
         return
     error = Unplaced(why)
     record_failure(tx, run, place.id, place.step, error)
-    tx.run("flow_item_end", run=run.id, item=place.id, status=Ending.FAILED, reason=why[:2000])
+    tx.run("flow_item_end", run=run.id, item=place.id, status=Ending.FAILED, reason=why[:2000], refused=False)
     tx.run("claim_release", flow=run.workflow_id, item=place.id)
     tx.run("finish_batch", run=run.id, stage=place.step, batches=0, partial=None)
 

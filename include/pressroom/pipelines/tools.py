@@ -71,8 +71,8 @@ class Outside(Protocol):
         """Send a signed webhook. Raises what went wrong with it."""
         ...
 
-    def known(self, ids: Sequence[str]) -> Awaitable[Collection[str]]:
-        """Returns which source ids the flow has claimed."""
+    def known(self, ids: Sequence[str], also: Sequence[str] = ()) -> Awaitable[Collection[str]]:
+        """Returns which source ids of its feed the flow has claimed, as ``FindClaimed``."""
         ...
 
 

@@ -21,6 +21,7 @@ from pressroom.domain.fetching import WebFetch
 from pressroom.domain.outside import same_site
 from pressroom.domain.packets import (
     FindClaimed,
+    KnownIds,
     SourceItem,
     digest,
     newest_first,
@@ -62,8 +63,11 @@ async def _from_sitemap(source: WebFetch, http: SafeHttp, find_claimed: FindClai
     waiting: dict[str, SitemapEntry] = {}
     for address in addresses:
         waiting.setdefault(_id(address, changes=source.changes), address)
-    taken = set(await find_claimed(list(waiting))) if waiting else set()
-    queue = [(key, entry) for key, entry in waiting.items() if key not in taken][: source.cap * _TRIES]
+    known = await find_claimed(list(waiting)) if waiting else ()
+    taken, refused = set(known), known.refused if isinstance(known, KnownIds) else frozenset[str]()
+    queue = [(key, entry) for key, entry in waiting.items() if key not in taken]
+    # What was refused before comes last, so it holds up no other page.
+    queue = sorted(queue, key=lambda page: page[0] in refused)[: source.cap * _TRIES]
     items: list[SourceItem] = []
     failed: list[PressroomError] = []
 

@@ -6,7 +6,7 @@ or without a category or tag that the source names, is a PermanentError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from pressroom.domain.errors import PermanentError, TransientError
 from pressroom.domain.fetching import WordpressFetch
 from pressroom.domain.packets import (
     FindClaimed,
+    KnownIds,
     SourceItem,
     newest_first,
     newest_unclaimed,
@@ -38,14 +39,23 @@ async def fetch(
         if slugs:
             query[kind] = ",".join(await _terms(api, kind, slugs))
     unclaimed: dict[str, SourceItem] = {}
+    refused: set[str] = set()
+
+    async def find(ids: Sequence[str], also: Sequence[str] = ()) -> Collection[str]:
+        known = await find_claimed(ids, also)
+        refused.update(known.refused if isinstance(known, KnownIds) else ())
+        return known
+
     for page in range(1, _MOST_PAGES + 1):
         posts = await _posts(api, {**query, "page": str(page)})
         items = await items_of("posts:read_posts", api.where, posts, source.url)
-        for item in await newest_unclaimed(items, len(items), find_claimed):
+        for item in await newest_unclaimed(items, len(items), find, whole=False):
             unclaimed.setdefault(item.source_id, item)
-        if len(unclaimed) >= source.cap or len(posts) < _PER_PAGE:
+        # What was refused before comes last, so it holds up no other post.
+        if len(unclaimed.keys() - refused) >= source.cap or len(posts) < _PER_PAGE:
             break
-    return newest_first(unclaimed.values(), source.cap)
+    newest = newest_first(unclaimed.values(), len(unclaimed))
+    return sorted(newest, key=lambda item: item.source_id in refused)[: source.cap]
 
 
 class _Api:

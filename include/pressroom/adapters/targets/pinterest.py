@@ -63,6 +63,7 @@ class PinterestArguments(TargetArguments):
     )
 
     settable: ClassVar[frozenset[str]] = frozenset({"board"})
+    places: ClassVar = ("board",)
 
     title: str = Field(min_length=1, max_length=TITLE, description="what people read first")
     description: str = Field(default="", max_length=DESCRIPTION, description="what the pin is about")

@@ -30,17 +30,22 @@ ItemStatus = Literal["active", "done", "agent_skipped", "skipped", "rejected", "
 
 
 class ItemRow(BaseModel):
-    """A thing that a flow works on. ``step``: where it is, or where it ended."""
+    """A thing that a flow works on. ``feed``: what it came from, within which its ``source_id`` is unique;
+    ``step``: where it is, or where it ended; ``refused``: it failed for a reason of its own, and is given up
+    the third time.
+    """
 
     id: str
     flow_id: str
     job_id: str
+    feed: str
     source_id: str
     title: str | None
     url: str | None
     step: str | None
     status: ItemStatus
     reason: str
+    refused: bool
     created_at: datetime
     ended_at: datetime | None
 

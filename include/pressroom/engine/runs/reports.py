@@ -285,7 +285,11 @@ def failures(tx: Tx, workflow_id: int) -> list[Failure]:
 
 
 def forget_failures(tx: Tx, workflow_id: int, stage: str | None = None) -> int:
-    """Let failed items (of one stage) wait again. Returns how many. The one thing here that writes."""
+    """Let failed items (of one stage) wait again. Returns how many. The one thing here that writes.
+
+    A flow's items that were given up are taken up by its next run, while their source shows them.
+    """
+    tx.run("flow_forgive", workflow=workflow_id, stage=stage)
     return tx.run("forget_failures", workflow=workflow_id, stage=stage)
 
 

@@ -52,8 +52,9 @@ from pressroom.orchestration.tools.files import (
     file_source,
     media_store,
 )
+from pressroom.pipelines.flow.items import known_of
 from pressroom.pipelines.tools import Destination, Social
-from pressroom.store.database import Store, Tx
+from pressroom.store.database import Store
 
 Opened = TypeVar("Opened", bound=AbstractAsyncContextManager[Any])
 
@@ -288,8 +289,7 @@ class ItemTools:
     async def notify(self, connection: str, event: str, payload: Mapping[str, Any]) -> None:
         await self._box.notify(connection, event, payload)
 
-    async def known(self, ids: Sequence[str]) -> Collection[str]:
-        def look(tx: Tx) -> list[str]:
-            return tx.values("flow_claimed", flow=self._scope.workflow_id, ids=list(ids))
-
-        return await self._box.store.run(self._scope.account_id, look)
+    async def known(self, ids: Sequence[str], also: Sequence[str] = ()) -> Collection[str]:
+        return await self._box.store.run(
+            self._scope.account_id, known_of, self._scope.workflow_id or 0, self.flow, [*ids, *also]
+        )

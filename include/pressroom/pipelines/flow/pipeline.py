@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from pressroom.domain.fetching import FetchSettings
 from pressroom.domain.flows import (
     AiStep,
     AnyStep,
@@ -58,36 +59,52 @@ def _waiting(tx: Tx, flow: Flow, flow_id: int) -> Mapping[str, int]:
 # How items come in ------------------------------------------------------------------------------------
 
 
-def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
-    async def process(run: Run, tools: Tools) -> Sequence[SourceItem]:
-        if fetch is None:
-            return [_from_trigger(run)]
-        return await tools.outside.fetch(fetch.source, tools.outside.known)
+@dataclass(frozen=True)
+class Intake:
+    """What an opening stage brings in. ``seen``: the ids of all that the source shows."""
 
-    def save(tx: Tx, run: Run, _: Run, items: Sequence[SourceItem]) -> Saved:
+    items: Sequence[SourceItem]
+    seen: Collection[str] = ()
+
+
+def _opening(fetch: FetchStep | None) -> Stage[Run, Intake]:
+    async def process(run: Run, tools: Tools) -> Intake:
+        if fetch is None:
+            return Intake([_from_trigger(run)])
+        seen: dict[str, None] = {}
+
+        async def known(ids: Sequence[str], also: Sequence[str] = ()) -> Collection[str]:
+            seen.update(dict.fromkeys(ids))
+            return await tools.outside.known(ids, also)
+
+        return Intake(await tools.outside.fetch(fetch.source, known), seen)
+
+    def save(tx: Tx, run: Run, _: Run, intake: Intake) -> Saved:
         rest = run.flow.steps[1 if fetch is not None else 0 :]
         first = rest[0].name if rest else name
-        created = 0
+        feed, created = run.flow.feed_name, 0
+        items = intake.items if fetch is None else _begun(tx, run, fetch.source, intake)
         for position, item in enumerate(items):
             item_id = tx.value(
-                "flow_item_insert", flow=run.workflow_id, run=run.id, source_id=item.source_id,
+                "flow_item_insert", flow=run.workflow_id, run=run.id, feed=feed, source_id=item.source_id,
                 position=position, source=item.to_data(), step=first,
             )  # fmt: skip
             if item_id is None:  # another run of the flow was quicker
                 continue
-            if not tx.run("flow_claim", flow=run.workflow_id, source_id=item.source_id, item=item_id):
+            if not tx.run(
+                "flow_claim", flow=run.workflow_id, feed=feed, source_id=item.source_id, item=item_id
+            ):
                 tx.run(
-                    "flow_item_end",
-                    run=run.id,
-                    item=item_id,
-                    status=Ending.SKIPPED,
-                    reason="taken up by another run",
-                )
+                    "flow_item_end", run=run.id, item=item_id, status=Ending.SKIPPED,
+                    reason="taken up by another run", refused=False,
+                )  # fmt: skip
                 continue
             tx.run("packet_append", item=item_id, step=name, kind="source", data=item.to_data())
             created += 1
             if not rest:  # nothing but a fetch
-                tx.run("flow_item_end", run=run.id, item=item_id, status=Ending.DONE, reason="")
+                tx.run(
+                    "flow_item_end", run=run.id, item=item_id, status=Ending.DONE, reason="", refused=False
+                )
                 tx.run("claim_commit", flow=run.workflow_id, item=item_id)
         return Saved(created=created, label=counted(created, "item"))
 
@@ -103,6 +120,22 @@ def _opening(fetch: FetchStep | None) -> Stage[Run, Sequence[SourceItem]]:
         bears_setup=fetch is not None and fetch.on_failure != "stop",
         needs=lambda run: () if fetch is None else needs_of(run.flow, 0),
     )
+
+
+def _begun(tx: Tx, run: Run, source: FetchSettings, intake: Intake) -> Sequence[SourceItem]:
+    """The items to take up. The first time that a flow reads a feed, the others that are there count as taken
+    up, unless the flow starts with all.
+    """
+    most = source.most_at_start
+    items = intake.items if most is None else intake.items[:most]
+    dates = [item.published_at for item in items if item.published_at is not None]
+    feed = {"flow": run.workflow_id, "feed": run.flow.feed_name}
+    if not tx.run("flow_feed_begin", **feed, all=most is None, old_before=min(dates, default=None)):
+        return intake.items
+    if most is not None:
+        left = set(intake.seen) - {item.source_id for item in items}
+        tx.run("flow_claim_old", **feed, ids=sorted(left))
+    return items
 
 
 def _from_trigger(run: Run) -> SourceItem:

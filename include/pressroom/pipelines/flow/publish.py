@@ -41,7 +41,7 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     drawn = [packet.data for packet in item.packets if packet.kind == "media"]
     most = arguments.limits_for(dict(arguments)).pictures
     pictures = [await _picture(data, tools) for data in drawn[:most]]
-    content = content_key(item, turn(step, position, tools.flow))
+    content = content_key(item, turn(step, position, tools.flow), arguments.place)
     account = tools.flow.account
     piece: Piece[Any] = Piece(key_of(account, content, step), arguments, pictures, account=account)
     submission = Submission(
@@ -67,12 +67,15 @@ def turn(step: PublishStep, position: int, flow: Flow) -> int:
     )
 
 
-def content_key(item: FlowItem, turn: int = 1) -> str:
-    """How the publication ledger names what the item was made of: the same for every flow that takes it up.
+def content_key(item: FlowItem, turn: int = 1, place: str = "") -> str:
+    """How the publication ledger names what the item was made of: the same for every flow over its feed.
 
-    ``turn``: a flow that publishes to one place more than once means a piece of its own each time.
+    ``turn``: a flow that publishes to one place more than once means a piece of its own each time; ``place``:
+    where it appears within the target, as ``TargetArguments.place`` has it.
     """
-    digest = hashlib.sha256(item.source_id.encode()).hexdigest()[:32]
+    # A migration computes the same for what earlier versions published.
+    told = "\x1f".join(filter(None, (item.feed, item.source_id, place)))
+    digest = hashlib.sha256(told.encode()).hexdigest()[:32]
     return f"source:{digest}" if turn == 1 else f"source:{digest}:{turn}"
 
 

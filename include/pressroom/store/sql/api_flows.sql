@@ -2,8 +2,9 @@
 
 -- name: flow_items_page
 -- Returns a page of flow items, highest id first.
-SELECT items.id, items.flow_id, items.run_id, items.source_id, items.source ->> 'title' AS title,
-    items.source ->> 'url' AS url, items.step, items.status, items.reason, items.created_at, items.ended_at
+SELECT items.id, items.flow_id, items.run_id, items.feed, items.source_id, items.source ->> 'title' AS title,
+    items.source ->> 'url' AS url, items.step, items.status, items.reason, items.refused, items.created_at,
+    items.ended_at
 FROM flow_items AS items
 WHERE items.account_id = %(account)s
     AND (%(item)s::bigint IS NULL OR items.id = %(item)s)

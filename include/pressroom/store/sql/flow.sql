@@ -1,26 +1,74 @@
 -- Items of flows, their claims on source ids, their packets, and their gates.
 
 -- name: flow_claimed
--- Returns which of these source ids are claimed.
-SELECT source_id FROM flow_claims
-WHERE account_id = %(account)s AND flow_id = %(flow)s AND source_id = ANY(%(ids)s::text[])
+-- Returns which of these ids of a feed are claimed. An entry that was claimed by an id which others share now is also
+-- returned as `domain.packets.shared_id` names it.
+SELECT named.id FROM flow_claims AS claims
+LEFT JOIN flow_items AS items ON items.account_id = claims.account_id AND items.id = claims.item_id
+CROSS JOIN LATERAL (VALUES
+    (claims.source_id),
+    (left(claims.source_id, 478) || ' #sha:' || left(encode(sha256(convert_to(
+        (items.source ->> 'url') || E'\x1f' || (items.source ->> 'title'), 'UTF8')), 'hex'), 16))
+) AS named (id)
+WHERE claims.account_id = %(account)s AND claims.flow_id = %(flow)s AND claims.feed = %(feed)s
+    AND claims.source_id = ANY(%(ids)s::text[]) AND named.id IS NOT NULL
+
+-- name: flow_refused
+-- Returns which of these ids of a feed belong to items that were refused, and may be tried again.
+SELECT DISTINCT source_id FROM flow_items
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND feed = %(feed)s AND source_id = ANY(%(ids)s::text[]) AND refused
+
+-- name: flow_refusals
+-- Returns how often an item's source id was refused before.
+SELECT count(*) FROM flow_items
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND feed = %(feed)s AND source_id = %(source_id)s AND refused
+    AND id <> %(item)s
+
+-- name: flow_forgive
+-- Has items that were given up wait again, of one step or of all.
+WITH forgiven AS (
+    UPDATE flow_items SET refused = false
+    WHERE account_id = %(account)s AND flow_id = %(workflow)s AND refused
+        AND (%(stage)s::text IS NULL OR step = %(stage)s)
+    RETURNING id
+)
+DELETE FROM flow_claims WHERE account_id = %(account)s AND item_id IN (SELECT id FROM forgiven)
+
+-- name: flow_feed_begin
+-- Records that a flow reads a feed. No row when it has read it before. `all`: what is there already is taken up in time;
+-- else what the source dates before `old_before`, or before now, is not.
+INSERT INTO flow_feeds (account_id, flow_id, feed, old_before)
+VALUES (%(account)s, %(flow)s, %(feed)s,
+    CASE WHEN NOT %(all)s::boolean THEN coalesce(%(old_before)s::timestamptz, now()) END)
+ON CONFLICT (flow_id, feed) DO NOTHING
+
+-- name: flow_feed_old
+-- Returns before which date what a feed shows was there when the flow began; null when that does not matter.
+SELECT old_before FROM flow_feeds
+WHERE account_id = %(account)s AND flow_id = %(flow)s AND feed = %(feed)s
+
+-- name: flow_claim_old
+-- Claims source ids that were there when the flow began, for no item.
+INSERT INTO flow_claims (account_id, flow_id, feed, source_id, committed_at)
+SELECT %(account)s::bigint, %(flow)s::bigint, %(feed)s::text, id, now() FROM unnest(%(ids)s::text[]) AS old (id)
+ON CONFLICT (flow_id, feed, source_id) DO NOTHING
 
 -- name: flow_item_insert
--- Inserts an item for an unclaimed source id. Returns its id; no row when the source id is claimed.
-INSERT INTO flow_items (account_id, flow_id, run_id, source_id, position, source, step)
-SELECT %(account)s::bigint, %(flow)s::bigint, %(run)s::bigint, %(source_id)s::text, %(position)s::integer,
-    %(source)s::jsonb, %(step)s::text
+-- Inserts an item for an unclaimed source id of a feed. Returns its id; no row when the source id is claimed.
+INSERT INTO flow_items (account_id, flow_id, run_id, feed, source_id, position, source, step)
+SELECT %(account)s::bigint, %(flow)s::bigint, %(run)s::bigint, %(feed)s::text, %(source_id)s::text,
+    %(position)s::integer, %(source)s::jsonb, %(step)s::text
 WHERE NOT EXISTS (
     SELECT FROM flow_claims
-    WHERE account_id = %(account)s AND flow_id = %(flow)s AND source_id = %(source_id)s)
+    WHERE account_id = %(account)s AND flow_id = %(flow)s AND feed = %(feed)s AND source_id = %(source_id)s)
 ON CONFLICT (run_id, source_id) DO NOTHING
 RETURNING id
 
 -- name: flow_claim
--- Claims a source id for an item. No row when it is claimed.
-INSERT INTO flow_claims (account_id, flow_id, source_id, item_id)
-VALUES (%(account)s, %(flow)s, %(source_id)s, %(item)s)
-ON CONFLICT (flow_id, source_id) DO NOTHING
+-- Claims a source id of a feed for an item. No row when it is claimed.
+INSERT INTO flow_claims (account_id, flow_id, feed, source_id, item_id)
+VALUES (%(account)s, %(flow)s, %(feed)s, %(source_id)s, %(item)s)
+ON CONFLICT (flow_id, feed, source_id) DO NOTHING
 
 -- name: claim_commit
 -- Makes an item's claim permanent.
@@ -39,7 +87,7 @@ SELECT id FROM flow_items WHERE account_id = %(account)s AND run_id = %(run)s OR
 -- name: flow_items_at_step
 -- Returns the run's items at a step, with their packets and what gates approved: gate → the run's steps then. Items that
 -- failed there are included once the run was cleared, unless another item has their claim.
-SELECT items.id, items.source_id, items.source, items.step,
+SELECT items.id, items.feed, items.source_id, items.source, items.step,
     (SELECT coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'step', p.step, 'kind', p.kind, 'data', p.data)
         ORDER BY p.id), '[]')
      FROM packets AS p WHERE p.account_id = %(account)s AND p.item_id = items.id) AS packets,
@@ -52,7 +100,7 @@ WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.step =
     AND items.id = ANY(%(ids)s::bigint[])
     AND (items.status = 'active' OR (items.status = 'failed' AND items.ended_at < runs.opened_at AND NOT EXISTS (
         SELECT FROM flow_claims AS claims
-        WHERE claims.account_id = %(account)s AND claims.flow_id = items.flow_id
+        WHERE claims.account_id = %(account)s AND claims.flow_id = items.flow_id AND claims.feed = items.feed
             AND claims.source_id = items.source_id AND claims.item_id <> items.id)))
 ORDER BY items.position
 
@@ -60,18 +108,18 @@ ORDER BY items.position
 -- Locks an item at its step and sets it to active. A failed item claims its source id again; no row when another item
 -- has that claim.
 WITH item AS (
-    SELECT account_id, flow_id, source_id, id FROM flow_items
+    SELECT account_id, flow_id, feed, source_id, id FROM flow_items
     WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s AND step = %(step)s
         AND status IN ('active', 'failed')
     FOR NO KEY UPDATE
 ), claimed AS (
-    INSERT INTO flow_claims AS c (account_id, flow_id, source_id, item_id)
-    SELECT account_id, flow_id, source_id, id FROM item
-    ON CONFLICT (flow_id, source_id) DO UPDATE SET item_id = excluded.item_id
+    INSERT INTO flow_claims AS c (account_id, flow_id, feed, source_id, item_id)
+    SELECT account_id, flow_id, feed, source_id, id FROM item
+    ON CONFLICT (flow_id, feed, source_id) DO UPDATE SET item_id = excluded.item_id
     WHERE c.account_id = %(account)s AND c.item_id = excluded.item_id
     RETURNING item_id
 )
-UPDATE flow_items SET status = 'active', ended_at = NULL, reason = ''
+UPDATE flow_items SET status = 'active', ended_at = NULL, reason = '', refused = false
 WHERE account_id = %(account)s AND id IN (SELECT item_id FROM claimed)
 
 -- name: packet_append
@@ -85,8 +133,8 @@ FROM packets WHERE account_id = %(account)s AND item_id = %(item)s
 UPDATE flow_items SET step = %(step)s WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
 
 -- name: flow_item_end
--- Ends an item with a status and a reason.
-UPDATE flow_items SET status = %(status)s, reason = %(reason)s, ended_at = now()
+-- Ends an item with a status and a reason. `refused`: it failed for a reason of its own.
+UPDATE flow_items SET status = %(status)s, reason = %(reason)s, ended_at = now(), refused = %(refused)s
 WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s
 
 -- name: flow_waiting
@@ -119,18 +167,18 @@ WHERE items.account_id = %(account)s AND items.run_id = %(run)s AND items.id = %
 -- Sets an item to active at a step, after `clear` clears of its DAG run. No row when that was done, or when another
 -- item has its claim.
 WITH item AS (
-    SELECT account_id, flow_id, source_id, id FROM flow_items
+    SELECT account_id, flow_id, feed, source_id, id FROM flow_items
     WHERE account_id = %(account)s AND run_id = %(run)s AND id = %(item)s AND heard_clears < %(clear)s
     FOR NO KEY UPDATE
 ), claimed AS (
-    INSERT INTO flow_claims AS c (account_id, flow_id, source_id, item_id)
-    SELECT account_id, flow_id, source_id, id FROM item
-    ON CONFLICT (flow_id, source_id) DO UPDATE SET item_id = excluded.item_id
+    INSERT INTO flow_claims AS c (account_id, flow_id, feed, source_id, item_id)
+    SELECT account_id, flow_id, feed, source_id, id FROM item
+    ON CONFLICT (flow_id, feed, source_id) DO UPDATE SET item_id = excluded.item_id
     WHERE c.account_id = %(account)s AND c.item_id = excluded.item_id
     RETURNING item_id
 )
 UPDATE flow_items
-SET status = 'active', ended_at = NULL, reason = '', step = %(step)s, heard_clears = %(clear)s
+SET status = 'active', ended_at = NULL, reason = '', refused = false, step = %(step)s, heard_clears = %(clear)s
 WHERE account_id = %(account)s AND id IN (SELECT item_id FROM claimed)
 
 -- name: flow_items_hear_clear
@@ -187,7 +235,8 @@ GROUP BY status ORDER BY status
 
 -- name: flow_item_list
 -- Returns a flow's newest items, of one run if `run` is given.
-SELECT id, source_id, source ->> 'title' AS title, source ->> 'url' AS url, step, status, reason, created_at, ended_at
+SELECT id, feed, source_id, source ->> 'title' AS title, source ->> 'url' AS url, step, status, reason, created_at,
+    ended_at
 FROM flow_items
 WHERE account_id = %(account)s AND flow_id = %(flow)s AND (%(run)s::bigint IS NULL OR run_id = %(run)s)
 ORDER BY id DESC LIMIT %(limit)s

@@ -27,6 +27,7 @@ class MetricoolArguments(TargetArguments):
     """A post on one network, within that network's rules."""
 
     settable: ClassVar[frozenset[str]] = frozenset({"network", "board", "timezone"})
+    places: ClassVar = ("network", "board")
 
     network: Platform = Field(description="where it is posted")
     text: str = Field(min_length=1, description="the post, hashtags in it")
