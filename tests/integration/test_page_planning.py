@@ -113,7 +113,7 @@ async def test_nothing_of_another_site_is_moved_or_thrown_away(browser: Browser)
     )  # fmt: skip
     await browser.send(page, f"{page}/move", expect=422, item=str(theirs), to="none")
     refused = await browser.send(page, f"{page}/disable", item=str(theirs))
-    assert "0 keywords left out; 1 not" in refused
+    assert "0 keywords left out of clusters and prompts; 1 not" in refused
     assert world.sql("SELECT disabled FROM keywords WHERE id = %s", theirs) == [(False,)]
     assert browser.control.audit() == []
 

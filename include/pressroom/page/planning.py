@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
-from pressroom.api.kit.access import SITE, Scope, Subject, SubjectKind, allowed, enter
+from pressroom.api.kit.access import SITE, Scope, Subject, allowed, enter
+from pressroom.api.kit.items import ItemResource
 from pressroom.api.kit.problems import Problem, problem_of
 from pressroom.api.resources.clusters import CLUSTERS, NewCluster
 from pressroom.api.resources.ideas import IDEAS
@@ -120,24 +122,6 @@ def _move(scope: Scope, ids: list[int], form: PostedForm) -> Notice:
     return Notice("good", f"{plural(moved, 'keyword')} {where}.")
 
 
-@router.post("/keywords/disable")
-async def leave_out(
-    request: Request, form: SentForm, scope: Scope = allowed(Role.EDITOR, SITE)
-) -> HTMLResponse:
-    """Leave what is ticked out of clusters and prompts."""
-    said = await _each(scope, form, "keyword", lambda own: KEYWORDS.set(own, "disable", {"disabled": True}))
-    return await _shown(request, scope, said("left out"), form)
-
-
-@router.post("/keywords/enable")
-async def take_in(
-    request: Request, form: SentForm, scope: Scope = allowed(Role.EDITOR, SITE)
-) -> HTMLResponse:
-    """Take what is ticked in again."""
-    said = await _each(scope, form, "keyword", lambda own: KEYWORDS.set(own, "enable", {"disabled": False}))
-    return await _shown(request, scope, said("taken in again"), form)
-
-
 @router.get("/ideas")
 def ideas(
     request: Request,
@@ -148,22 +132,6 @@ def ideas(
 ) -> HTMLResponse:
     """The ideas, and what one costs as an article."""
     return _ideas_page(request, scope, None, state, cluster, before)
-
-
-@router.post("/ideas/throw-away")
-async def throw_away(
-    request: Request, form: SentForm, scope: Scope = allowed(Role.EDITOR, SITE)
-) -> HTMLResponse:
-    """Let no run make articles of what is ticked."""
-    said = await _each(scope, form, "idea", lambda own: IDEAS.set(own, "disable", {"disabled": True}))
-    return await _ideas_shown(request, scope, said("thrown away: no run spends anything on them"), form)
-
-
-@router.post("/ideas/keep")
-async def keep(request: Request, form: SentForm, scope: Scope = allowed(Role.EDITOR, SITE)) -> HTMLResponse:
-    """Take ideas that were thrown away in again."""
-    said = await _each(scope, form, "idea", lambda own: IDEAS.set(own, "enable", {"disabled": False}))
-    return await _ideas_shown(request, scope, said("kept: the next run makes articles of them"), form)
 
 
 # What they share --------------------------------------------------------------------------------------
@@ -190,35 +158,31 @@ def _as_cells(pasted: str) -> str:
     return "\n".join('"' + line.replace('"', '""') + '"' for line in pasted.splitlines() if line.strip())
 
 
-async def _each(
-    scope: Scope, form: PostedForm, kind: SubjectKind, change: Callable[[Scope], Any]
-) -> Callable[[str], Notice]:
-    """Change everything that is ticked, each on record by itself. Returns what to say of it."""
+async def _turned(scope: Scope, form: PostedForm, turn: Turn) -> Notice:
+    """Change everything that is ticked, each on record by itself, and say what came of it."""
 
-    def work() -> tuple[int, list[str]]:
+    def work() -> Notice:
         done, refused = 0, []
         for number in _ticked(form):
             try:
-                own = enter(scope.plane, scope.admission, scope.caller, Subject(kind, number), Role.EDITOR)
+                subject = Subject(turn.kind, number)
+                own = enter(scope.plane, scope.admission, scope.caller, subject, Role.EDITOR)
                 if own.workflow_id != scope.workflow_id:
-                    raise Problem(404, f"there is no such {kind} of this site")
-                change(own)
+                    raise Problem(404, f"there is no such {turn.kind} of this site")
+                turn.resource.set(own, turn.action, {"disabled": turn.action == "disable"})
                 done += 1
             except Problem as problem:
                 refused.append(problem.detail)
-        return done, refused
+        said = f"{plural(done, turn.kind)} {turn.words}"
+        if not refused:
+            return Notice("good", f"{said}.")
+        reasons = "; ".join(sorted(set(refused))[:3])
+        return Notice("warn", f"{said}; {len(refused)} not: {reasons}.")
 
     async def tried() -> Notice:
-        done, refused = await run_in_threadpool(work)
-        if not refused:
-            return Notice("good", f"{plural(done, kind)} {{}}.")
-        reasons = "; ".join(sorted(set(refused))[:3])
-        return Notice("warn", f"{plural(done, kind)} {{}}; {len(refused)} not: {reasons}")
+        return await run_in_threadpool(work)
 
-    notice = await outcome(tried)
-    if notice.tone == "bad":
-        return lambda words: notice
-    return lambda words: Notice(notice.tone, notice.text.replace("{}", words), notice.remedy, notice.status)
+    return await outcome(tried)
 
 
 def _ticked(form: PostedForm) -> list[int]:
@@ -308,3 +272,38 @@ def _ideas_page(
     }  # fmt: skip
     status = notice.status if notice else 200
     return rendered(request, "ideas.html.j2", status, caller=scope.caller, notice=notice, **values)
+
+
+# Turned on and off --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What can be done with keywords or ideas that are ticked. ``words``: what is said of them then."""
+
+    path: str
+    kind: Literal["keyword", "idea"]
+    resource: ItemResource[Any]
+    action: Literal["disable", "enable"]
+    words: str
+    shown: Callable[[Request, Scope, Notice, PostedForm], Awaitable[HTMLResponse]]
+
+
+TURNS = (
+    Turn("/keywords/disable", "keyword", KEYWORDS, "disable", "left out of clusters and prompts", _shown),
+    Turn("/keywords/enable", "keyword", KEYWORDS, "enable", "taken in again", _shown),
+    Turn("/ideas/throw-away", "idea", IDEAS, "disable", "thrown away: nothing is spent there", _ideas_shown),
+    Turn("/ideas/keep", "idea", IDEAS, "enable", "kept, for the next run", _ideas_shown),
+)
+
+
+def _add(turn: Turn) -> None:
+    @router.post(turn.path, name=turn.path)
+    async def change(
+        request: Request, form: SentForm, scope: Scope = allowed(Role.EDITOR, SITE)
+    ) -> HTMLResponse:
+        return await turn.shown(request, scope, await _turned(scope, form, turn), form)
+
+
+for each in TURNS:
+    _add(each)

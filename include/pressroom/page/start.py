@@ -44,13 +44,12 @@ def begin(request: Request, account: str = "", caller: Caller = signed_in()) -> 
 async def make_account(request: Request, form: SentForm, caller: Caller = signed_in()) -> Response:
     """Make an account."""
     typed = {name: form.text(name) for name in ("title", "slug", "credits")}
+    slug = typed["slug"] or slugify(typed["title"], max_length=SLUG_CHARS)
 
     async def work() -> Notice:
         try:
             body = NewAccount.model_validate({
-                "slug": typed["slug"] or slugify(typed["title"], max_length=SLUG_CHARS),
-                "name": typed["title"],
-                "opening_credits": typed["credits"] or "0",
+                "slug": slug, "name": typed["title"], "opening_credits": typed["credits"] or "0",
             })  # fmt: skip
         except ValidationError as error:
             raise _named(error) from None
@@ -65,7 +64,7 @@ async def make_account(request: Request, form: SentForm, caller: Caller = signed
 
     notice = await outcome(work)
     typed = typed if notice.tone == "bad" else {}
-    return await run_in_threadpool(_first_steps, request, caller, "", notice, typed)
+    return await run_in_threadpool(_first_steps, request, caller, slug, notice, typed)
 
 
 @router.post("/start/site")
