@@ -22,8 +22,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,7 +39,8 @@ from pressroom_dev.local.airflow_processes import ADMIN
 from pressroom_dev.local.services import LocalServices
 
 NEIGHBOUR = "sam"
-LOADS = ("templates", "imports", "html", "streams")
+WORK = ("templates", "imports", "html")
+LOADS = (*WORK, "streams")
 STREAMS = 1000
 PAUSE_SECONDS = 0.12
 """Between the neighbour's calls: 600 a minute with their own time."""
@@ -73,7 +74,7 @@ def main() -> None:
                 )
                 connection.execute(
                     "INSERT INTO members"
-                    " SELECT account_id, unnest(%s), role FROM members WHERE username = %s",
+                    " SELECT account_id, unnest(%s::text[]), role FROM members WHERE username = %s",
                     [list(LOADS), MEMBER],
                 )
                 row = connection.execute("SELECT id FROM sites WHERE slug = 'corner-shop'").fetchone()
@@ -93,18 +94,26 @@ def measure(callers: Mapping[str, Caller], worst: Worst, site: int, seconds: flo
     progress("warm up", "the neighbour's calls")
     p95(neighbour, calls, 5)
     figures: dict[str, dict[str, Any]] = {}
-    for names in (*((name,) for name in LOADS), LOADS):
-        title = names[0] if len(names) == 1 else "all"
-        quiet = p95(neighbour, calls, seconds)
-        with worst.going_on(names):
-            time.sleep(SETTLE_SECONDS)
-            beside = p95(neighbour, calls, seconds)
+
+    def compare(title: str, quiet: float) -> None:
+        time.sleep(SETTLE_SECONDS)
+        beside = p95(neighbour, calls, seconds)
         figures[title] = {
             "ratio": round(beside / quiet, 2), "quiet_p95_ms": round(quiet, 1),
             "beside_p95_ms": round(beside, 1), "answers": worst.answered(),
         }  # fmt: skip
         progress(title, json.dumps(figures[title]))
+
+    for name in WORK:
+        quiet = p95(neighbour, calls, seconds)
+        with worst.going_on(name):
+            compare(name, quiet)
         time.sleep(SETTLE_SECONDS)
+    quiet = p95(neighbour, calls, seconds)
+    with worst.streams():
+        compare("streams", quiet)
+        with worst.going_on(*WORK):
+            compare("all", quiet)
     return {"neighbour_p95_ratio": figures["all"]["ratio"], "streams": worst.opened, "loads": figures}
 
 
@@ -135,7 +144,6 @@ class Worst:
 
     def __init__(self, url: str, callers: Mapping[str, Caller], samples: dict[str, list[str]]) -> None:
         self._url, self._callers, self._samples = url, callers, samples
-        self._over = threading.Event()
         self._answers: dict[str, Counter[int]] = {}
         self.opened = 0
 
@@ -143,9 +151,10 @@ class Worst:
         """How often each load's calls had which status since it began."""
         return {name: dict(sorted(counts.items())) for name, counts in self._answers.items()}
 
-    def going_on(self, names: Sequence[str]) -> ExitStack:
-        """These loads go on until the context ends."""
-        site, article, run = (self._samples[kind][0] for kind in ("site", "article", "site run"))
+    @contextmanager
+    def going_on(self, *names: str) -> Iterator[None]:
+        """These loads go on meanwhile."""
+        site, article = (self._samples[kind][0] for kind in ("site", "article"))
         keywords = "keyword\n" + "".join(f"some words {n}\n" for n in range(90_000))
         work: dict[str, tuple[int, str, str, Callable[[int], str], str]] = {
             "templates": (8, "PATCH", f"{BASE}/sites/{site}",
@@ -156,20 +165,25 @@ class Worst:
             "html": (2, "PATCH", f"{BASE}/content/{article}",
              lambda turn: json.dumps({"html": f"{HOSTILE}{turn}"}), "application/json"),
         }  # fmt: skip
-        stack = ExitStack()
-        self._over = threading.Event()
-        self._answers = {name: Counter() for name in names if name in work}
-        self.opened = 0
-        if "streams" in names:
-            self._open_streams(stack, f"{BASE}/pipeline/jobs/{run}/logs?stream=true")
-            progress("streams", f"{self.opened} open")
-        stack.callback(self._over.set)
-        for name in self._answers:
+        over = threading.Event()
+        self._answers = {name: Counter() for name in names}
+        for name in names:
             threads, *call = work[name]
             for _ in range(threads):
-                arguments = (name, self._over, *call)
-                threading.Thread(target=self._send, args=arguments, daemon=True).start()
-        return stack
+                threading.Thread(target=self._send, args=(name, over, *call), daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    @contextmanager
+    def streams(self) -> Iterator[None]:
+        """The streams are open meanwhile."""
+        self._answers = {}
+        with ExitStack() as stack:
+            self._open_streams(stack, f"{BASE}/pipeline/jobs/{self._samples['site run'][0]}/logs?stream=true")
+            progress("streams", f"{self.opened} open")
+            yield
 
     def _open_streams(self, stack: ExitStack, path: str) -> None:
         """Open them as fast as the caller may, which takes two minutes, and read nothing of them. Each waits

@@ -61,6 +61,19 @@ BOUNDED = {
 """Where the bounds are: nothing else makes a client of its own."""
 WITHIN = {"orchestration/server/airflow.py"}
 """Asks the app that it is a part of, over no network."""
+LIBRARIES = {
+    "aiohttp", "apprise", "boto3", "ftplib", "grpc", "http.client", "imaplib", "paramiko", "requests",
+    "smtplib", "socket", "ssl", "telnetlib", "urllib.request", "urllib3", "websockets", "xmlrpc",
+}  # fmt: skip
+"""What speaks to others in its own way."""
+IN_ITS_OWN_WAY = {
+    "adapters/http/addresses.py": "resolves names",
+    "adapters/http/certificates.py": "has what TLS trusts",
+    "adapters/http/stranger_answer.py": "reads why TLS failed",
+    "adapters/notices/mail.py": "ended by deliver_notices: test_endless_mail",
+    "adapters/notices/said.py": "reads apprise's log",
+    "adapters/notices/slack.py": "ended by deliver_notices: test_endless_mail",
+}
 STANDS_ON = {"Service", "SafeHttp", "OpenAIModel"}
 MADE_ELSEWHERE = {"orchestration/tools/toolbox.py"}
 """Makes the client of flows' sources, and asks nothing itself."""
@@ -268,6 +281,17 @@ def places(wanted: set[str], *, bases: bool = True) -> set[str]:
 
 def test_nothing_makes_a_client_without_bounds() -> None:
     assert places(RAW) == BOUNDED | WITHIN
+
+
+def test_no_library_speaks_for_an_adapter_unseen() -> None:
+    seen = set()
+    for path in (PACKAGE / "adapters").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        names = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+        names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        if any(name == each or name.startswith(f"{each}.") for name in names for each in LIBRARIES):
+            seen.add(path.relative_to(PACKAGE).as_posix())
+    assert seen == set(IN_ITS_OWN_WAY)
 
 
 def test_each_adapter_has_its_call() -> None:
