@@ -14,7 +14,8 @@ from pressroom.store.database import Tx
 WaitingKind = Literal["article", "post", "gate", "publication"]
 QueueOrder = Literal["risk", "oldest", "newest"]
 MOST = 500
-RATED_AT_ONCE = 20
+RATED_AT_ONCE = 5
+"""Of articles from before articles were rated: a page that is opened waits for it."""
 
 
 @dataclass(frozen=True)

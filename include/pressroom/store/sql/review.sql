@@ -30,8 +30,10 @@ SELECT * FROM (
         coalesce(contents.title, left(posts.parts[1], 300), p.content), NULL, p.target,
         coalesce(p.attempted_at, p.created_at), '', NULL, NULL, p.error, CASE p.status WHEN 'unknown' THEN 0 ELSE 1 END
     FROM publications AS p
-    LEFT JOIN contents ON contents.account_id = %(account)s AND p.content = 'article:' || contents.id
-    LEFT JOIN posts ON posts.account_id = %(account)s AND p.content = 'post:' || posts.id
+    LEFT JOIN contents ON contents.account_id = %(account)s
+        AND contents.id = substring(p.content FROM '^article:([0-9]{1,18})$')::bigint
+    LEFT JOIN posts ON posts.account_id = %(account)s
+        AND posts.id = substring(p.content FROM '^post:([0-9]{1,18})$')::bigint
     WHERE p.account_id = %(account)s AND p.status IN ('unknown', 'failed')
         AND (%(workflow)s::bigint IS NULL OR p.workflow_id = %(workflow)s)
 ) AS waiting
