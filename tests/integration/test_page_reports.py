@@ -14,7 +14,7 @@ from pressroom.store.database import Store
 from tests.support.control_things import add
 from tests.support.control_world import Control
 from tests.support.mission_world import make_mission
-from tests.support.outcome_world import ARABIC, JAPANESE, KPIS, OutcomeWorld, with_outcomes
+from tests.support.outcome_world import ARABIC, HOUR, JAPANESE, KPIS, OutcomeWorld, with_outcomes
 from tests.support.page_world import Browser, page_world
 from tests.support.world import World
 
@@ -174,6 +174,25 @@ async def test_a_post_belongs_to_the_month_of_its_publication_in_the_missions_zo
     report.metrics(post, at, 48, 8, 2)
     april = await browser.control.get(f"{made.path}/report", month="2026-04")
     assert (april["totals"]["impressions"], april["totals"]["engagement_rate"]) == (8, 25.0)
+
+
+async def test_a_month_of_many_posts_lists_the_best_and_sums_all(
+    browser: Browser, made: OutcomeWorld
+) -> None:
+    report, run = made.report, made.runs[0]
+    at = datetime(2026, 5, 10, 8, tzinfo=UTC)
+    for number in range(201):
+        when = at + number * HOUR
+        post = report.post(made.cycles[0], report.slot(made.cycles[0], when, f"Topic {number}"))
+        report.publication(run, post, "confirmed", when, external_id=f"many-{number}")
+        report.metrics(post, when, 1, 10, 1 if number else 0)
+    html = await browser.open(f"/reports{made.path}?month=2026-05", "vera")
+    text = seen(html)
+    assert "The 200 posts with the most engagements are listed; the sums are over all 201." in text
+    assert "201 posts published" in text
+    assert "All 2,010 200 9.95 % 603 201" in text
+    assert "Topic 0 " not in text
+    assert "Topic 200 " in text
 
 
 async def test_what_was_learned_is_that_of_the_months_cycles(browser: Browser, made: OutcomeWorld) -> None:

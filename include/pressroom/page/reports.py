@@ -29,6 +29,8 @@ router = APIRouter(prefix="/reports")
 desk = APIRouter(prefix="/reports")
 
 USUAL_DAYS = 30
+LISTED = 200
+"""A page lists so many pieces: its sums are over all."""
 
 
 def _add_pages(path: str, locate: Callable[..., Subject]) -> None:
@@ -99,7 +101,7 @@ def _shown(
     return rendered(
         request, f"report_{kind}.html.j2", notice.status if notice else 200, caller=scope.caller,
         notice=notice, report=report, month=month, made=made, most_days=links.MOST_DAYS,
-        usual_days=USUAL_DAYS,
+        usual_days=USUAL_DAYS, listed=LISTED,
         may_send=scope.role.covers(Role.APPROVER), own=f"/reports/{workflow_path(kind, scope.id)}",
         **values,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from pressroom.api.kit.problems import Problem, not_found
 from pressroom.api.resources.usage import UsageRow, forecast, used_in
 from pressroom.domain.public_ids import FLOW, JOB, LARGEST, MISSION, public_id, row_id, workflow_path
 from pressroom.engine.money.usage import By
-from pressroom.page.kit.charts import Bars, bars
+from pressroom.page.kit.charts import Plot, bars
 from pressroom.page.kit.pages import exact, refusal, rendered
 
 router = APIRouter(prefix="/spend")
@@ -104,7 +104,7 @@ def entries(
     )  # fmt: skip
 
 
-def daily(rows: Sequence[UsageRow]) -> Bars:
+def daily(rows: Sequence[UsageRow]) -> Plot:
     """The days as a chart of credits or, where none are charged, of cents."""
     by_cents = not any(row.credits for row in rows)
     return bars([

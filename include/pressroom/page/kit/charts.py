@@ -55,18 +55,8 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A drawing with its axes."""
-
-    curves: Sequence[Curve]
-    rows: Sequence[Tick]
-    columns: Sequence[Tick]
-    width, height, left, right, bottom = WIDTH, HEIGHT, LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
-
-
-@dataclass(frozen=True)
 class Bar:
-    """A column of a bar chart. ``text``: what a reader who points at it sees."""
+    """A column. ``text``: what a reader who points at it sees."""
 
     x: float
     y: float
@@ -76,9 +66,10 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Bars:
-    """A drawing of columns with its axes."""
+class Plot:
+    """A drawing of lines or of columns, with its axes."""
 
+    curves: Sequence[Curve]
     bars: Sequence[Bar]
     rows: Sequence[Tick]
     columns: Sequence[Tick]
@@ -118,10 +109,10 @@ def plot(series: Sequence[Series], *, unit: str = "", names: Sequence[str] | Non
         Tick(round(LEFT + (number + inset) * across, 1), texts[number])
         for number in range(0, len(texts), every)
     ]
-    return Plot(curves, _rows(top, unit), columns)
+    return Plot(curves, (), _rows(top, unit), columns)
 
 
-def bars(values: Sequence[tuple[str, float, str]]) -> Bars:
+def bars(values: Sequence[tuple[str, float, str]]) -> Plot:
     """A column for each (name, value, text), on a scale from 0 to a round number."""
     top = round_up(max((value for _, value, _ in values), default=0.0))
     step, up = (WIDTH - LEFT - RIGHT) / max(1, len(values)), (HEIGHT - TOP - BOTTOM) / top
@@ -134,7 +125,7 @@ def bars(values: Sequence[tuple[str, float, str]]) -> Bars:
         drawn.append(Bar(x, round(HEIGHT - BOTTOM - height, 1), width, height, text))
         if index % every == 0:
             columns.append(Tick(round(LEFT + step * (index + 0.5), 1), name))
-    return Bars(drawn, _rows(top, ""), columns)
+    return Plot((), drawn, _rows(top, ""), columns)
 
 
 def spark(values: Sequence[float], target: float | None = None) -> Spark:
