@@ -1,7 +1,8 @@
-"""For all tests: what runs side by side (``pytest -n 2``), and what a skip is (PRESSROOM_NO_SKIPS=1)."""
+"""For all tests: what runs side by side (``pytest -n 3``), and what a skip is (PRESSROOM_NO_SKIPS=1)."""
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import TypeVar
@@ -10,15 +11,12 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from pressroom_dev.local.guard import GUARD, WITH_PARENT
+from tests.support.groups import ACCEPTANCE, group_of, rank
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-ACCEPTANCE = "tests/acceptance/"
-FIRST = ("any_button", "control_api", "mission_pipeline")
-ALONE = ("control_api_access", "local_runner")
-"""Acceptance tests that start services of their own. The others are two groups, those named ``FIRST`` and the
-rest, and each shares an Airflow. The groups take equally long, some eight minutes, so that two processes wait
-for tasks at the same time, and neither is left alone with them at the end.
-"""
+# Imports and tests make millions of objects that stay: with the usual thresholds the collector looks at them
+# again and again, which is a tenth of the time in which tests are collected.
+gc.set_threshold(50_000, 20, 50)
 # The matrices here are small: several threads wait for each other more than they calculate.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 NO_SKIPS = os.environ.get("PRESSROOM_NO_SKIPS") == "1"
@@ -56,25 +54,9 @@ def _failed(report: Report) -> Report:
     return report
 
 
-def group_of(nodeid: str) -> int | None:
-    """The number of a test's group, if it shares an Airflow."""
-    file, _, _ = nodeid.partition("::")
-    name = file.removeprefix(f"{ACCEPTANCE}test_").removesuffix(".py")
-    if not file.startswith(ACCEPTANCE) or name in ALONE:
-        return None
-    return 0 if name in FIRST else 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares an Airflow comes first: it takes longest. What starts one of its own comes last, when no
-    other is running. The rest stays in the order of its files.
-    """
-
-    def rank(item: pytest.Item) -> int:
-        group = group_of(item.nodeid)
-        return group if group is not None else 3 if item.nodeid.startswith(ACCEPTANCE) else 2
-
-    items.sort(key=rank)
+    """What takes longest comes first. The rest stays in the order of its files."""
+    items.sort(key=lambda item: rank(item.nodeid))
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
-from pressroom.definitions.applying import apply
-from pressroom.definitions.loading import load
 from pressroom.engine.runs import reports
 from pressroom.pipelines.mission.pipeline import MISSION
 from pressroom.store.database import Store
 from pressroom_dev.demo.fast_forward import FastForward
 from pressroom_dev.local.services import LocalServices
-from tests.acceptance.newsroom import Newsroom
+from tests.acceptance.newsroom import ENDED, Newsroom, apply_documents
 from tests.support.scripted_openai import ScriptedOpenAI
 
 
@@ -35,11 +30,8 @@ def apply_mission(url: str, slug: str, **settings: Any) -> None:
         "kind": "Account", "slug": slug, "name": slug, "opening_credits": 1000,
         "grants": {"everything": True},
     }  # fmt: skip
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"pressroom-definitions-{os.getpid()}-{slug}"  # noqa: S108
-    folder.mkdir(exist_ok=True)
-    (folder / "mission.yaml").write_text(yaml.safe_dump_all([account, mission]), encoding="utf-8")
     with Store(url) as store:
-        apply(store, load(folder))
+        apply_documents(store, account, mission)
 
 
 class Campaign(Newsroom):
@@ -88,10 +80,10 @@ class Campaign(Newsroom):
 
         def over() -> bool:
             forward.step(dag_run_id)
-            return self.api.run_state(self.dag_id, dag_run_id) in ("success", "failed")
+            return self.dag_run_state(dag_run_id) in ENDED
 
         self.until(over, "the end of the cycle", 240)
-        return str(self.api.run_state(self.dag_id, dag_run_id))
+        return self.dag_run_state(dag_run_id)
 
     def outputs(self, dag_run_id: str) -> dict[str, Any]:
         """What each stage of the run made, by stage."""

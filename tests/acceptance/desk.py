@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +13,10 @@ import httpx
 import yaml
 
 from pressroom.adapters.airflow_api import AirflowApi
-from pressroom.definitions.applying import apply
-from pressroom.definitions.loading import load
 from pressroom.domain.errors import TransientError
 from pressroom.store.database import Store
 from pressroom_dev.local.services import LocalServices
-from tests.acceptance.newsroom import LONGEST_WAIT, Newsroom
+from tests.acceptance.newsroom import LONGEST_WAIT, Newsroom, apply_documents
 from tests.acceptance.outside import Outside, Web
 from tests.support.scripted_openai import ScriptedOpenAI
 
@@ -54,11 +51,8 @@ def apply_flow(url: str, web: Web, slug: str, **settings: Any) -> None:
         "kind": "Account", "slug": flow["account"], "name": slug, "opening_credits": 1000,
         "grants": {"everything": True},
     }  # fmt: skip
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"pressroom-definitions-{os.getpid()}-{slug}"  # noqa: S108
-    folder.mkdir(exist_ok=True)
-    (folder / "flow.yaml").write_text(yaml.safe_dump_all([account, flow]), encoding="utf-8")
     with Store(url) as store:
-        apply(store, load(folder))
+        apply_documents(store, account, flow)
 
 
 class Desk(Newsroom):

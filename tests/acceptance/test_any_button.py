@@ -18,9 +18,14 @@ from tests.acceptance.walk.table import Pair, Route, plain_run_follows, to_walk,
 from tests.acceptance.walk.watch import Watch
 from tests.support.scripted_openai import ScriptedOpenAI
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
-
 ROUTES = to_walk()
+
+pytestmark = [
+    pytest.mark.acceptance,
+    # The walk is in the set-up of the first test.
+    pytest.mark.timeout(1800, func_only=False),
+    pytest.mark.site(*(route.slug for route in ROUTES)),
+]
 Wrong = Mapping[str, Mapping[str, str]]
 
 

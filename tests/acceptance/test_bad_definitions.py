@@ -19,7 +19,7 @@ from tests.acceptance.bad_definitions import ACCOUNT, definitions
 from tests.acceptance.caller import Caller
 from tests.acceptance.desk import Desk
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300), pytest.mark.site(ACCOUNT)]
 
 PATHS = {"Site": "/sites", "Flow": "/flows", "Mission": "/missions"}
 FIELDS = {"Site": "cron", "Flow": "asset", "Mission": "starts_at"}
@@ -62,7 +62,7 @@ def test_apply_refuses_them_by_line(services: LocalServices, tmp_path: Path) -> 
     assert "URI format postgres://" in said[1]
 
 
-@pytest.mark.site("beside-bad")
+@pytest.mark.site("beside-bad", "edited", "anthropic-mission", "whole")
 def test_in_the_database_they_are_one_import_error_each_and_others_run(
     desk: Desk, services: LocalServices, call: Caller
 ) -> None:
@@ -87,7 +87,7 @@ def test_in_the_database_they_are_one_import_error_each_and_others_run(
         for offset in (0, 100)
         for dag in airflow(services, call, f"/dags?limit=100&offset={offset}&exclude_stale=false")["dags"]
     }
-    assert {"flow__beside-bad", "flow__edited", "mission__learning", "site__whole"} <= dags.keys()
+    assert {"flow__beside-bad", "flow__edited", "mission__anthropic-mission", "site__whole"} <= dags.keys()
     others = [dag for name, dag in dags.items() if "bad-" not in name]
     assert [dag["dag_id"] for dag in others if dag["is_stale"] or dag["has_import_errors"]] == []
     run = desk.trigger(item={"id": "1", "title": "Beside", "text": "A text."})

@@ -211,14 +211,15 @@ def starts(campaign: Campaign, dag_run_id: str, task: str) -> list[Any]:
     ]
 
 
+@pytest.mark.site("remote")
 def test_every_list_answers_in_the_running_server(call: Caller) -> None:
     document = call("GET", "/openapi.json")
     assert document["servers"] == [{"url": "/pressroom/api/v1"}]
     paths = [path for path, methods in document["paths"].items() if "get" in methods and "{" not in path]
     assert len(paths) > 20
-    [site] = call("GET", "/sites", params={"account": "steered"})["items"]
+    [site] = call("GET", "/sites", params={"account": "remote"})["items"]
     for path in paths:
-        params: dict[str, Any] = {"account": "steered"}
+        params: dict[str, Any] = {"account": "remote"}
         if path.startswith("/automation"):
             params = {"site_id": site["id"]}
         if path == "/automation/logs":
@@ -231,8 +232,9 @@ def test_every_list_answers_in_the_running_server(call: Caller) -> None:
     assert call.http.get("/docs/swagger-ui-bundle.js").status_code == 200
 
 
+@pytest.mark.site("remote")
 def test_a_mission_from_draft_to_completed(call: Caller) -> None:
-    account = {"account": "steered"}
+    account = {"account": "remote"}
     brand = call("POST", "/brand-contexts/", 201, params=account, json={"slug": "plain", "name": "Plain"})
     assert brand["id"].startswith("brc_")
     mission = {

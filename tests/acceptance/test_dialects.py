@@ -12,6 +12,7 @@ import pytest
 
 from pressroom_dev.local.services import LocalServices
 from tests.acceptance.campaign import Campaign
+from tests.acceptance.conftest import PROVIDERS
 from tests.acceptance.newsroom import Newsroom
 from tests.acceptance.test_site_pipeline import import_list
 from tests.support.scripted_openai import ScriptedOpenAI
@@ -27,6 +28,7 @@ def learned(room: Newsroom) -> bool:
     )
 
 
+@pytest.mark.site(*PROVIDERS, *(f"{name}-mission" for name in PROVIDERS))
 def test_a_site_and_a_mission_are_whole_at_three_providers(
     services: LocalServices, providers: Mapping[str, ScriptedOpenAI], keywords_file: Path
 ) -> None:

@@ -42,6 +42,7 @@ def title(desk: Desk) -> str:
     return f"News of {desk.slug}"
 
 
+@pytest.mark.site(*EDITED)
 def test_whatever_was_edited_while_it_waited_a_rejected_item_is_never_published(
     desks: dict[str, Desk], outside: Outside
 ) -> None:

@@ -20,7 +20,7 @@ from tests.acceptance.desk import Desk, answer, as_stranger, forged, other_link,
 from tests.acceptance.outside import INBOUND_SECRET, Entry, Outside
 from tests.support.scripted_openai import ScriptedOpenAI
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300), pytest.mark.site("pair-a", "pair-b")]
 
 TITLE = {"find": "Title: <data>(.*?)</data>"}
 LINK = {"find": "Link: <data>(.*?)</data>"}

@@ -370,7 +370,7 @@ def test_a_model_that_cannot_be_reached_is_tried_again_with_a_clear_message(news
     assert newsroom.sql("SELECT reserved FROM accounts WHERE id = %(account)s") == [(0,)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.site("scheduled")
 def test_a_schedule_starts_at_its_next_slot_and_keeps_several_a_day(newsroom: Newsroom) -> None:
     def ended() -> int:
@@ -380,7 +380,7 @@ def test_a_schedule_starts_at_its_next_slot_and_keeps_several_a_day(newsroom: Ne
         )
         return int(newsroom.sql(counted)[0][0])
 
-    newsroom.until(lambda: ended() >= 2, "the runs of two minutes", 200)
+    newsroom.until(lambda: ended() >= 2, "the runs of two minutes", 400)
     rows = newsroom.sql(
         "SELECT runs.owner, runs.slot, runs.slot > workflows.scheduled_since FROM runs"
         " JOIN workflows ON workflows.id = runs.workflow_id WHERE workflow_id = %(site)s ORDER BY slot"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+ROOT = Path(__file__).parents[2]
+CONFTEST = ROOT / "tests" / "conftest.py"
 TESTS = """
 import pytest
 
@@ -42,7 +43,8 @@ def test_a_skip_fails_where_nothing_may_be_skipped(
     (tmp_path / "test_a.py").write_text(TESTS)
     (tmp_path / "test_b.py").write_text(MODULE)
     # None of the plugins that are installed: to load them takes longer than the tests.
-    alone = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "include")])
+    alone = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": path}
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", *processes, "-q", "--continue-on-collection-errors"],
         cwd=tmp_path,

@@ -6,8 +6,9 @@ import contextlib
 from typing import Any
 
 from pressroom.domain.errors import RunConflict
+from tests.acceptance.newsroom import apply_documents
 from tests.acceptance.walk import shapes
-from tests.acceptance.walk.watched import Watched, WrongEnd, apply_shape
+from tests.acceptance.walk.watched import Watched, WrongEnd
 
 
 class Buttons(Watched):
@@ -118,6 +119,7 @@ class Buttons(Watched):
         self._apply(shapes.edited(self.route))
 
     def _apply(self, workflow: dict[str, Any] | None = None, *, prune: bool = False) -> None:
-        apply_shape(self.store, shapes.account(self.slug), workflow, prune=prune)
+        documents = [shapes.account(self.slug), *([workflow] if workflow else [])]
+        apply_documents(self.store, *documents, prune=prune)
         self.changed = True
         self.api.parse_dag_file(self.file)

@@ -6,12 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-
-from pressroom.definitions.applying import apply
-from pressroom.definitions.loading import read_text
 from pressroom.domain.errors import RunConflict, TransientError
-from pressroom.store.database import Store
 from pressroom_dev.local.services import LocalServices
 from tests.acceptance.newsroom import Newsroom
 from tests.acceptance.outside import Outside
@@ -35,14 +30,6 @@ def same(what: str, is_: Any, should: Any) -> None:
     """Raise WrongEnd when they differ."""
     if is_ != should:
         raise WrongEnd(f"{what}: {is_}, to be {should}")
-
-
-def apply_shape(store: Store, *definitions: dict[str, Any] | None, prune: bool = False) -> None:
-    """Apply definitions, as a user would with a file."""
-    text = yaml.safe_dump_all([each for each in definitions if each is not None])
-    located, problems = read_text(text, "walk.yaml")
-    assert not problems, problems
-    apply(store, located, prune=prune)
 
 
 class Watched(Newsroom):
