@@ -12,18 +12,7 @@ from zlib import crc32
 
 import psycopg
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.result import Ok
-from schemathesis.pytest.lazy import get_all_tests
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
 
 from pressroom.api.app import build_control_app
 from pressroom.api.kit import streaming
@@ -33,10 +22,6 @@ from tests.support.control_world import MEMBERS, StandInPlane
 from tests.support.postgres import empty
 from tests.support.world import make_world
 
-CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
-    response_headers_conformance, unsupported_method,
-]  # fmt: skip
 OWNER = {"X-User": "olga"}
 BEFORE_THE_FIXTURE: Any = None
 plane = StandInPlane(BEFORE_THE_FIXTURE)
@@ -72,6 +57,9 @@ def short_streams(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def schema(account: None) -> Any:
     """What the API says of itself."""
+    # Every process collects all tests, and only one of them needs it: it takes two seconds of a core.
+    import schemathesis
+
     api = build_control_app(plane, rate="1000000/minute")
     loaded = schemathesis.openapi.from_asgi("/openapi.json", api, headers=OWNER)
     loaded.hook(map_case)
@@ -90,10 +78,21 @@ def map_case(context: Any, case: Any) -> Any:
     return case
 
 
+def checks() -> list[Any]:
+    """What holds for every answer."""
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks as openapi
+
+    return [
+        not_a_server_error, openapi.status_code_conformance, openapi.content_type_conformance,
+        openapi.response_schema_conformance, openapi.response_headers_conformance, openapi.unsupported_method,
+    ]  # fmt: skip
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def documented(case: Any) -> None:
     # A definition is tried by a process of its own, which a busy machine is slow to start.
-    case.call_and_validate(headers=OWNER, checks=CHECKS, timeout=100)
+    case.call_and_validate(headers=OWNER, checks=checks(), timeout=100)
 
 
 @pytest.mark.timeout(600)
@@ -101,6 +100,9 @@ def test_every_answer_is_a_documented_one(schema: Any, subtests: pytest.Subtests
     """Of each route. Every process collects all tests, and to make the requests up takes 7 s of a core: so it
     is left to the test.
     """
+    from schemathesis.core.result import Ok
+    from schemathesis.pytest.lazy import get_all_tests
+
     routes = list(get_all_tests(schema=schema, test_func=documented, settings=None, given_kwargs=None))
     assert len(routes) > 100
     for route in routes:
