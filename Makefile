@@ -32,8 +32,8 @@ run-flow: setup ## Run the example flow over a stored feed, with its gate answer
 up: setup ## Start everything, print address, user and password, stay until Ctrl-C
 	@exec $(BIN)/python -m pressroom_dev up $(WITH_MODEL)
 
-test: setup ## Run all tests, two at a time
-	@exec $(BIN)/python -m pytest -q -n 2
+test: setup ## Run all tests, three at a time
+	@exec $(BIN)/python -m pytest -q -n 3
 
 walk: setup ## Press every button of docs/any-button.md in a real Airflow (about ten minutes)
 	@exec env PRESSROOM_WALK=$${PRESSROOM_WALK:-all} $(BIN)/python -m pytest -q tests/acceptance/test_any_button.py -o log_cli=true --log-cli-level=INFO
