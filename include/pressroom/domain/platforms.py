@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,12 +20,19 @@ HASHTAG = regex.compile(r"(?<![\w&/#])#(?=\w*\p{L})\w+")
 """A hashtag in a text. It has a letter ("#1" is not a hashtag) and is not part of a URL."""
 
 LONGEST_PARSED = 600
-"""The longest text in which URLs are searched: the time grows faster than the square of the length."""
+"""As much text is searched for URLs at once: the time grows faster than the square of the length."""
 
 LIGHTEST = 0.2
 """The least weight of a character: the longest emoji that Unicode recommends has ten, and X counts it as
-two.
+two. A link weighs less than that.
 """
+
+_FAR_TOO_LONG = 280.0
+"""No post of X weighs more."""
+
+_WORD = regex.compile(r"\s*\S+\s*|\s+")
+_LINK = regex.compile(r"(https?://[^\s/?#]+[/?#])(\S+)", regex.IGNORECASE)
+_INSIDE = regex.compile(r"([\w\-/&=%+.]{8})[\w\-/&=%+.]{16,}([\w\-/&=%+.]{8})", regex.ASCII)
 
 _EMOJI = regex.compile(r"[\p{Emoji_Presentation}\p{Extended_Pictographic}\U0001F1E6-\U0001F1FF\u20E3\uFE0F]")
 
@@ -119,10 +126,34 @@ def length_of(platform: Platform, text: str) -> int:
 
 
 def _weighted(text: str) -> int:
-    """The length by X's public rules. In texts that are far too long, URLs count by their characters."""
-    if len(text) > LONGEST_PARSED:
-        text = text.replace(".", "\u00b7")  # as long as a dot, and makes no URL
-    return int(parse_tweet(text).weightedLength) if text else 0
+    """The length by X's public rules: any link counts as 23. In texts that are far too long beside their
+    links, addresses without https:// count by their characters.
+    """
+    if _lightest(text) > _FAR_TOO_LONG:
+        bare = _LINK.sub("x" * 23, text).replace(".", "\u00b7")  # as long as a dot, and makes no URL
+        return int(parse_tweet(bare).weightedLength)
+    return sum(int(parse_tweet(part).weightedLength) for part in _parts(text))
+
+
+def _lightest(text: str) -> float:
+    """The least that the text can weigh: what its links do is left out."""
+    return len(_LINK.sub("", text)) * LIGHTEST
+
+
+def _parts(text: str) -> Iterator[str]:
+    """A text in parts in which URLs are searched in little time. No URL goes on behind a blank."""
+    part = ""
+    for word in _WORD.findall(text):
+        if len(word) > LONGEST_PARSED:  # the middle of a link changes nothing
+            word = _LINK.sub(lambda link: link[1] + _INSIDE.sub(r"\1\2", link[2]), word)
+        if len(word) > LONGEST_PARSED:  # no link, and longer than any post
+            word = word.replace(".", "\u00b7")
+        if part and len(part) + len(word) > LONGEST_PARSED:
+            yield part
+            part = ""
+        part += word
+    if part:
+        yield part
 
 
 def fits(platform: Platform, text: str, most: int | None = None) -> bool:
@@ -132,7 +163,7 @@ def fits(platform: Platform, text: str, most: int | None = None) -> bool:
     if own.bytes is not None and len(text.encode()) > own.bytes:
         return False
     # Weighing takes time for every character, and cutting a text weighs it often.
-    if own.counting == "weighted" and len(text) * LIGHTEST > limit:
+    if own.counting == "weighted" and _lightest(text) > limit:
         return False
     return length_of(platform, text) <= limit
 

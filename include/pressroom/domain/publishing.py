@@ -290,12 +290,27 @@ def arguments_of(
     try:
         arguments: TargetArguments = target.arguments.model_validate(values)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        wrong = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
-        from_settings = any(detail["loc"] and detail["loc"][0] in settings for detail in details)
-        kind = ConfigurationError if from_settings else PermanentError
-        raise kind(f"{name} does not take that: {wrong}") from None
+        raise _refusal(error, name, settings) from None
     return arguments
+
+
+def arguments_from(target: Target[Any], content: Content, name: str) -> TargetArguments:
+    """What publishes the content on the target as it is. Raises PermanentError with the target's ``name``
+    when the content lacks what the target needs.
+    """
+    try:
+        arguments: TargetArguments = target.from_content(content)
+    except ValidationError as error:
+        raise _refusal(error, name) from None
+    return arguments
+
+
+def _refusal(error: ValidationError, name: str, settings: Collection[str] = ()) -> PermanentError:
+    details = error.errors(include_url=False, include_input=False)
+    wrong = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
+    from_settings = any(detail["loc"] and detail["loc"][0] in settings for detail in details)
+    kind = ConfigurationError if from_settings else PermanentError
+    return kind(f"{name} does not take that: {wrong}")
 
 
 def recalled(target: Target[Any], record: Mapping[str, Any], at: datetime) -> Piece[Any] | None:

@@ -15,7 +15,15 @@ from pressroom.domain.definitions import dump
 from pressroom.domain.errors import PermanentError
 from pressroom.domain.flows import AiStep, AnyStep, FetchStep, Flow, MediaStep, PublishStep
 from pressroom.domain.markup.html import from_text, plain, sanitize, text_of
-from pressroom.domain.publishing import Approval, Content, Picture, Piece, Submission, arguments_of
+from pressroom.domain.publishing import (
+    Approval,
+    Content,
+    Picture,
+    Piece,
+    Submission,
+    arguments_from,
+    arguments_of,
+)
 from pressroom.domain.text import to_json
 from pressroom.pipelines.flow.items import FlowItem, Outcome
 from pressroom.pipelines.tools import Tools
@@ -29,7 +37,7 @@ async def process(step: PublishStep, position: int, item: FlowItem, tools: Tools
     """Publish. Where an AI step could have asked and did not, it is passed over; that none could is wrong."""
     target = tools.outside.target(step)
     if step.mode == "auto":
-        arguments = target.from_content(content_of(item, tools.flow.language))
+        arguments = arguments_from(target, content_of(item, tools.flow.language), step.to)
     else:
         call = _call(step, position, item, tools.flow)
         if call is None:

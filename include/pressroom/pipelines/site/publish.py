@@ -24,6 +24,7 @@ from pressroom.domain.publishing import (
     Piece,
     Publication,
     Submission,
+    arguments_from,
     arguments_of,
 )
 from pressroom.domain.run import Run
@@ -81,7 +82,7 @@ async def process(item: ForTarget, tools: Tools) -> Publication:
     to, site = item.target, tools.site
     try:
         target = tools.outside.target(to)
-        made = target.from_content(content_of(item.article, site)).model_dump(mode="json")
+        made = arguments_from(target, content_of(item.article, site), to.to).model_dump(mode="json")
         arguments = arguments_of(target, {**made, **to.settings}, to.target_name, to.settings)
         most = arguments.limits_for(dict(arguments)).pictures
         pictures = [await _picture(image, tools) for image in item.images[:most]]

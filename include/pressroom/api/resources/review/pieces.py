@@ -18,7 +18,7 @@ from pressroom.domain.errors import PressroomError
 from pressroom.domain.grants.access import Access
 from pressroom.domain.markup.difference import Change, difference
 from pressroom.domain.markup.html import text_of
-from pressroom.domain.publishing import Place, arguments_of
+from pressroom.domain.publishing import Place, arguments_from, arguments_of
 from pressroom.pipelines.kept_texts import KeptVersion, kept_texts
 from pressroom.pipelines.mission.review import BETWEEN_PARTS
 from pressroom.pipelines.site import approval
@@ -221,7 +221,7 @@ async def _sending(
     try:
         place = Place(to.to, to.connection_id, to.target_name)
         async with await scope.plane.target(access, place) as target:
-            made = target.from_content(content_of(article, site)).model_dump(mode="json")
+            made = arguments_from(target, content_of(article, site), to.to).model_dump(mode="json")
             arguments = arguments_of(target, {**made, **to.settings}, to.target_name, to.settings)
             most = arguments.limits_for(dict(arguments)).pictures
     except PressroomError as error:
