@@ -51,6 +51,9 @@ async def test_a_queue_is_read_and_decided_by_link_and_the_log_says_who_sent_it(
     html = await browser.open(f"{place}?piece={art}", None)
     assert f"/shared/{made['id']}/review/{art}/approve" in html
     assert "Write again" not in html
+    publication = await browser.answer("GET", f"{place}?piece=pub_1", None)
+    assert publication.status_code == 404
+    assert "not known" not in html
     assert 'href="/"' not in html
     preview = await browser.open(f"/shared/{made['id']}/content/{art}/preview", None)
     assert "Text." in preview

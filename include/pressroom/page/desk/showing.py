@@ -83,7 +83,7 @@ def _next(names: Sequence[str], at: int) -> str:
 def opened_values(request: Request, scope: Scope, name: str) -> dict[str, Any]:
     """Everything about what is open. Raises Problem 404."""
     subject = subject_of(name)
-    if subject is None:
+    if subject is None or (subject.kind == "publication" and scope.caller.link is not None):
         raise not_found("content")
     own = enter(scope.plane, scope.admission, scope.caller, subject, Role.VIEWER)
     if own.account_id != scope.account_id:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -97,7 +98,10 @@ def list_queue(
 
 
 def queue_of(scope: Scope, rule: QueueRule) -> QueueView:
-    """The queue, or what a visitor's link reaches of it."""
+    """The queue, or what a visitor's link reaches of it: no publications, which speak of the set-up."""
+    visitor = scope.caller.link is not None
+    if visitor:
+        rule = replace(rule, kinds=("article", "post", "gate"))
     with scope.transaction() as tx:
         rows = [row for row in tx.rows("review_counts") if scope.caller.reaches((row["kind"], row["id"]))]
         things = waiting_things(tx, rule)
@@ -114,4 +118,6 @@ def queue_of(scope: Scope, rule: QueueRule) -> QueueView:
         if each.workflow_id in of
     ]
     waiting = sum(each.waiting for each in counts if rule.workflow in (None, each.number))
+    if visitor and len(entries) < rule.limit:
+        waiting = len(entries)  # the counts have publications in them
     return QueueView(waiting=waiting, workflows=counts, entries=entries)
