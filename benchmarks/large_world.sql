@@ -43,12 +43,12 @@ WHERE account_id = %(account)s AND status = 'queued' ORDER BY id
 -- name: contents
 INSERT INTO contents (
     account_id, site_id, task_id, title, slug, meta_description, html, excerpt, tags, word_count, status, model,
-    created_at, updated_at, content_hash, approved_hash, approved_by, approved_at, published_at)
+    created_at, updated_at, content_hash, approved_hash, approved_by, approved_at, published_at, score)
 SELECT account_id, site_id, id, 'Article ' || id, 'article-' || id, 'What the article says, in a line',
     (SELECT html FROM bodies WHERE bodies.id = tasks.id %% 64), 'How the article begins', ARRAY['one', 'two'], 1000,
     facts.status, 'gpt-9', at, at, md5(id::text), CASE WHEN approved THEN md5(id::text) END,
     CASE WHEN approved THEN 'user:bea' END, CASE WHEN approved THEN at END,
-    CASE WHEN facts.status = 'published' THEN at END
+    CASE WHEN facts.status = 'published' THEN at END, 60 + id %% 41
 FROM tasks, LATERAL (
     SELECT CASE WHEN part < 6 THEN 'published' WHEN part < 8 THEN 'approved' WHEN part < 10 THEN 'review'
             WHEN part = 10 THEN 'draft' ELSE 'rejected' END AS status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -66,6 +67,48 @@ async def test_open_pages_look_together_too_and_count_as_streams(
     for stream in streams:
         await stream.aclose()
     assert {admission.streams.count(scope.owner) for scope in scopes} == {0}
+
+
+async def test_in_a_crowd_pages_take_turns_and_one_page_waits_for_nobody(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(streaming, "SILENCE_SECONDS", 3600.0)
+    admission, world = Admission(), control.world
+    scopes = scopes_of(control.plane, admission, Caller("olga"))
+    monkeypatch.setattr(live, "rest", noted)
+
+    async def waited_with(others: int) -> list[float]:
+        """How long a page waits around what it hears of a change, beside so many others."""
+        with ExitStack() as stack:
+            for _ in range(others):
+                stack.enter_context(admission.streams.counted(*(scope.owner for scope in scopes)))
+            stream = events_of(scopes)
+            await anext(stream)
+            waits.clear()
+            for name in ("first", "second"):
+                news = asyncio.ensure_future(anext(stream))
+                await sleep(0)
+                world.sql(
+                    "INSERT INTO audit_log (account_id, actor, action, target) VALUES (%s, 'x', 'y', %s)",
+                    world.account_id, name,
+                )  # fmt: skip
+                async with asyncio.timeout(LONGEST):
+                    assert (await news).startswith(b"event: changed")
+            await stream.aclose()
+            return list(waits)
+
+    alone = await waited_with(0)
+    assert max(alone) <= live.REST_SECONDS / live.CROWD
+    crowded = await waited_with(live.CROWD)
+    assert live.REST_SECONDS in crowded
+    assert all(each <= live.SPREAD_SECONDS for each in crowded if each != live.REST_SECONDS)
 
 
 async def test_a_page_is_one_stream_of_the_quota(control: Control) -> None:

@@ -7,6 +7,7 @@ same requests, so nothing depends on an event's arrival.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,13 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pressroom.api.kit.access import Scope
 from pressroom.api.kit.limits.mark_watch import MarkQuestion, mark_of
 from pressroom.api.kit.streaming import LONGEST_SECONDS, event_stream, must_open, silence
+
+CROWD = 100
+"""Pages that an account has open. Each asks for its part when it hears of a change: so many at once would be
+refused, and while a run writes a line a second they would do nothing else.
+"""
+SPREAD_SECONDS, REST_SECONDS = 0.7, 5.0
+"""In a crowd, pages hear of a change within this time of each other, and of the next one so much later."""
 
 
 def stream(scopes: Sequence[Scope], workflow_id: int | None = None) -> Response:
@@ -36,6 +44,15 @@ def stream(scopes: Sequence[Scope], workflow_id: int | None = None) -> Response:
     return event_stream(_changes(scopes, asked))
 
 
+rest = asyncio.sleep
+
+
+def _crowd(scopes: Sequence[Scope]) -> float:
+    """How far an account has as many pages open as have to take turns: 0 to 1."""
+    most = max(scope.admission.streams.count(scope.owner) for scope in scopes)
+    return min(1.0, most / CROWD)
+
+
 async def _changes(scopes: Sequence[Scope], asked: Sequence[MarkQuestion]) -> AsyncIterator[bytes]:
     ends = time.monotonic() + LONGEST_SECONDS
     marks, store = scopes[0].admission.marks, scopes[0].store
@@ -53,9 +70,13 @@ async def _changes(scopes: Sequence[Scope], asked: Sequence[MarkQuestion]) -> As
                         return
                     question = replace(waiting.pop(answer), seen=mark)
                     waiting[marks.ask(store, question)] = question
-                    yield format_sse_event(event="changed", data_str=mark)
                 if not done:
                     yield KEEPALIVE_COMMENT
+                    continue
+                crowd = _crowd(scopes)
+                await rest(random.uniform(0, SPREAD_SECONDS) * crowd)  # noqa: S311
+                yield format_sse_event(event="changed", data_str=question.seen)
+                await rest(REST_SECONDS * crowd)
         finally:
             for answer in waiting:
                 if not answer.cancel() and not answer.cancelled():
