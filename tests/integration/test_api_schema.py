@@ -95,6 +95,18 @@ def documented(case: Any) -> None:
     case.call_and_validate(headers=OWNER, checks=checks(), timeout=100)
 
 
+def test_a_route_that_takes_a_version_documents_that_it_may_be_another() -> None:
+    paths = build_control_app(plane).openapi()["paths"]
+    versioned = [
+        operation
+        for operations in paths.values()
+        for operation in operations.values()
+        if any(each["name"] == "If-Match" for each in operation.get("parameters", []))
+    ]
+    assert len(versioned) >= 4
+    assert all("412" in operation["responses"] for operation in versioned)
+
+
 @pytest.mark.timeout(600)
 def test_every_answer_is_a_documented_one(schema: Any, subtests: pytest.Subtests) -> None:
     """Of each route. Every process collects all tests, and to make the requests up takes 7 s of a core: so it

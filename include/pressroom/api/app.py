@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAP
         if isinstance(route, APIRoute):
             if rule_of(route) is None:
                 raise RuntimeError(f"{sorted(route.methods)} {route.path} has no access rule")
-            for status in READ if route.methods == {"GET"} else WRITE:
+            for status in _statuses(route):
                 route.responses.setdefault(status, _documented(status))
     problems.install(app)
     app.add_middleware(BoundedBodies)
@@ -57,6 +58,13 @@ def build_control_app(plane: ControlPlane, *, rate: str | None = None) -> FastAP
     app.add_middleware(EitherSpelling)
     app.add_middleware(SafeHeaders)
     return app
+
+
+def _statuses(route: APIRoute) -> Iterator[int]:
+    """The statuses of the route's problems."""
+    yield from READ if route.methods == {"GET"} else WRITE
+    if any(header.alias == "If-Match" for header in route.dependant.header_params):
+        yield 412
 
 
 def _documented(status: int) -> dict[str, Any]:
