@@ -163,7 +163,7 @@ class Worst:
             "imports": (3, "POST", f"{BASE}/keywords/import?site_id={site}",
              lambda turn: keywords.replace("words", f"words {turn}"), "text/csv"),
             "html": (2, "PATCH", f"{BASE}/content/{article}",
-             lambda turn: json.dumps({"html": f"{HOSTILE}{turn}"}), "application/json"),
+             lambda turn: self._edit(article, f"{HOSTILE}{turn}"), "application/json"),
         }  # fmt: skip
         over = threading.Event()
         self._answers = {name: Counter() for name in names}
@@ -175,6 +175,14 @@ class Worst:
             yield
         finally:
             over.set()
+
+    def _edit(self, article: str, html: str) -> str:
+        """An edit of the version that is there now. Another thread's may come first: that is a 409."""
+        try:
+            seen = self._callers["html"].get(f"{BASE}/content/{article}")["content_hash"]
+        except RuntimeError:  # refused: too many calls
+            seen = ""
+        return json.dumps({"html": html, "content_hash": seen})
 
     @contextmanager
     def streams(self) -> Iterator[None]:
