@@ -112,6 +112,7 @@ async def test_a_gate_says_who_can_answer_and_leads_to_its_review_and_its_task(
     assert re.search(r'data-label="Who can answer"><bdi>ann, olga</bdi>', html)
     assert 'href="/dags/flow__news/runs/r%201/tasks/items.look/mapped/3"' in html
     assert "Good &lt;?&gt;" in html
+    assert "水出しコーヒー" in await browser.open(f"/review?piece=gat_{made.gate}", "ann")
     browser.control.world.sql("UPDATE gates SET by = 'webhook'")
     assert "ann, olga, and who has its signed link" in await browser.open(f"{made.path}/steps", "vera")
     browser.control.world.sql("UPDATE gates SET by = 'time'")

@@ -47,7 +47,10 @@ async def test_a_week_has_its_days_in_the_missions_zone(browser: Browser, made: 
     waiting, midnight = made.posts[3:5]
     assert f'href="/review?piece=cnt_{waiting}"' in html
     assert "pending review" in text
-    assert re.search(rf'cnt_{midnight}".*?>scheduled</span>.*?/api/v1/publications/pub_\d+', html, re.DOTALL)
+    assert re.search(rf'cnt_{midnight}".*?>scheduled</span>.*?"/review\?piece=pub_\d+"', html, re.DOTALL)
+    [publication] = re.findall(r"/review\?piece=pub_\d+", html)
+    for place in (f"/review?piece=cnt_{waiting}", f"/review?piece=cnt_{midnight}", publication):
+        await browser.open(place, "ann")
     assert "◇ tries time" in text
     assert "the model said &lt;nothing&gt;" in html
 
