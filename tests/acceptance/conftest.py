@@ -63,6 +63,7 @@ SITES: dict[str, dict[str, Any]] = {
     "limited": {},
     "capped": {"run_cents": 3},
     "disconnected": {"connection": "pressroom_nowhere"},
+    "noticed": {"connection": "pressroom_nowhere"},
     "unopened": {"connection": "pressroom_nowhere"},
     "halted": {"connection": "pressroom_patient"},
     "explained": {},

@@ -16,6 +16,7 @@ import httpx
 
 from pressroom.adapters.http.signing import verify
 from tests.support import strict_pinterest, strict_x
+from tests.support.notice_world import Sinks
 from tests.support.strict_pinterest import StrictPinterest
 from tests.support.strict_server import served
 from tests.support.strict_x import StrictX
@@ -102,7 +103,9 @@ class Web:
 
 @dataclass(frozen=True)
 class Outside:
-    """``blog`` is None where no WordPress can be started; ``lacks`` then says why."""
+    """``blog`` is None where no WordPress can be started; ``lacks`` then says why. ``post_office``: a mail
+    server.
+    """
 
     web: Web
     pinterest: StrictPinterest
@@ -110,6 +113,7 @@ class Outside:
     blog: RunningWordPress | None
     lacks: str
     env: dict[str, str]
+    post_office: Sinks
 
     def posts(self, words: str) -> list[dict[str, Any]]:
         """The blog's articles with these words in their titles, as its owner sees them."""
@@ -128,7 +132,8 @@ def outside() -> Iterator[Outside]:
     """All of it, and the variables that lead the services there."""
     pinterest, x, lacks = StrictPinterest(), StrictX(now=datetime.now(UTC)), missing()
     with ExitStack() as stack:
-        web = stack.enter_context(Web())
+        web, post_office = stack.enter_context(Web()), Sinks()
+        stack.enter_context(post_office.mail_server())
         at = {"pinterest": stack.enter_context(served(pinterest)), "x": stack.enter_context(served(x))}
         blog = None if lacks else stack.enter_context(wordpress())
         wanted: dict[str, dict[str, Any]] = {
@@ -141,6 +146,7 @@ def outside() -> Iterator[Outside]:
             "desk": {"host": web.url, "password": DESK_SECRET},
             "receiver": {"host": f"{web.url}{PIECES}", "password": DESK_SECRET},
             "inbound": {"host": "", "password": INBOUND_SECRET},
+            "mail": post_office.fields()["mail"],
         }
         if blog is not None:
             wanted["wordpress"] = {"host": blog.url, "login": blog.user, "password": blog.password}
@@ -149,8 +155,8 @@ def outside() -> Iterator[Outside]:
             f"AIRFLOW_CONN_PRESSROOM_{name.upper()}": json.dumps({"conn_type": _type_of(name), **fields})
             for name, fields in wanted.items()
         }
-        env["PRESSROOM_ALLOW_HOSTS"] = web.address
-        yield Outside(web, pinterest, x, blog, lacks, env)
+        env["PRESSROOM_ALLOW_HOSTS"] = f"{web.address},127.0.0.1:{post_office.smtp_port}"
+        yield Outside(web, pinterest, x, blog, lacks, env, post_office)
 
 
 def _type_of(connection: str) -> str:
