@@ -76,8 +76,8 @@ def test_one_thing_says_what_happened_why_what_to_do_and_where() -> None:
     [
         ("article:7", "review?account=acme&piece=art_7"),
         ("post:7", "review?account=acme&piece=cnt_7"),
-        ("gate:7", "flows/flw_3"),
-        ("publication:7", "flows/flw_3"),
+        ("gate:7", "review?account=acme&piece=gat_7"),
+        ("publication:7", "review?account=acme&piece=pub_7"),
         ("workflow:3", "flows/flw_3"),
     ],
 )

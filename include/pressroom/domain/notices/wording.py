@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.notices.kinds import NoticeKind
-from pressroom.domain.public_ids import ARTICLE, CONTENT, JOB, PUBLICATION, public_id, workflow_path
+from pressroom.domain.public_ids import ARTICLE, CONTENT, GATE, JOB, PUBLICATION, public_id, workflow_path
 from pressroom.domain.text import counted
 
 MOST_LISTED = 25
 """Of many notices in one message so many are named; the page has the rest."""
 LINE_CHARS = 300
 SUBJECT_CHARS = 150
+REVIEWED = {"article": ARTICLE, "post": CONTENT, "gate": GATE, "publication": PUBLICATION}
+"""What is decided in the review, and the prefix of its id."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,8 @@ class ToldThing:
         match self.thing:
             case "run":
                 return f"runs/{public_id(JOB, self.number)}"
-            case "article":
-                return f"review?account={account}&piece={public_id(ARTICLE, self.number)}"
-            case "post":
-                return f"review?account={account}&piece={public_id(CONTENT, self.number)}"
+            case thing if thing in REVIEWED:
+                return f"review?account={account}&piece={public_id(REVIEWED[thing], self.number)}"
             case _ if self.workflow_id is not None and self.workflow_kind is not None:
                 return workflow_path(self.workflow_kind, self.workflow_id)
             case _:
@@ -146,8 +146,7 @@ def _why(item: Mapping[str, Any]) -> list[str]:
 
 
 def _item(kind: NoticeKind, thing: ToldThing, url: str, zone: ZoneInfo) -> dict[str, Any]:
-    names = {"run": JOB, "article": ARTICLE, "post": CONTENT, "publication": PUBLICATION}
-    prefix = names.get(thing.thing)
+    prefix = JOB if thing.thing == "run" else REVIEWED.get(thing.thing)
     return {
         "text": _sentence(kind, thing, f"{thing.at.astimezone(zone):%-d %b %H:%M} ({zone.key})"),
         "reason": line(str(thing.reason or thing.facts.get("reason") or "")),
