@@ -57,7 +57,7 @@ THINGS = {
     "/runs": ["site run", "mission run", "flow run"], "/content": ["article", "post"],
 }  # fmt: skip
 """What ``{id}`` may be, by what stands before it."""
-NO_PAGES = ("/events", "/shared", "/dags", "/images/")
+NO_PAGES = ("/events", "/shared", "/dags", "/images/", "/targets/")
 """Streams without an end; the review's pages again, by a link that has a session; redirects; files."""
 QUERIES = {
     "/": ["", "q=site-0001", "show=waiting", "sort=waiting", "sort=spend"],
