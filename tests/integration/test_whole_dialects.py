@@ -65,5 +65,6 @@ async def test_a_whole_mission(
     paid_for_once(whole, server, provider)
     posts = whole.done["content"]
     assert posts >= 2
+    assert whole.sql("SELECT count(*)::int FROM slots") == [(posts,)]
     assert whole.sql("SELECT status, count(*)::int FROM posts GROUP BY status") == [("published", posts)]
     assert whole.sql("SELECT count(*)::int FROM cycles WHERE measured_at IS NOT NULL") == [(1,)]
