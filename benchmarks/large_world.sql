@@ -298,8 +298,8 @@ WHERE flows.account_id = %(account)s
 
 -- name: flow_items
 -- Each flow has a few that wait at a gate.
-INSERT INTO flow_items (account_id, flow_id, run_id, source_id, position, source, step, status, ended_at)
-SELECT %(account)s, flows.id, runs.id, 'entry-' || turn, turn,
+INSERT INTO flow_items (account_id, flow_id, run_id, feed, source_id, position, source, step, status, ended_at)
+SELECT %(account)s, flows.id, runs.id, '', 'entry-' || turn, turn,
     '{"title": "Entry", "url": "https://feeds.example/entry"}', 2, CASE WHEN waits THEN 'active' ELSE 'done' END,
     CASE WHEN NOT waits THEN runs.completed_at END
 FROM flows JOIN runs ON runs.workflow_id = flows.id, generate_series(1, 20) AS turn,

@@ -32,7 +32,7 @@ TASK = {"dag_id": "flow__news", "run_id": "manual__1", "task_id": "item.look", "
 READS = {
     "migrate", "get", "estimate", "overview", "status", "history", "logs", "preview", "check", "prices",
     "output", "insights", "posts", "publications", "articles", "items", "packets", "gates", "show", "grants",
-    "list", "open",
+    "list", "open", "diff", "links",
 }  # fmt: skip
 """Commands that decide nothing: they show, or bring the schema up to date, which belongs to no account."""
 

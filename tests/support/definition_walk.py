@@ -48,6 +48,12 @@ ENTRIES: dict[str | int, dict[str, Any]] = {
     "kpis": {"metric": "impressions", "target": 5},
     "sources": {"title": "a source"},
     "rules": {"when": "true", "to": "next"},
+    "notices": {
+        "name": "team",
+        "by": "webhook",
+        "connection": "hook",
+        "quiet": {"begin": "20:00", "end": "07:00"},
+    },
 }
 """What an entry of these lists cannot do without."""
 
@@ -184,7 +190,7 @@ def _with(draft: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any]:
     for step, following in itertools.pairwise(path):
         if isinstance(here, list):
             if not here:
-                here.append(dict(ENTRIES.get(before, {})) if isinstance(following, str) else [])
+                here.append(copy.deepcopy(ENTRIES.get(before, {})) if isinstance(following, str) else [])
             here = here[0]
         else:
             empty: Any = [] if isinstance(following, int) else {}
