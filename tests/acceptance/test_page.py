@@ -82,7 +82,7 @@ def test_a_site_is_run_watched_and_reviewed_from_the_page(
     expect(page.locator("#queue li")).to_have_count(3)
     assert seriously_wrong(page) == []
     picture(page, tmp_path, "review")
-    titles = page.locator("#queue bdi").all_inner_texts()
+    titles = page.locator("#queue .name").all_inner_texts()
     assert len(set(titles)) == 3
     frame = page.frame_locator("iframe")
     expect(frame.locator("article h1")).to_have_text(titles[0])
