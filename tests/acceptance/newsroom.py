@@ -112,8 +112,9 @@ class Newsroom:
         return self.api.trigger(self.dag_id, params)
 
     def finish(self, dag_run_id: str) -> str:
-        """Wait for Airflow's end of the run: success or failed."""
+        """Wait for Airflow's end of the run, success or failed, and for the run's own, a moment later."""
         self.until(lambda: self.dag_run_state(dag_run_id) in ENDED, "the end of the DAG run")
+        self.until(lambda: self.run_status(dag_run_id) not in control.LIVE, "the run's own end")
         return self.dag_run_state(dag_run_id)
 
     def dag_run_state(self, dag_run_id: str) -> str:

@@ -37,6 +37,8 @@ pytestmark = pytest.mark.integration
 
 DAG, RUN = "site__brew", "manual__1"
 HOUR = 3600.0
+NOTICES = ("notices_of_caps", "notices_forget", "notices_waiting", "notice_messages_due")
+"""The statements of the sweep's look at notices, while none waits."""
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +309,7 @@ def test_runs_that_go_on_are_looked_at_together(
     Sweep(world.store).look()
     assert asked == [
         "runs_to_reconcile", "airflow_users_forget", "airflow_user_save", "renew_due_leases",
-        "claim_stray_batches", "definition_marks",
+        "claim_stray_batches", "definition_marks", *NOTICES,
     ]  # fmt: skip
     assert world.sql("SELECT count(*) FROM runs WHERE lease_until > now()") == [(number,)]
 

@@ -43,11 +43,16 @@ class World:
     def __init__(self, url: str, store: Store) -> None:
         self.connection = psycopg.connect(url, autocommit=True)
         self.store = store
-        insert = "INSERT INTO accounts (slug, name, definition) VALUES (%s, 'A', '{}') RETURNING id"
-        self.account = self.one(insert, "acme")
-        self.other = self.one(insert, "rival")
+        insert = "INSERT INTO accounts (slug, name, definition) VALUES (%s, 'A', %s) RETURNING id"
+        self.account = self.one(insert, "acme", '{"slug": "acme", "name": "A"}')
+        self.other = self.one(insert, "rival", '{"slug": "rival", "name": "A"}')
         self.site = self.add("workflows", kind="site", slug="blog")
-        self.add("sites", id=self.site, slug="blog", definition='{"name": "Blog & Co"}')
+        self.add(
+            "sites",
+            id=self.site,
+            slug="blog",
+            definition='{"account": "acme", "slug": "blog", "name": "Blog & Co"}',
+        )
         run = self.add("runs", workflow_id=self.site, dag_id="d", dag_run_id="r", trigger="manual", owner="t",
                        lease_until="2100-01-01")  # fmt: skip
         account = Account(slug="acme", name="Acme")

@@ -168,9 +168,13 @@ def started(world: MissionWorld, days: int = 7, **changes: Any) -> Run:
 
 
 def wrote(world: MissionWorld, run: Run, text: FakeText | None = None) -> list[int]:
-    """Write the run's posts. Returns the ids of all there are."""
+    """Write the run's posts. Returns the ids of all there are, in the order of their slots."""
     world.work(CONTENT, run, world.tools(text))
-    return [row[0] for row in world.sql("SELECT id FROM posts WHERE status <> 'archived' ORDER BY id")]
+    rows = world.sql(
+        "SELECT posts.id FROM posts JOIN slots ON slots.id = posts.slot_id WHERE posts.status <> 'archived'"
+        " ORDER BY slots.at, posts.id"
+    )
+    return [row[0] for row in rows]
 
 
 def post_answer(text: str, **changes: Any) -> dict[str, Any]:
