@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
 
 from pressroom.api.kit.access import MISSION, SITE, Scope, Subject, allowed
 from pressroom.api.kit.problems import Problem
@@ -19,7 +18,7 @@ from pressroom.api.resources.review import links
 from pressroom.domain.definitions import Role
 from pressroom.domain.public_ids import workflow_path
 from pressroom.page.kit.charts import bars
-from pressroom.page.kit.pages import Notice, outcome, rendered
+from pressroom.page.kit.pages import Notice, address_of, filled_in, outcome, rendered
 from pressroom.page.kit.tokens import PostedForm, SentForm
 from pressroom.page.missions import views
 from pressroom.page.workflow_view import facts
@@ -68,18 +67,12 @@ def _make_link(request: Request, scope: Scope, form: PostedForm) -> str:
     if not 1 <= days <= links.MOST_DAYS:
         raise Problem(422, f"days: must be a whole number from 1 to {links.MOST_DAYS}")
     named = {"site_id": scope.id} if scope.kind == "site" else {"mission_id": f"msn_{scope.id}"}
-    body = {"opens": "report", "recipient": form.text("recipient"), **named}
-    try:
-        wanted = links.LinkBody.model_validate(
-            body | {"expires_at": datetime.now(UTC) + timedelta(days=days) - timedelta(seconds=1)}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise Problem(
-            422, f"{'.'.join(map(str, first['loc'])) or 'link'}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
-    root = str(request.scope.get("root_path", ""))
-    return links.make(scope, wanted, f"{request.url.scheme}://{request.url.netloc}{root}").url
+    body = {
+        "opens": "report", "recipient": form.text("recipient"), **named,
+        "expires_at": datetime.now(UTC) + timedelta(days=days) - timedelta(seconds=1),
+    }  # fmt: skip
+    wanted = filled_in(links.LinkBody, body, "no link is made")
+    return links.make(scope, wanted, address_of(request)).url
 
 
 def _shown(

@@ -14,7 +14,7 @@ from slugify import slugify
 from pressroom.adapters.targets.registry import HANDLERS
 from pressroom.api.kit.access import SITE, Scope, Subject, allowed, enter, scopes_of, signed_in
 from pressroom.api.kit.callers import Caller, admission_of, plane_of
-from pressroom.api.kit.problems import Problem, invalid_fields, not_found
+from pressroom.api.kit.problems import Problem, invalid_fields, mistakes, not_found
 from pressroom.api.resources import accounts, grants
 from pressroom.api.resources.accounts import NewAccount
 from pressroom.api.resources.checks import checked, needs_of_workflow
@@ -165,7 +165,4 @@ def _site(typed: dict[str, str]) -> dict[str, Any]:
 
 def _named(error: ValidationError) -> Problem:
     labels = {"slug": "slug", "name": "name", "opening_credits": "opening credits"}
-    return invalid_fields(
-        (labels.get(str(each["loc"][0]), "account"), str(each["msg"]).removeprefix("Value error, "))
-        for each in error.errors()
-    )
+    return invalid_fields((labels.get(path, "account"), message) for path, message in mistakes(error))

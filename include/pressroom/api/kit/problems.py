@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from pressroom.api.kit.headers import EVERY_ANSWER
@@ -154,8 +153,7 @@ def install(app: FastAPI, answer_to: Callable[[PressroomError], Problem] = probl
 
     @app.exception_handler(RequestValidationError)
     def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        fields = [(".".join(map(str, each["loc"])), _said(each)) for each in error.errors()]
-        return invalid_fields(fields).response()
+        return invalid_fields(mistakes(error)).response()
 
     @app.exception_handler(HTTPException)
     def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -167,6 +165,14 @@ def install(app: FastAPI, answer_to: Callable[[PressroomError], Problem] = probl
         return Problem(500, "something went wrong; the server's log says what").response()
 
 
-def _said(error: Mapping[str, Any]) -> str:
-    """Pydantic's message without the input, which can be long or secret."""
-    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+def mistakes(error: ValidationError | RequestValidationError) -> list[tuple[str, str]]:
+    """What pydantic found wrong: each field's path and the message, without the input, which can be long or
+    secret.
+    """
+    return [
+        (
+            ".".join(map(str, each["loc"])),
+            str(each["msg"]).removeprefix("Value error, ").replace("Input should be", "must be"),
+        )
+        for each in error.errors()
+    ]

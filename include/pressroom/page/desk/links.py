@@ -8,15 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
 
 from pressroom.api.kit.access import LINK, Scope, Subject, allowed, enter, scopes_of, signed_in
 from pressroom.api.kit.callers import Caller, admission_of, plane_of
-from pressroom.api.kit.problems import Problem, not_found
+from pressroom.api.kit.problems import not_found
 from pressroom.api.resources.review import links
 from pressroom.api.resources.review.links import LinkBody
 from pressroom.domain.definitions import Role
-from pressroom.page.kit.pages import Notice, base_of, outcome, rendered
+from pressroom.page.kit.pages import Notice, address_of, filled_in, outcome, rendered
 from pressroom.page.kit.tokens import PostedForm, SentForm
 
 router = APIRouter(prefix="/review/links")
@@ -43,8 +42,7 @@ async def make(request: Request, form: SentForm, caller: Caller = signed_in()) -
         nonlocal made
         scope = await run_in_threadpool(_scope, request, caller, account)
         body = _body(form)
-        page = f"{request.url.scheme}://{request.url.netloc}{base_of(request)}"
-        link = await run_in_threadpool(links.make, scope, body, page)
+        link = await run_in_threadpool(links.make, scope, body, address_of(request))
         made = link.url
         return Notice("good", f"The link for {link.recipient} is made. Copy it now: it is not shown again.")
 
@@ -74,11 +72,7 @@ def _body(form: PostedForm) -> LinkBody:
         "expires_at": datetime.now(UTC) + timedelta(days=int(days) if days.isdecimal() else links.USUAL_DAYS),
         **({of.partition("=")[0]: of.partition("=")[2]} if of else {}),
     }  # fmt: skip
-    try:
-        return LinkBody.model_validate(asked)
-    except ValidationError as error:
-        said = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise Problem(422, f"no link is made: {said}") from None
+    return filled_in(LinkBody, asked, "no link is made")
 
 
 def _scope(request: Request, caller: Caller, account: str) -> Scope:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
-from pydantic import ValidationError
 
 from pressroom.api.kit.access import CONTENT, GATE, PUBLICATION, Scope, allowed, scopes_of, signed_in
 from pressroom.api.kit.callers import Caller, admission_of, plane_of
@@ -28,7 +27,7 @@ from pressroom.domain.public_ids import public_id
 from pressroom.page.desk.asking import Asked, QueueFilter, account_shown
 from pressroom.page.desk.showing import list_values, page_of
 from pressroom.page.kit import live
-from pressroom.page.kit.pages import Notice, base_of, outcome, plural, rendered
+from pressroom.page.kit.pages import Notice, base_of, filled_in, outcome, plural, rendered
 from pressroom.page.kit.tokens import PostedForm, SentForm
 from pressroom.ui.target import TargetPageFacts, target_page
 
@@ -153,10 +152,7 @@ async def edit(
         body |= {name: form.text(name) for name in ("title", "html") if form.has(name)}
         if form.has("parts"):
             body["parts"] = [part.replace("\r\n", "\n") for part in form.all("parts")]
-        try:
-            change = EditBody.model_validate(body)
-        except ValueError as error:
-            raise Problem(422, f"this cannot be saved: {_first(error)}") from None
+        change = filled_in(EditBody, body, "this cannot be saved")
         await run_in_threadpool(decisions.edit, scope, piece_of(scope), change)
         return Notice("good", "Saved. The decision is for this version now.")
 
@@ -205,10 +201,8 @@ async def answer(
     async def work() -> Notice:
         text = form.text("text").replace("\r\n", "\n")
         changed = text if text != form.text("shown").replace("\r\n", "\n") else ""
-        try:
-            body = flow_items.AnswerBody.model_validate({"decision": form.text("decision"), "text": changed})
-        except ValueError as error:
-            raise Problem(422, f"this cannot be answered: {_first(error)}") from None
+        asked = {"decision": form.text("decision"), "text": changed}
+        body = filled_in(flow_items.AnswerBody, asked, "this cannot be answered")
         await flow_items.decide(scope, body)
         return Notice("good", f"{own}: {SAID[body.decision]}. The item goes on in a moment.")
 
@@ -244,12 +238,8 @@ async def settle(
 
     async def work() -> Notice:
         sent = form.text("sent") == "yes"
-        try:
-            body = publications.SettleBody.model_validate(
-                {"sent": sent, "external_id": form.text("external_id") or None if sent else None}
-            )
-        except ValueError as error:
-            raise Problem(422, f"this cannot be settled: {_first(error)}") from None
+        asked = {"sent": sent, "external_id": form.text("external_id") or None if sent else None}
+        body = filled_in(publications.SettleBody, asked, "this cannot be settled")
         await run_in_threadpool(publications.settle, scope, body)
         said = "is at the target" if sent else "was not sent, and can be tried again"
         return Notice("good", f"{own} {said}.")
@@ -272,15 +262,6 @@ def _bounded(form: PostedForm, field: str) -> str:
     if len(text) > REASON_CHARS:
         raise Problem(422, f"{field}: has {len(text):,} characters, and at most {REASON_CHARS:,} are kept")
     return text
-
-
-def _first(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    problems = error.errors()
-    return (
-        f"{'.'.join(map(str, problems[0]['loc']))}: {str(problems[0]['msg']).removeprefix('Value error, ')}"
-    )
 
 
 async def _decided(

@@ -5,26 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic import BaseModel, ValidationError
 from starlette._utils import get_route_path
 
-from pressroom.api.kit.problems import Problem, problem_of
+from pressroom.api.kit.problems import Problem, mistakes, problem_of
 from pressroom.domain.errors import PressroomError
 from pressroom.page.kit import tokens
 from pressroom.ui.mission.changes import text
 from pressroom.ui.mission.page import confidence, decimal, percent
+
+M = TypeVar("M", bound=BaseModel)
 
 FOLDER = Path(__file__).parent.parent
 STATIC = FOLDER / "static"
@@ -103,6 +106,22 @@ def to_page(request: Request, path: str) -> Response:
     if "HX-Request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": target})
     return RedirectResponse(target, 303)
+
+
+def address_of(request: Request) -> str:
+    """The page's own address, as in https://airflow.example/pressroom."""
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+
+
+def filled_in(model: type[M], values: Mapping[str, Any], refused: str) -> M:
+    """A form's values as the API takes them. Raises Problem 422, which says what is refused, as in 'this
+    cannot be saved', and the first reason.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        field, message = mistakes(error)[0]
+        raise Problem(422, ": ".join(filter(None, (refused, field, message)))) from None
 
 
 async def outcome(work: Callable[[], Awaitable[Notice]]) -> Notice:

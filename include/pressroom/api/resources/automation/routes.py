@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, ValidationError
 from pressroom.api.kit.access import Scope, Subject, allowed
 from pressroom.api.kit.idempotency import IdempotencyDep
 from pressroom.api.kit.paging import History, Page
-from pressroom.api.kit.problems import Problem, invalid, invalid_fields, not_found
+from pressroom.api.kit.problems import Problem, invalid, invalid_fields, mistakes, not_found
 from pressroom.api.kit.views import LevelQuery
 from pressroom.api.resources.automation.models import (
     FIELDS,
@@ -256,9 +256,8 @@ def _config(tx: Tx, scope: Scope, automation: Automation) -> ConfigView:
 
 def _invalid_config(error: ValidationError) -> Problem:
     fields = []
-    for each in error.errors(include_url=False, include_input=False):
-        first = str(each["loc"][0]) if each["loc"] else "cron"
-        message = str(each["msg"]).removeprefix("Value error, ")
+    for path, message in mistakes(error):
+        first = path.partition(".")[0] or "cron"
         fields.append((f"body.{FIELDS.get(first, first)}", message))
     return invalid_fields(fields)
 
