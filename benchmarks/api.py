@@ -74,8 +74,33 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="endpoints with this in their name")
     arguments.add_argument("--root", type=Path, help="keeps the databases, and uses those that it has")
     options = arguments.parse_args()
-    sizes = Sizes(options.sites, options.articles, options.events)
-    with contextlib.nullcontext(options.root) if options.root else throwaway_root() as folder:
+    with large_installation(options.root, Sizes(options.sites, options.articles, options.events)) as (
+        services,
+        folder,
+    ):
+        url = services.info.database_url
+        callers = api_server(services, folder)
+        rows = every_row(callers, samples_of(url), options.only)
+        progress("api", f"{len(rows)} kinds of requests")
+        ask(rows, max(10, options.requests // 10), options.clients)  # to warm up
+        for row in rows:
+            row.seconds.clear()
+        began = time.monotonic()
+        ask(rows, options.requests, options.clients)
+        took = time.monotonic() - began
+        sized = {table: count(url, table) for table in ("sites", "contents", "run_events")}
+    requests = sum(len(row.seconds) for row in rows)
+    load_facts = {"clients": options.clients, "requests": requests, "per_second": round(requests / took, 1)}
+    print(json.dumps(sized | load_facts | report(rows)))
+
+
+@contextlib.contextmanager
+def large_installation(root: Path | None, sizes: Sizes) -> Iterator[tuple[LocalServices, Path]]:
+    """Databases with a large account and the DAGs of its sites, and their folder; nothing of Airflow runs.
+
+    ``root``: the folder, which is kept, and used again as it is; None: one that is thrown away.
+    """
+    with contextlib.nullcontext(root) if root else throwaway_root() as folder:
         services = LocalServices(
             folder, model=False, airflow=False, report=progress,
             extra_env={
@@ -89,19 +114,7 @@ def main() -> None:
             if count(url, "accounts") < 2:  # the second one comes last
                 load(url, folder / "media", sizes, lambda part: progress("load", part))
             serialize(services.environment, count(url, "sites"))
-            callers = api_server(services, folder)
-            rows = every_row(callers, samples_of(url), options.only)
-            progress("api", f"{len(rows)} kinds of requests")
-            ask(rows, max(10, options.requests // 10), options.clients)  # to warm up
-            for row in rows:
-                row.seconds.clear()
-            began = time.monotonic()
-            ask(rows, options.requests, options.clients)
-            took = time.monotonic() - began
-            sized = {table: count(url, table) for table in ("sites", "contents", "run_events")}
-    requests = sum(len(row.seconds) for row in rows)
-    load_facts = {"clients": options.clients, "requests": requests, "per_second": round(requests / took, 1)}
-    print(json.dumps(sized | load_facts | report(rows)))
+            yield services, folder
 
 
 def count(url: str, table: str) -> int:

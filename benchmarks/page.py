@@ -32,21 +32,19 @@ from urllib.parse import urlsplit
 
 import psycopg
 from fastapi.routing import APIRoute
-from tests.support.roots import throwaway_root
 
-from benchmarks.api import Caller, Row, api_server, ask, count, serialize
+from benchmarks.api import Caller, Row, api_server, ask, count, large_installation
 from benchmarks.api_requests import Question, samples_of
 from benchmarks.idle import cpu_seconds
-from benchmarks.large_world import ACCOUNT, MEMBER, Sizes, load
+from benchmarks.large_world import ACCOUNT, Sizes
 from benchmarks.waiting import progress
 from pressroom.api.kit.limits.admission import Admission
 from pressroom.engine.runs import control
 from pressroom.page.app import build_page_app
 from pressroom.store.database import Store
-from pressroom.store.migrate import migrate
-from pressroom_dev.local.airflow_processes import ADMIN, API_SERVER
+from pressroom_dev.local.airflow_processes import API_SERVER
 from pressroom_dev.local.processes import Child
-from pressroom_dev.local.services import POSTGRES, LocalServices
+from pressroom_dev.local.services import POSTGRES
 
 BASE = "/pressroom"
 GRID = "Airflow's grid"
@@ -71,36 +69,22 @@ def main() -> None:
     """Fill the databases, start the server, open the pages, and print the table and the JSON line."""
     options = _options()
     sizes = Sizes(options.sites, options.articles, options.articles * 3)
-    with contextlib.nullcontext(options.root) if options.root else throwaway_root() as folder:
-        services = LocalServices(
-            folder, model=False, airflow=False, report=progress,
-            extra_env={
-                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin,{MEMBER}:viewer",
-                "PRESSROOM_API_RATE": "100000000/minute",
-            },
-        )  # fmt: skip
-        with services:
-            url = services.info.database_url
-            migrate(url)
-            if count(url, "accounts") < 2:  # the second one comes last
-                load(url, folder / "media", sizes, lambda part: progress("load", part))
-            serialize(services.environment, count(url, "sites"))
-            member, admin = api_server(services, folder)
-            grid = grid_of(admin, url)
-            rows = [
-                Row(each, one) for each in (member, admin) for one in pages(samples_of(url), options.only)
-            ]
-            progress("page", f"{len(rows)} kinds of requests")
-            ask(rows, 3, options.clients)  # to warm up
-            for row in rows:
-                row.seconds.clear()
-            asked = Mixed(rows, grid)
-            asked.measure(options.requests, options.clients)
-            counted = [child for child in services.children if child.name in (API_SERVER, POSTGRES)]
-            left_open = OpenPages(member, services.info.airflow_url, url, counted, options.every)
-            opened = asyncio.run(left_open.measure(options.pages, options.seconds))
-            waiting = waiting_articles(url)
-            workflows = count(url, "workflows")
+    with large_installation(options.root, sizes) as (services, folder):
+        url = services.info.database_url
+        member, admin = api_server(services, folder)
+        grid = grid_of(admin, url)
+        rows = [Row(each, one) for each in (member, admin) for one in pages(samples_of(url), options.only)]
+        progress("page", f"{len(rows)} kinds of requests")
+        ask(rows, 3, options.clients)  # to warm up
+        for row in rows:
+            row.seconds.clear()
+        asked = Mixed(rows, grid)
+        asked.measure(options.requests, options.clients)
+        counted = [child for child in services.children if child.name in (API_SERVER, POSTGRES)]
+        left_open = OpenPages(member, services.info.airflow_url, url, counted, options.every)
+        opened = asyncio.run(left_open.measure(options.pages, options.seconds))
+        waiting = waiting_articles(url)
+        workflows = count(url, "workflows")
     print(json.dumps({"workflows": workflows, "waiting": waiting, **asked.report(), **opened}))
 
 
