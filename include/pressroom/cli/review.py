@@ -91,7 +91,7 @@ def list_queue(
     with open_store() as store, store.transaction() as tx:
         own = tx.for_account(account_by_slug(tx, account).account_id)
         things = waiting_things(own, rule)
-        names = {row["id"]: row["name"] for row in own.rows("review_counts")}
+        names = {row["id"]: row["name"] for row in own.rows("review_counts", kinds=None)}
     show(
         ["id", "kind", "of", "place", "title", "score", "since", "problem"],
         [

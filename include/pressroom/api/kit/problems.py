@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from pressroom.api.kit.headers import EVERY_ANSWER
+from pressroom.definitions.notices import NoSuchChannel
 from pressroom.domain.errors import (
     ConfigurationError,
     DefinitionError,
@@ -115,7 +116,7 @@ def invalid_fields(fields: Iterable[tuple[str, str]], remedy: str | None = None)
 def problem_of(error: PressroomError) -> Problem:
     """The answer to a PressroomError: its class decides the status and which text a caller may read."""
     match error:
-        case NoSuchGate():
+        case NoSuchGate() | NoSuchChannel():
             return Problem(404, str(error))
         case QuotaExceeded():
             detail, _, remedy = str(error).partition(": ")

@@ -200,7 +200,7 @@ class Resource(Generic[D, V]):
 
     def _must_be(self, scope: Scope, stored: Stored, seen: str | None) -> None:
         """Raises Problem 412 when what is stored is not the version that was seen."""
-        if seen is None or seen.removeprefix("W/").strip('"') == version_of(stored):
+        if seen in (None, "*") or seen.removeprefix("W/").strip('"') == version_of(stored):
             return
         names = [f"{self.kind.word}:{name}" for name in (stored.id, stored.slug)]
         with scope.transaction() as tx:

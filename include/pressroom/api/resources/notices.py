@@ -10,11 +10,9 @@ from pydantic import BaseModel
 
 from pressroom.api.kit.access import ACCOUNT, Scope, allowed
 from pressroom.api.kit.paging import Page, Paged
-from pressroom.api.kit.problems import Problem
 from pressroom.api.resources.definitions import refusals
 from pressroom.definitions import notices
-from pressroom.definitions.notices import NoSuchChannel
-from pressroom.domain.definitions import ChannelSettings, NoticeChannel, Role, dump
+from pressroom.domain.definitions import ChannelSettings, NoticeChannel, Role, Slug, dump
 from pressroom.domain.public_ids import MESSAGE, public_id
 from pressroom.engine.audit import change
 from pressroom.engine.notices import outbox
@@ -23,13 +21,8 @@ from pressroom.store.database import Tx
 router = APIRouter(prefix="/notices", tags=["notices"])
 
 ChannelName = Annotated[
-    str,
-    Path(
-        max_length=60,
-        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
-        description="the channel's name",
-        examples=["desk"],
-    ),
+    Slug,
+    Path(description="the channel's name", examples=["desk"]),
 ]
 
 
@@ -101,8 +94,7 @@ def put_channel(
 def delete_channel(name: ChannelName, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> None:
     """Delete a channel, with all that it has not sent."""
     with scope.transaction() as tx:
-        gone = _known(tx, name)
-        notices.delete(tx, name)
+        gone = notices.delete(tx, name)
         scope.note(tx, "notices.delete", f"notices:{name}", before=dump(gone), after=None)
 
 
@@ -110,7 +102,7 @@ def delete_channel(name: ChannelName, scope: Scope = allowed(Role.OWNER, ACCOUNT
 def try_channel(name: ChannelName, scope: Scope = allowed(Role.OWNER, ACCOUNT)) -> list[NoticeMessageView]:
     """Send a test over a channel, at once. Its messages tell what became of it."""
     with scope.transaction() as tx:
-        sent = outbox.put_test(tx, _known(tx, name))
+        sent = outbox.put_test(tx, notices.by_name(tx, name))
         scope.note(tx, "notices.test", f"notices:{name}", before=None, after={"messages": len(sent)})
         return [
             NoticeMessageView.of(row)
@@ -125,14 +117,6 @@ def list_messages(paging: Paged, scope: Scope = allowed(Role.VIEWER, ACCOUNT)) -
     with scope.transaction() as tx:
         rows = tx.rows("notice_messages", message=None, before=paging.before, limit=paging.fetch)
     return paging.page(rows, NoticeMessageView.of, lambda row: [row["id"]])
-
-
-def _known(tx: Tx, name: str) -> NoticeChannel:
-    """The channel, which nobody else changes until the transaction ends. Raises Problem 404."""
-    try:
-        return notices.by_name(tx, name)
-    except NoSuchChannel as error:
-        raise Problem(404, str(error)) from None
 
 
 def _shown(tx: Tx, name: str) -> ChannelView:

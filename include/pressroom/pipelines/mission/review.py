@@ -92,11 +92,31 @@ def approve(tx: Tx, mission_id: int, post_id: int, seen_hash: str, by: str) -> N
     )
 
 
-def reject(tx: Tx, mission_id: int, post_id: int, reason: str, by: str) -> None:
-    """Reject, with a reason. Raises RunConflict when a target has the post already, or it was decided."""
+def reject(
+    tx: Tx,
+    mission_id: int,
+    post_id: int,
+    reason: str,
+    by: str,
+    *,
+    seen_hash: str | None = None,
+    waits: bool = False,
+) -> None:
+    """Reject, with a reason. Raises RunConflict when a target has the post already, or it was decided.
+
+    ``seen_hash``: the version that was read; None rejects any. ``waits``: only while it waits for review.
+    """
     note = f"rejected by {by}: {reason}"
-    if not tx.run("post_reject", mission=mission_id, post=post_id, reason=note):
+    if not tx.run(
+        "post_reject", mission=mission_id, post=post_id, reason=note, seen_hash=seen_hash, waits=waits
+    ):
         post = get_post(tx, mission_id, post_id)
+        if waits and post.status != "pending_review":
+            raise RunConflict(
+                f"post {post_id} does not wait any more: somebody has {post.status} it meanwhile"
+            )
+        if seen_hash not in (None, post.content_hash):
+            raise _stale(post_id)
         raise RunConflict(f"post {post_id} is {post.status}, and cannot be rejected")
 
 

@@ -171,10 +171,28 @@ def void_changed(tx: Tx, site_id: int, site: Site) -> None:
             tx.run("article_terms", site=site_id, content=row["id"], terms=terms)
 
 
-def reject(tx: Tx, site_id: int, content_id: int, reason: str, by: str) -> None:
-    """Reject, with a reason. Raises RunConflict when a target has or may have it, or it was decided."""
+def reject(
+    tx: Tx,
+    site_id: int,
+    content_id: int,
+    reason: str,
+    by: str,
+    *,
+    seen_hash: str | None = None,
+    waits: bool = False,
+) -> None:
+    """Reject, with a reason. Raises RunConflict when a target has or may have it, or it was decided.
+
+    ``seen_hash``: the version that was read; None rejects any. ``waits``: only while it waits for review.
+    """
     tx.value("content_lock", site=site_id, content=content_id)
-    now = article(tx, site_id, content_id)
+    now = _fresh(tx, site_id, content_id)
+    if waits and now.status != "review":
+        raise RunConflict(
+            f"article {content_id} does not wait any more: somebody has {now.status} it meanwhile"
+        )
+    if seen_hash not in (None, now.content_hash):
+        raise _stale(content_id)
     if not tx.run("article_reject", site=site_id, content=content_id, note=f"{by}: {reason}"):
         out = now.status in ("review", "approved")
         raise RunConflict(

@@ -172,11 +172,13 @@ JOIN cycles ON cycles.account_id = posts.account_id AND cycles.id = posts.cycle_
 WHERE posts.account_id = %(account)s AND posts.mission_id = %(mission)s AND posts.id = %(post)s
 
 -- name: post_reject
--- Rejects a post. No row when the target has or may have it.
+-- Rejects a post: the version with the hash `seen_hash`, null for any; with `waits` only while it waits for review. No row
+-- when it is another one, or the target has or may have it.
 UPDATE posts SET status = 'rejected', approved_hash = NULL, approved_terms = NULL, approved_by = NULL,
     review_note = %(reason)s, updated_at = now()
 WHERE account_id = %(account)s AND mission_id = %(mission)s AND id = %(post)s
-    AND status IN ('pending_review', 'approved')
+    AND (status = 'pending_review' OR status = 'approved' AND NOT %(waits)s)
+    AND (%(seen_hash)s::text IS NULL OR content_hash = %(seen_hash)s)
     AND NOT EXISTS (
         SELECT FROM publications AS p
         WHERE p.account_id = %(account)s AND p.content = 'post:' || posts.id

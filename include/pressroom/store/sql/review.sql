@@ -45,25 +45,28 @@ ORDER BY CASE WHEN %(order)s = 'risk' THEN rank END,
 LIMIT %(limit)s
 
 -- name: review_counts
--- Returns how many pieces, gates and publications of each workflow wait for a person.
+-- Returns how many pieces, gates and publications of each workflow wait for a person. `kinds`: only those, null for all.
 SELECT workflows.id, workflows.kind, workflows.slug,
     coalesce(sites.definition ->> 'name', missions.definition ->> 'name', flows.definition ->> 'name', workflows.slug)
         AS name, waiting.pieces
 FROM (
     SELECT workflow_id, sum(pieces)::bigint AS pieces FROM (
-        SELECT site_id AS workflow_id, count(*) AS pieces FROM contents
-        WHERE account_id = %(account)s AND status = 'review' GROUP BY 1
+        SELECT 'article' AS kind, site_id AS workflow_id, count(*) AS pieces FROM contents
+        WHERE account_id = %(account)s AND status = 'review' GROUP BY 2
         UNION ALL
-        SELECT mission_id, count(*) FROM posts WHERE account_id = %(account)s AND status = 'pending_review' GROUP BY 1
+        SELECT 'post', mission_id, count(*) FROM posts
+        WHERE account_id = %(account)s AND status = 'pending_review' GROUP BY 2
         UNION ALL
-        SELECT items.flow_id, count(*) FROM open_gates AS open
+        SELECT 'gate', items.flow_id, count(*) FROM open_gates AS open
         JOIN gates ON gates.account_id = %(account)s AND gates.id = open.id AND gates.by <> 'time'
         JOIN flow_items AS items ON items.account_id = %(account)s AND items.id = gates.item_id
-        WHERE open.account_id = %(account)s GROUP BY 1
+        WHERE open.account_id = %(account)s GROUP BY 2
         UNION ALL
-        SELECT workflow_id, count(*) FROM publications
-        WHERE account_id = %(account)s AND status IN ('unknown', 'failed') GROUP BY 1
-    ) AS of_kind GROUP BY 1
+        SELECT 'publication', workflow_id, count(*) FROM publications
+        WHERE account_id = %(account)s AND status IN ('unknown', 'failed') GROUP BY 2
+    ) AS of_kind
+    WHERE %(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s)
+    GROUP BY workflow_id
 ) AS waiting
 JOIN workflows ON workflows.account_id = %(account)s AND workflows.id = waiting.workflow_id
 LEFT JOIN sites ON sites.account_id = %(account)s AND sites.id = workflows.id

@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pressroom.api.kit.limits.rates import address_of
@@ -43,48 +43,33 @@ class InFlight:
         self._begun[address] += 1
         try:
             await self._work_on(address, scope, receive, send)
-        except _Refused as refused:
-            await refused.problem.response()(scope, receive, send)
         finally:
             self._begun[address] -= 1
             if not self._begun[address]:
                 del self._begun[address]
 
     async def _work_on(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
         async with AsyncExitStack() as stack:
             try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    body = await Request(scope, receive).body()
                 await stack.enter_async_context(self._work.place(address))
+            except ClientDisconnect:
+                return
+            except TimeoutError:
+                refusal = _refused(408, f"the body took more than {BODY_SECONDS:g} seconds to come")
+            except HTTPException as error:  # it is too large
+                refusal = Problem(error.status_code, error.detail)
             except Problem as problem:
-                raise _Refused(problem) from None
-            await self.app(scope, _again(body, receive), send)
-
-
-class _Refused(Exception):  # it is an answer
-    """Apart from a Problem of the app that is asked."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+                refusal = problem
+            else:
+                await self.app(scope, _again(body, receive), send)
+                return
+            await refusal.response()(scope, receive, send)
 
 
 def _refused(status: int, why: str) -> Problem:
     return Problem(status, why, remedy="send it again in 2 seconds", headers={"Retry-After": "2"})
-
-
-async def _body(receive: Receive) -> bytes:
-    """The whole body. Raises _Refused."""
-    parts: list[bytes] = []
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while (part := await receive())["type"] == "http.request":
-                parts.append(part.get("body", b""))
-                if not part.get("more_body", False):
-                    break
-    except TimeoutError:
-        raise _Refused(_refused(408, f"the body took more than {BODY_SECONDS:g} seconds to come")) from None
-    except HTTPException as error:  # it is too large
-        raise _Refused(Problem(error.status_code, error.detail)) from None
-    return b"".join(parts)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -5,31 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pressroom.api.kit.limits.shares import Shares
+from pressroom.api.kit.limits.shares import Lent
 from pressroom.definitions.keyword_lists import KeywordList, ListReader
 
 AT_ONCE = 2
 """Lists: one account has one of them at most."""
-PATIENCE_SECONDS = 30.0
 
-_readers = [ListReader() for _ in range(AT_ONCE)]
-"""Those that nobody uses now. They are the server's, whatever app asks."""
+_readers = Lent([ListReader() for _ in range(AT_ONCE)], "importing keyword lists")
+"""They are the server's, whatever app asks."""
 
 
 class KeywordLists:
     """The imports of one server."""
-
-    def __init__(self) -> None:
-        self._shares = Shares(AT_ONCE, "importing keyword lists", patience=PATIENCE_SECONDS)
 
     @asynccontextmanager
     async def read(self, owner: str, data: bytes, name: str) -> AsyncIterator[KeywordList]:
         """The list, for as long as it is imported. Raises DefinitionError when it cannot be understood, and
         Problem 429 when the owner imports too much at once.
         """
-        async with self._shares.place(owner):
-            reader = _readers.pop()
-            try:
-                yield await reader.read(data, name)
-            finally:
-                _readers.append(reader)
+        async with _readers.one(owner) as reader:
+            yield await reader.read(data, name)

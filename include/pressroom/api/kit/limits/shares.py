@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
 from pressroom.api.kit.problems import Problem
+
+T = TypeVar("T")
 
 MOST_WAITING = 100
 """Calls of one owner that may wait at a time."""
@@ -103,3 +106,23 @@ class Shares:
             remedy=f"send fewer at a time, and this one again in {RETRY_SECONDS} seconds",
             headers={"Retry-After": str(RETRY_SECONDS)},
         )  # fmt: skip
+
+
+class Lent(Generic[T]):
+    """Things that one call at a time works with. ``doing``: what for, for the error."""
+
+    PATIENCE_SECONDS = 30.0
+
+    def __init__(self, things: Sequence[T], doing: str) -> None:
+        self._things = list(things)
+        self._shares = Shares(len(things), doing, patience=self.PATIENCE_SECONDS)
+
+    @asynccontextmanager
+    async def one(self, owner: Hashable) -> AsyncIterator[T]:
+        """The one that was used last, because it is warm. Raises Problem 429 as ``Shares.place`` does."""
+        async with self._shares.place(owner):
+            thing = self._things.pop()
+            try:
+                yield thing
+            finally:
+                self._things.append(thing)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from pressroom.api.kit.limits.shares import Shares
+from pressroom.api.kit.limits.shares import Lent
 from pressroom.definitions.checking import DefinitionProblem
 from pressroom.definitions.trial import Trial, check_bounded
 from pressroom.domain.definitions import Definition
@@ -19,28 +19,20 @@ D = TypeVar("D", bound=Definition)
 
 AT_ONCE = 2
 """Processes: one account has one of them at most. The second is started when two accounts need one."""
-PATIENCE_SECONDS = 30.0
 
-_processes = [Trial(gives_way=True) for _ in range(AT_ONCE)]
-"""Those that nobody uses now. They are the server's, whatever app asks, because each holds an Airflow."""
+_processes = Lent([Trial(gives_way=True) for _ in range(AT_ONCE)], "checking definitions")
+"""They are the server's, whatever app asks, because each holds an Airflow."""
 
 
 class Trials:
     """The processes of one server in which definitions are tried."""
 
-    def __init__(self) -> None:
-        self._shares = Shares(AT_ONCE, "checking definitions", patience=PATIENCE_SECONDS)
-
     async def check(
         self, owner: str, model: type[D], data: Mapping[str, Any], most: int
     ) -> tuple[D | None, list[DefinitionProblem]]:
         """As ``check_bounded``. Raises Problem 429 when the owner has too much to be checked."""
-        async with self._shares.place(owner):
-            trial = _processes.pop()  # the one that was used last, because it is warm
-            try:
-                # A limiter of its own: these threads are none of those that all routes of the server share.
-                return await to_thread.run_sync(
-                    partial(check_bounded, model, data, most=most, trial=trial), limiter=CapacityLimiter(1)
-                )
-            finally:
-                _processes.append(trial)
+        async with _processes.one(owner) as trial:
+            # A limiter of its own: these threads are none of those that all routes of the server share.
+            return await to_thread.run_sync(
+                partial(check_bounded, model, data, most=most, trial=trial), limiter=CapacityLimiter(1)
+            )

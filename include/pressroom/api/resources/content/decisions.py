@@ -157,12 +157,8 @@ def reject(
     """
     with scope.changing(f"{piece.kind}.reject", piece.target, reason=reason) as tx:
         _must_be_open(tx, piece)
-        if waits and (status := _status(tx, piece)) not in WAITING:
-            raise RunConflict(f"{piece.name} does not wait any more: somebody has {status} it meanwhile")
-        if seen is not None and seen != _present_hash(tx, piece):
-            raise RunConflict(f"{piece.name} has changed since it was read: read it again")
         decide = approval.reject if piece.kind == "article" else review.reject
-        decide(tx, piece.workflow_id, piece.id, reason, scope.caller.label)
+        decide(tx, piece.workflow_id, piece.id, reason, scope.caller.label, seen_hash=seen, waits=waits)
 
 
 def choose(scope: Scope, piece: ReviewedPiece) -> ContentStatus:
@@ -290,15 +286,6 @@ def _must_be_open(tx: Tx, piece: ReviewedPiece) -> None:
         return
     why = ": it has not gone to review yet" if status == "draft" else ""
     raise RunConflict(f"{piece.name} is {status}, and cannot be decided on or edited{why}")
-
-
-WAITING = ("review", "pending_review")
-
-
-def _present_hash(tx: Tx, piece: ReviewedPiece) -> str:
-    if piece.kind == "article":
-        return approval.article(tx, piece.workflow_id, piece.id).content_hash
-    return review.get_post(tx, piece.workflow_id, piece.id).content_hash
 
 
 def _status(tx: Tx, piece: ReviewedPiece) -> str:

@@ -41,8 +41,8 @@ class PlannedPost(BaseModel):
 
 
 class CalendarSlot(BaseModel):
-    """A time at which a post is due. ``explores``: the choice that was drawn without regard to what was
-    learned; ``error``: why it could not be written.
+    """A time at which a post is due. ``state``: written, failed or not written yet; ``explores``: the choice
+    that was drawn without regard to what was learned; ``error``: why it could not be written.
     """
 
     at: datetime
@@ -128,7 +128,7 @@ def _slot(row: Mapping[str, Any]) -> CalendarSlot:
     return CalendarSlot(
         **{name: row[name] for name in ("at", "platform", "topic", "cycle", "status", "explores")},
         job_id=public_id(public_ids.JOB, row["run_id"]),
-        state="failed" if error else "not written yet",
+        state="failed" if error else "written" if row["posts"] else "not written yet",
         error=error,
         posts=[_post(each) for each in row["posts"]],
     )

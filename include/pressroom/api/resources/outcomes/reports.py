@@ -106,7 +106,7 @@ class SiteReport(ReportView):
     ``words_before``: of the month before. ``waiting``: for review now.
     """
 
-    site_id: str
+    site_id: int
     published: int
     words: int
     pictures: int
@@ -212,7 +212,7 @@ def site_report(tx: Tx, number: int, site: Site, month: Month) -> SiteReport:
     articles = [_article(row) for row in rows if row["published_at"] >= month.since]
     [work] = tx.rows("report_work", site=number, since=month.since, until=month.until)
     return SiteReport(
-        **_head(site, site.language, month), site_id=str(number), published=len(articles),
+        **_head(site, site.language, month), site_id=number, published=len(articles),
         words=sum(each.words for each in articles), pictures=sum(each.pictures for each in articles),
         keywords=len({keyword for each in articles for keyword in each.keywords}),
         articles_before=len(earlier), words_before=sum(row["words"] for row in earlier),

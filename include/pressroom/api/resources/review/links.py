@@ -24,12 +24,15 @@ from pressroom.store.quotas import must_have_room
 router = APIRouter(prefix="/links", tags=["review"])
 
 USUAL_DAYS, MOST_DAYS = 7, 90
-PREFIXES: dict[str, str] = {
+PREFIXES: dict[SubjectKind, str] = {
     "mission": public_ids.MISSION, "flow": public_ids.FLOW, "article": public_ids.ARTICLE,
     "post": public_ids.CONTENT, "gate": public_ids.GATE,
 }  # fmt: skip
 """How the ids of what a link can be for begin. A site's has no prefix."""
-PIECES = ("article", "post", "gate")
+NAMED: dict[str, tuple[SubjectKind, ...]] = {
+    "piece": ("article", "post", "gate"), "mission_id": ("mission",), "flow_id": ("flow",),
+}  # fmt: skip
+"""The fields that name something by such an id, and what that may be."""
 
 
 class LinkBody(Body):
@@ -60,7 +63,7 @@ class LinkBody(Body):
 
     @model_validator(mode="after")
     def _opens_something(self) -> Self:
-        named = [name for name in ("piece", "site_id", "mission_id", "flow_id") if getattr(self, name)]
+        named = [name for name in ("site_id", *NAMED) if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"{named[-1]}: a link is for one thing, and {named[0]} is named, too")
         if (self.opens == "piece") != (named == ["piece"]):
@@ -75,14 +78,13 @@ class LinkBody(Body):
         """What it is for; None: the whole account."""
         if self.site_id is not None:
             return Subject("site", self.site_id)
-        named = self.piece or self.mission_id or self.flow_id
-        if named is None:
-            return None
-        kinds: tuple[SubjectKind, ...] = ("article", "post", "gate", "mission", "flow")
-        known = [kind for kind in kinds if row_id(PREFIXES[kind], named) is not None]
-        wanted = PIECES if self.piece else ("mission" if self.mission_id else "flow",)
-        kind = known[0] if known and known[0] in wanted else None
-        return Subject(kind or "article", row_id(PREFIXES[kind], named) if kind else None)
+        for field, kinds in NAMED.items():
+            text = getattr(self, field)
+            if text is not None:
+                numbers = ((kind, row_id(PREFIXES[kind], text)) for kind in kinds)
+                known = [Subject(kind, number) for kind, number in numbers if number is not None]
+                return known[0] if known else Subject(kinds[0])
+        return None
 
 
 class LinkView(BaseModel):

@@ -109,7 +109,7 @@ def get_difference(
 ) -> DifferenceView | None:
     """The present text beside the generated one, or the one that was approved last; null: there is none."""
     with scope.transaction() as tx:
-        return differences_of(tx, scope, whole(tx, scope, "")).get(to)
+        return differences_of(tx, scope, whole(tx, scope, ""), only=to).get(to)
 
 
 @router.get("/{id}/targets")
@@ -159,11 +159,15 @@ def _sources(tx: Tx, content: int) -> list[SourceView]:
     ]
 
 
-def differences_of(tx: Tx, scope: Scope, piece: ArticleView | PostView) -> dict[str, DifferenceView]:
-    """A piece beside each text that is kept of it."""
+def differences_of(
+    tx: Tx, scope: Scope, piece: ArticleView | PostView, *, only: KeptVersion | None = None
+) -> dict[str, DifferenceView]:
+    """A piece beside each text that is kept of it, or ``only`` one of them."""
     now = _blocks_of(piece.kind, piece.title if isinstance(piece, ArticleView) else "", _body_of(piece))
     views = {}
     for version, kept in kept_texts(tx, piece.kind, scope.id).items():
+        if only not in (None, version):
+            continue
         blocks = difference(_blocks_of(piece.kind, kept.title, kept.body), now)
         views[version] = DifferenceView(
             to=kept.version, at=kept.at, by=kept.by, changed=any(block.changed for block in blocks),

@@ -99,11 +99,11 @@ def list_queue(
 
 def queue_of(scope: Scope, rule: QueueRule) -> QueueView:
     """The queue, or what a visitor's link reaches of it: no publications, which speak of the set-up."""
-    visitor = scope.caller.link is not None
-    if visitor:
+    if scope.caller.link is not None:
         rule = replace(rule, kinds=("article", "post", "gate"))
     with scope.transaction() as tx:
-        rows = [row for row in tx.rows("review_counts") if scope.caller.reaches((row["kind"], row["id"]))]
+        counted = tx.rows("review_counts", kinds=None if rule.kinds is None else list(rule.kinds))
+        rows = [row for row in counted if scope.caller.reaches((row["kind"], row["id"]))]
         things = waiting_things(tx, rule)
     of = {row["id"]: row for row in rows}
     counts = [
@@ -118,6 +118,4 @@ def queue_of(scope: Scope, rule: QueueRule) -> QueueView:
         if each.workflow_id in of
     ]
     waiting = sum(each.waiting for each in counts if rule.workflow in (None, each.number))
-    if visitor and len(entries) < rule.limit:
-        waiting = len(entries)  # the counts have publications in them
     return QueueView(waiting=waiting, workflows=counts, entries=entries)
