@@ -75,7 +75,7 @@ class Campaign(Newsroom):
         return bool(rows) and rows[0][0] == stage
 
     def finish_cycle(self, dag_run_id: str) -> str:
-        """Wait for Airflow's end of the run; while it only waits for results, time passes."""
+        """Wait as ``finish`` does; while the run only waits for results, time passes."""
         forward = FastForward(self.store, self.row, self.simulator)
 
         def over() -> bool:
@@ -83,7 +83,7 @@ class Campaign(Newsroom):
             return self.dag_run_state(dag_run_id) in ENDED
 
         self.until(over, "the end of the cycle", 240)
-        return self.dag_run_state(dag_run_id)
+        return self.finish(dag_run_id)
 
     def outputs(self, dag_run_id: str) -> dict[str, Any]:
         """What each stage of the run made, by stage."""
