@@ -173,7 +173,7 @@ async def test_a_change_is_reverted_once_by_who_may_approve(browser: Browser, ma
 async def test_the_api_has_what_the_pages_show(control: Control, made: OutcomeWorld) -> None:
     week = await control.get(f"{made.path}/calendar", since="2026-03-16", until="2026-03-22")
     assert (week["timezone"], week["first"], week["last"]) == ("Europe/Berlin", "2026-03-02", "2026-03-18")
-    assert [slot["state"] for slot in week["slots"]] == ["not written yet", "not written yet", "failed"]
+    assert [slot["state"] for slot in week["slots"]] == ["written", "written", "failed"]
     assert [post["state"] for slot in week["slots"] for post in slot["posts"]] == [
         "pending review",
         "scheduled",
