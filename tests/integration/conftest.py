@@ -19,7 +19,9 @@ from tests.support.world import make_world
 
 if TYPE_CHECKING:
     from tests.support.batch_desk import BatchDesk
+    from tests.support.flow_world import Make
     from tests.support.model_desk import ModelDesk
+    from tests.support.page_world import Browser
     from tests.support.scripted_openai import ScriptedOpenAI
     from tests.support.strict_batches import StrictBatches
 
@@ -87,6 +89,23 @@ async def control(database_url: str, store: Store) -> AsyncIterator[Control]:
     """The control API over two accounts."""
     async with control_world(database_url, store) as opened:
         yield opened
+
+
+@pytest.fixture
+async def browser(control: Control) -> AsyncIterator[Browser]:
+    """The page beside that API."""
+    from tests.support.page_world import page_world  # the page's app takes a second
+
+    async with page_world(control) as opened:
+        yield opened
+
+
+@pytest.fixture
+def make(database_url: str, store: Store) -> Make:
+    """What makes flows on an empty database."""
+    from tests.support.flow_world import flow_maker
+
+    return flow_maker(database_url, store)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from pressroom.pipelines.stage import Saved, Stage
 from pressroom.pipelines.tools import Tools
 from tests.support.control_world import Control
 from tests.support.scripted_openai import ScriptedOpenAI
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -76,9 +77,7 @@ async def test_calls_in_flight_are_stopped_booked_and_their_items_wait(
     with control.world.store.transaction(run.account_id) as tx:
         tx.run("plan_stage", run=run.id, stage="ideas", planned=3, skipped=None)
     writing = asyncio.create_task(write(control, server, run, clusters))
-    async with asyncio.timeout(30):
-        while server.script.in_flight < 3 and not writing.done():  # noqa: ASYNC110  # another thread counts
-            await asyncio.sleep(0.05)
+    await until(lambda: server.script.in_flight >= 3 or writing.done())
     assert not writing.done(), writing.result()
     began = time.monotonic()
     await control("POST", f"/pipeline/jobs/job_{run.id}/cancel", json={"now": True}, expect=200)

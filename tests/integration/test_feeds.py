@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -16,7 +15,6 @@ from pressroom.domain.packets import source_item
 from pressroom.domain.publishing import Content
 from pressroom.domain.social import Platform
 from pressroom.engine.runs import reports
-from pressroom.store.database import Store
 from pressroom.testing import FakeText
 from pressroom.testing_flows import FakeTarget
 from tests.support.flow_world import (
@@ -26,21 +24,14 @@ from tests.support.flow_world import (
     PING,
     WRITE,
     FlowWorld,
+    Make,
     broken,
     entries,
-    flow_maker,
     mended,
 )
 from tests.support.postgres import open_connection
 
 pytestmark = pytest.mark.integration
-
-Make = Callable[..., FlowWorld]
-
-
-@pytest.fixture
-def make(database_url: str, store: Store) -> Make:
-    return flow_maker(database_url, store)
 
 
 def reads(**source: Any) -> dict[str, Any]:

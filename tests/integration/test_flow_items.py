@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +17,6 @@ from pressroom.domain.run import Run
 from pressroom.engine.runs import control
 from pressroom.engine.runs.batch import Stop
 from pressroom.pipelines.flow.items import FlowItem, Outcome, fail, move
-from pressroom.store.database import Store
 from pressroom.testing import FakeText
 from tests.support.flow_world import (
     AUTO,
@@ -28,19 +26,12 @@ from tests.support.flow_world import (
     PING,
     WRITE,
     FlowWorld,
+    Make,
     broken,
     entries,
-    flow_maker,
     mended,
     refused,
 )
-
-Make = Callable[..., FlowWorld]
-
-
-@pytest.fixture
-def make(database_url: str, store: Store) -> Make:
-    return flow_maker(database_url, store)
 
 
 def at(world: FlowWorld, run: Run, step: str, item: int) -> FlowItem:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from pressroom.domain.errors import ConfigurationError, UnknownOutcome
 from pressroom.domain.flows import Flow
 from pressroom.domain.model import Prompt
-from pressroom.store.database import Store
 from pressroom.testing import FakeText
 from pressroom.testing_flows import FakeTarget
 from tests.support.flow_world import (
@@ -19,19 +17,11 @@ from tests.support.flow_world import (
     FETCH,
     PING,
     WRITE,
-    FlowWorld,
+    Make,
     broken,
     entries,
-    flow_maker,
     mended,
 )
-
-Make = Callable[..., FlowWorld]
-
-
-@pytest.fixture
-def make(database_url: str, store: Store) -> Make:
-    return flow_maker(database_url, store)
 
 
 def test_a_flow_end_to_end(make: Make) -> None:

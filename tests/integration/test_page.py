@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi.routing import APIRoute
@@ -13,8 +12,7 @@ from pressroom.api.kit.pictures import HEADERS
 from pressroom.page.app import POLICY
 from pressroom.page.kit.pages import STATIC
 from tests.support.control_things import furnish
-from tests.support.control_world import Control
-from tests.support.page_world import APP, Browser, page_world
+from tests.support.page_world import APP, Browser, content_hash_in
 
 PIECE_RULES = HEADERS["Content-Security-Policy"]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202egnp.exe"
@@ -23,12 +21,6 @@ ROUTES = [
 ]
 GETS = [route for route in ROUTES if "GET" in route.methods]
 POSTS = [route for route in ROUTES if "POST" in route.methods]
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
 
 
 def path_of(route: APIRoute, things: dict[str, str]) -> str:
@@ -220,11 +212,10 @@ async def test_an_article_is_approved_in_the_version_that_was_seen(browser: Brow
     things = furnish(world)
     art = things["article"]
     html = await browser.open(f"/review?piece={art}", "ann")
-    found = re.search(r'name="content_hash" value="([0-9a-f]{64})"', html)
-    assert found
+    found = content_hash_in(html)
     stale = await browser.send("/review", f"/review/{art}/approve", "ann", expect=409, content_hash="0" * 64)
     assert 'class="notice bad"' in stale
-    done = await browser.send("/review", f"/review/{art}/approve", "ann", content_hash=found[1])
+    done = await browser.send("/review", f"/review/{art}/approve", "ann", content_hash=found)
     assert f"{art} is approved" in done
     assert world.sql("SELECT status, approved_by FROM contents") == [("approved", "user:ann")]
 
@@ -234,19 +225,18 @@ async def test_a_rejection_has_a_reason_and_an_edit_a_new_version(browser: Brows
     art = furnish(world)["article"]
     await browser.send("/review", f"/review/{art}/reject", "ann", expect=422, reason="  ")
     html = await browser.open(f"/review?piece={art}", "ann")
-    found = re.search(r'name="content_hash" value="([0-9a-f]{64})"', html)
-    assert found
+    found = content_hash_in(html)
     saved = await browser.send(
         "/review",
         f"/review/{art}/edit",
         "ann",
-        content_hash=found[1],
+        content_hash=found,
         title="Better",
         html="<p>New text.</p>",
     )
     assert "Saved" in saved
     assert "Better" in saved
-    await browser.send("/review", f"/review/{art}/approve", "ann", expect=409, content_hash=found[1])
+    await browser.send("/review", f"/review/{art}/approve", "ann", expect=409, content_hash=found)
     await browser.send("/review", f"/review/{art}/reject", "ann", reason="Too short.")
     assert world.sql("SELECT status, review_note FROM contents") == [("rejected", "user:ann: Too short.")]
 
@@ -255,9 +245,8 @@ async def test_many_are_approved_and_each_says_why_it_was_not(browser: Browser) 
     world = browser.control.world
     art = furnish(world)["article"]
     html = await browser.open(f"/review?piece={art}", "ann")
-    found = re.search(r'name="content_hash" value="([0-9a-f]{64})"', html)
-    assert found
-    both = [f"{art}:{found[1]}", f"art_99999:{'0' * 64}"]
+    found = content_hash_in(html)
+    both = [f"{art}:{found}", f"art_99999:{'0' * 64}"]
     said = await browser.send("/review", "/review/approve", "ann", account="demo", piece=both)
     assert "1 piece approved, 1 not" in said
     await browser.send("/review", "/review/approve", "ann", expect=422, account="demo")

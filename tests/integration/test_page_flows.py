@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from pressroom.domain.definitions import dump
 from pressroom.domain.flows import Flow
 from tests.support.control_things import DAY, NOW, add
 from tests.support.control_world import Control
-from tests.support.page_world import Browser, page_world
+from tests.support.page_world import Browser
 from tests.support.world import World
 
 STEPS: list[dict[str, Any]] = [
@@ -38,12 +37,6 @@ class FlowPage:
     @property
     def path(self) -> str:
         return f"/flows/flw_{self.number}"
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
 
 
 @pytest.fixture

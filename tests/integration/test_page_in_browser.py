@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pressroom.api.kit.limits.admission import Admission
 from pressroom.store.database import Store
 from tests.integration.test_page_flows import FlowPage, furnished_flow
 from tests.support.browsing import PATIENCE_MS, chromium, picture, seriously_wrong, without_airflow
 from tests.support.control_world import StandInPlane, two_accounts
 from tests.support.mission_world import make_mission
 from tests.support.outcome_world import KPIS, OutcomeWorld, with_outcomes
-from tests.support.page_world import APP
-from tests.support.served import served
+from tests.support.page_world import served_page
 from tests.support.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -32,8 +30,7 @@ def world(store: Store, database_url: str) -> World:
 
 @pytest.fixture
 def url(world: World, store: Store) -> Iterator[str]:
-    APP.state.plane, APP.state.admission = StandInPlane(store), Admission("100000/minute")
-    with served(APP) as address:
+    with served_page(StandInPlane(store)) as address:
         yield address
 
 

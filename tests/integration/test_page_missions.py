@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,7 @@ from pressroom.store.database import Store
 from tests.support.control_world import Control
 from tests.support.mission_world import START, make_mission
 from tests.support.outcome_world import ARABIC, HOUR, KPIS, OutcomeWorld, with_outcomes
-from tests.support.page_world import Browser, page_world
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
+from tests.support.page_world import Browser, main_text
 
 
 @pytest.fixture
@@ -29,15 +22,9 @@ def made(control: Control, store: Store, database_url: str, tmp_path: Path) -> O
     return with_outcomes(world, tmp_path)
 
 
-def seen(html: str) -> str:
-    """The text of a page's main part, white space squeezed."""
-    main = html[html.index("<main") : html.index("</main>")]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", main))
-
-
 async def test_a_week_has_its_days_in_the_missions_zone(browser: Browser, made: OutcomeWorld) -> None:
     html = await browser.open(f"{made.path}/calendar?span=week&day=2026-03-18", "vera")
-    text = seen(html)
+    text = main_text(html)
     assert "Week of 16 Mar 2026" in text
     assert "3 slots in these days" in text
     assert html.count('<li class="day') == 7
@@ -57,7 +44,7 @@ async def test_a_week_has_its_days_in_the_missions_zone(browser: Browser, made: 
 
 async def test_a_month_has_whole_weeks_and_leads_on(browser: Browser, made: OutcomeWorld) -> None:
     html = await browser.open(f"{made.path}/calendar?span=month&day=2026-03-18", "vera")
-    text = seen(html)
+    text = main_text(html)
     assert "March 2026" in text
     assert html.count('<li class="day') == 42
     assert "Mon 23 Feb" in text
@@ -86,17 +73,17 @@ async def test_without_a_day_the_calendar_opens_where_its_slots_are(
     browser: Browser, made: OutcomeWorld
 ) -> None:
     # The last slot is long past: its week is shown, and not that of today.
-    assert "Week of 16 Mar 2026" in seen(await browser.open(f"{made.path}/calendar", "vera"))
+    assert "Week of 16 Mar 2026" in main_text(await browser.open(f"{made.path}/calendar", "vera"))
     made.world.sql("UPDATE slots SET status = 'withdrawn'")
     assert "Nothing is planned yet" in await browser.open(f"{made.path}/calendar", "vera")
     for day in ("0001-01-01", "9999-12-31"):
-        assert "0 slots" in seen(await browser.open(f"{made.path}/calendar?day={day}", "vera"))
+        assert "0 slots" in main_text(await browser.open(f"{made.path}/calendar?day={day}", "vera"))
     await browser.open(f"{made.path}/calendar?day=soon", "vera", expect=404)
 
 
 async def test_numbers_are_sums_of_the_last_readings(browser: Browser, made: OutcomeWorld) -> None:
     html = await browser.open(f"{made.path}/results", "vera")
-    text = seen(html)
+    text = main_text(html)
     # 30 + 50 engagements of 1,000 + 1,000 impressions; 25 of 400.
     assert "Cycle 1 all 4.00 % 80 2,000 6 2 2 task" in text
     assert "Cycle 2 all 6.25 % 25 400 3 1 1 task" in text
@@ -111,7 +98,7 @@ async def test_a_tile_has_its_target_its_change_in_a_week_and_its_trend(
     browser: Browser, made: OutcomeWorld
 ) -> None:
     html = await browser.open(f"{made.path}/results", "vera")
-    text = seen(html)
+    text = main_text(html)
     # Read on day 13; the last reading seven days before is that of day 6: 105 - 80, and 4.375 - 4.
     assert "engagement rate at risk 4.38 % of 4.5 %" in text
     assert "Due by now 4.5 % In 7 days +0.38 points Trend of the posts ↗ rising" in text
@@ -123,7 +110,7 @@ async def test_a_tile_has_its_target_its_change_in_a_week_and_its_trend(
 
 async def test_curves_have_their_numbers_beside_them(browser: Browser, made: OutcomeWorld) -> None:
     html = await browser.open(f"{made.path}/results", "vera")
-    text = seen(html)
+    text = main_text(html)
     assert "Days Cycle 1 Cycle 2 1 9 – 2 – 5 3 30 – 6 80 25" in text
     assert html.count("<circle") == 2 + 5 + 2
     assert "Cycle 1, 6.0 days: 80 engagements" in html
@@ -134,16 +121,16 @@ async def test_curves_have_their_numbers_beside_them(browser: Browser, made: Out
 async def test_a_mission_without_results_says_what_comes(browser: Browser, made: OutcomeWorld) -> None:
     for table in ("snapshots", "strategy_changes", "insights", "optimizations", "post_metrics"):
         made.world.sql(f"DELETE FROM {table}")  # noqa: S608  # names
-    text = seen(await browser.open(f"{made.path}/results", "vera"))
+    text = main_text(await browser.open(f"{made.path}/results", "vera"))
     assert "Nothing has been read yet" in text
     assert "engagements twitter not measured yet – of 1,000" in text
     made.world.sql("UPDATE cycles SET withdrawn_at = now()")
-    assert "No cycle has begun yet" in seen(await browser.open(f"{made.path}/results", "vera"))
-    assert "No cycle has begun" in seen(await browser.open(f"{made.path}/lessons", "vera"))
+    assert "No cycle has begun yet" in main_text(await browser.open(f"{made.path}/results", "vera"))
+    assert "No cycle has begun" in main_text(await browser.open(f"{made.path}/lessons", "vera"))
 
 
 async def test_what_was_learned_is_shown_with_its_evidence(browser: Browser, made: OutcomeWorld) -> None:
-    text = seen(await browser.open(f"{made.path}/lessons", "vera"))
+    text = main_text(await browser.open(f"{made.path}/lessons", "vera"))
     assert "Posts at 18:00 get 1.7 times the engagements" in text
     assert "Confidence 99.9 %; 95 % interval 1.2 to 2.4 times; 28 posts; action: shift schedule" in text
     assert "twitter: time in force No single level passed the test" in text
@@ -160,7 +147,7 @@ async def test_a_change_is_reverted_once_by_who_may_approve(browser: Browser, ma
     await browser.send(page, path, "ed", expect=403)
     html = await browser.send(page, path, "ann")
     assert "time on twitter is taken back: the next cycle is planned without it." in html
-    assert "Reverted by user:ann" in seen(html)
+    assert "Reverted by user:ann" in main_text(html)
     assert f'action="{path}"' not in html
     assert browser.control.audit() == [("user:ann", "insight.revert", f"change:{made.change}")]
     assert "was reverted already" in await browser.send(page, path, "ann", expect=409)

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.control_things import furnish
 from tests.support.control_world import Control
-from tests.support.page_world import Browser, page_world
+from tests.support.page_world import Browser
 
 LIST = "Keyword;Volume;Intent;Owner\nteapot;1,200;info;ann\nkettle;;;\nteapot;;;\nmug;lots;;\n急須;90;;\n"
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
 
 
 def texts(browser: Browser) -> list[str]:

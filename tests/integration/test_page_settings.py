@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,17 +15,11 @@ from pressroom.page.settings.fields import FORMS, facts_of
 from pressroom.page.settings.forms import SettingsForm, fields_of
 from tests.support.control_things import furnish
 from tests.support.control_world import Control
-from tests.support.page_world import Browser, page_world
+from tests.support.page_world import Browser
 
 MODELS: dict[str, type[Definition]] = {
     "site": Site, "mission": Mission, "flow": Flow, "brand": BrandContext,
 }  # fmt: skip
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
 
 
 def filled_in(page: str) -> dict[str, Any]:
@@ -288,9 +281,7 @@ def test_a_number_is_the_same_with_and_without_zeros() -> None:
 async def test_a_voice_is_made_and_its_settings_open(browser: Browser) -> None:
     page = f"/sites/{browser.control.world.site_id}/settings"
     await browser.open(page)
-    token = browser.client.cookies["pressroom_form"]
-    data = {"form_token": token, "account": "demo", "title": "Calm & short"}
-    made = await browser.answer("POST", "/brands", data=data)
+    made = await browser.post("/brands", account="demo", title="Calm & short")
     assert made.status_code == 303
     assert "Calm &amp; short" in await browser.open(made.headers["Location"])
     assert browser.control.audit()[-1][:2] == ("user:ed", "brand.create")

@@ -6,7 +6,6 @@ import csv
 import html
 import io
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,15 +13,9 @@ import pytest
 
 from tests.support.control_things import furnish
 from tests.support.control_world import Control
-from tests.support.page_world import Browser, page_world
+from tests.support.page_world import Browser
 
 MAY = "?account=demo&since=2026-05-01&until=2026-05-03"
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
 
 
 def enter(

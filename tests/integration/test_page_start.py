@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-
-import pytest
 
 from pressroom.engine.runs.verifying import CheckResult
 from tests.support.control_world import Control
-from tests.support.page_world import Browser, page_world
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
+from tests.support.page_world import Browser
 
 
 async def test_an_administrator_comes_from_nothing_to_a_run(browser: Browser) -> None:
@@ -26,11 +17,9 @@ async def test_an_administrator_comes_from_nothing_to_a_run(browser: Browser) ->
     assert "The account ji-xu-garten is made" in made
     assert world.sql("SELECT balance FROM accounts WHERE slug = 'ji-xu-garten'") == [(50.5,)]
     assert world.sql("SELECT username, role FROM members WHERE username = 'root'") == [("root", "owner")]
-    token = browser.client.cookies["pressroom_form"]
-    answer = await browser.answer(
-        "POST", "/start/site", "root",
-        data={"form_token": token, "account": "ji-xu-garten", "title": "Beete", "target": "static_site"},
-    )  # fmt: skip
+    answer = await browser.post(
+        "/start/site", "root", account="ji-xu-garten", title="Beete", target="static_site"
+    )
     assert answer.status_code == 303
     page = answer.headers["Location"]
     assert re.fullmatch(r"/sites/\d+/start", page)
@@ -90,10 +79,7 @@ async def test_each_connection_has_a_test_that_says_what_is_wrong(browser: Brows
     assert "the key is wrong: set its password" in wrong
     assert plane.asked == [{"text"}]
     plane.findings = []
-    row = await browser.answer(
-        "POST", f"{page}/test", headers={"HX-Request": "true"},
-        data={"form_token": browser.client.cookies["pressroom_form"], "need": ids[0]},
-    )  # fmt: skip
+    row = await browser.post(f"{page}/test", headers={"HX-Request": "true"}, need=ids[0])
     assert row.text.strip().startswith(f'<tr id="need-{ids[0]}"')
     assert "works" in row.text
     await browser.send(page, f"{page}/test", expect=404, need="x")

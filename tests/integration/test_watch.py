@@ -16,6 +16,7 @@ from pressroom.engine.runs import control
 from pressroom.store.database import Store, Tx
 from tests.support.airflow_library import airflow_as_library
 from tests.support.flow_world import FEED, FETCH, LAST, FlowWorld, entries, make_flow
+from tests.support.waiting import until
 
 with airflow_as_library():
     from pressroom.orchestration.tasks import watch
@@ -96,9 +97,7 @@ def test_one_answer_wakes_one_trigger(parked: Parked, quick: list[int]) -> None:
 
     async def first_to_fire() -> tuple[int, dict[str, Any]]:
         tasks = [asyncio.create_task(trigger) for trigger in parked.triggers()]
-        async with asyncio.timeout(10):
-            while len(quick) < 4:  # noqa: ASYNC110  # a thread counts
-                await asyncio.sleep(0.05)
+        await until(lambda: len(quick) >= 4)
         fired = [task for task in tasks if task.done()]
         for task in tasks:
             task.cancel()

@@ -1,6 +1,7 @@
 """The database and the control API of the integration tests."""
 
 from tests.integration.conftest import (
+    browser,
     control,
     database_url,
     desk,
@@ -12,5 +13,6 @@ from tests.integration.conftest import (
 )
 
 __all__ = [
-    "control", "database_url", "desk", "emptying", "kept_store", "postgres_url", "scripted_openai", "store",
+    "browser", "control", "database_url", "desk", "emptying", "kept_store", "postgres_url", "scripted_openai",
+    "store",
 ]  # fmt: skip

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,15 +11,9 @@ from fastapi.routing import APIRoute
 
 from tests.support.control_things import add, furnish
 from tests.support.control_world import Control
-from tests.support.page_world import APP, Browser, page_world
+from tests.support.page_world import APP, Browser, content_hash_in
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-async def browser(control: Control) -> AsyncIterator[Browser]:
-    async with page_world(control) as opened:
-        yield opened
 
 
 async def link(control: Control, user: str = "ann", **body: Any) -> dict[str, Any]:
@@ -32,21 +24,11 @@ async def link(control: Control, user: str = "ann", **body: Any) -> dict[str, An
     return answer
 
 
-async def follow(browser: Browser, made: dict[str, Any]) -> str:
-    """Open a link as a browser does. Returns where it leads, or the page that refuses it."""
-    address, _, secret = made["url"].partition("#")
-    assert address.endswith("/link")
-    await browser.open("/link", None)
-    form = {"form_token": browser.client.cookies["pressroom_form"], "secret": secret}
-    answer = await browser.answer("POST", "/link", None, data=form)
-    return answer.headers["location"] if answer.status_code == 303 else answer.text
-
-
 async def test_a_queue_is_read_and_decided_by_link_and_the_log_says_who_sent_it(browser: Browser) -> None:
     world = browser.control.world
     art = furnish(world)["article"]
     made = await link(browser.control)
-    place = await follow(browser, made)
+    place = await browser.follow(made["url"])
     assert place == f"/shared/{made['id']}/review"
     html = await browser.open(f"{place}?piece={art}", None)
     assert f"/shared/{made['id']}/review/{art}/approve" in html
@@ -57,9 +39,8 @@ async def test_a_queue_is_read_and_decided_by_link_and_the_log_says_who_sent_it(
     assert 'href="/"' not in html
     preview = await browser.open(f"/shared/{made['id']}/content/{art}/preview", None)
     assert "Text." in preview
-    seen = re.search(r'name="content_hash" value="([0-9a-f]{64})"', html)
-    assert seen is not None
-    done = await browser.send(place, f"{place}/{art}/approve", None, content_hash=seen[1])
+    seen = content_hash_in(html)
+    done = await browser.send(place, f"{place}/{art}/approve", None, content_hash=seen)
     assert f"{art} is approved" in done
     number = made["id"].removeprefix("lnk_")
     assert world.sql("SELECT status, approved_by FROM contents") == [("approved", f"link:{number}")]
@@ -70,7 +51,7 @@ async def test_a_queue_is_read_and_decided_by_link_and_the_log_says_who_sent_it(
 
 async def test_a_link_that_only_reads_decides_nothing(browser: Browser) -> None:
     art = furnish(browser.control.world)["article"]
-    place = await follow(browser, await link(browser.control, role="viewer"))
+    place = await browser.follow((await link(browser.control, role="viewer"))["url"])
     assert "/approve" not in await browser.open(place, None)
     refused = await browser.send(place, f"{place}/{art}/reject", None, expect=403, reason="No.")
     assert "needs the role approver" in refused
@@ -88,7 +69,7 @@ async def test_a_link_to_one_piece_opens_that_piece_alone(browser: Browser) -> N
         meta_description="", html="<p>Other.</p>", excerpt="", word_count=1, model="m",
     )  # fmt: skip
     made = await link(browser.control, opens="piece", piece=things["article"])
-    place = await follow(browser, made)
+    place = await browser.follow(made["url"])
     assert place == f"/shared/{made['id']}/review?piece={things['article']}"
     assert "Neighbour" not in await browser.open(place, None)
     base = f"/shared/{made['id']}"
@@ -110,7 +91,7 @@ async def test_a_link_to_one_piece_opens_that_piece_alone(browser: Browser) -> N
 async def test_a_link_to_a_sites_queue_shows_no_mission(browser: Browser) -> None:
     things = furnish(browser.control.world)
     made = await link(browser.control, site_id=int(things["site"]))
-    place = await follow(browser, made)
+    place = await browser.follow(made["url"])
     html = await browser.open(place, None)
     assert "1 waits" in html
     assert "Launch" not in html
@@ -129,19 +110,19 @@ ENDED = {
 async def test_a_link_that_is_over_opens_nothing_any_more(browser: Browser, end: str) -> None:
     furnish(browser.control.world)
     made = await link(browser.control)
-    place = await follow(browser, made)
+    place = await browser.follow(made["url"])
     await browser.open(place, None)
     browser.control.world.sql(ENDED[end])
     refused = await browser.answer("GET", place, None)
     assert refused.status_code == 401
     assert "has expired, or was revoked" in refused.text
     assert "Airflow" not in refused.text
-    assert "has expired, or was revoked" in await follow(browser, made)
+    assert "has expired, or was revoked" in await browser.follow(made["url"])
 
 
 async def test_a_link_decides_no_more_than_its_maker_may_today(browser: Browser) -> None:
     art = furnish(browser.control.world)["article"]
-    place = await follow(browser, await link(browser.control))
+    place = await browser.follow((await link(browser.control))["url"])
     browser.control.world.sql("UPDATE members SET role = 'editor' WHERE username = 'ann'")
     await browser.open(place, None)
     await browser.send(place, f"{place}/{art}/reject", None, expect=403, reason="No.")
@@ -154,7 +135,7 @@ async def test_a_link_of_a_key_ends_with_the_key(browser: Browser) -> None:
     key = (await control("POST", "/api-keys", user="olga", json=body, expect=201)).json()
     headers = {"Authorization": f"Bearer {key['key']}"}
     made = await control("POST", "/links", user=None, headers=headers, json={"recipient": "Kim"}, expect=201)
-    place = await follow(browser, made.json())
+    place = await browser.follow(made.json()["url"])
     await browser.open(place, None)
     await control("DELETE", f"/api-keys/{key['id']}", user="olga", expect=200)
     assert (await browser.answer("GET", place, None)).status_code == 401
@@ -167,7 +148,7 @@ async def test_a_secret_is_in_no_path_log_or_answer_but_its_own(
     made = await link(browser.control)
     secret = made["url"].partition("#")[2]
     assert len(secret) > 40
-    page = await browser.open(await follow(browser, made), None)
+    page = await browser.open(await browser.follow(made["url"]), None)
     assert secret not in page
     assert secret not in caplog.text
     for path in ("/links", "/audit"):
@@ -184,7 +165,7 @@ async def test_a_secret_is_in_no_path_log_or_answer_but_its_own(
 async def test_the_cookie_of_one_link_opens_no_other_and_no_page_with_a_login(browser: Browser) -> None:
     furnish(browser.control.world)
     first, second = await link(browser.control), await link(browser.control)
-    await follow(browser, first)
+    await browser.follow(first["url"])
     secret = first["url"].partition("#")[2]
     headers = {"Cookie": f"pressroom_link={secret}"}
     for path, status in (
@@ -201,15 +182,15 @@ async def test_the_cookie_of_one_link_opens_no_other_and_no_page_with_a_login(br
 
 @pytest.mark.parametrize("secret", ["", "wrong", "prl_" + "x" * 43])
 async def test_a_wrong_secret_opens_nothing(browser: Browser, secret: str) -> None:
-    assert "has expired, or was revoked" in await follow(browser, {"url": f"/link#{secret}"})
+    assert "has expired, or was revoked" in await browser.follow(f"/link#{secret}")
 
 
 async def test_who_guesses_secrets_is_held_up_and_who_has_one_is_not(browser: Browser) -> None:
     furnish(browser.control.world)
     made = await link(browser.control)
-    place = await follow(browser, made)
+    place = await browser.follow(made["url"])
     for number in range(40):
-        said = await follow(browser, {"url": f"/link#prl_{number}"})
+        said = await browser.follow(f"/link#prl_{number}")
     assert "Too many requests" in said
     await browser.open(place, None)
 

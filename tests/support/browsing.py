@@ -55,7 +55,7 @@ def signed_in(browser: Browser, url: str, user: str, password: str, *, dark: boo
 def without_airflow(browser: Browser, user: str | None, *, zone: str = "Europe/Berlin") -> Iterator[Page]:
     """A page of a browser over the stand-in for Airflow, which goes by a header; None: nobody is logged in.
 
-    What a page writes to its console as an error fails the test.
+    An exception that no script of the page catches fails the test.
     """
     headers = {"X-User": user, "X-Cookie": "1"} if user else {}
     context = browser.new_context(viewport=WIDE, locale="en-GB", timezone_id=zone, extra_http_headers=headers)

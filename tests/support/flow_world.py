@@ -182,6 +182,10 @@ class FlowWorld:
         )
 
 
+Make = Callable[..., FlowWorld]
+"""Makes a flow of these steps; by keyword: what else is in its definition."""
+
+
 def refused(*_: Any) -> Exception:
     """What a model says that will never do it."""
     return PermanentError("the model cannot do it")
@@ -197,7 +201,7 @@ def mended(world: FlowWorld) -> None:
     world.text = FakeText()
 
 
-def flow_maker(url: str, store: Store) -> Callable[..., FlowWorld]:
+def flow_maker(url: str, store: Store) -> Make:
     """What makes flows of steps in this database."""
 
     def made(*steps: dict[str, Any], **changes: Any) -> FlowWorld:
