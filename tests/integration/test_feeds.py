@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
+from random import Random
 from typing import Any
 
 import pytest
@@ -112,6 +113,43 @@ def test_an_address_that_is_written_otherwise_or_has_a_name_is_one_feed(make: Ma
     assert len(pieces(worlds[0])) == 2
 
 
+def _long(seed: int, chars: int) -> str:
+    """A text that does not get shorter when it is packed."""
+    letters = Random(seed)
+    return "".join(chr(letters.randint(0x4E00, 0x9FFF)) for _ in range(chars))
+
+
+LONG = f"https://a.test/{_long(1, 1985)}"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (FEED | {"url": LONG}, ""),
+        ({"type": "json", "url": LONG, "items": "posts"}, ""),
+        ({"type": "files", "path": _long(2, 1000)}, ""),
+        (FEED, _long(3, 300)),
+    ],
+    ids=["address", "document", "path", "name"],
+)
+def test_a_feed_with_a_long_name_is_one_that_others_are_told_from(
+    make: Make, source: dict[str, Any], name: str
+) -> None:
+    other = {key: f"{value[:-1]}x" if value in (LONG, source.get("path")) else value
+             for key, value in source.items()}  # fmt: skip
+    worlds = [
+        make(reads(**source), AUTO, slug="one", feed=name),
+        make(reads(**source), AUTO, slug="same", feed=name),
+        make(reads(**other), AUTO, slug="other", feed=name and f"{name[:-1]}x"),
+    ]
+    for world in worlds:
+        world.sources = [source_item(_long(4, 500), title="One", text=f"Of {world.flow.slug}.")]
+        world.targets = worlds[0].targets
+        assert statuses(world, run_of(world, "first")) == ["done"]
+        assert run_of(world, "second") == []
+    assert pieces(worlds[0]) == ["Of one.", "Of other."]
+
+
 class Networks(FakeTarget):
     """A target of several networks over one connection."""
 
@@ -150,6 +188,7 @@ def test_entries_that_share_an_id_are_all_published_once(make: Make) -> None:
 # The upgrade ---------------------------------------------------------------------------------------------
 
 BEFORE = """
+DROP INDEX flow_claims_item;
 ALTER TABLE flow_claims DROP COLUMN feed;
 ALTER TABLE flow_claims ADD PRIMARY KEY (flow_id, source_id), ALTER COLUMN item_id SET NOT NULL;
 ALTER TABLE flow_items DROP COLUMN feed, DROP COLUMN refused;
@@ -170,6 +209,7 @@ def test_an_upgrade_knows_what_was_published(make: Make) -> None:
         make(reads(type="json", url="https://a.test/x.json", items="data.posts"), AUTO, slug="json"),
         make(reads(type="web", url="https://a.test/map.xml", sitemap=True), AUTO, slug="web"),
         make(AUTO, slug="hook"),
+        make(reads(**FEED | {"url": LONG}), AUTO, slug="long"),
     ]
     posts = AUTO | {"name": "post", "to": "metricool", "settings": {"network": "linkedin"}}
     worlds.append(make(reads(**FEED | {"url": "https://b.test"}), posts, slug="network"))
@@ -186,7 +226,7 @@ def test_an_upgrade_knows_what_was_published(make: Make) -> None:
         rows = world.sql("SELECT content FROM publications WHERE workflow_id = %s ORDER BY id", world.flow_id)
         for (content,) in rows:
             names[content] = _old_name(id, content[39:])
-    assert len(names) == 7
+    assert len(names) == 8
     migration = files("pressroom.store").joinpath("migrations/0031_feeds.sql").read_text("utf-8")
     with open_connection(worlds[0].url) as connection:
         for new, old in names.items():
@@ -198,9 +238,9 @@ def test_an_upgrade_knows_what_was_published(make: Make) -> None:
     assert kept == set(names)
     mended(worlds[0])
     assert statuses(worlds[0], run_of(worlds[0], "again")) == ["done"]
-    for world in worlds[1:4]:
+    for world in (*worlds[1:4], worlds[5]):
         assert run_of(world, "again") == []
-    assert [len(pieces(world)) for world in worlds[:5]] == [2, 1, 1, 1, 1]
+    assert [len(pieces(world)) for world in worlds[:6]] == [2, 1, 1, 1, 1, 1]
     # A flow that is new, over the same feed.
     late = make(feed, AUTO, slug="late")
     late.sources, late.targets = worlds[0].sources, worlds[0].targets

@@ -24,10 +24,13 @@ from pressroom.domain.definitions import (
     WorkflowDefinition,
 )
 from pressroom.domain.fetching import FetchSettings
+from pressroom.domain.packets import digest
 from pressroom.domain.schedules import Cron, CronSchedule
 
 CONDITION_CHARS = 500
 FEED_CHARS = 300
+FEED_BYTES = 600
+"""A feed and an id in it are one key of the database, which has a bound: a longer name becomes its hash."""
 
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 ConditionText = Annotated[
@@ -202,7 +205,8 @@ class Flow(WorkflowDefinition):
         each other.
         """
         fetch = self.fetches
-        return self.feed or (fetch.source.feed if fetch else f"trigger {self.slug}")
+        name = self.feed or (fetch.source.feed if fetch else f"trigger {self.slug}")
+        return name if len(name.encode("utf-8", "replace")) <= FEED_BYTES else digest(name)
 
     def step(self, name: str) -> tuple[int, AnyStep]:
         """A step and its position, from 0. Raises KeyError."""

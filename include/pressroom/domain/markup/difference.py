@@ -1,22 +1,26 @@
 """The difference of two texts, word by word, to be read by people.
 
-Blocks (paragraphs, headings) are compared first, and words only within blocks that were changed, so that the
-time stays bounded: a block of more than ``MOST_WORDS`` words is shown as replaced.
+Blocks (paragraphs, headings) are compared first, and words only within blocks that were changed. Comparing
+looks at ``MOST_PAIRS`` pairs of equal blocks and words at most: what would take more is shown as replaced.
 """
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import Match, SequenceMatcher
 from typing import Literal
 
-MOST_WORDS = 1500
+import regex
+
+MOST_PAIRS = 5_000_000
+"""About one second."""
 Change = Literal["same", "added", "removed"]
-# A script without spaces has a word for each of its characters.
-_WORD = re.compile(
-    r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|\s+|\w+|[^\w\s]"
+# A script without spaces has a word for each of its characters, with its vowel signs.
+_WORD = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+    r"|\s+|[\p{L}\p{N}\p{M}_]+|[^\s]"
 )
 
 
@@ -44,24 +48,52 @@ def difference(before: Sequence[str], after: Sequence[str]) -> list[ComparedBloc
     return list(_blocks([block for block in before if block], [block for block in after if block]))
 
 
+class _Work:
+    """The pairs that one comparison may still look at."""
+
+    def __init__(self) -> None:
+        self.left = MOST_PAIRS
+
+
+class _BoundedMatcher(SequenceMatcher[str]):
+    """Finds nothing in common where looking takes more work than is left. What is blank is no match by
+    itself: it would cut texts with nothing else in common into their words.
+    """
+
+    def __init__(self, before: Sequence[str], after: Sequence[str], work: _Work) -> None:
+        self._before, self._work = before, work
+        self._times = Counter(part for part in after if not part.isspace())
+        super().__init__(str.isspace, before, after, autojunk=False)
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> Match:
+        pairs = sum(1 + self._times[part] for part in self._before[alo:ahi])
+        if pairs > self._work.left:
+            return Match(alo, blo, 0)
+        self._work.left -= pairs
+        return super().find_longest_match(alo, ahi, blo, bhi)
+
+
 def _blocks(before: Sequence[str], after: Sequence[str]) -> Iterator[ComparedBlock]:
-    for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    work = _Work()
+    for kind, a, b, c, d in _BoundedMatcher(before, after, work).get_opcodes():
         if kind == "equal":
             yield from (ComparedBlock((Passage("same", block),)) for block in after[c:d])
             continue
         old, new = list(before[a:b]), list(after[c:d])
         for was, now in zip(old, new, strict=False):
-            yield ComparedBlock(tuple(_words(was, now)))
+            yield ComparedBlock(tuple(_words(was, now, work)))
         yield from (ComparedBlock((Passage("removed", block),)) for block in old[len(new) :])
         yield from (ComparedBlock((Passage("added", block),)) for block in new[len(old) :])
 
 
-def _words(before: str, after: str) -> Iterator[Passage]:
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    if len(old) > MOST_WORDS or len(new) > MOST_WORDS:
-        yield from (Passage("removed", before), Passage("added", after))
+def _words(before: str, after: str, work: _Work) -> Iterator[Passage]:
+    if before == after:  # where the blocks were too many to be compared
+        yield Passage("same", after)
         return
-    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    for kind, a, b, c, d in _BoundedMatcher(old, new, work).get_opcodes():
         if kind == "equal":
             yield Passage("same", "".join(new[c:d]))
             continue

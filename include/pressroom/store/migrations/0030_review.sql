@@ -13,3 +13,6 @@ CREATE TABLE kept_texts (
     at         timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account_id, kind, number, version)
 );
+
+-- Who changed a thing last, and whether anybody did.
+CREATE INDEX audit_log_target ON audit_log (account_id, target, id DESC);

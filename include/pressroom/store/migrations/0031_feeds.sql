@@ -22,6 +22,9 @@ CROSS JOIN LATERAL (
     SELECT regexp_replace(regexp_replace(source.facts ->> 'url', '^https?://(www\.)?', '', 'i'), '#.*$', '') AS rest
     ) AS address;
 
+-- A long one is named by its hash: it is a part of keys, which have a bound.
+UPDATE feeds_read SET feed = 'sha256:' || encode(sha256(convert_to(feed, 'UTF8')), 'hex') WHERE octet_length(feed) > 600;
+
 UPDATE flow_items SET feed = coalesce(feeds_read.feed, '') FROM feeds_read WHERE feeds_read.run_id = flow_items.run_id;
 UPDATE flow_claims SET feed = flow_items.feed FROM flow_items WHERE flow_items.id = flow_claims.item_id;
 ALTER TABLE flow_items ALTER COLUMN feed SET NOT NULL;
@@ -30,6 +33,7 @@ ALTER TABLE flow_claims DROP CONSTRAINT flow_claims_pkey;
 ALTER TABLE flow_claims ADD PRIMARY KEY (flow_id, feed, source_id);
 -- What was there when a flow began is claimed for no item.
 ALTER TABLE flow_claims ALTER COLUMN item_id DROP NOT NULL;
+CREATE INDEX flow_claims_item ON flow_claims (item_id) WHERE item_id IS NOT NULL;
 
 -- An item that failed for a reason of its own. The third time its claim stays.
 ALTER TABLE flow_items ADD COLUMN refused boolean NOT NULL DEFAULT false;
@@ -50,6 +54,13 @@ INSERT INTO flow_feeds (account_id, flow_id, feed, began_at)
 SELECT account_id, flow_id, feed, min(created_at) FROM flow_items GROUP BY account_id, flow_id, feed;
 
 -- The ledger's names of what flows published: of the feed, the id, and the place within the target.
+CREATE TEMPORARY TABLE hashed_items ON COMMIT DROP AS
+SELECT id, account_id, flow_id, run_id, feed, source_id,
+    left(encode(sha256(convert_to(source_id, 'UTF8')), 'hex'), 32) AS hash
+FROM flow_items;
+CREATE INDEX ON hashed_items (flow_id, hash);
+ANALYZE hashed_items;
+
 WITH named AS (
     SELECT publications.id, substring(publications.content FROM 40) AS turn, concat_ws(E'\x1f',
         nullif(item.feed, ''), item.source_id, nullif(concat_ws(' ',
@@ -59,10 +70,9 @@ WITH named AS (
                 THEN nullif(publications.sent -> 'arguments' ->> 'board', '') END), '')) AS told
     FROM publications
     CROSS JOIN LATERAL (
-        SELECT items.feed, items.source_id FROM flow_items AS items
+        SELECT items.feed, items.source_id FROM hashed_items AS items
         WHERE items.account_id = publications.account_id AND items.flow_id = publications.workflow_id
-            AND substring(publications.content FROM 8 FOR 32)
-                = left(encode(sha256(convert_to(items.source_id, 'UTF8')), 'hex'), 32)
+            AND items.hash = substring(publications.content FROM 8 FOR 32)
         ORDER BY items.run_id = publications.run_id DESC, items.id DESC LIMIT 1) AS item
     WHERE publications.content LIKE 'source:%'
 )

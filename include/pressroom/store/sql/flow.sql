@@ -32,7 +32,8 @@ WITH forgiven AS (
         AND (%(stage)s::text IS NULL OR step = %(stage)s)
     RETURNING id
 )
-DELETE FROM flow_claims WHERE account_id = %(account)s AND item_id IN (SELECT id FROM forgiven)
+DELETE FROM flow_claims
+WHERE account_id = %(account)s AND flow_id = %(workflow)s AND item_id IN (SELECT id FROM forgiven)
 
 -- name: flow_feed_begin
 -- Records that a flow reads a feed. No row when it has read it before. `all`: what is there already is taken up in time;
