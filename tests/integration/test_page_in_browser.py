@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from pressroom.store.database import Store
 from tests.integration.test_page_flows import FlowPage, furnished_flow
@@ -61,6 +63,73 @@ def test_a_missions_pages_a_flows_graph_and_a_report_by_link(
     assert noted == [("user:olga", f"change:{made.change}")]
     with without_airflow(browser, None, zone="Asia/Tokyo") as visitor:
         _visit(visitor, link, made, tmp_path)
+
+
+@pytest.mark.parametrize("first", ["refresh", "filter"])
+def test_a_filter_outlives_a_refresh_that_is_on_its_way(
+    browser: Browser, url: str, world: World, made: OutcomeWorld, first: str
+) -> None:
+    flow = furnished_flow(world)
+    with without_airflow(browser, "olga") as page:
+        held = HeldRequests(page)
+        for path, part, field, value, text in (
+            (f"{flow.path}/steps?step=look", "#steps", "#item-status", "done", "No item matches"),
+            (made.path, "#history", "#state", "paused", "No run matches"),
+            ("/", "#results", "#kind", "site", "1 workflow of 3"),
+        ):
+            page.goto(f"{url}{path}")
+            expect(page.locator(part)).not_to_contain_text(text)
+            held.hold()
+            if first == "refresh":
+                page.evaluate(REFRESH)
+            page.locator(field).select_option(value)
+            if first == "filter":
+                page.evaluate(REFRESH)
+            held.answer(last=f"{page.locator(field).get_attribute('name')}={value}")
+            expect(page.locator(part)).to_contain_text(text)
+            expect(page.locator(field)).to_have_value(value)
+
+            # And the refresh that follows asks for what is shown.
+            with page.expect_response(lambda answer: "hx-request" in answer.request.headers) as answered:
+                page.evaluate(REFRESH)
+            answered.value.finished()
+            expect(page.locator(part)).to_contain_text(text)
+            assert value in (page.locator(part).get_attribute("hx-get") or "")
+
+
+REFRESH = "window.htmx.trigger(document.body, 'refresh')"
+
+
+class HeldRequests:
+    """Holds what the page's script asks for, and has it answered in an order of the test's own."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.routes, self.holding = page, list[Route](), False
+        # Only the test says when something changed.
+        page.route(re.compile(r"/events(\?|$)"), lambda route: route.fulfill(status=204))
+        page.route(re.compile("."), self._came)
+
+    def _came(self, route: Route) -> None:
+        if self.holding and "hx-request" in route.request.headers:
+            self.routes.append(route)
+        else:
+            route.fallback()
+
+    def hold(self) -> None:
+        self.holding = True
+
+    def answer(self, last: str) -> None:
+        """Have them answered, the one whose address has ``last`` at the end."""
+        while not any(last in route.request.url for route in self.routes):
+            self.page.wait_for_event("request")
+        self.holding = False
+        waiting, self.routes = self.routes, []
+        for route in sorted(waiting, key=lambda each: last in each.request.url):
+            with suppress(PlaywrightError):  # one that the page has given up
+                route.continue_()
+            answer = route.request.response()
+            if answer is not None:
+                answer.finished()
 
 
 def _calendar(page: Page, url: str, made: OutcomeWorld, folder: Path) -> None:

@@ -34,6 +34,7 @@ def steps(
     scope: Scope = allowed(Role.VIEWER, FLOW),
 ) -> HTMLResponse:
     """The graph, and the items: all, those at a step, or those of a status."""
+    asked = {"step": step, "status": status, "before": before}
     with scope.transaction() as tx:
         row = scope.workflow(tx)
         shown = steps_of(tx, scope.id, flow_of(tx, scope))
@@ -46,7 +47,8 @@ def steps(
     return rendered(
         request, "flow_steps.html.j2", caller=scope.caller, steps=shown, graph=graph(shown.steps),
         items=items[:ITEMS], more=items[ITEMS - 1]["id"] if len(items) > ITEMS else None, asked=status,
-        step=step, gates=[each | {"link": task_link(each["task"])} for each in parked[:GATES]],
+        step=step, query={name: value for name, value in asked.items() if value},
+        gates=[each | {"link": task_link(each["task"])} for each in parked[:GATES]],
         more_gates=len(parked) > GATES, **values,
     )  # fmt: skip
 
