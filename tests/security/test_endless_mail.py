@@ -12,8 +12,9 @@ import pytest
 
 from pressroom.engine.runs import control
 from pressroom.store.database import Store
+from pressroom_dev.local.ports import HOST
 from tests.support.airflow_library import airflow_as_library
-from tests.support.notice_world import HOST, Sinks, listen, look
+from tests.support.notice_world import Sinks, listen, look
 from tests.support.served import served
 from tests.support.world import make_world
 

@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,6 +33,7 @@ from pressroom.engine.notices import outbox
 from pressroom.engine.notices.delivery import OutgoingNotice, deliver
 from pressroom.store import notices
 from pressroom.store.database import Store
+from pressroom_dev.local.ports import HOST, PortReservations
 from tests.support.airflow_library import airflow_as_library
 
 with airflow_as_library():
@@ -43,31 +43,27 @@ with airflow_as_library():
 SECRET = "hush-hush-the-signing-secret"
 PASSWORD = "the-password-of-the-mail-server"
 PAGE = "https://airflow.example.org/pressroom/"
-HOST = "127.0.0.1"
 MAIL = {"name": "mail", "by": "email", "connection": "mail", "to": ["ed@example.com"]}
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as opened:
-        opened.bind((HOST, 0))
-        port: int = opened.getsockname()[1]
-        return port
 
 
 @dataclass
 class Sinks:
     """What came: ``mails`` in their order, and ``hooks``, whose signatures were checked.
 
-    ``refused``: recipients that the mail server does not take; ``status``: what the receiver answers.
+    ``refused``: recipients that the mail server does not take; ``status``: what the receiver answers;
+    ``smtp_port``: where the mail server is, or will be: a port that is kept for it, if none is named.
     """
 
-    smtp_port: int = field(default_factory=free_port)
+    smtp_port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     hooks: list[dict[str, Any]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     status: int = 200
     url: str = ""
+
+    def __post_init__(self) -> None:
+        self._ports = PortReservations()
+        self.smtp_port = self.smtp_port or self._ports.take(2525)
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's own name
         self, server: Server, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -116,6 +112,7 @@ class Sinks:
             yield
         finally:
             controller.stop()
+            self._ports.release()
 
     def fields(self) -> dict[str, dict[str, Any]]:
         """The Airflow connections that lead there, by their names."""
@@ -148,9 +145,7 @@ def listen(store: Store, account_id: int, **changes: Any) -> None:
     both = {"about": None, "digest_minutes": 0} | changes
     both = {name: value for name, value in both.items() if value is not None}
     channels = [
-        NoticeChannel.model_validate(
-            {"name": "mail", "by": "email", "connection": "mail", "to": ["ed@example.com"]} | both
-        ),
+        NoticeChannel.model_validate(MAIL | both),
         NoticeChannel.model_validate({"name": "hook", "by": "webhook", "connection": "hook"} | both),
     ]
     with store.transaction(account_id) as tx:
