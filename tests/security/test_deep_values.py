@@ -83,5 +83,6 @@ def test_a_file_is_refused_with_its_name(tmp_path: Path, shape: str, depth: int,
     (tmp_path / "deep.yaml").write_text(f'{written[:-1]}, "{key}": {deep(shape, depth)}}}', encoding="utf-8")
     with pytest.raises(DefinitionError) as refused:
         load(tmp_path)
+    assert refused.value.problems
     assert all("deep.yaml" in each for each in refused.value.problems)
     assert sum(map(len, refused.value.problems)) < 20_000
