@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pressroom.cli import app
+from pressroom.domain.definitions import NoticeChannel
 from pressroom.domain.errors import ConfigurationError
 from pressroom.domain.grants.access import GrantKind
 from pressroom.domain.notices.kinds import NoticeKind
@@ -25,11 +27,13 @@ from pressroom.store.database import Store
 from tests.support.airflow_library import airflow_as_library
 from tests.support.control_things import add, furnish
 from tests.support.notice_world import PAGE, PASSWORD, SECRET, Sinks, listen, look, look_and_die
+from tests.support.notice_world import connections as made_connections
 from tests.support.served import served
 from tests.support.world import World, make_world
 
 with airflow_as_library():
     from pressroom.orchestration import notifier
+    from pressroom.orchestration.server import deliver_notices
     from pressroom.orchestration.tools import connections
 
 pytestmark = pytest.mark.integration
@@ -155,6 +159,48 @@ def test_a_mail_server_that_is_not_there_is_asked_again(world: World, database_u
         with away.mail_server():
             assert look(world.store, away) == 1
     assert (len(away.mails), len(away.hooks)) == (1, 1)
+
+
+def test_a_connection_of_one_account_stops_no_notices_of_others(
+    world: World, sinks: Sinks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither one that mail cannot carry, nor one that brings a defect to light."""
+    other = make_world(world.url, world.store, owner="second", slug="second")
+    with world.store.transaction() as tx:
+        for each in (world, other):
+            hosts = {(GrantKind.HOST, host) for host in sinks.hosts.split(",")}
+            names = {(GrantKind.CONNECTION, name) for name in ("mail", "hook", "accents")}
+            grants.grant(tx, each.account_id, names | hosts, "a test")
+    listen(world.store, world.account_id, connection="accents")
+    world.sql("DELETE FROM notice_channels WHERE name = 'hook'")
+    listen(other.store, other.account_id)
+    fail(world)
+    fail(other)
+    outbox.gather(world.store, PAGE)
+    fields = sinks.fields()
+    fields["accents"] = fields["mail"] | {"password": "geheim-é"}
+    own = made_connections(fields, sinks.hosts)
+
+    async def send(message: delivery.OutgoingNotice, to: NoticeChannel) -> None:
+        if to.by == "webhook":
+            raise ValueError(SECRET)
+        await deliver_notices.send(world.store, own, message, to)
+
+    assert asyncio.run(delivery.deliver(world.store, send)) == 1
+    assert [str(mail["To"]) for mail in sinks.mails] == ["ed@example.com"]
+    errors = sorted(
+        error for (error,) in world.sql("SELECT error FROM notice_messages WHERE error IS NOT NULL")
+    )
+    assert "connection 'accents': login and password" in errors[0]
+    assert errors[1] == "unexpected ValueError"
+    assert "geheim" not in str(errors)
+    after(world, days=3, hours=1)
+    caplog.clear()
+    assert asyncio.run(delivery.deliver(world.store, send)) == 0
+    assert caplog.text.count("is given up: ") == 2
+    assert "again later" not in caplog.text
+    assert SECRET not in caplog.text
+    assert world.sql("SELECT count(*) FROM notice_messages WHERE given_up_at IS NOT NULL") == [(2,)]
 
 
 def test_a_worker_that_is_killed_after_sending_loses_and_doubles_nothing(

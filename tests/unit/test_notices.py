@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from apprise.exception import AppriseImproperlyConfigured
 from apprise.plugins.slack import NotifySlack
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from pressroom.adapters.notices.mail import check_mail
 from pressroom.adapters.notices.settings import MailSettings, SlackSettings
 from pressroom.adapters.notices.slack import send_slack
 from pressroom.domain.definitions import NoticeChannel
@@ -20,6 +22,7 @@ from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.notices.kinds import NoticeKind
 from pressroom.domain.notices.wording import ToldThing, compose
 from pressroom.engine.notices.delivery import LONGEST_WAIT, wait
+from tests.support.notice_world import Sinks
 from tests.support.served import served
 
 HOOK = "https://hooks.slack.com/services/T0000AAAA/B0000BBBB/abcdefghijklmnopqrstuvwx"
@@ -166,8 +169,38 @@ def test_slack_is_reached_at_its_own_address_alone(password: str) -> None:
             "unknown key 'secure'",
         ),
         ({"host": "smtp.example.org", "extra": {"sender": "a@b.c\r\nBcc: x@y.z"}}, "sender"),
+        ({"host": "smtp.example.org", "extra": {"sender": "Jörg <jörg@example.com>"}}, "sender"),
+        ({"host": "smtp..example.org", "login": "a@example.org"}, "its host is not a mail server"),
+        ({"host": f"{'s' * 64}.example.org", "login": "a@example.org"}, "its host is not a mail server"),
     ],
 )
 def test_a_wrong_mail_connection_is_named(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         MailSettings.from_connection("mail", password="hush", **fields)
+
+
+def test_a_slack_that_apprise_does_not_take_is_a_wrong_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: NotifySlack, **options: Any) -> None:
+        raise AppriseImproperlyConfigured(f"An invalid Slack token was specified: {options}")
+
+    monkeypatch.setattr(NotifySlack, "__init__", refuse)
+    with pytest.raises(ConfigurationError, match="connection 'slack'") as refused:
+        send_slack(settings(), to="", subject="A", body="B")
+    assert not any(part in str(refused.value) for part in HOOK.split("/")[-3:])
+
+
+@pytest.mark.parametrize("fields", [{"password": "geheim-é"}, {"login": "jörg@example.com"}])
+def test_a_login_that_no_mail_server_can_be_sent_is_a_wrong_connection(fields: dict[str, str]) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"connection 'mail': login and password: .* ASCII"
+    ) as refused:
+        MailSettings.from_connection("mail", **Sinks().fields()["mail"] | fields)
+    assert "geheim" not in str(refused.value)
+
+
+def test_what_a_mail_server_cannot_be_sent_is_an_error_without_its_text() -> None:
+    mail = MailSettings.from_connection("mail", host="127.0.0.1", port=1, login="a@example.org")
+    wrong = mail.model_copy(update={"host": "smtp..example.org"})
+    with pytest.raises(ConfigurationError, match="connection 'mail': its host") as refused:
+        check_mail(wrong)
+    assert "codec" not in str(refused.value)

@@ -1,7 +1,8 @@
 """E-mail: one message to one recipient, over the mail server of a connection, by apprise.
 
 Every try has the same ``Message-ID``. It fails with TransientError when the server is away or does not take
-the message now, and with ConfigurationError when it does not take the login; both are tried again.
+the message now, and with ConfigurationError when it does not take the login, or no mail
+server can be sent what the connection holds; all are tried again.
 """
 
 from __future__ import annotations
@@ -62,4 +63,9 @@ def _connected(settings: MailSettings, work: Callable[[AppriseSMTPController, li
         why = f"{type(error).__name__}: {scrubbed(str(error), settings.secrets)}"
         raise TransientError(
             f"{where}: the mail server {settings.host}:{settings.port} is away: {why}"
+        ) from None
+    except ValueError:  # its text can hold what could not be sent, and that can be the password
+        raise ConfigurationError(
+            f"{where}: its host, sender, login or password has what no mail server can be sent: put ASCII"
+            " letters there"
         ) from None

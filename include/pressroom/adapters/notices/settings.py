@@ -12,8 +12,8 @@ from pressroom.adapters.connection import ConnectionFields, secret_of, settings_
 from pressroom.domain.errors import ConfigurationError
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:]{2,45}")
-_ADDRESS = re.compile(r"[^\s@<>,;:\"]{1,64}@[A-Za-z0-9.-]{1,190}")
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|[0-9a-fA-F:]{2,45}")
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}")
 _HOOK = re.compile(r"(?:https://hooks\.slack\.com/services/)?(T[A-Z0-9]+)/(B[A-Z0-9]+)/([A-Za-z0-9]+)")
 _BOT = re.compile(r"xoxb-[A-Za-z0-9-]+")
 
@@ -47,6 +47,12 @@ class MailSettings(BaseModel):
             raise ConfigurationError(
                 f"{where}: its host is not a mail server's name, such as smtp.example.org"
             )
+        password = secret_of(fields)
+        if not (login + password).isascii():
+            raise ConfigurationError(
+                f"{where}: login and password: a mail server can be sent ASCII letters only, and one of these"
+                " has others"
+            )
         extra = dict(fields.get("extra") or {})
         extra.setdefault("sender", login)
         name, address = parseaddr(str(extra["sender"]))
@@ -57,9 +63,7 @@ class MailSettings(BaseModel):
             )
         extra["sender"] = formataddr((name, address))
         port = fields.get("port") or PORTS.get(str(extra.get("security", "starttls")), PORTS["starttls"])
-        return settings_of(
-            cls, connection_id, extra, host=host, port=port, login=login, password=secret_of(fields)
-        )
+        return settings_of(cls, connection_id, extra, host=host, port=port, login=login, password=password)
 
     @property
     def secrets(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Slack: a message to the channel of an incoming webhook, or to a bot's channels, by apprise.
 
-Slack keeps no ids of messages, so one that is sent again comes twice. Fails with TransientError.
+Slack keeps no ids of messages, so one that is sent again comes twice. Fails with TransientError when Slack
+does not take it, with ConfigurationError when the connection or the channel's name can be none of Slack's.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ def send_slack(settings: SlackSettings, *, to: str, subject: str, body: str) -> 
     with listening() as said:
         if settings.hook is None:
             slack = _slack(
+                where,
                 access_token=settings.password.get_secret_value(), mode=SlackMode.BOT, targets=[to],
                 **_options(settings),
             )  # fmt: skip
         else:
             a, b, c = settings.hook
             slack = _slack(
+                where,
                 token_a=a, token_b=b, token_c=c, mode=SlackMode.WEBHOOK, targets=[to] if to else [],
                 **_options(settings),
             )  # fmt: skip
@@ -50,8 +53,13 @@ def _options(settings: SlackSettings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _slack(**options: Any) -> Any:
-    return NotifySlack(**options)  # type: ignore[no-untyped-call]  # apprise has no types
+def _slack(where: str, **options: Any) -> Any:
+    try:
+        return NotifySlack(**options)  # type: ignore[no-untyped-call]  # apprise has no types
+    except (TypeError, ValueError):  # its text has the secret
+        raise ConfigurationError(
+            f"{where}: this is no webhook, token or channel that Slack could have"
+        ) from None
 
 
 def _plain(text: str) -> str:

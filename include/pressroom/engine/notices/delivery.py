@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from pressroom.domain.definitions import NoticeChannel
-from pressroom.domain.errors import PressroomError
+from pressroom.domain.errors import PressroomError, words_of
 from pressroom.domain.text import storable
 from pressroom.store.database import SYSTEM, Store, Tx
 from pressroom.store.workflows import parse
@@ -54,7 +55,8 @@ class OutgoingNotice:
 
 
 Send = Callable[[OutgoingNotice, NoticeChannel], Awaitable[None]]
-"""Brings one message to its channel. Raises PressroomError, whose words hold no secret."""
+"""Brings one message to its channel. Raises PressroomError, whose words hold no secret; of any other
+error only the class is on record."""
 
 
 async def deliver(store: Store, send: Send) -> int:
@@ -75,23 +77,33 @@ def _claim(tx: Tx) -> list[OutgoingNotice]:
 
 
 async def _deliver(store: Store, send: Send, message: OutgoingNotice) -> bool:
+    """Send one message. A defect that one account's connection brings to light holds up no other's."""
     try:
         await send(message, message.channel)
-    except PressroomError as error:
-        why = storable(str(error)[:ERROR_CHARS])
-        await store.run(message.account_id, _failed, message, why)
-        name = message.definition.get("name")
-        log.warning("message %s to the channel %s is sent again later: %s", message.id, name, why)
+    except Exception as error:  # noqa: BLE001 - it is on record, and the message is tried again
+        why = storable(words_of(error)[:ERROR_CHARS])
+        given_up = await store.run(message.account_id, _failed, message, why)
+        name, then = message.definition.get("name"), "given up" if given_up else "sent again later"
+        # Where a defect is, and not its text, which can hold a secret.
+        where = "" if isinstance(error, PressroomError) else _place_of(error)
+        log.warning("message %s to the channel %s is %s: %s%s", message.id, name, then, why, where)
         return False
     await store.run(message.account_id, _sent, message)
     return True
 
 
-def _failed(tx: Tx, message: OutgoingNotice, why: str) -> None:
-    tx.run(
+def _place_of(error: Exception) -> str:
+    """The lines of code that led to it."""
+    return " at\n" + "".join(traceback.format_tb(error.__traceback__))
+
+
+def _failed(tx: Tx, message: OutgoingNotice, why: str) -> bool:
+    """Whether the message is given up."""
+    given_up = tx.value(
         "notice_message_failed", message=message.id, attempt=message.attempts, error=why,
         wait=wait(message.attempts), patience=PATIENCE,
     )  # fmt: skip
+    return bool(given_up)
 
 
 def _sent(tx: Tx, message: OutgoingNotice) -> None:

@@ -120,10 +120,12 @@ WHERE account_id = %(account)s AND id = %(message)s AND attempts = %(attempt)s A
 
 -- name: notice_message_failed
 -- Records why a message could not be sent; it is tried again after `wait`. One that is older than `patience` is given up.
+-- Returns whether it is, unless another worker has it meanwhile.
 UPDATE notice_messages
 SET error = %(error)s, lease_until = '-infinity', due_at = now() + %(wait)s::interval,
     given_up_at = CASE WHEN created_at < now() - %(patience)s::interval THEN now() END
 WHERE account_id = %(account)s AND id = %(message)s AND attempts = %(attempt)s AND sent_at IS NULL
+RETURNING given_up_at IS NOT NULL
 
 -- name: notice_messages
 -- Returns the account's messages, newest first: all, or one.
