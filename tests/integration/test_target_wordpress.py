@@ -45,6 +45,18 @@ class Site:
     def change(self, id: str, **fields: Any) -> None:
         self._http.post(f"/posts/{id}", json=fields).raise_for_status()
 
+    def author(self, name: str) -> tuple[str, str]:
+        """Make a user that may write posts of its own only. Returns its name and application password."""
+        user = {
+            "username": name,
+            "email": f"{name}@example.test",
+            "password": "for people",
+            "roles": ["author"],
+        }
+        made = self._http.post("/users", json=user).raise_for_status().json()
+        login = self._http.post(f"/users/{made['id']}/application-passwords", json={"name": "tests"})
+        return name, str(login.raise_for_status().json()["password"])
+
     def post(self, id: str) -> Any:
         return self.get(f"/posts/{id}", context="edit")
 
@@ -522,6 +534,21 @@ async def test_an_id_on_record_is_no_licence_to_write_over_another_post(
     moved = await target.publish(piece("moved", known=elsewhere))
     assert moved.external_id not in (other.external_id, mine.external_id)
     assert site.post(other.external_id)["content"]["raw"] == "<p>An editor's own.</p>"
+
+
+async def test_an_author_takes_nobody_elses_post_for_the_piece(
+    blog: RunningWordPress, target: WordPress, site: Site
+) -> None:
+    """WordPress shows an author no post of others for editing."""
+    theirs = await target.publish(piece("theirs"))
+    name, password = site.author("ann")
+    async with WordPress(settings(blog, login=name, password=password)) as author:
+        elsewhere = Placed(theirs.external_id, "https://old.example/about-mine/")
+        own = await author.publish(piece("authored", known=elsewhere))
+        assert own.external_id != theirs.external_id
+        with pytest.raises(ConfigurationError, match="rest_forbidden_context"):
+            await author.publish(piece("theirs", known=theirs))
+    assert len(site.posts("About theirs")) == 1
 
 
 async def test_brackets_and_blocks_in_a_text_are_text(

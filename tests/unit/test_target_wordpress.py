@@ -559,6 +559,65 @@ def test_the_mark_stands_within_the_last_element(body: str, where: str) -> None:
     assert marked(body, "k") == where.format(mark("k"))
 
 
+ON_RECORD = Piece(
+    "key", ArticleArguments(title="A title", html="<p>x</p>"), known=Placed("7", "https://blog.test/a/")
+)
+
+
+def with_post(answer: httpx.Response, *, seen: httpx.Response | None = None) -> Handler:
+    """A site with the post 7 alone. ``seen``: how it shows it to visitors."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/posts/7"):
+            return httpx.Response(200, json=[])
+        return answer if request.url.params.get("context") == "edit" or seen is None else seen
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("link", "ours"),
+    [
+        ("https://blog.test/a/", True),
+        ("https://www.blog.test/a/", True),
+        ("https://WWW.Blog.test/another-slug/", True),
+        ("https://other.test/a/", False),
+    ],
+)
+async def test_a_post_on_record_is_the_piece_with_www_and_without(link: str, *, ours: bool) -> None:
+    """A page builder took its mark out of it."""
+    shown = {**post(7, "<p>x</p>"), "link": link}
+    async with wordpress(with_post(httpx.Response(200, json=shown))) as target:
+        assert await target.find(ON_RECORD) == (Placed("7", link) if ours else None)
+
+
+async def test_what_another_site_has_under_the_id_may_be_closed_to_us() -> None:
+    """The connection leads to another site by now, whose user is an author there."""
+    closed = refusal(403, "rest_forbidden_context")
+    elsewhere = httpx.Response(200, json={"id": 7, "link": "https://other.test/theirs/"})
+    async with wordpress(with_post(closed, seen=elsewhere)) as target:
+        assert await target.find(ON_RECORD) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [httpx.Response(200, json={"id": 7, "link": "https://www.blog.test/a/"}), refusal(403, "rest_forbidden")],
+    ids=["at the same host", "not shown"],
+)
+async def test_what_may_be_the_piece_of_another_user_is_not_made_twice(seen: httpx.Response) -> None:
+    async with wordpress(with_post(refusal(403, "rest_forbidden_context"), seen=seen)) as target:
+        with pytest.raises(ConfigurationError, match="rest_forbidden_context"):
+            await target.publish(ON_RECORD)
+
+
+async def test_a_post_that_cannot_be_read_was_not_written() -> None:
+    answer = {name: part for name, part in post(7, "<p>x</p>").items() if name != "id"}
+    async with wordpress(with_post(httpx.Response(200, json=answer))) as target:
+        with pytest.raises(TransientError, match="is not what WordPress's API promises") as caught:
+            await target.find(ON_RECORD)
+    assert type(caught.value) is TransientError
+
+
 def test_a_picture_has_one_slug_a_piece() -> None:
     assert media_slug("k", PNG) == media_slug("k", Picture(b"png", "image/png", "Other words"))
     assert len({media_slug("k", PNG), media_slug("l", PNG), media_slug("k", Picture(b"x", "image/png"))}) == 3

@@ -22,6 +22,7 @@ from pressroom.adapters.http.errors import ErrorRow
 from pressroom.adapters.http.service import Json, Service, ServiceClient, is_page
 from pressroom.adapters.targets.wordpress.answers import json_in
 from pressroom.adapters.targets.wordpress.settings import WordPressSettings
+from pressroom.adapters.targets.wordpress.wire import bare
 from pressroom.domain.errors import ConfigurationError, PermanentError, TransientError, UnknownOutcome
 from pressroom.domain.markup.html import line_of
 
@@ -115,8 +116,12 @@ class WordPressClient(ServiceClient):
         return self._object(answer, changes=True)
 
     def unreadable(self) -> Unreadable:
-        """The error for a success whose answer is not what was asked for."""
+        """The error for a success of a write whose answer is not what was asked for."""
         return Unreadable(f"{self._where}: {_UNREADABLE}")
+
+    def strange(self) -> TransientError:
+        """The error for what was read and is not what was asked for."""
+        return self._api.strange()
 
     async def _call(
         self, method: str, path: str, *, changes: bool = False, allow: Collection[str] = (), **options: Any
@@ -212,7 +217,7 @@ class WordPressClient(ServiceClient):
     def _trusted(self, root: httpx.URL, page: httpx.URL) -> httpx.URL:
         """The root, when the password may go there: to the site's host, and not over a weaker protocol."""
         site = httpx.URL(self._settings.site_url)
-        if _bare(root.host) not in {_bare(site.host), _bare(page.host)}:
+        if bare(root.host) not in {bare(site.host), bare(page.host)}:
             raise ConfigurationError(
                 f"{self._where}: the site says that its API is at {root.host}: put that into"
                 " rest_base in extra if it is right"
@@ -277,7 +282,3 @@ def _status_of(body: Any) -> int:
     data = body.get("data")
     status = data.get("status") if isinstance(data, dict) else None
     return status if isinstance(status, int) else 0
-
-
-def _bare(host: str) -> str:
-    return host.lower().removeprefix("www.")

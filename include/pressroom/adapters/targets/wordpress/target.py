@@ -20,6 +20,7 @@ from pressroom.adapters.targets.wordpress.wire import (
     claim,
     claim_slug,
     is_claim,
+    is_elsewhere,
     is_finished,
     known,
     lacking,
@@ -163,7 +164,7 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
             return not everywhere and bool(own) and is_finished(own[0], piece.key)
 
         if piece.known is not None and piece.known.external_id.isdecimal():
-            post = await self._read(piece.known.external_id)
+            post = await self._on_record(piece.known)
             posts += [known(post, piece.key, piece.known.url)] if post else []
         if not enough():
             slugs = f"{claim_slug(piece.key)},{with_suffixes(self._slug(piece))}"
@@ -172,6 +173,21 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
             posts += await self._listed(search=token(piece.key))
         return ranked(posts, piece.key)
 
+    async def _on_record(self, placed: Placed) -> Json | None:
+        """The post of an id on record; None when there is none, or it is another site's.
+
+        To an author the site refuses to show others' posts for editing. At the piece's own host such a post
+        may be the piece, made by another user; only at another one is it certainly not.
+        """
+        try:
+            return await self._read(placed.external_id)
+        except ConfigurationError:
+            hidden = ("rest_post_invalid_id", "rest_forbidden")
+            seen = await self._api.get(f"{POSTS}/{placed.external_id}", allow=hidden)
+            if is_elsewhere(seen, placed.url):
+                return None
+            raise
+
     async def _read(self, id: str | int) -> Json | None:
         """A post as it is now; None when there is none, or it is in the trash."""
         post = await self._api.get(f"{POSTS}/{id}", allow=("rest_post_invalid_id",), context="edit")
@@ -179,7 +195,10 @@ class WordPress(ServiceTarget[WordPressSettings, WordPressClient]):
         if gone:
             return None
         self._must_show([post])
-        return self._post(post)
+        try:
+            return self._post(post)
+        except Unreadable:
+            raise self._api.strange() from None
 
     async def _listed(self, **by: str) -> list[Json]:
         posts = await self._api.listed(

@@ -72,9 +72,18 @@ def known(post: Json, key: str, url: str) -> Json:
     another site by now, where the id is another post's.
     """
     marks = set(_MARK.findall(raw_content(post)))
-    hosts = {urlsplit(address).hostname for address in (url, str(post.get("link") or "")) if address}
-    other = (marks and token(key) not in marks) or len(hosts) > 1
+    other = (marks and token(key) not in marks) or is_elsewhere(post, url)
     return post if other else {**post, KNOWN: True}
+
+
+def is_elsewhere(post: Json, url: str) -> bool:
+    """Whether the post is at another host than ``url``. One that has no address, or no ``url``, is not."""
+    return len({bare(urlsplit(at).hostname or "") for at in (url, str(post.get("link") or "")) if at}) > 1
+
+
+def bare(host: str) -> str:
+    """The host as it is compared: a site is the same with www. and without."""
+    return host.lower().removeprefix("www.")
 
 
 def raw_content(post: Json) -> str:
