@@ -23,9 +23,11 @@ from pressroom.engine.money.ledger import CostScope
 from pressroom.engine.notices import delivery, outbox
 from pressroom.engine.runs import control
 from pressroom.store import grants
+from pressroom.store import notices as channels
 from pressroom.store.database import Store
 from tests.support.airflow_library import airflow_as_library
 from tests.support.control_things import add, furnish
+from tests.support.mission_world import make_mission
 from tests.support.notice_world import PAGE, PASSWORD, SECRET, Sinks, listen, look, look_and_die
 from tests.support.notice_world import connections as made_connections
 from tests.support.served import served
@@ -287,6 +289,18 @@ def test_a_run_that_fails_twice_is_told_twice(world: World, sinks: Sinks) -> Non
     assert len(sinks.mails) == 2
 
 
+def test_who_changes_channels_holds_up_no_run(world: World) -> None:
+    listen(world.store, world.account_id)
+    run = world.run()
+    with world.store.transaction(world.account_id) as tx:
+        assert len(channels.locked(tx)) == 2
+        world.sql(
+            "SELECT set_config('lock_timeout', '5s', false), put_notice(%s, %s, 'run_failed', %s, 'once')",
+            world.account_id, world.site_id, f"run:{run.id}",
+        )  # fmt: skip
+    assert world.sql("SELECT count(*) FROM notices") == [(2,)]
+
+
 def test_only_what_a_channel_is_about_is_told(world: World, sinks: Sinks) -> None:
     other = make_world(world.url, world.store, slug="other-site")
     listen(world.store, world.account_id, about=["run_failed"], workflows=["other-site"])
@@ -331,6 +345,60 @@ def test_a_cap_that_is_near_is_told_once_a_month(world: World, sinks: Sinks) -> 
     [mail] = sinks.mails
     assert "91 of the 100 cents that it may spend in a month are spent" in str(mail["Subject"])
     assert sinks.hooks[0]["kind"] == NoticeKind.CAP_NEAR
+
+
+def spend(world: World, scope: CostScope, cents: int) -> None:
+    with world.store.transaction(world.account_id) as tx:
+        ledger.book_cost(tx, scope, Decimal(cents), held=Decimal(0), entry_key="spent", note="")
+
+
+def test_caps_of_one_thing_that_are_near_together_are_all_told(
+    world: World, sinks: Sinks, database_url: str
+) -> None:
+    """The month's cap of a mission and its budget; the account's month and all that it may spend."""
+    mission = make_mission(database_url, world.store)
+    world.sql(
+        "UPDATE missions SET definition = jsonb_set(jsonb_set(definition, '{caps}', %s),"
+        " '{constraints,budget_cents}', '201')",
+        '{"month_cents": 200}',
+    )
+    world.sql(
+        "UPDATE accounts SET definition = jsonb_set(definition, '{caps}', %s)",
+        '{"month_cents": 202, "total_cents": 203}',
+    )
+    assert mission.account_id == world.account_id
+    listen(world.store, world.account_id)
+    run = mission.run()
+    spend(world, CostScope(world.account_id, mission.mission_id, run.id, "content", "1"), 195)
+    for _ in range(2):
+        outbox.look_at_caps(world.store)
+        look(world.store, sinks)
+    [mail] = sinks.mails
+    assert "4 caps are nearly used up" in str(mail["Subject"])
+    text = mail.get_content()
+    for cap in (
+        "200 cents that it may",
+        "201 cents of its budget",
+        "202 cents that the",
+        "203 cents that the",
+    ):
+        assert text.count(cap) == 1
+
+
+def test_a_cap_that_was_told_long_ago_is_not_told_again(world: World, sinks: Sinks) -> None:
+    world.sql("UPDATE sites SET definition = jsonb_set(definition, '{caps}', %s)", '{"run_cents": 100}')
+    listen(world.store, world.account_id)
+    run = world.run()
+    spend(world, CostScope(world.account_id, world.site_id, run.id, "content", "1"), 95)
+    for _ in range(2):
+        outbox.look_at_caps(world.store)
+        look(world.store, sinks)
+        world.sql("UPDATE notices SET at = at - interval '31 days'")
+        world.sql("UPDATE notice_messages SET created_at = created_at - interval '31 days'")
+    outbox.look_at_caps(world.store)
+    assert look(world.store, sinks) == 0
+    assert len(sinks.mails) == 1
+    assert world.sql("SELECT count(*) FROM notice_messages") == [(0,)]
 
 
 def test_a_connection_that_is_not_granted_any_more_is_not_used(world: World, sinks: Sinks) -> None:

@@ -20,7 +20,7 @@ from pressroom.adapters.notices.slack import send_slack
 from pressroom.domain.definitions import NoticeChannel
 from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.notices.kinds import NoticeKind
-from pressroom.domain.notices.wording import ToldThing, compose
+from pressroom.domain.notices.wording import ToldThing, compose, line
 from pressroom.engine.notices.delivery import LONGEST_WAIT, wait
 from tests.support.notice_world import Sinks
 from tests.support.served import served
@@ -97,6 +97,19 @@ def test_every_kind_has_words_for_one_and_for_many() -> None:
             assert words.data["count"] == number
             assert words.body
             assert ".." not in words.body
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\u2028c\t d\x00e", "a b c de"),
+        ("می\u200cخواهم", "می\u200cخواهم"),  # Persian: the joiner shapes the word
+        ("👩\u200d🍳 cooks", "👩\u200d🍳 cooks"),
+        ("pay\u202egnihton\u200b", "paygnihton"),
+    ],
+)
+def test_a_line_keeps_what_shapes_letters_and_drops_what_hides_them(text: str, shown: str) -> None:
+    assert line(text) == shown
 
 
 def test_waits_grow_to_an_hour() -> None:
@@ -181,7 +194,9 @@ def test_a_wrong_mail_connection_is_named(fields: dict[str, Any], words: str) ->
 
 def test_a_slack_that_apprise_does_not_take_is_a_wrong_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: NotifySlack, **options: Any) -> None:
-        raise AppriseImproperlyConfigured(f"An invalid Slack token was specified: {options}")
+        raise AppriseImproperlyConfigured(  # type: ignore[no-untyped-call]  # apprise has no types
+            f"An invalid Slack token was specified: {options}"
+        )
 
     monkeypatch.setattr(NotifySlack, "__init__", refuse)
     with pytest.raises(ConfigurationError, match="connection 'slack'") as refused:

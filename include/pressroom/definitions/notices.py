@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from pressroom.definitions import rights
-from pressroom.domain.definitions import NoticeChannel, Role
+from pressroom.domain.definitions import MOST_CHANNELS, NoticeChannel, Role
 from pressroom.domain.errors import DefinitionError, PermanentError
 from pressroom.domain.grants.access import Access, GrantKind
 from pressroom.domain.text import did_you_mean
 from pressroom.store import grants, notices
 from pressroom.store.database import Tx
-
-MOST = 100
-"""Channels of an account."""
 
 
 class NoSuchChannel(PermanentError):
@@ -62,8 +59,8 @@ def put(tx: Tx, channel: NoticeChannel, *, role: Role, username: str) -> NoticeC
     if not role.covers(Role.OWNER) and (before is None or before.member != username):
         raise rights.NotPermitted(role, [rights.RightNeeded(("name",), Role.OWNER, rights.OWNERS.why)])
     rights.must_suffice(role, before, channel)
-    if before is None and len(channels) >= MOST:
-        raise DefinitionError([f"notices: the account has {MOST} channels, and may have no more"])
+    if before is None and len(channels) >= MOST_CHANNELS:
+        raise DefinitionError([f"notices: the account has {MOST_CHANNELS} channels, and may have no more"])
     wrong = wrong_channel(
         channel, grants.access(tx, tx.account), tx.values("member_names"), tx.values("own_workflow_slugs")
     )
@@ -76,5 +73,5 @@ def put(tx: Tx, channel: NoticeChannel, *, role: Role, username: str) -> NoticeC
 def delete(tx: Tx, name: str) -> NoticeChannel:
     """Delete a channel with all that it has not sent. Returns it. Raises NoSuchChannel."""
     channel = by_name(tx, name)
-    notices.replace(tx, [each for each in notices.locked(tx) if each.name != name])
+    notices.delete(tx, name)
     return channel

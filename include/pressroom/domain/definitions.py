@@ -272,6 +272,10 @@ class ChannelSettings(Definition):
         return self.quiet is not None and self.quiet.includes(now.astimezone(ZoneInfo(self.timezone)).time())
 
 
+MOST_CHANNELS = 100
+"""Channels of notices of an account."""
+
+
 class NoticeChannel(ChannelSettings):
     """A channel of notices by its name."""
 
@@ -294,7 +298,7 @@ class Account(Definition):
         default=None, description="connections, hosts, folders and assets that it may name; null: as they are"
     )
     notices: list[NoticeChannel] | None = Field(
-        default=None, max_length=100, description="who is told what happens; null: as they are"
+        default=None, max_length=MOST_CHANNELS, description="who is told what happens; null: as they are"
     )
 
     @field_validator("notices")

@@ -25,6 +25,11 @@ def replace(tx: Tx, channels: Sequence[NoticeChannel]) -> None:
         save(tx, channel)
 
 
+def delete(tx: Tx, name: str) -> None:
+    """Delete a channel with all that it has not sent."""
+    tx.run("notice_channel_delete", channel=name)
+
+
 def save(tx: Tx, channel: NoticeChannel) -> None:
     """Add a channel, or change the one of its name."""
     tx.run(

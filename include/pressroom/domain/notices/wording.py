@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pressroom.domain.markup.cutting import shorten
 from pressroom.domain.notices.kinds import NoticeKind
+from pressroom.domain.outside import visible
 from pressroom.domain.public_ids import ARTICLE, CONTENT, GATE, JOB, PUBLICATION, public_id, workflow_path
 from pressroom.domain.text import counted
 
@@ -137,8 +138,8 @@ def compose(
 
 
 def line(text: str) -> str:
-    """The text as one bounded line, whatever breaks and controls it holds."""
-    return shorten(" ".join("".join(c if c.isprintable() else " " for c in text).split()), LINE_CHARS)
+    """The text as one bounded line, without what cannot be seen."""
+    return shorten(" ".join(visible(text).split()), LINE_CHARS)
 
 
 def _why(item: Mapping[str, Any]) -> list[str]:

@@ -112,7 +112,8 @@ def _tell(store: Store, group: WaitingGroup, page: str, now: datetime) -> bool:
         told = [row for row in rows if row["state"] == "open"]
         if not told:
             return False
-        things = {row["subject"] if row["subject"] != "message:0" else row["id"]: _thing(row) for row in told}
+        # What was noticed twice is told as it is now. Of a cap or a message each notice has facts of its own.
+        things = {row["id"] if row["facts"] else row["subject"]: _thing(row) for row in told}
         words = compose(
             NoticeKind(group.kind), list(things.values()), account=group.account, page=page,
             timezone=channel.timezone,

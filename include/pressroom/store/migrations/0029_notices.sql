@@ -34,6 +34,7 @@ CREATE TABLE notice_messages (
 );
 CREATE INDEX notice_messages_open ON notice_messages (due_at) WHERE sent_at IS NULL AND given_up_at IS NULL;
 CREATE INDEX notice_messages_channel ON notice_messages (channel_id, kind, created_at DESC);
+CREATE INDEX notice_messages_at ON notice_messages (created_at);
 CREATE INDEX notice_messages_account ON notice_messages (account_id, id DESC);
 
 CREATE TABLE notices (

@@ -8,6 +8,10 @@ ON CONFLICT (account_id, name) DO UPDATE
 SET about = excluded.about, workflows = excluded.workflows, member = excluded.member, definition = excluded.definition
 WHERE kept.account_id = %(account)s
 
+-- name: notice_channel_delete
+-- Deletes a channel of the account with all that it has not sent.
+DELETE FROM notice_channels WHERE account_id = %(account)s AND name = %(channel)s
+
 -- name: notice_channels_keep
 -- Deletes the account's channels but these, with all that they have not sent.
 DELETE FROM notice_channels WHERE account_id = %(account)s AND name <> ALL (%(channels)s::text[])
@@ -34,8 +38,9 @@ FROM notice_channels AS channels WHERE channels.account_id = %(account)s ORDER B
 SELECT id FROM notice_channels WHERE account_id = %(account)s AND name = %(channel)s
 
 -- name: lock_notice_channels
--- Locks the account's channels until the transaction ends. Returns their definitions by name.
-SELECT definition FROM notice_channels WHERE account_id = %(account)s ORDER BY name COLLATE "C" FOR UPDATE
+-- Locks the account's channels until the transaction ends; notices can be put into them all the while. Returns their
+-- definitions by name.
+SELECT definition FROM notice_channels WHERE account_id = %(account)s ORDER BY name COLLATE "C" FOR NO KEY UPDATE
 
 -- name: notice_put
 -- Puts a notice that a DAG of the user's own sends into the account's outbox, for each channel that takes it. The same

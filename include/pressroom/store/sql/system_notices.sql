@@ -20,6 +20,12 @@ WITH listening AS (
     LEFT JOIN missions ON missions.id = workflows.id
     LEFT JOIN flows ON flows.id = workflows.id
     WHERE workflows.account_id IN (SELECT account_id FROM listening)
+), whole AS (
+    SELECT days.account_id, days.key, sum(days.cents) AS cents
+    FROM ledger_days AS days
+    JOIN definition ON definition.account_id = days.account_id AND definition.id::text = days.key
+    WHERE days.by = 'workflow_month' AND definition.budget IS NOT NULL
+    GROUP BY days.account_id, days.key
 ), used (account_id, workflow_id, slug, subject, key, what, cents, cap) AS (
     SELECT definition.account_id, definition.id, definition.slug, 'workflow:' || definition.id,
         'cap:workflow:' || definition.id || to_char(now() AT TIME ZONE 'UTC', ':YYYY-MM'), 'month', month.cents,
@@ -29,11 +35,10 @@ WITH listening AS (
     WHERE definition.month_cap IS NOT NULL
     UNION ALL
     SELECT definition.account_id, definition.id, definition.slug, 'workflow:' || definition.id,
-        'cap:budget:' || definition.id, 'budget',
-        (SELECT sum(months.cents) FROM ledger_days AS months
-         WHERE months.account_id = definition.account_id AND months.by = 'workflow_month'
-            AND months.key = definition.id::text), definition.budget
-    FROM definition WHERE definition.budget IS NOT NULL
+        'cap:budget:' || definition.id, 'budget', whole.cents, definition.budget
+    FROM definition
+    JOIN whole ON whole.account_id = definition.account_id AND whole.key = definition.id::text
+    WHERE definition.budget IS NOT NULL
     UNION ALL
     SELECT definition.account_id, definition.id, definition.slug, 'run:' || runs.id, 'cap:run:' || runs.id, 'run',
         (SELECT sum(ledger.cents) FROM ledger WHERE ledger.account_id = runs.account_id AND ledger.run_id = runs.id),
@@ -104,6 +109,7 @@ RETURNING messages.id, messages.account_id, messages.kind, messages.recipient, m
     messages.subject, messages.body, messages.data, messages.attempts, messages.created_at, channels.definition
 
 -- name: notices_forget
--- Deletes notices and messages of any account that are older than `age`.
+-- Deletes notices and messages of any account that are older than `age`. Notices of caps stay: a cap of a whole budget or
+-- of a run is told once.
 WITH forgotten AS (DELETE FROM notice_messages WHERE created_at < now() - %(age)s::interval)
-DELETE FROM notices WHERE at < now() - %(age)s::interval
+DELETE FROM notices WHERE at < now() - %(age)s::interval AND kind <> 'cap_near'
