@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pressroom.adapters.notices.mail import check_mail
+from pressroom.adapters.notices.reaching import MAIL_PORTS, must_be_reachable
 from pressroom.adapters.notices.settings import MailSettings, SlackSettings
 from pressroom.adapters.notices.slack import send_slack
 from pressroom.domain.definitions import NoticeChannel
@@ -219,3 +220,46 @@ def test_what_a_mail_server_cannot_be_sent_is_an_error_without_its_text() -> Non
     with pytest.raises(ConfigurationError, match="connection 'mail': its host") as refused:
         check_mail(wrong)
     assert "codec" not in str(refused.value)
+
+
+# Private hosts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "allowed"),
+    [
+        ("mail.internal", 587, "mail.internal"),
+        ("Mail.Internal.", 465, "mail.internal"),
+        ("mail.internal", 2525, "mail.internal:2525"),
+        ("fd00::1", 25, "[fd00::1]:25"),
+        ("fd00::1", 25, "[FD00::1]"),
+    ],
+)
+async def test_a_private_mail_server_is_allowed_by_name(host: str, port: int, allowed: str) -> None:
+    await must_be_reachable("mail", host, port, [allowed], usual=MAIL_PORTS, resolve=private)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "allowed", "place"),
+    [
+        ("mail.internal", 22, "mail.internal", "--host mail.internal:22"),
+        ("mail.internal", 25, "mail.internal:587", "--host mail.internal:25"),
+        ("other.internal", 25, "mail.internal", "--host other.internal:25"),
+        ("fd00::1", 5432, "[fd00::1]", r"--host \[fd00::1\]:5432"),
+    ],
+)
+async def test_any_other_port_of_a_private_host_is_named(
+    host: str, port: int, allowed: str, place: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=place):
+        await must_be_reachable("mail", host, port, [allowed], usual=MAIL_PORTS, resolve=private)
+
+
+async def test_a_receiver_is_allowed_as_what_is_fetched() -> None:
+    await must_be_reachable("hook", "hook.internal", 443, ["hook.internal"], resolve=private)
+    with pytest.raises(ConfigurationError, match=r"hook\.internal:8080 leads to a private address"):
+        await must_be_reachable("hook", "hook.internal", 8080, ["hook.internal"], resolve=private)
+
+
+async def private(host: str, port: int) -> list[str]:
+    return ["10.0.0.7"]

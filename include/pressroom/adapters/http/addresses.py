@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from pressroom.domain.errors import TransientError
 
@@ -25,6 +25,21 @@ _V6_SPECIAL = [ipaddress.ip_network(net) for net in ("2001::/23", "2001:db8::/32
 _V6_RESERVED = [ipaddress.ip_network(net) for net in ("64:ff9b:1::/48", "2002::/16", "3fff::/20")]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA = {"169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"}
+
+WEB_PORTS = frozenset({80, 443})
+"""Ports of a host that is allowed without one, to those who fetch."""
+
+
+def named(hosts: Collection[str]) -> frozenset[str]:
+    """Hosts that are allowed, as ``host``, ``host:port`` or ``[address]:port``, for ``is_allowed``."""
+    return frozenset(host.strip().lower().strip("[").replace("]", "") for host in hosts)
+
+
+def is_allowed(name: str, port: int, allowed: Collection[str], usual: Collection[int] = WEB_PORTS) -> bool:
+    """Whether a host is among those ``named``. ``name``: lower case, an address without brackets; ``usual``:
+    ports that one without a port is allowed with.
+    """
+    return f"{name}:{port}" in allowed or (name in allowed and port in usual)
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:

@@ -25,7 +25,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from pressroom.adapters.http.addresses import Resolve, system_resolver, why_refused
+from pressroom.adapters.http.addresses import (
+    WEB_PORTS,
+    Resolve,
+    is_allowed,
+    named,
+    system_resolver,
+    why_refused,
+)
 from pressroom.adapters.http.certificates import trusted_of_strangers
 from pressroom.adapters.http.stranger_answer import Fetched, read, shown, unanswered
 from pressroom.domain.errors import PermanentError, PressroomError, TransientError
@@ -57,7 +64,7 @@ class SafeHttp:
         limits: Limits | None = None,
         resolve: Resolve = system_resolver,
     ) -> None:
-        self._allowed = {host.strip().lower().strip("[").replace("]", "") for host in allow_hosts}
+        self._allowed = named(allow_hosts)
         self.limits = limits or Limits()
         self._resolve = resolve
         # No connection is kept: it would be reused by address, whatever the host's name and certificate.
@@ -138,7 +145,7 @@ class SafeHttp:
         if not _HOST.fullmatch(host) or len(url) > _URL_CHARS:
             raise PermanentError(f"{where}: this is not a URL that can be fetched")
         port = target.port or _PORTS[target.scheme]
-        if port not in _PORTS.values() and f"{_name(target)}:{port}" not in self._allowed:
+        if port not in WEB_PORTS and f"{_name(target)}:{port}" not in self._allowed:
             raise PermanentError(
                 f"{where}: port {port} is refused; allow it by name, as {_name(target)}:{port} in allow_hosts"
             )
@@ -175,7 +182,7 @@ class SafeHttp:
             addresses = list(await self._resolve(target.raw_host.decode("ascii").strip("[]"), port))
         except TransientError as error:
             raise TransientError(f"{where}: {error}") from None
-        if self._is_allowed(_name(target), port):
+        if is_allowed(_name(target), port, self._allowed):
             return addresses
         refused = next((kind for kind in map(why_refused, addresses) if kind), "")
         if refused:
@@ -184,9 +191,6 @@ class SafeHttp:
                 "public must be allowed by name in allow_hosts"
             )
         return addresses
-
-    def _is_allowed(self, name: str, port: int) -> bool:
-        return f"{name}:{port}" in self._allowed or (name in self._allowed and port in _PORTS.values())
 
 
 def _next(target: httpx.URL, response: httpx.Response, where: str) -> str:

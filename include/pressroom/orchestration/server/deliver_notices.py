@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pressroom.adapters.http.notify import NotifySettings, notify
 from pressroom.adapters.http.service import PATIENCE
 from pressroom.adapters.notices.mail import send_mail
-from pressroom.adapters.notices.reaching import must_be_reachable
+from pressroom.adapters.notices.reaching import MAIL_PORTS, must_be_reachable
 from pressroom.adapters.notices.settings import MailSettings, SlackSettings
 from pressroom.adapters.notices.slack import send_slack
 from pressroom.domain.definitions import NoticeChannel
@@ -44,7 +44,7 @@ async def send(
     fields = own.fields(channel.connection)
     if channel.by == "email":
         mail = MailSettings.from_connection(channel.connection, **fields)
-        await must_be_reachable(channel.connection, mail.host, mail.port, own.hosts())
+        await must_be_reachable(channel.connection, mail.host, mail.port, own.hosts(), usual=MAIL_PORTS)
         mailing = functools.partial(
             send_mail, mail, to=message.recipient, subject=message.subject, body=message.body, uid=message.uid
         )
