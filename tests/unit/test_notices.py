@@ -23,7 +23,6 @@ from pressroom.domain.errors import ConfigurationError, TransientError
 from pressroom.domain.notices.kinds import NoticeKind
 from pressroom.domain.notices.wording import ToldThing, compose, line
 from pressroom.engine.notices.delivery import LONGEST_WAIT, wait
-from tests.support.notice_world import Sinks
 from tests.support.served import served
 
 HOOK = "https://hooks.slack.com/services/T0000AAAA/B0000BBBB/abcdefghijklmnopqrstuvwx"
@@ -206,11 +205,12 @@ def test_a_slack_that_apprise_does_not_take_is_a_wrong_connection(monkeypatch: p
 
 
 @pytest.mark.parametrize("fields", [{"password": "geheim-é"}, {"login": "jörg@example.com"}])
-def test_a_login_that_no_mail_server_can_be_sent_is_a_wrong_connection(fields: dict[str, str]) -> None:
+def test_a_login_that_no_mail_server_can_be_sent_is_a_wrong_connection(fields: dict[str, Any]) -> None:
+    login: dict[str, Any] = {"host": "smtp.example.org", "login": "ann@example.org", "password": "geheim"}
     with pytest.raises(
         ConfigurationError, match=r"connection 'mail': login and password: .* ASCII"
     ) as refused:
-        MailSettings.from_connection("mail", **Sinks().fields()["mail"] | fields)
+        MailSettings.from_connection("mail", **login | fields)
     assert "geheim" not in str(refused.value)
 
 
